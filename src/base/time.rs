@@ -1,0 +1,45 @@
+//! Time as the program stores it: whole seconds since 1970, UTC.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::{civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z; years −9999 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// What the clock of this machine says.
+    pub fn now() -> Self {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Self(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
+    /// The moment as jiff knows it; 1970 if it is outside of jiff's years.
+    pub fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    /// The day in a time zone.
+    pub fn date_in(self, zone: &TimeZone) -> Date {
+        self.to_jiff().to_zoned(zone.clone()).date()
+    }
+
+    /// RFC 3339 in UTC, as feeds and `<time datetime>` want it: `2014-12-12T00:00:00Z`.
+    pub fn rfc3339(self) -> String {
+        self.to_jiff().to_string()
+    }
+
+    /// The form of HTTP's `Last-Modified` (RFC 9110 section 5.6.7): `Fri, 12 Dec 2014 00:00:00 GMT`.
+    pub fn http_date(self) -> String {
+        self.to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(t: jiff::Timestamp) -> Self {
+        Self(t.as_second())
+    }
+}

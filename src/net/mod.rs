@@ -1,0 +1,1 @@
+//! The wire: sockets, TLS, certificates, the redirect to HTTPS.

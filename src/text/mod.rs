@@ -1,0 +1,1 @@
+//! Text: Markdown, sanitising, highlighting, slugs, front matter.
