@@ -2,7 +2,10 @@
 //!
 //! The modules, in the order in which a request meets them:
 
-pub mod base;
-pub mod db;
 pub mod net;
+pub mod edge;
+pub mod auth;
+pub mod jobs;
 pub mod text;
+pub mod db;
+pub mod base;
