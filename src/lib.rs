@@ -2,6 +2,8 @@
 //!
 //! The modules, in the order in which a request meets them:
 
+pub mod app;
+pub mod assets;
 pub mod base;
 pub mod db;
 pub mod net;

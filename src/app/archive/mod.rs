@@ -1,0 +1,3 @@
+//! The archive: every published post, a page for each year.
+
+pub mod views;

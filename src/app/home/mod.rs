@@ -1,0 +1,3 @@
+//! The first page: recent posts.
+
+pub mod views;

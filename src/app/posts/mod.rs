@@ -1,0 +1,3 @@
+//! Posts and pages as visitors see them.
+
+pub mod views;

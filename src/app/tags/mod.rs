@@ -1,0 +1,3 @@
+//! Tags, and the posts that have them.
+
+pub mod views;
