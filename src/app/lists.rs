@@ -4,7 +4,8 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::{
-    layout::{Link, Summary},
+    home::views::Summary,
+    layout::Link,
     posts::{
         post::Tag,
         queries::{self, Direction, ListedPost, Of, Place},

@@ -1,0 +1,3 @@
+//! Writing: the list of everything, the editor, the trash.
+
+pub mod views;

@@ -1,0 +1,3 @@
+//! Pages for when something went wrong.
+
+pub mod views;

@@ -1,0 +1,3 @@
+//! The manual, at /help.
+
+pub mod views;

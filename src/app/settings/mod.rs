@@ -1,0 +1,3 @@
+//! Settings that the owner edits in the browser.
+
+pub mod views;

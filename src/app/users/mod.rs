@@ -1,0 +1,3 @@
+//! People: set-up, signing in, the account and its sessions.
+
+pub mod views;
