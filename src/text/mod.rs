@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod date;
+mod escape;
 pub mod excerpt;
 pub mod front_matter;
 pub mod highlight;
