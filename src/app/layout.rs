@@ -6,6 +6,11 @@ use jiff::tz::TimeZone;
 
 use crate::base::Timestamp;
 
+/// Languages that are usually written from right to left.
+const RIGHT_TO_LEFT: &[&str] = &[
+    "ar", "arc", "ckb", "dv", "fa", "he", "ks", "ps", "sd", "ug", "ur", "yi",
+];
+
 /// The site's settings and menu, read once for each version of the site and shared.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -120,7 +125,24 @@ impl FieldErrors {
     }
 }
 
+/// The title, or a word that can be clicked when there is none.
+pub fn or_untitled(title: &str) -> &str {
+    if title.trim().is_empty() {
+        "Untitled"
+    } else {
+        title
+    }
+}
+
 impl NoticeKind {
+    /// How a screen reader announces it: at once only if something went wrong.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Good | Self::Warning => "status",
+            Self::Bad => "alert",
+        }
+    }
+
     /// The kind as a CSS class.
     pub fn class(self) -> &'static str {
         match self {
@@ -155,6 +177,39 @@ impl Shell {
             (false, true) => self.title.clone(),
             (false, false) => format!("{} · {}", self.title, self.site.title),
         }
+    }
+
+    /// The title of this page alone, for link previews.
+    pub fn short_title(&self) -> &str {
+        if self.title.is_empty() {
+            self.site_title()
+        } else {
+            &self.title
+        }
+    }
+
+    /// The language of the page: the editor's pages are in English whatever the site is in.
+    pub fn language(&self) -> &str {
+        if self.is_private || self.site.language.is_empty() {
+            "en"
+        } else {
+            &self.site.language
+        }
+    }
+
+    /// Which way the language is written: `ltr` or `rtl`.
+    pub fn direction(&self) -> &'static str {
+        let language = self.language().split('-').next().unwrap_or_default();
+        if RIGHT_TO_LEFT.contains(&language.to_ascii_lowercase().as_str()) {
+            "rtl"
+        } else {
+            "ltr"
+        }
+    }
+
+    /// Whether the page needs what only editors see: the bar, forms.
+    pub fn has_admin_styles(&self) -> bool {
+        self.is_private || self.reader.is_some()
     }
 
     /// The name of the site, or a stand-in before set-up.

@@ -74,6 +74,43 @@ pub struct EditPage {
     pub media: Vec<MediaRow>,
 }
 
+impl EditPage {
+    /// What the page is called: `New post`, `Edit page`.
+    pub fn heading(&self) -> &'static str {
+        match (self.form.id.is_some(), self.form.kind == "page") {
+            (false, false) => "New post",
+            (false, true) => "New page",
+            (true, false) => "Edit post",
+            (true, true) => "Edit page",
+        }
+    }
+
+    /// Where the form is posted.
+    pub fn action(&self) -> String {
+        match &self.form.id {
+            Some(id) => format!("/admin/posts/{id}"),
+            None => "/admin/posts".to_owned(),
+        }
+    }
+
+    /// What the browser keeps unsaved text under.
+    pub fn storage_key(&self) -> String {
+        match &self.form.id {
+            Some(id) => id.clone(),
+            None if self.form.kind == "page" => "new-page".to_owned(),
+            None => "new-post".to_owned(),
+        }
+    }
+
+    /// Whether what is in the fields differs from what is saved already.
+    pub fn is_unsaved(&self) -> bool {
+        self.kept
+            || self.conflict.is_some()
+            || self.preview_html.is_some()
+            || !self.errors.is_empty()
+    }
+}
+
 /// The fields of the editor, by their names.
 #[derive(Clone, Debug, Default)]
 pub struct EditForm {
