@@ -2,15 +2,15 @@
 //!
 //! The modules, in the order in which a request meets them:
 
-pub mod cli;
-pub mod server;
-pub mod config;
-pub mod net;
-pub mod edge;
 pub mod app;
-pub mod jobs;
-pub mod auth;
 pub mod assets;
-pub mod text;
-pub mod db;
+pub mod auth;
 pub mod base;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod edge;
+pub mod jobs;
+pub mod net;
+pub mod server;
+pub mod text;

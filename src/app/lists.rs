@@ -85,10 +85,21 @@ pub fn read_screen(
         Direction::Older => (from != Place::TOP, goes_on),
         Direction::Newer => (goes_on, true),
     };
-    let place_of = |post: &ListedPost| format_place(Place { at: post.published_at.0, id: post.id });
+    let place_of = |post: &ListedPost| {
+        format_place(Place {
+            at: post.published_at.0,
+            id: post.id,
+        })
+    };
     Ok(Screen {
-        newer: posts.first().filter(|_| has_newer).map(|p| format!("{path}?after={}", place_of(p))),
-        older: posts.last().filter(|_| has_older).map(|p| format!("{path}?before={}", place_of(p))),
+        newer: posts
+            .first()
+            .filter(|_| has_newer)
+            .map(|p| format!("{path}?after={}", place_of(p))),
+        older: posts
+            .last()
+            .filter(|_| has_older)
+            .map(|p| format!("{path}?before={}", place_of(p))),
         items: posts,
     })
 }
@@ -101,7 +112,10 @@ pub fn summary(connection: &Connection, post: ListedPost) -> Result<Summary> {
         description: post.summary,
         published: Some(post.published_at),
         authors: queries::authors_of(connection, post.id)?,
-        tags: queries::tags_of(connection, post.id)?.iter().map(tag_link).collect(),
+        tags: queries::tags_of(connection, post.id)?
+            .iter()
+            .map(tag_link)
+            .collect(),
     })
 }
 

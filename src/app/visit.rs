@@ -11,12 +11,8 @@ use super::{
 };
 use crate::{
     auth::{
-        guards::Visitor,
-        password::Passwords,
-        sessions::Session,
-        setup::SetupLink,
-        throttle::Throttle,
-        users::Role,
+        guards::Visitor, password::Passwords, sessions::Session, setup::SetupLink,
+        throttle::Throttle, users::Role,
     },
     base::{Error, Result},
     db::{Database, MediaStore},
@@ -61,14 +57,19 @@ impl App {
     /// The site's settings and menu, read once for each version of the site.
     pub async fn site(&self) -> Result<Arc<Site>> {
         let version = self.database.version();
-        let kept = self.site.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = self
+            .site
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some((of_version, site)) = kept
             && of_version == version
         {
             return Ok(site);
         }
         let site = Arc::new(self.database.read(settings::queries::load_site).await?);
-        *self.site.write().unwrap_or_else(PoisonError::into_inner) = Some((version, Arc::clone(&site)));
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((version, Arc::clone(&site)));
         Ok(site)
     }
 }
@@ -95,14 +96,19 @@ impl FromRequest for Visit {
         let visitor = Visitor::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let app = request
-                .app_data::<Data<App>>()
-                .cloned()
-                .ok_or_else(|| Error::Internal("the server was put together without its app".into()))?;
+            let app = request.app_data::<Data<App>>().cloned().ok_or_else(|| {
+                Error::Internal("the server was put together without its app".into())
+            })?;
             let site = app.site().await?;
             let base_url = base_url(&request, app.domain.as_deref());
             let path = request.path().to_owned();
-            Ok(Self { session: visitor.await?.0, app, site, base_url, path })
+            Ok(Self {
+                session: visitor.await?.0,
+                app,
+                site,
+                base_url,
+                path,
+            })
         })
     }
 }
@@ -130,12 +136,19 @@ impl Visit {
 
     /// The frame of a page for those who are signed in, or of a form.
     pub fn private_shell(&self, title: &str) -> Shell {
-        Shell { is_private: true, ..self.shell(title, "") }
+        Shell {
+            is_private: true,
+            ..self.shell(title, "")
+        }
     }
 
     /// Sends a page that everybody may see; kept by the page cache unless somebody is signed in.
     pub fn public_page(&self, page: &impl Template) -> Result<HttpResponse> {
-        let caching = if self.session.is_some() { PRIVATE } else { PUBLIC };
+        let caching = if self.session.is_some() {
+            PRIVATE
+        } else {
+            PUBLIC
+        };
         html(page, caching)
     }
 
@@ -176,9 +189,17 @@ pub fn base_url(request: &HttpRequest, domain: Option<&str>) -> String {
         .uri
         .authority()
         .map(actix_web::http::uri::Authority::as_str)
-        .or_else(|| request.headers().get(header::HOST).and_then(|v| v.to_str().ok()))
+        .or_else(|| {
+            request
+                .headers()
+                .get(header::HOST)
+                .and_then(|v| v.to_str().ok())
+        })
         .filter(|host| !host.is_empty() && host.len() < 300)
-        .filter(|host| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c)))
+        .filter(|host| {
+            host.chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+        })
         .unwrap_or("localhost");
     format!("https://{host}")
 }

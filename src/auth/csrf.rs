@@ -5,7 +5,7 @@
 //! since 2020 sends one of them with a form.
 
 use actix_web::{
-    body::MessageBody,
+    body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, header},
     middleware::Next,
@@ -16,9 +16,12 @@ use crate::base::Error;
 /// Middleware: lets safe methods and this site's own forms pass.
 pub async fn refuse_other_sites(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let is_safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     if !is_safe && !is_same_origin(&request) {
         return Err(Error::Forbidden(
             "This form was not sent from this site, so nothing was done. \
@@ -31,7 +34,12 @@ pub async fn refuse_other_sites(
 }
 
 fn is_same_origin(request: &ServiceRequest) -> bool {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     if let Some(site) = text("sec-fetch-site") {
         // "none": the person's own doing, such as a reload of a form's result.
         return site == "same-origin" || site == "none";

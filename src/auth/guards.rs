@@ -40,7 +40,12 @@ impl FromRequest for SignedIn {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { session_of(&request).await?.map(Self).ok_or(Error::SignedOut) })
+        Box::pin(async move {
+            session_of(&request)
+                .await?
+                .map(Self)
+                .ok_or(Error::SignedOut { kept_form: None })
+        })
     }
 }
 
@@ -51,21 +56,27 @@ impl FromRequest for Owner {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let session = session_of(&request).await?.ok_or(Error::SignedOut)?;
+            let session = session_of(&request)
+                .await?
+                .ok_or(Error::SignedOut { kept_form: None })?;
             if session.user.role == Role::Owner {
                 Ok(Self(session))
             } else {
-                Err(Error::Forbidden("Only the owner of this site can do that.".into()))
+                Err(Error::Forbidden(
+                    "Only the owner of this site can do that.".into(),
+                ))
             }
         })
     }
 }
 
 async fn session_of(request: &HttpRequest) -> Result<Option<Session>> {
-    let Some(cookie) = request.cookie(sessions::COOKIE) else { return Ok(None) };
-    let database = request
-        .app_data::<Data<Database>>()
-        .ok_or_else(|| Error::Internal("the server was put together without its database".into()))?;
+    let Some(cookie) = request.cookie(sessions::COOKIE) else {
+        return Ok(None);
+    };
+    let database = request.app_data::<Data<Database>>().ok_or_else(|| {
+        Error::Internal("the server was put together without its database".into())
+    })?;
     let token = cookie.value().to_owned();
     let session = database
         .read(move |connection| sessions::find_session(connection, &token, Timestamp::now()))

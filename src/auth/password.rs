@@ -2,7 +2,7 @@
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHash, PasswordHasher, PasswordVerifier},
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use tokio::sync::Semaphore;
 
@@ -29,13 +29,18 @@ pub struct Passwords {
 impl Passwords {
     /// A new checker.
     pub fn new() -> Result<Self> {
-        Ok(Self { one: Semaphore::new(1), decoy: DECOY.to_owned() })
+        Ok(Self {
+            one: Semaphore::new(1),
+            decoy: DECOY.to_owned(),
+        })
     }
 
     /// Hashes a password, off the async threads.
     pub async fn hash(&self, password: String) -> Result<String> {
         let _turn = self.one.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || hash(&password)).await.map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || hash(&password))
+            .await
+            .map_err(Error::internal)?
     }
 
     /// Whether the password fits the stored hash; `None` (no such account) takes as long and is no.
@@ -59,14 +64,18 @@ pub fn problem(password: &str) -> Option<String> {
         ));
     }
     if password.len() > MAX_PASSWORD_BYTES {
-        return Some(format!("The password is too long; {MAX_PASSWORD_BYTES} bytes are the most."));
+        return Some(format!(
+            "The password is too long; {MAX_PASSWORD_BYTES} bytes are the most."
+        ));
     }
     None
 }
 
 /// Hashes a password now, on this thread.
 pub fn hash(password: &str) -> Result<String> {
-    let hash = hasher()?.hash_password(password.as_bytes()).map_err(Error::internal)?;
+    let hash = hasher()?
+        .hash_password(password.as_bytes())
+        .map_err(Error::internal)?;
     Ok(hash.to_string())
 }
 
@@ -94,7 +103,10 @@ mod tests {
     #[test]
     fn a_password_fits_its_own_hash_and_no_other() {
         let stored = hash("correct horse battery").unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{stored}");
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"),
+            "{stored}"
+        );
         assert!(verify("correct horse battery", &stored));
         assert!(!verify("correct horse batterz", &stored));
     }

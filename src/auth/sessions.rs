@@ -89,8 +89,11 @@ pub struct ListedSession {
 /// Starts a session.
 pub fn insert_session(token: &Token, user: Id, user_agent: &str, now: Timestamp) -> Change {
     let mut change = Change::new();
-    let user_agent: String =
-        user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect();
+    let user_agent: String = user_agent
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_USER_AGENT_CHARS)
+        .collect();
     change.push(
         "INSERT INTO sessions (id, token_hash, user_id, user_agent, created_at, expires_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -109,7 +112,10 @@ pub fn insert_session(token: &Token, user: Id, user_agent: &str, now: Timestamp)
 /// Ends one session of a user.
 pub fn delete_session(id: Id, user: Id) -> Change {
     let mut change = Change::new();
-    change.push("DELETE FROM sessions WHERE id = ?1 AND user_id = ?2", vec![id.into(), user.into()]);
+    change.push(
+        "DELETE FROM sessions WHERE id = ?1 AND user_id = ?2",
+        vec![id.into(), user.into()],
+    );
     change
 }
 
@@ -126,12 +132,19 @@ pub fn delete_other_sessions(user: Id, kept: Option<Id>) -> Change {
 /// Forgets sessions that have ended by themselves.
 pub fn sweep_expired(now: Timestamp) -> Change {
     let mut change = Change::new();
-    change.push("DELETE FROM sessions WHERE expires_at <= ?1", vec![now.into()]);
+    change.push(
+        "DELETE FROM sessions WHERE expires_at <= ?1",
+        vec![now.into()],
+    );
     change
 }
 
 /// Finds the living session of a cookie's value.
-pub fn find_session(connection: &Connection, token: &str, now: Timestamp) -> Result<Option<Session>> {
+pub fn find_session(
+    connection: &Connection,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Session>> {
     let session = connection
         .prepare_cached(
             "SELECT s.id, u.id, u.name, u.display_name, u.role FROM sessions AS s \
@@ -153,7 +166,11 @@ pub fn find_session(connection: &Connection, token: &str, now: Timestamp) -> Res
 }
 
 /// The living sessions of a user, newest first.
-pub fn list_sessions(connection: &Connection, user: Id, now: Timestamp) -> Result<Vec<ListedSession>> {
+pub fn list_sessions(
+    connection: &Connection,
+    user: Id,
+    now: Timestamp,
+) -> Result<Vec<ListedSession>> {
     let sessions = connection
         .prepare_cached(
             "SELECT id, user_agent, created_at FROM sessions \
@@ -177,11 +194,18 @@ pub struct LastSeen(Mutex<HashMap<Id, Timestamp>>);
 impl LastSeen {
     /// Notes that a session was used now.
     pub fn note(&self, session: Id) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session, Timestamp::now());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(session, Timestamp::now());
     }
 
     /// When a session was last used since this server started.
     pub fn of(&self, session: Id) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&session).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&session)
+            .copied()
     }
 }

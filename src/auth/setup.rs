@@ -13,7 +13,11 @@ pub struct SetupLink(Mutex<Option<String>>);
 impl SetupLink {
     /// A link for a site that has no owner yet, or none.
     pub fn new(is_needed: bool) -> Result<Self> {
-        let token = if is_needed { Some(Token::new()?.as_str().to_owned()) } else { None };
+        let token = if is_needed {
+            Some(Token::new()?.as_str().to_owned())
+        } else {
+            None
+        };
         Ok(Self(Mutex::new(token)))
     }
 
@@ -25,7 +29,8 @@ impl SetupLink {
     /// Whether `given` is the secret.
     pub fn fits(&self, given: &str) -> bool {
         // Hashes are compared, so that the time it takes tells nothing of the secret.
-        self.token().is_some_and(|token| Sha256::digest(&token) == Sha256::digest(given))
+        self.token()
+            .is_some_and(|token| Sha256::digest(&token) == Sha256::digest(given))
     }
 
     /// Ends the link.
@@ -34,6 +39,9 @@ impl SetupLink {
     }
 
     fn token(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -49,7 +49,10 @@ impl Throttle {
             wait_of(self.addresses.check_key(&network_of(address)))?;
         }
         // A long name is no account; its start is enough to count by.
-        wait_of(self.accounts.check_key(&account.chars().take(64).collect::<String>()))
+        wait_of(
+            self.accounts
+                .check_key(&account.chars().take(64).collect::<String>()),
+        )
     }
 }
 
@@ -71,7 +74,9 @@ fn wait_of<T>(
         Ok(_) => Ok(()),
         Err(until) => {
             let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-            Err(Error::TooMany { retry_after_s: wait.as_secs() + 1 })
+            Err(Error::TooMany {
+                retry_after_s: wait.as_secs() + 1,
+            })
         }
     }
 }
@@ -98,7 +103,15 @@ mod tests {
             throttle.try_once("ada", None).unwrap();
         }
         let error = throttle.try_once("ada", None).unwrap_err();
-        assert!(matches!(error, Error::TooMany { retry_after_s: 1..=31 }), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                Error::TooMany {
+                    retry_after_s: 1..=31
+                }
+            ),
+            "{error:?}"
+        );
         throttle.try_once("grace", None).unwrap();
     }
 
@@ -107,7 +120,9 @@ mod tests {
         let throttle = Throttle::new();
         for guess in 0..ADDRESS_BURST {
             let address = format!("2001:db8::{guess:x}").parse().unwrap();
-            throttle.try_once(&format!("user{guess}"), Some(address)).unwrap();
+            throttle
+                .try_once(&format!("user{guess}"), Some(address))
+                .unwrap();
         }
         let same_home = "2001:db8::ffff".parse().unwrap();
         assert!(throttle.try_once("other", Some(same_home)).is_err());

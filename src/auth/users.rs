@@ -32,7 +32,11 @@ impl Role {
 
     /// From the database; what is not `owner` may less.
     pub fn from_name(name: &str) -> Self {
-        if name == "owner" { Self::Owner } else { Self::Editor }
+        if name == "owner" {
+            Self::Owner
+        } else {
+            Self::Editor
+        }
     }
 }
 
@@ -60,7 +64,9 @@ pub fn parse_name(name: &str) -> Result<String> {
         return Err(Error::Invalid("Choose a name to sign in with.".into()));
     }
     if name.chars().count() > MAX_NAME_CHARS {
-        return Err(Error::Invalid(format!("The name is too long; {MAX_NAME_CHARS} characters are the most.")));
+        return Err(Error::Invalid(format!(
+            "The name is too long; {MAX_NAME_CHARS} characters are the most."
+        )));
     }
     if let Some(bad) = name.chars().find(|c| !is_fine(*c)) {
         return Err(Error::Invalid(format!(
@@ -85,7 +91,11 @@ pub fn parse_display_name(display_name: &str, fallback: &str) -> Result<String> 
             "Your name is too long; {MAX_NAME_CHARS} characters are the most."
         )));
     }
-    Ok(if tidy.is_empty() { fallback.to_owned() } else { tidy })
+    Ok(if tidy.is_empty() {
+        fallback.to_owned()
+    } else {
+        tidy
+    })
 }
 
 /// Makes an account.
@@ -109,7 +119,11 @@ pub fn insert_user(user: &User, password_hash: &str, now: Timestamp) -> Change {
 /// Makes the first account, the owner's; a conflict if there is one already.
 pub fn insert_first_user(user: &User, password_hash: &str, now: Timestamp) -> Change {
     let mut change = Change::new();
-    change.guard(NO_USERS, "UPDATE guard SET ok = NOT EXISTS (SELECT 1 FROM users)", vec![]);
+    change.guard(
+        NO_USERS,
+        "UPDATE guard SET ok = NOT EXISTS (SELECT 1 FROM users)",
+        vec![],
+    );
     change.extend(insert_user(user, password_hash, now));
     change
 }
@@ -138,7 +152,9 @@ pub fn find_user(connection: &Connection, name: &str) -> Result<Option<(User, St
 
 /// Whether anybody has an account: whether the site is set up.
 pub fn has_users(connection: &Connection) -> Result<bool> {
-    Ok(connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?.query_row([], |r| r.get(0))?)
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?
+        .query_row([], |r| r.get(0))?)
 }
 
 /// All accounts by name.

@@ -25,7 +25,10 @@ pub enum Error {
 
     /// The person must sign in first. A visitor gets 401 with the sign-in form.
     #[error("you are not signed in")]
-    SignedOut,
+    SignedOut {
+        /// What they were sending, URL-encoded, so that it can be given back after signing in.
+        kept_form: Option<String>,
+    },
 
     /// The person, or where the request came from, is not allowed to do this. The text is shown.
     #[error("{0}")]
@@ -102,7 +105,7 @@ impl ResponseError for Error {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Gone => StatusCode::GONE,
-            Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::SignedOut { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -110,7 +113,9 @@ impl ResponseError for Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::CannotSave(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(_) | Self::Io { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Database(_) | Self::Io { .. } | Self::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 }

@@ -33,14 +33,19 @@ impl Encoding {
 
 /// The best encoding that `Accept-Encoding` allows (RFC 9110 section 12.5.3): br, then gzip.
 pub(super) fn accepted(headers: &HeaderMap) -> Encoding {
-    let value = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let value = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
     let (mut brotli, mut gzip, mut any) = (None, None, None);
     for item in value.split(',') {
         let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
         let is_wanted = !is_zero_weight(parameters);
         match name.trim() {
             n if n.eq_ignore_ascii_case("br") => brotli = Some(is_wanted),
-            n if n.eq_ignore_ascii_case("gzip") || n.eq_ignore_ascii_case("x-gzip") => gzip = Some(is_wanted),
+            n if n.eq_ignore_ascii_case("gzip") || n.eq_ignore_ascii_case("x-gzip") => {
+                gzip = Some(is_wanted)
+            }
             "*" => any = Some(is_wanted),
             _ => {}
         }
@@ -58,7 +63,11 @@ pub(super) fn accepted(headers: &HeaderMap) -> Encoding {
 fn is_zero_weight(parameters: &str) -> bool {
     parameters
         .split(';')
-        .filter_map(|p| p.trim().strip_prefix("q=").or_else(|| p.trim().strip_prefix("Q=")))
+        .filter_map(|p| {
+            p.trim()
+                .strip_prefix("q=")
+                .or_else(|| p.trim().strip_prefix("Q="))
+        })
         .any(|q| q.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0))
 }
 
@@ -69,7 +78,10 @@ pub(super) fn is_worth_it(content_type: &str, bytes: usize) -> bool {
         && (kind.starts_with("text/")
             || kind.ends_with("+xml")
             || kind.ends_with("+json")
-            || matches!(kind, "application/json" | "application/javascript" | "application/xml"))
+            || matches!(
+                kind,
+                "application/json" | "application/javascript" | "application/xml"
+            ))
 }
 
 /// Compresses a body; `None` if that does not make it smaller.
@@ -80,7 +92,9 @@ pub(super) fn compress(body: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
         Encoding::Gzip => {
             let mut gzip =
                 flate2::write::GzEncoder::new(&mut out, flate2::Compression::new(GZIP_LEVEL));
-            gzip.write_all(body).and_then(|()| gzip.finish().map(drop)).ok()?;
+            gzip.write_all(body)
+                .and_then(|()| gzip.finish().map(drop))
+                .ok()?;
         }
         Encoding::Brotli => {
             let mut br = brotli::CompressorWriter::new(
@@ -130,11 +144,15 @@ mod tests {
         let body = "all work and no play ".repeat(500).into_bytes();
         let mut back = Vec::new();
         let gzip = compress(&body, Encoding::Gzip).unwrap();
-        flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut back).unwrap();
+        flate2::read::GzDecoder::new(&gzip[..])
+            .read_to_end(&mut back)
+            .unwrap();
         assert_eq!(back, body);
         back.clear();
         let br = compress(&body, Encoding::Brotli).unwrap();
-        brotli::Decompressor::new(&br[..], 4096).read_to_end(&mut back).unwrap();
+        brotli::Decompressor::new(&br[..], 4096)
+            .read_to_end(&mut back)
+            .unwrap();
         assert_eq!(back, body);
     }
 }

@@ -55,13 +55,20 @@ pub(super) struct KeyRef<'a> {
 
 impl KeyRef<'_> {
     pub(super) fn to_key(self) -> Key {
-        Key { host: self.host.into(), target: self.target.into() }
+        Key {
+            host: self.host.into(),
+            target: self.target.into(),
+        }
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        KeyRef { host: &self.host, target: &self.target }.hash(state);
+        KeyRef {
+            host: &self.host,
+            target: &self.target,
+        }
+        .hash(state);
     }
 }
 
@@ -122,7 +129,8 @@ impl Page {
             Encoding::Brotli => Some(&self.brotli),
         };
         let compressed = kept.and_then(|form| {
-            form.get_or_init(|| compression::compress(&self.body, encoding).map(Bytes::from)).clone()
+            form.get_or_init(|| compression::compress(&self.body, encoding).map(Bytes::from))
+                .clone()
         });
         match compressed {
             Some(bytes) => (encoding, bytes),
@@ -149,7 +157,9 @@ pub(super) struct PageCache {
 impl PageCache {
     pub(super) fn new(settings: Settings) -> Self {
         let max_bytes = u64::from(settings.max_mib) * 1024 * 1024;
-        Self { pages: Cache::with_weighter(EXPECTED_PAGES, max_bytes, ByBytes) }
+        Self {
+            pages: Cache::with_weighter(EXPECTED_PAGES, max_bytes, ByBytes),
+        }
     }
 
     /// The page, if it is kept and of this version of the site.
@@ -159,7 +169,11 @@ impl PageCache {
 
     /// Waits while another request renders the same page, and gets it; or `Err`: the caller renders it
     /// and hands it to the place that it got, for those who wait.
-    pub(super) async fn get_or_place(&self, key: KeyRef<'_>, version: u64) -> Result<Arc<Page>, Place<'_>> {
+    pub(super) async fn get_or_place(
+        &self,
+        key: KeyRef<'_>,
+        version: u64,
+    ) -> Result<Arc<Page>, Place<'_>> {
         self.pages.remove_if(&key, |page| page.version != version);
         match self.pages.get_value_or_guard_async(&key.to_key()).await {
             Ok(page) if page.version == version => Ok(page),

@@ -33,7 +33,11 @@ pub struct Edge {
 impl Edge {
     /// The edge of a site.
     pub fn new(database: Database, settings: page_cache::Settings, https_port: u16) -> Self {
-        Self { database, pages: PageCache::new(settings), https_port }
+        Self {
+            database,
+            pages: PageCache::new(settings),
+            https_port,
+        }
     }
 }
 
@@ -43,7 +47,10 @@ pub async fn pipeline(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(edge) = request.app_data::<Data<Edge>>().cloned() else {
-        return Err(crate::base::Error::Internal("the server was put together without its edge".into()).into());
+        return Err(crate::base::Error::Internal(
+            "the server was put together without its edge".into(),
+        )
+        .into());
     };
     if !request.app_config().secure() {
         let response = to_https(&request, edge.https_port);
@@ -56,7 +63,9 @@ pub async fn pipeline(
     }
     let mut response = match moved_to(&request) {
         Some(location) => {
-            let response = HttpResponse::MovedPermanently().insert_header((header::LOCATION, location)).finish();
+            let response = HttpResponse::MovedPermanently()
+                .insert_header((header::LOCATION, location))
+                .finish();
             request.into_response(response)
         }
         None => answer(&edge, request, next).await?,
@@ -85,7 +94,10 @@ async fn answer(
     let http = request.request().clone();
     let key = KeyRef {
         host: host_of(http.head()).unwrap_or(""),
-        target: http.uri().path_and_query().map_or("/", |target| target.as_str()),
+        target: http
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str()),
     };
     // Asked for before anything is read: what is rendered is at least as new.
     let version = edge.database.version();
@@ -153,8 +165,14 @@ fn may_be_kept(response: &ServiceResponse<BoxBody>) -> bool {
 
 /// Headers that this module makes anew for each answer.
 fn is_about_the_form(name: &header::HeaderName) -> bool {
-    [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::ETAG, header::ACCEPT_RANGES, header::DATE]
-        .contains(name)
+    [
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::ETAG,
+        header::ACCEPT_RANGES,
+        header::DATE,
+    ]
+    .contains(name)
 }
 
 /// Answers with a kept page, or with 304 if the visitor has it (RFC 9110 section 13.1.2).
@@ -163,7 +181,11 @@ fn send(page: &Page, request: &ServiceRequest) -> HttpResponse {
         .headers()
         .get(header::IF_NONE_MATCH)
         .is_some_and(|tags| matches_etag(tags, &page.etag));
-    let status = if has_it { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    let status = if has_it {
+        StatusCode::NOT_MODIFIED
+    } else {
+        StatusCode::OK
+    };
     let (encoding, body) = if has_it {
         (Encoding::Identity, Bytes::new())
     } else {
@@ -175,7 +197,10 @@ fn send(page: &Page, request: &ServiceRequest) -> HttpResponse {
         headers.insert(name.clone(), value.clone());
     }
     headers.insert(header::ETAG, page.etag.clone());
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Cookie"));
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("Accept-Encoding, Cookie"),
+    );
     if let Some(name) = encoding.name() {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
@@ -196,7 +221,10 @@ fn matches_etag(given: &HeaderValue, ours: &HeaderValue) -> bool {
 /// Whether the request carries a session: then nothing is taken from or put into the cache.
 fn is_personal(request: &ServiceRequest) -> bool {
     request.headers().get_all(header::COOKIE).any(|value| {
-        value.as_bytes().windows(sessions::COOKIE.len()).any(|part| part == sessions::COOKIE.as_bytes())
+        value
+            .as_bytes()
+            .windows(sessions::COOKIE.len())
+            .any(|part| part == sessions::COOKIE.as_bytes())
     })
 }
 
@@ -205,7 +233,11 @@ pub fn host_of(head: &actix_web::dev::RequestHead) -> Option<&str> {
     head.uri
         .authority()
         .map(actix_web::http::uri::Authority::as_str)
-        .or_else(|| head.headers().get(header::HOST).and_then(|value| value.to_str().ok()))
+        .or_else(|| {
+            head.headers()
+                .get(header::HOST)
+                .and_then(|value| value.to_str().ok())
+        })
 }
 
 /// The address of the visitor's machine.
@@ -215,7 +247,10 @@ pub fn peer_of(request: &ServiceRequest) -> Option<IpAddr> {
 
 /// The only answer to plain HTTP.
 fn to_https(request: &ServiceRequest, https_port: u16) -> HttpResponse {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     match redirect::to_https(host_of(request.head()), target, https_port) {
         // 308 keeps the method; not to be remembered, because a home's ports change.
         Some(location) => HttpResponse::PermanentRedirect()

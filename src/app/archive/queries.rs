@@ -14,7 +14,9 @@ use crate::{
 pub fn list_years(connection: &Connection, zone: &TimeZone) -> Result<Vec<i16>> {
     let mut years = Vec::new();
     let mut place = Place::TOP;
-    while let Some(post) = queries::list_posts(connection, Of::All, place, Direction::Older, 1)?.pop() {
+    while let Some(post) =
+        queries::list_posts(connection, Of::All, place, Direction::Older, 1)?.pop()
+    {
         let year = post.published_at.date_in(zone).year();
         years.push(year);
         place = start_of(year, zone);
@@ -27,10 +29,17 @@ pub fn start_of(year: i16, zone: &TimeZone) -> Place {
     let start = date(year, 1, 1)
         .to_zoned(zone.clone())
         .map_or(i64::MIN, |start| Timestamp::from(start.timestamp()).0);
-    Place { at: start, id: Id(0) }
+    Place {
+        at: start,
+        id: Id(0),
+    }
 }
 
 /// The place after all posts of a year.
 pub fn end_of(year: i16, zone: &TimeZone) -> Place {
-    if year >= 9999 { Place::TOP } else { start_of(year + 1, zone) }
+    if year >= 9999 {
+        Place::TOP
+    } else {
+        start_of(year + 1, zone)
+    }
 }

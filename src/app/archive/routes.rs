@@ -19,20 +19,39 @@ use crate::{
 /// Posts on one screen of a year.
 const MAX_ON_SCREEN: usize = 100;
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
-    routes.route("/archive", web::get().to(list)).route("/archive/{year}", web::get().to(show));
+    routes
+        .route("/archive", web::get().to(list))
+        .route("/archive/{year}", web::get().to(show));
 }
 
 async fn list(visit: Visit) -> Result<HttpResponse> {
     let zone = visit.site.zone.clone();
-    let years = visit.app.database.read(move |connection| list_years(connection, &zone)).await?;
+    let years = visit
+        .app
+        .database
+        .read(move |connection| list_years(connection, &zone))
+        .await?;
     let shell = visit.shell("Archive", "");
-    visit.public_page(&ArchivePage { shell, years: years.into_iter().map(year_link).collect() })
+    visit.public_page(&ArchivePage {
+        shell,
+        years: years.into_iter().map(year_link).collect(),
+    })
 }
 
 struct Year {
@@ -43,7 +62,11 @@ struct Year {
     next: Option<i16>,
 }
 
-async fn show(visit: Visit, year: web::Path<String>, cursor: web::Query<Cursor>) -> Result<HttpResponse> {
+async fn show(
+    visit: Visit,
+    year: web::Path<String>,
+    cursor: web::Query<Cursor>,
+) -> Result<HttpResponse> {
     let year = parse_year(&year)?;
     let (from, direction) = cursor.parse()?;
     let zone = visit.site.zone.clone();
@@ -53,7 +76,8 @@ async fn show(visit: Visit, year: web::Path<String>, cursor: web::Query<Cursor>)
         .read(move |connection| {
             let (start, end) = (start_of(year, &zone), end_of(year, &zone));
             let from = if from == Place::TOP { end } else { from };
-            let is_in = |post: &ListedPost| post.published_at.0 >= start.at && post.published_at.0 < end.at;
+            let is_in =
+                |post: &ListedPost| post.published_at.0 >= start.at && post.published_at.0 < end.at;
             let mut posts =
                 queries::list_posts(connection, Of::All, from, direction, MAX_ON_SCREEN + 1)?;
             posts.retain(is_in);
@@ -64,7 +88,10 @@ async fn show(visit: Visit, year: web::Path<String>, cursor: web::Query<Cursor>)
                     Direction::Newer => drop(posts.remove(0)),
                 }
             }
-            let place_of = |post: &ListedPost| Place { at: post.published_at.0, id: post.id };
+            let place_of = |post: &ListedPost| Place {
+                at: post.published_at.0,
+                id: post.id,
+            };
             let (has_newer, has_older) = match direction {
                 Direction::Older => (from != end, goes_on),
                 Direction::Newer => (goes_on, true),
@@ -86,7 +113,8 @@ async fn show(visit: Visit, year: web::Path<String>, cursor: web::Query<Cursor>)
         return Err(Error::NotFound);
     }
     let shell = visit.shell(&format!("Archive {year}"), "");
-    let screen = |word: &str, place: Place| format!("/archive/{year}?{word}={}", format_place(place));
+    let screen =
+        |word: &str, place: Place| format!("/archive/{year}?{word}={}", format_place(place));
     visit.public_page(&YearPage {
         year,
         months: by_month(&visit, of_year.posts),
@@ -101,23 +129,40 @@ async fn show(visit: Visit, year: web::Path<String>, cursor: web::Query<Cursor>)
 /// A year as its address writes it, and in no other way.
 fn parse_year(text: &str) -> Result<i16> {
     let year: i16 = text.parse().map_err(|_| Error::NotFound)?;
-    if year.to_string() == text && (-9999..=9999).contains(&year) { Ok(year) } else { Err(Error::NotFound) }
+    if year.to_string() == text && (-9999..=9999).contains(&year) {
+        Ok(year)
+    } else {
+        Err(Error::NotFound)
+    }
 }
 
 fn year_link(year: i16) -> Link {
-    Link { title: year.to_string(), href: format!("/archive/{year}") }
+    Link {
+        title: year.to_string(),
+        href: format!("/archive/{year}"),
+    }
 }
 
 fn by_month(visit: &Visit, posts: Vec<ListedPost>) -> Vec<Month> {
     let mut months: Vec<Month> = Vec::new();
     for post in posts {
         let month = post.published_at.date_in(&visit.site.zone).month();
-        let name = usize::try_from(month - 1).ok().and_then(|i| MONTHS.get(i)).copied().unwrap_or("");
-        let dated =
-            Dated { title: post.title, href: post.address.href(), published: post.published_at };
+        let name = usize::try_from(month - 1)
+            .ok()
+            .and_then(|i| MONTHS.get(i))
+            .copied()
+            .unwrap_or("");
+        let dated = Dated {
+            title: post.title,
+            href: post.address.href(),
+            published: post.published_at,
+        };
         match months.last_mut() {
             Some(last) if last.name == name => last.posts.push(dated),
-            _ => months.push(Month { name: name.to_owned(), posts: vec![dated] }),
+            _ => months.push(Month {
+                name: name.to_owned(),
+                posts: vec![dated],
+            }),
         }
     }
     months

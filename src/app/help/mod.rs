@@ -1,3 +1,4 @@
-//! The manual, at /help.
+//! The manual, served at `/help`.
 
+pub mod routes;
 pub mod views;

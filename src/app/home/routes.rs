@@ -23,9 +23,20 @@ async fn show(visit: Visit, cursor: web::Query<Cursor>) -> Result<HttpResponse> 
         .app
         .database
         .read(move |connection| {
-            let Screen { items, newer, older } = read_screen(connection, Of::All, from, limit, "/")?;
-            let posts = items.into_iter().map(|post| summary(connection, post)).collect::<Result<_>>()?;
-            Ok(Screen { items: posts, newer, older })
+            let Screen {
+                items,
+                newer,
+                older,
+            } = read_screen(connection, Of::All, from, limit, "/")?;
+            let posts = items
+                .into_iter()
+                .map(|post| summary(connection, post))
+                .collect::<Result<_>>()?;
+            Ok(Screen {
+                items: posts,
+                newer,
+                older,
+            })
         })
         .await?;
     let shell = visit.shell("", &visit.site.tagline);

@@ -79,7 +79,10 @@ pub fn trash_post(id: Id, now: Timestamp) -> Change {
         "UPDATE posts SET trashed_at = ?2, revision = revision + 1 WHERE id = ?1 AND trashed_at IS NULL",
         vec![id.into(), now.into()],
     );
-    change.push("UPDATE post_tags SET listed_at = NULL WHERE post_id = ?1", vec![id.into()]);
+    change.push(
+        "UPDATE post_tags SET listed_at = NULL WHERE post_id = ?1",
+        vec![id.into()],
+    );
     change
 }
 
@@ -140,7 +143,10 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
         vec![path.into(), id.into()],
     );
 
-    change.push("DELETE FROM post_authors WHERE post_id = ?1", vec![id.into()]);
+    change.push(
+        "DELETE FROM post_authors WHERE post_id = ?1",
+        vec![id.into()],
+    );
     for (position, name) in (0i64..).zip(&content.authors) {
         change.push(
             "INSERT INTO post_authors (id, post_id, position, name) VALUES (?1, ?2, ?3, ?4)",

@@ -47,7 +47,11 @@ impl Kind {
 
     /// From the database or a form; anything but `page` is a post.
     pub fn from_name(name: &str) -> Self {
-        if name == "page" { Self::Page } else { Self::Post }
+        if name == "page" {
+            Self::Page
+        } else {
+            Self::Post
+        }
     }
 }
 
@@ -94,7 +98,9 @@ impl Content {
         if chars > MAX_DESCRIPTION_CHARS {
             problems.push((
                 "description",
-                format!("The description has {chars} characters; shorten it to {MAX_DESCRIPTION_CHARS}."),
+                format!(
+                    "The description has {chars} characters; shorten it to {MAX_DESCRIPTION_CHARS}."
+                ),
             ));
         }
         let bytes = self.markdown.len();
@@ -107,16 +113,32 @@ impl Content {
             ));
         }
         if self.markdown.contains('\0') {
-            problems.push(("markdown", "The text holds a NUL character; remove it.".to_owned()));
+            problems.push((
+                "markdown",
+                "The text holds a NUL character; remove it.".to_owned(),
+            ));
         }
         self.tags = tidy_names(&self.tags, |name| slugify(name));
         self.authors = tidy_names(&self.authors, str::to_owned);
         check_names("tags", "tag", &self.tags, MAX_TAGS, &mut problems);
-        check_names("authors", "author", &self.authors, MAX_AUTHORS, &mut problems);
+        check_names(
+            "authors",
+            "author",
+            &self.authors,
+            MAX_AUTHORS,
+            &mut problems,
+        );
         for tag in self.tags.iter().filter(|tag| slugify(tag).is_empty()) {
-            problems.push(("tags", format!("The tag “{tag}” needs a letter or a digit.")));
+            problems.push((
+                "tags",
+                format!("The tag “{tag}” needs a letter or a digit."),
+            ));
         }
-        if problems.is_empty() { Ok(self) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -176,7 +198,11 @@ impl Post {
 
     /// The description, or the first words where there is none.
     pub fn summary(&self) -> &str {
-        if self.content.description.is_empty() { &self.rendered.excerpt } else { &self.content.description }
+        if self.content.description.is_empty() {
+            &self.rendered.excerpt
+        } else {
+            &self.content.description
+        }
     }
 }
 
@@ -191,13 +217,20 @@ pub struct Tag {
 
 /// One line of text: no control characters, no white space around or doubled.
 pub fn one_line(text: &str) -> String {
-    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let visible: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Names of a comma- or semicolon-separated field.
 pub fn split_names(field: &str, separator: char) -> Vec<String> {
-    field.split(separator).map(one_line).filter(|name| !name.is_empty()).collect()
+    field
+        .split(separator)
+        .map(one_line)
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 fn tidy_names(names: &[String], key: impl Fn(&str) -> String) -> Vec<String> {
@@ -217,7 +250,10 @@ fn check_names(
     problems: &mut Vec<FieldProblem>,
 ) {
     if names.len() > most {
-        problems.push((field, format!("There are {} {field}; {most} are the most.", names.len())));
+        problems.push((
+            field,
+            format!("There are {} {field}; {most} are the most.", names.len()),
+        ));
     }
     if let Some(long) = names.iter().find(|n| n.chars().count() > MAX_NAME_CHARS) {
         let start: String = long.chars().take(30).collect();

@@ -69,7 +69,10 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     title: row.get(1)?,
                     description: row.get(2)?,
                     markdown: row.get(11)?,
-                    tags: tags_of(connection, id)?.into_iter().map(|tag| tag.name).collect(),
+                    tags: tags_of(connection, id)?
+                        .into_iter()
+                        .map(|tag| tag.name)
+                        .collect(),
                     authors: authors_of(connection, id)?,
                     address: address(row, 13)?,
                     published_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
@@ -93,7 +96,12 @@ pub fn tags_of(connection: &Connection, id: Id) -> rusqlite::Result<Vec<Tag>> {
             "SELECT t.name, t.slug FROM post_tags AS pt JOIN tags AS t ON t.id = pt.tag_id \
              WHERE pt.post_id = ?1 ORDER BY pt.position, t.id",
         )?
-        .query_map([id.0], |row| Ok(Tag { name: row.get(0)?, slug: row.get(1)? }))?
+        .query_map([id.0], |row| {
+            Ok(Tag {
+                name: row.get(0)?,
+                slug: row.get(1)?,
+            })
+        })?
         .collect()
 }
 
@@ -108,7 +116,9 @@ pub fn authors_of(connection: &Connection, id: Id) -> rusqlite::Result<Vec<Strin
 /// Addresses that redirect to the post, oldest first.
 pub fn old_addresses_of(connection: &Connection, id: Id) -> Result<Vec<String>> {
     let paths = connection
-        .prepare_cached("SELECT path FROM addresses WHERE post_id = ?1 AND is_current = 0 ORDER BY id")?
+        .prepare_cached(
+            "SELECT path FROM addresses WHERE post_id = ?1 AND is_current = 0 ORDER BY id",
+        )?
         .query_map([id.0], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(paths)
@@ -142,9 +152,15 @@ pub struct Place {
 
 impl Place {
     /// Before all posts: where the first page begins.
-    pub const TOP: Self = Self { at: i64::MAX, id: Id(i64::MAX) };
+    pub const TOP: Self = Self {
+        at: i64::MAX,
+        id: Id(i64::MAX),
+    };
     /// After all posts.
-    pub const BOTTOM: Self = Self { at: i64::MIN, id: Id(0) };
+    pub const BOTTOM: Self = Self {
+        at: i64::MIN,
+        id: Id(0),
+    };
 }
 
 /// Which way a list goes on from its place.
@@ -231,7 +247,10 @@ pub fn list_pages(connection: &Connection) -> Result<Vec<ListedPost>> {
          WHERE p.kind = 'page' AND p.published_at IS NOT NULL AND p.trashed_at IS NULL \
          ORDER BY p.title, p.id LIMIT 1000"
     );
-    let pages = connection.prepare_cached(&sql)?.query_map([], listed)?.collect::<Result<_, _>>()?;
+    let pages = connection
+        .prepare_cached(&sql)?
+        .query_map([], listed)?
+        .collect::<Result<_, _>>()?;
     Ok(pages)
 }
 

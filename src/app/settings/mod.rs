@@ -1,3 +1,5 @@
-//! Settings that the owner edits in the browser.
+//! The site's settings.
 
+pub mod queries;
+pub mod routes;
 pub mod views;

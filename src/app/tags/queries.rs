@@ -18,7 +18,12 @@ pub fn list_tags(connection: &Connection) -> Result<Vec<Tag>> {
              (SELECT 1 FROM post_tags WHERE tag_id = tags.id AND listed_at IS NOT NULL) \
              ORDER BY slug LIMIT ?1",
         )?
-        .query_map([MAX_LISTED as i64], |row| Ok(Tag { name: row.get(0)?, slug: row.get(1)? }))?
+        .query_map([MAX_LISTED as i64], |row| {
+            Ok(Tag {
+                name: row.get(0)?,
+                slug: row.get(1)?,
+            })
+        })?
         .collect::<Result<_, _>>()?;
     Ok(tags)
 }

@@ -17,29 +17,55 @@ use crate::{
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
-    routes.route("/tags", web::get().to(list)).route("/tags/{slug}", web::get().to(show));
+    routes
+        .route("/tags", web::get().to(list))
+        .route("/tags/{slug}", web::get().to(show));
 }
 
 async fn list(visit: Visit) -> Result<HttpResponse> {
     let tags = visit.app.database.read(queries::list_tags).await?;
     let shell = visit.shell("Tags", "");
-    visit.public_page(&TagsPage { shell, tags: tags.iter().map(tag_link).collect() })
+    visit.public_page(&TagsPage {
+        shell,
+        tags: tags.iter().map(tag_link).collect(),
+    })
 }
 
-async fn show(visit: Visit, slug: web::Path<String>, cursor: web::Query<Cursor>) -> Result<HttpResponse> {
-    let (from, limit, path) = (cursor.parse()?, visit.site.posts_per_page, visit.path.clone());
+async fn show(
+    visit: Visit,
+    slug: web::Path<String>,
+    cursor: web::Query<Cursor>,
+) -> Result<HttpResponse> {
+    let (from, limit, path) = (
+        cursor.parse()?,
+        visit.site.posts_per_page,
+        visit.path.clone(),
+    );
     let (name, screen) = visit
         .app
         .database
         .read(move |connection| {
             let (id, name) = queries::find_tag(connection, &slug)?;
-            let Screen { items, newer, older } =
-                read_screen(connection, Of::Tag(id), from, limit, &path)?;
+            let Screen {
+                items,
+                newer,
+                older,
+            } = read_screen(connection, Of::Tag(id), from, limit, &path)?;
             if items.is_empty() {
                 return Err(Error::NotFound);
             }
-            let posts = items.into_iter().map(|post| summary(connection, post)).collect::<Result<_>>()?;
-            Ok((name, Screen { items: posts, newer, older }))
+            let posts = items
+                .into_iter()
+                .map(|post| summary(connection, post))
+                .collect::<Result<_>>()?;
+            Ok((
+                name,
+                Screen {
+                    items: posts,
+                    newer,
+                    older,
+                },
+            ))
         })
         .await?;
     let shell = visit.shell(&name, "");

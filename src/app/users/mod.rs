@@ -1,3 +1,7 @@
-//! People: set-up, signing in, the account and its sessions.
+//! Accounts: set-up, signing in and out, sessions, passwords.
 
+mod account;
+pub mod routes;
+mod setup;
+mod sign_in;
 pub mod views;
