@@ -10,3 +10,6 @@ pub mod posts;
 pub mod settings;
 pub mod tags;
 pub mod users;
+
+#[cfg(test)]
+mod gallery_test;
