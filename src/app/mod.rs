@@ -15,6 +15,9 @@ pub mod tags;
 pub mod users;
 pub mod visit;
 
+#[cfg(test)]
+mod gallery_test;
+
 use actix_web::web;
 
 /// Adds the routes of every feature.

@@ -23,12 +23,11 @@ pub async fn refuse_other_sites(
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     if !is_safe && !is_same_origin(&request) {
-        return Err(Error::Forbidden(
+        return Ok(request.error_response(Error::Forbidden(
             "This form was not sent from this site, so nothing was done. \
              Open the page here and send it again."
                 .into(),
-        )
-        .into());
+        )));
     }
     next.call(request).await
 }

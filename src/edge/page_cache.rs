@@ -171,11 +171,11 @@ impl PageCache {
     /// and hands it to the place that it got, for those who wait.
     pub(super) async fn get_or_place(
         &self,
-        key: KeyRef<'_>,
+        key: &Key,
         version: u64,
     ) -> Result<Arc<Page>, Place<'_>> {
-        self.pages.remove_if(&key, |page| page.version != version);
-        match self.pages.get_value_or_guard_async(&key.to_key()).await {
+        self.pages.remove_if(key, |page| page.version != version);
+        match self.pages.get_value_or_guard_async(key).await {
             Ok(page) if page.version == version => Ok(page),
             Ok(_) => Err(Place(None)),
             Err(guard) => Err(Place(Some(guard))),

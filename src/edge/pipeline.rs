@@ -1,11 +1,12 @@
 //! The way of a request through the edge, in order.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpResponse,
     body::{self, BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
     http::{
         Method, StatusCode,
         header::{self, HeaderValue},
@@ -68,10 +69,17 @@ pub async fn pipeline(
                 .finish();
             request.into_response(response)
         }
-        None => answer(&edge, request, next).await?,
+        None => answer(&edge, request, next).await.map_err(with_headers)?,
     };
     headers::add(response.headers_mut());
     Ok(response)
+}
+
+/// An error that took its request with it (a panic) is answered with the security headers too.
+fn with_headers(error: actix_web::Error) -> actix_web::Error {
+    let mut response = error.error_response();
+    headers::add(response.headers_mut());
+    InternalError::from_response(error, response).into()
 }
 
 /// Where a request for an untidy address should go. Forms are never redirected: they would be lost.
@@ -105,12 +113,24 @@ async fn answer(
         let response = send(&page, &request);
         return Ok(request.into_response(response));
     }
-    match edge.pages.get_or_place(key, version).await {
+    let key = key.to_key();
+    match edge.pages.get_or_place(&key, version).await {
         Ok(page) => {
             let response = send(&page, &request);
             Ok(request.into_response(response))
         }
         Err(place) => render(request, next, version, place).await,
+    }
+}
+
+/// What the request is for, as the cache knows it.
+fn key_of(request: &ServiceRequest) -> KeyRef<'_> {
+    KeyRef {
+        host: host_of(request.head()).unwrap_or(""),
+        target: request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str()),
     }
 }
 
@@ -238,11 +258,6 @@ pub fn host_of(head: &actix_web::dev::RequestHead) -> Option<&str> {
                 .get(header::HOST)
                 .and_then(|value| value.to_str().ok())
         })
-}
-
-/// The address of the visitor's machine.
-pub fn peer_of(request: &ServiceRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|address| address.ip())
 }
 
 /// The only answer to plain HTTP.

@@ -104,10 +104,7 @@ impl EditPage {
 
     /// Whether what is in the fields differs from what is saved already.
     pub fn is_unsaved(&self) -> bool {
-        self.kept
-            || self.conflict.is_some()
-            || self.preview_html.is_some()
-            || !self.errors.is_empty()
+        self.kept || self.conflict.is_some() || !self.errors.is_empty()
     }
 }
 

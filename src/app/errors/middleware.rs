@@ -1,13 +1,14 @@
 //! Turns every error into a page of the site, and logs each failure once, with the id that the
 //! visitor was shown.
 
-use std::panic::AssertUnwindSafe;
+use std::{any::Any, panic::AssertUnwindSafe};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, ResponseError,
     body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::{StatusCode, header},
+    error::InternalError,
+    http::{Method, StatusCode, header},
     middleware::Next,
 };
 use askama::Template;
@@ -29,32 +30,47 @@ pub async fn pages(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let http = request.request().clone();
+    // Only its words are kept: actix needs the request itself for its own while it is routed.
+    let (method, path) = (request.method().clone(), request.path().to_owned());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let response = match outcome {
-        Ok(Ok(response)) if !is_bare_error(response.response()) => return Ok(response),
-        Ok(Ok(response)) => match response
-            .response()
-            .error()
-            .and_then(|e| e.as_error::<Error>())
-        {
-            Some(error) => page(&http, error).await,
-            None => page_of_status(&http, response.status()).await,
-        },
-        Ok(Err(e)) => match e.as_error::<Error>() {
-            Some(error) => page(&http, error).await,
-            None => page_of_status(&http, e.as_response_error().status_code()).await,
-        },
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("a panic without a message");
-            page(&http, &Error::Internal(format!("panic: {text}"))).await
-        }
+        Ok(outcome) => outcome?,
+        Err(panic) => return Err(after_panic(&method, &path, panic.as_ref())),
+    };
+    if !is_bare_error(response.response()) {
+        return Ok(response);
+    }
+    let (http, response) = response.into_parts();
+    let response = match response.error().and_then(|e| e.as_error::<Error>()) {
+        Some(error) => page(&http, error).await,
+        None => page_of_status(&http, response.status()).await,
     };
     Ok(ServiceResponse::new(http, response))
+}
+
+/// The answer to a request whose handler panicked: the request is lost with it, the site is not.
+fn after_panic(method: &Method, path: &str, panic: &(dyn Any + Send)) -> actix_web::Error {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    let id = Id::new();
+    log::error!("request {id}: {method} {path}: panic: {text}");
+    let error = Error::Internal("panic".into());
+    let told = told(&error);
+    let page = BareErrorPage {
+        status: 500,
+        heading: told.heading.into(),
+        message: told.message,
+        request_id: Some(id.to_string()),
+    };
+    let response = send(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        page.render(),
+        told.heading,
+    );
+    InternalError::from_response(error, response).into()
 }
 
 /// An error that no handler has made a page for.
@@ -76,7 +92,7 @@ struct Told {
 async fn page(http: &HttpRequest, error: &Error) -> HttpResponse {
     let status = error.status_code();
     if let Error::SignedOut { kept_form } = error {
-        if http.method() != actix_web::http::Method::GET {
+        if http.method() != Method::GET {
             return sign_in_form(http, kept_form.clone()).await;
         }
         let target = http
@@ -231,6 +247,10 @@ async fn render(
         }
         .render(),
     };
+    send(status, rendered, heading)
+}
+
+fn send(status: StatusCode, rendered: askama::Result<String>, heading: &str) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, PRIVATE))
