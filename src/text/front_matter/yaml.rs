@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::Value;
 use serde_saphyr::{Options, Spanned};
 
 use super::{Entry, Problem};

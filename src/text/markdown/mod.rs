@@ -5,7 +5,11 @@
 
 mod events;
 mod footnotes;
+#[cfg(test)]
+mod hostile_tests;
 mod ids;
+#[cfg(test)]
+mod output_tests;
 mod raw;
 mod raw_html;
 mod rules;

@@ -65,11 +65,11 @@ impl<'a> Tokens<'a> {
             } else if inside.starts_with("->") {
                 Some(6)
             } else {
-                let ends = [
-                    inside.find("-->").map(|i| i + 7),
-                    inside.find("--!>").map(|i| i + 8),
-                ];
-                ends.into_iter().flatten().min()
+                // The other end only counts before this one, so that a thousand comments are not each
+                // read to the end of the text.
+                let usual = inside.find("-->");
+                let other = inside[..usual.unwrap_or(inside.len())].find("--!>");
+                other.map(|i| i + 8).or(usual.map(|i| i + 7))
             }
         } else {
             rest.find('>').map(|i| i + 1)

@@ -42,7 +42,6 @@ pub(super) const DROPPED_WITH_CONTENT: &[&str] = &[
     "math",
     "noembed",
     "noframes",
-    "noscript",
     "plaintext",
     "script",
     "select",
