@@ -141,6 +141,9 @@ fn tighten(css: &str, into: &mut String) {
         ] {
             line = line.replace(long, short);
         }
+        if line.starts_with('}') && into.ends_with(';') {
+            into.pop();
+        }
         into.push_str(&line);
         // A selector list or a value may go on in the next line.
         if !line.ends_with(['{', '}', ';', ',']) {

@@ -10,7 +10,6 @@ const prose = pane.querySelector(".prose");
 
 /* The preview. */
 let request, timer;
-
 async function preview() {
   request?.abort();
   request = new AbortController();
@@ -76,7 +75,7 @@ function keep() {
   try {
     if (isDirty()) localStorage.setItem(key, JSON.stringify({ ...content(), at: Date.now() }));
     else localStorage.removeItem(key);
-  } catch { /* No room, or not allowed: the warning before leaving remains. */ }
+  } catch { /* No room: the warning before leaving remains. */ }
   tell(isDirty() ? "Not saved yet" : "");
 }
 
@@ -92,20 +91,17 @@ function offer() {
   const notice = document.createElement("div");
   notice.className = "notice warning";
   notice.setAttribute("role", "status");
-  const words = document.createElement("p");
-  words.textContent = `This browser has a text of ${new Date(kept.at).toLocaleString()} that was not saved.`;
   const choice = (label, act) => {
     const button = document.createElement("button");
     Object.assign(button, { type: "button", className: "quiet", textContent: label });
     button.addEventListener("click", () => { act(); notice.remove(); });
     return button;
   };
-  const ways = document.createElement("div");
-  ways.append(
+  notice.append(
+    `This browser has a text of ${new Date(kept.at).toLocaleString()} that was not saved.`,
     choice("Bring it back", () => { title.value = kept.title; text.value = kept.markdown; keep(); preview(); }),
-    " ", choice("Throw it away", () => localStorage.removeItem(key)),
+    choice("Throw it away", () => localStorage.removeItem(key)),
   );
-  notice.append(words, ways);
   form.before(notice);
 }
 

@@ -727,6 +727,20 @@ fn the_text_in_the_editor_is_exactly_what_was_typed() {
 }
 
 #[test]
+fn a_form_comes_back_filled_in_and_with_the_message_beside_its_field() {
+    let page = sign_in(None, None).render().expect("it renders");
+    assert!(page.contains("id=\"_name\" name=\"name\" value=\"ada\""));
+    let pages = editing_pages();
+    let (_, page) = pages
+        .iter()
+        .find(|(name, _)| *name == "settings")
+        .expect("the page");
+    assert!(page.contains("aria-invalid=\"true\" aria-describedby=\"_time_zone-error\">"));
+    assert!(page.contains("name=\"time_zone\" value=\"Mars/Olympus\""));
+    assert!(page.contains("id=\"_time_zone-error\">“Mars/Olympus” is not"));
+}
+
+#[test]
 fn the_gallery_is_written_where_it_is_asked_for() {
     let Some(folder) = std::env::var_os("WEBSTEAD_GALLERY") else {
         return;
