@@ -12,6 +12,7 @@ pub mod media;
 pub mod posts;
 pub mod settings;
 pub mod tags;
+pub mod transfer;
 pub mod users;
 pub mod visit;
 

@@ -1,6 +1,9 @@
 //! The command line: one file for each command.
 
 mod check;
+mod export;
+mod import;
+mod progress;
 mod serve;
 mod user;
 
@@ -64,6 +67,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check settings and data, and say what is wrong
     Check,
+    /// Bring in a folder of Markdown files (Zola, Hugo, Jekyll), all or nothing
+    Import(import::ImportArgs),
+    /// Write the whole site as a folder of Markdown files
+    Export(export::ExportArgs),
     /// Make, list and help accounts
     User {
         #[command(subcommand)]
@@ -79,6 +86,8 @@ impl Cli {
             None => serve::run(&self.serve, &global),
             Some(Command::Serve(args)) => serve::run(&args, &global),
             Some(Command::Check) => check::run(&global),
+            Some(Command::Import(args)) => import::run(&args, &global),
+            Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),
         }
     }

@@ -116,12 +116,10 @@ fn entry(site: &Site, base_url: &str, post: &Post) -> atom_syndication::Entry {
 
 /// When a reader should look again: published, or edited here after that.
 fn changed_at(post: &Post) -> Timestamp {
-    let published = post.content.published_at.unwrap_or(post.created_at);
-    if post.revision > 1 {
-        published.max(post.updated_at)
-    } else {
-        published
-    }
+    post.content
+        .published_at
+        .unwrap_or(post.created_at)
+        .max(post.updated_at)
 }
 
 /// Addresses on our own site, in full: feed readers show the text elsewhere.

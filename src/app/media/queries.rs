@@ -61,6 +61,15 @@ pub fn list_newest(connection: &Connection, limit: usize) -> Result<Vec<Medium>>
     Ok(media)
 }
 
+/// Every file, oldest first.
+pub fn list_all(connection: &Connection) -> Result<Vec<Medium>> {
+    let media = connection
+        .prepare_cached("SELECT hash, name, content_type, size_bytes FROM media ORDER BY id")?
+        .query_map([], medium)?
+        .collect::<Result<_, _>>()?;
+    Ok(media)
+}
+
 fn medium(row: &rusqlite::Row<'_>) -> rusqlite::Result<Medium> {
     Ok(Medium {
         hash: row.get(0)?,

@@ -254,6 +254,18 @@ pub fn list_pages(connection: &Connection) -> Result<Vec<ListedPost>> {
     Ok(pages)
 }
 
+/// Ids of all posts and pages that are not in the trash, in the order of time, and how many are in it.
+pub fn list_ids(connection: &Connection) -> Result<(Vec<Id>, usize)> {
+    let ids = connection
+        .prepare_cached("SELECT id FROM posts WHERE trashed_at IS NULL ORDER BY id")?
+        .query_map([], |row| Ok(Id(row.get(0)?)))?
+        .collect::<Result<_, _>>()?;
+    let trashed: i64 = connection
+        .prepare_cached("SELECT count(*) FROM posts WHERE trashed_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok((ids, usize::try_from(trashed).unwrap_or(0)))
+}
+
 fn listed(row: &Row<'_>) -> rusqlite::Result<ListedPost> {
     Ok(ListedPost {
         id: Id(row.get(0)?),

@@ -114,9 +114,7 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
     let updated = post
         .content
         .published_at
-        .is_some_and(|published| {
-            post.updated_at.0 - published.0 >= UPDATED_AFTER_S && post.revision > 1
-        })
+        .is_some_and(|published| post.updated_at.0 - published.0 >= UPDATED_AFTER_S)
         .then_some(post.updated_at);
     if post.content.kind == Kind::Page {
         return visit.public_page(&PagePage {
