@@ -3,7 +3,7 @@
 use super::Rendered;
 use super::samples::{
     EVERYTHING, HOSTILE, MARKDOWN, RTL, THEN, conflict, edit, entry, errors, list, notice, private,
-    session, shell,
+    session,
 };
 use crate::app::editor::views::{EditForm, EditPage, TrashPage, TrashRow};
 use crate::app::layout::{FieldErrors, NoticeKind, Shell};
