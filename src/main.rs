@@ -6,9 +6,10 @@ use clap::Parser;
 use webstead::cli::Cli;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(
-        env_logger::Env::new().filter_or("WEBSTEAD_LOG", "info,actix_server=warn"),
-    )
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or(
+        "WEBSTEAD_LOG",
+        "info,actix_server=warn,rusqlite_migration=warn",
+    ))
     .format_target(false)
     .init();
     match Cli::parse().run() {

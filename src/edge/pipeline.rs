@@ -99,14 +99,7 @@ async fn answer(
     if request.method() != Method::GET || is_personal(&request) {
         return next.call(request).await;
     }
-    let http = request.request().clone();
-    let key = KeyRef {
-        host: host_of(http.head()).unwrap_or(""),
-        target: http
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str()),
-    };
+    let key = key_of(&request);
     // Asked for before anything is read: what is rendered is at least as new.
     let version = edge.database.version();
     if let Some(page) = edge.pages.get(key, version) {

@@ -15,21 +15,6 @@ pub(super) fn text(text: &str, html: &mut String) {
     }
 }
 
-/// Adds text as it can stand in an attribute between double quotes.
-pub(super) fn attribute(text: &str, html: &mut String) {
-    html.reserve(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\0' => html.push('\u{fffd}'),
-            _ => html.push(c),
-        }
-    }
-}
-
 /// Character references that are worth knowing by name: those of HTML text that this program
 /// writes, and those that hide a scheme (`javascript&colon;`).
 const NAMED: &[(&str, &str)] = &[

@@ -3,6 +3,7 @@
 mod authority;
 mod files;
 mod leaf;
+mod life;
 
 pub use authority::LocalAuthority;
 pub use leaf::local_certificate;

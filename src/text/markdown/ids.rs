@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 /// Ids that the page around the text uses or may use; a second one would make a link go astray.
-const OF_THE_PAGE: &[&str] =
-    &["content", "footer", "header", "main", "menu", "nav", "search", "site", "title", "top"];
+const OF_THE_PAGE: &[&str] = &[
+    "content", "footer", "header", "main", "menu", "nav", "search", "site", "title", "top",
+];
 
 /// The ids that are taken.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use super::{
     raw_html::{Token, Tokens, decoded},
     rules::{self, Element, Kind},
     url,
-    writer::{Open, Writer, attribute, escape},
+    writer::{Closing, Open, Writer, attribute},
 };
 
 /// Where pieces of raw HTML come from: where each starts in the HTML, and where in the Markdown.
@@ -12,8 +12,18 @@ pub(super) type Origins<'o> = &'o [(usize, usize)];
 
 /// Values of `rel` that say something about the link and do nothing.
 const RELS: &[&str] = &[
-    "author", "bookmark", "external", "help", "license", "me", "nofollow", "noopener", "noreferrer",
-    "sponsored", "tag", "ugc",
+    "author",
+    "bookmark",
+    "external",
+    "help",
+    "license",
+    "me",
+    "nofollow",
+    "noopener",
+    "noreferrer",
+    "sponsored",
+    "tag",
+    "ugc",
 ];
 
 /// Elements that an HTML parser closes by itself before another of the first kind, unless one of
@@ -27,9 +37,21 @@ const CLOSED_BY: &[(&str, &[&str], &[&str])] = &[
     ("td", &["td", "th"], &["tr", "table"]),
     ("th", &["td", "th"], &["tr", "table"]),
     ("tr", &["tr", "caption", "colgroup"], &["table"]),
-    ("thead", &["caption", "colgroup", "thead", "tbody", "tfoot", "tr"], &["table"]),
-    ("tbody", &["caption", "colgroup", "thead", "tbody", "tfoot", "tr"], &["table"]),
-    ("tfoot", &["caption", "colgroup", "thead", "tbody", "tfoot", "tr"], &["table"]),
+    (
+        "thead",
+        &["caption", "colgroup", "thead", "tbody", "tfoot", "tr"],
+        &["table"],
+    ),
+    (
+        "tbody",
+        &["caption", "colgroup", "thead", "tbody", "tfoot", "tr"],
+        &["table"],
+    ),
+    (
+        "tfoot",
+        &["caption", "colgroup", "thead", "tbody", "tfoot", "tr"],
+        &["table"],
+    ),
     ("colgroup", &["caption", "colgroup"], &["table"]),
 ];
 
@@ -44,7 +66,11 @@ impl Writer<'_> {
                 Token::Comment => {}
                 Token::Text(text) => self.raw_text(text),
                 Token::Close { name } => self.raw_close(&name),
-                Token::Open { name, attributes, at } => {
+                Token::Open {
+                    name,
+                    attributes,
+                    at,
+                } => {
                     let offset = offset(origins, at);
                     if let Some(element) = rules::element(&name) {
                         self.raw_open(element, attributes, offset);
@@ -66,7 +92,12 @@ impl Writer<'_> {
         self.text(&text);
     }
 
-    fn raw_open(&mut self, element: &'static Element, attributes: Vec<(String, String)>, offset: usize) {
+    fn raw_open(
+        &mut self,
+        element: &'static Element,
+        attributes: Vec<(String, String)>,
+        offset: usize,
+    ) {
         let name = element.name;
         let is_block = matches!(element.kind, Kind::Block | Kind::VoidBlock);
         if is_block && self.is_in_heading() {
@@ -81,16 +112,25 @@ impl Writer<'_> {
         self.close_implied(name);
         let parent = self.frame.stack.last().map(|open| open.name);
         if !element.parents.is_empty() && !parent.is_some_and(|p| element.parents.contains(&p)) {
-            return self.remove(offset, format!("<{name}> outside of <{}>", element.parents[0]));
+            return self.remove(
+                offset,
+                format!("<{name}> outside of <{}>", element.parents[0]),
+            );
         }
         let is_void = matches!(element.kind, Kind::Void | Kind::VoidBlock);
         if !is_void && !self.has_room() {
             return self.remove(offset, format!("<{name}> nested too deeply"));
         }
-        let Some((written, id)) = self.raw_attributes(element, attributes, offset) else { return };
+        let Some((written, id)) = self.raw_attributes(element, attributes, offset) else {
+            return;
+        };
         if let Some(level) = level(name) {
             self.open_heading(level, id, written);
-            self.frame.stack.push(Open { name, close: "", serial: 0 });
+            self.frame.stack.push(Open {
+                name,
+                close: Closing::Heading,
+                serial: 0,
+            });
             return;
         }
         let mut start = format!("<{name}");
@@ -104,13 +144,24 @@ impl Writer<'_> {
         }
         self.html(&start);
         if !is_void {
-            self.frame.stack.push(Open { name, close: close_tag(name), serial: 0 });
+            let close = if name == "table" {
+                Closing::With("</table></div>")
+            } else {
+                Closing::Tag
+            };
+            self.frame.stack.push(Open {
+                name,
+                close,
+                serial: 0,
+            });
         }
     }
 
     /// Closes what a start tag closes by itself, as far as raw HTML opened it.
     fn close_implied(&mut self, name: &str) {
-        let Some((_, closes, until)) = CLOSED_BY.iter().find(|(opens, ..)| *opens == name) else { return };
+        let Some((_, closes, until)) = CLOSED_BY.iter().find(|(opens, ..)| *opens == name) else {
+            return;
+        };
         let mut to = None;
         for (depth, open) in self.frame.stack.iter().enumerate().rev() {
             if open.serial != 0 || until.contains(&open.name) {
@@ -171,7 +222,9 @@ impl Writer<'_> {
                 // Written below for every player.
                 "controls" => {}
                 _ if rules::ADDRESS_ATTRIBUTES.contains(&key) => {
-                    let Some(address) = self.destination(name, &value, offset) else { continue };
+                    let Some(address) = self.destination(name, &value, offset) else {
+                        continue;
+                    };
                     has_address |= key == "src" && !address.is_empty();
                     is_external |= key == "href" && url::is_external(&address);
                     attribute(&mut written, key, &address);
@@ -195,8 +248,10 @@ impl Writer<'_> {
                 written.push_str(" loading=\"lazy\" decoding=\"async\"");
             }
             "a" => {
-                let mut rels: Vec<&str> =
-                    rel.split_ascii_whitespace().filter(|word| RELS.contains(word)).collect();
+                let mut rels: Vec<&str> = rel
+                    .split_ascii_whitespace()
+                    .filter(|word| RELS.contains(word))
+                    .collect();
                 if is_external && !rels.contains(&"noopener") {
                     rels.push("noopener");
                 }
@@ -226,24 +281,4 @@ fn level(name: &str) -> Option<u8> {
         [b'h', digit @ b'1'..=b'6'] => Some(digit - b'0'),
         _ => None,
     }
-}
-
-/// The end tag of an element that is allowed. They are few, so that each can be a constant.
-fn close_tag(name: &'static str) -> &'static str {
-    macro_rules! tags {
-        ($($name:literal)*) => {
-            match name {
-                "table" => "</table></div>",
-                $($name => concat!("</", $name, ">"),)*
-                _ => "</div>",
-            }
-        };
-    }
-    tags!(
-        "a" "abbr" "address" "article" "aside" "audio" "b" "bdi" "bdo" "blockquote" "caption" "cite"
-        "code" "colgroup" "data" "dd" "del" "details" "dfn" "div" "dl" "dt" "em" "figcaption"
-        "figure" "i" "ins" "kbd" "li" "mark" "ol" "p" "pre" "progress" "q" "rp" "rt" "ruby" "s"
-        "samp" "section" "small" "span" "strong" "sub" "summary" "sup" "tbody" "td" "tfoot" "th"
-        "thead" "time" "tr" "u" "ul" "var" "video"
-    )
 }

@@ -40,16 +40,20 @@ impl<'a> Tokens<'a> {
         Self { html, at: 0 }
     }
 
-    /// Goes to behind `</name>`, or to the end if there is none.
-    pub(super) fn skip_past_close(&mut self, name: &str) {
+    /// Goes to behind `</name>`, or to the end if there is none; whether there was.
+    pub(super) fn skip_past_close(&mut self, name: &str) -> bool {
         let rest = &self.html.as_bytes()[self.at..];
         let found = rest.windows(name.len() + 2).position(|window| {
             window.starts_with(b"</") && window[2..].eq_ignore_ascii_case(name.as_bytes())
         });
         let end = found.and_then(|start| {
-            rest[start..].iter().position(|&b| b == b'>').map(|length| start + length + 1)
+            rest[start..]
+                .iter()
+                .position(|&b| b == b'>')
+                .map(|length| start + length + 1)
         });
         self.at = end.map_or(self.html.len(), |end| self.at + end);
+        end.is_some()
     }
 
     /// A comment-like thing that starts at `self.at`; the end of it, exclusive.
@@ -61,8 +65,11 @@ impl<'a> Tokens<'a> {
             } else if inside.starts_with("->") {
                 Some(6)
             } else {
-                let ends = [inside.find("-->").map(|i| i + 7), inside.find("--!>").map(|i| i + 8)];
-                ends.into_iter().flatten().min()
+                // The other end only counts before this one, so that a thousand comments are not each
+                // read to the end of the text.
+                let usual = inside.find("-->");
+                let other = inside[..usual.unwrap_or(inside.len())].find("--!>");
+                other.map(|i| i + 8).or(usual.map(|i| i + 7))
             }
         } else {
             rest.find('>').map(|i| i + 1)
@@ -79,7 +86,8 @@ impl<'a> Iterator for Tokens<'a> {
         let bytes = rest.as_bytes();
         let first = *bytes.first()?;
         let starts_letter = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_alphabetic);
-        if first == b'<' && (starts_letter(1) || (bytes.get(1) == Some(&b'/') && starts_letter(2))) {
+        if first == b'<' && (starts_letter(1) || (bytes.get(1) == Some(&b'/') && starts_letter(2)))
+        {
             return Some(match read_tag(rest, self.at) {
                 Some((token, length)) => {
                     self.at += length;
@@ -95,7 +103,10 @@ impl<'a> Iterator for Tokens<'a> {
             self.at = self.comment_end();
             return Some(Token::Comment);
         }
-        let end = bytes[1..].iter().position(|&b| b == b'<').map_or(rest.len(), |i| i + 1);
+        let end = bytes[1..]
+            .iter()
+            .position(|&b| b == b'<')
+            .map_or(rest.len(), |i| i + 1);
         self.at += end;
         Some(Token::Text(&rest[..end]))
     }
@@ -108,8 +119,11 @@ fn read_tag(rest: &str, at: usize) -> Option<(Token<'static>, usize)> {
     let name_start = if closing { 2 } else { 1 };
     let is_space = |b: u8| b.is_ascii_whitespace();
     let mut i = name_start;
-    let mut skip = |from: usize, stop: &dyn Fn(u8) -> bool| {
-        bytes[from..].iter().position(|&b| stop(b)).map(|n| from + n)
+    let skip = |from: usize, stop: &dyn Fn(u8) -> bool| {
+        bytes[from..]
+            .iter()
+            .position(|&b| stop(b))
+            .map(|n| from + n)
     };
     i = skip(i, &|b| is_space(b) || b == b'/' || b == b'>')?;
     let name = rest[name_start..i].to_ascii_lowercase();
@@ -117,7 +131,15 @@ fn read_tag(rest: &str, at: usize) -> Option<(Token<'static>, usize)> {
     loop {
         i = skip(i, &|b| !is_space(b) && b != b'/')?;
         if bytes[i] == b'>' {
-            let token = if closing { Token::Close { name } } else { Token::Open { name, attributes, at } };
+            let token = if closing {
+                Token::Close { name }
+            } else {
+                Token::Open {
+                    name,
+                    attributes,
+                    at,
+                }
+            };
             return Some((token, i + 1));
         }
         // A name may begin with `=` and then runs on (HTML Living Standard section 13.2.5.32).
@@ -174,7 +196,9 @@ fn reference(name: &str) -> Option<String> {
             Some(hex) => u32::from_str_radix(hex, 16).ok()?,
             None => number.parse().ok()?,
         };
-        let character = char::from_u32(code).filter(|&c| c != '\0').unwrap_or('\u{FFFD}');
+        let character = char::from_u32(code)
+            .filter(|&c| c != '\0')
+            .unwrap_or('\u{FFFD}');
         return Some(character.to_string());
     }
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
@@ -193,7 +217,12 @@ fn reference(name: &str) -> Option<String> {
         return Some(usual.to_owned());
     }
     // The other two thousand names are in the HTML parser; its text tells whether it knew the name.
-    let text = ammonia::Builder::empty().clean(&format!("&{name};")).to_string();
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let text = ammonia::Builder::empty()
+        .clean(&format!("&{name};"))
+        .to_string();
+    let text = text
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&");
     (!text.contains(name)).then_some(text)
 }

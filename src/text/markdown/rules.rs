@@ -36,8 +36,21 @@ pub(super) const ADDRESS_ATTRIBUTES: &[&str] = &["cite", "href", "poster", "src"
 
 /// Elements that go together with all that is in them; the content of the others is kept.
 pub(super) const DROPPED_WITH_CONTENT: &[&str] = &[
-    "canvas", "datalist", "iframe", "math", "noembed", "noframes", "noscript", "plaintext", "script",
-    "select", "style", "svg", "template", "textarea", "title", "xmp",
+    "canvas",
+    "datalist",
+    "iframe",
+    "math",
+    "noembed",
+    "noframes",
+    "plaintext",
+    "script",
+    "select",
+    "style",
+    "svg",
+    "template",
+    "textarea",
+    "title",
+    "xmp",
 ];
 
 /// The rules of an element; `None` if it is not allowed.
@@ -46,7 +59,12 @@ pub(super) fn element(name: &str) -> Option<&'static Element> {
 }
 
 const fn block(name: &'static str, attributes: &'static [&'static str]) -> Element {
-    Element { name, kind: Kind::Block, attributes, parents: &[] }
+    Element {
+        name,
+        kind: Kind::Block,
+        attributes,
+        parents: &[],
+    }
 }
 
 const fn part(
@@ -54,11 +72,21 @@ const fn part(
     attributes: &'static [&'static str],
     parents: &'static [&'static str],
 ) -> Element {
-    Element { name, kind: Kind::Block, attributes, parents }
+    Element {
+        name,
+        kind: Kind::Block,
+        attributes,
+        parents,
+    }
 }
 
 const fn inline(name: &'static str, attributes: &'static [&'static str]) -> Element {
-    Element { name, kind: Kind::Inline, attributes, parents: &[] }
+    Element {
+        name,
+        kind: Kind::Inline,
+        attributes,
+        parents: &[],
+    }
 }
 
 const fn void(
@@ -66,14 +94,21 @@ const fn void(
     attributes: &'static [&'static str],
     parents: &'static [&'static str],
 ) -> Element {
-    Element { name, kind: Kind::Void, attributes, parents }
+    Element {
+        name,
+        kind: Kind::Void,
+        attributes,
+        parents,
+    }
 }
 
 const TABLE_PARTS: &[&str] = &["table"];
 const ROWS_IN: &[&str] = &["table", "thead", "tbody", "tfoot"];
 const CELL: &[&str] = &["colspan", "headers", "rowspan"];
 const HEAD_CELL: &[&str] = &["abbr", "colspan", "headers", "rowspan", "scope"];
-const PLAYER: &[&str] = &["controls", "height", "loop", "muted", "poster", "preload", "src", "width"];
+const PLAYER: &[&str] = &[
+    "controls", "height", "loop", "muted", "poster", "preload", "src", "width",
+];
 
 /// Every element that is allowed. Obsolete ones (HTML Living Standard section 16.2) are not.
 pub(super) static ELEMENTS: &[Element] = &[
@@ -110,7 +145,12 @@ pub(super) static ELEMENTS: &[Element] = &[
     block("h4", &[]),
     block("h5", &[]),
     block("h6", &[]),
-    Element { name: "hr", kind: Kind::VoidBlock, attributes: &[], parents: &[] },
+    Element {
+        name: "hr",
+        kind: Kind::VoidBlock,
+        attributes: &[],
+        parents: &[],
+    },
     inline("i", &[]),
     void("img", &["alt", "height", "src", "width"], &[]),
     inline("ins", &["cite", "datetime"]),
@@ -154,9 +194,9 @@ pub(super) static ELEMENTS: &[Element] = &[
 pub(super) fn is_allowed(element: &Element, attribute: &str) -> bool {
     GLOBAL_ATTRIBUTES.contains(&attribute)
         || element.attributes.contains(&attribute)
-        || attribute.strip_prefix("aria-").is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase())
-        })
+        || attribute
+            .strip_prefix("aria-")
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase()))
 }
 
 /// Whether a value is one that the attribute may have.
@@ -173,9 +213,9 @@ pub(super) fn is_valid(element: &str, attribute: &str, value: &str) -> bool {
         "colspan" | "rowspan" | "span" => is_number(value) && value.len() <= 3 && value != "0",
         "start" => is_integer(value),
         "value" if element == "li" => is_integer(value),
-        "value" | "max" if element == "progress" => {
-            value.parse::<f64>().is_ok_and(|n| n.is_finite() && n >= 0.0)
-        }
+        "value" | "max" if element == "progress" => value
+            .parse::<f64>()
+            .is_ok_and(|n| n.is_finite() && n >= 0.0),
         _ => true,
     }
 }

@@ -30,7 +30,12 @@ fn cleaner() -> Builder<'static> {
         .collect();
     // What only our own renderer writes.
     attributes.insert("input", HashSet::from(["checked", "disabled"]));
-    for (name, own) in [("pre", "tabindex"), ("div", "tabindex"), ("img", "loading"), ("img", "decoding")] {
+    for (name, own) in [
+        ("pre", "tabindex"),
+        ("div", "tabindex"),
+        ("img", "loading"),
+        ("img", "decoding"),
+    ] {
         attributes.entry(name).or_default().insert(own);
     }
     let checkbox = HashMap::from([("type", HashSet::from(["checkbox"]))]);

@@ -26,7 +26,9 @@ pub(super) fn check(element: &str, address: &str) -> Result<(), String> {
     match Url::parse(address) {
         Err(ParseError::RelativeUrlWithoutBase) => Ok(()),
         Err(_) => Err(format!("broken {thing}")),
-        Ok(url) if url.scheme() == "data" && element == "img" && is_data_image(url.path()) => Ok(()),
+        Ok(url) if url.scheme() == "data" && element == "img" && is_data_image(url.path()) => {
+            Ok(())
+        }
         Ok(url) if SCHEMES.contains(&url.scheme()) => Ok(()),
         Ok(url) => {
             let scheme: String = url.scheme().chars().take(30).collect();
@@ -37,7 +39,11 @@ pub(super) fn check(element: &str, address: &str) -> Result<(), String> {
 
 /// Whether a link leads to another site.
 pub(super) fn is_external(address: &str) -> bool {
-    let start = address.trim_start().get(..8).unwrap_or(address.trim_start()).to_ascii_lowercase();
+    let start = address
+        .trim_start()
+        .get(..8)
+        .unwrap_or(address.trim_start())
+        .to_ascii_lowercase();
     start.starts_with("http://") || start.starts_with("https://") || start.starts_with("//")
 }
 
@@ -50,7 +56,9 @@ pub(super) fn encoded(address: &str) -> String {
     let mut out = String::with_capacity(address.len());
     for (i, c) in address.char_indices() {
         let is_escape = || {
-            bytes.get(i + 1..i + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+            bytes
+                .get(i + 1..i + 3)
+                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
         };
         let keep = match c {
             ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => false,
@@ -72,5 +80,7 @@ pub(super) fn encoded(address: &str) -> String {
 
 fn is_data_image(path: &str) -> bool {
     let kind = path.split([';', ',']).next().unwrap_or_default();
-    DATA_IMAGES.iter().any(|image| kind.eq_ignore_ascii_case(image))
+    DATA_IMAGES
+        .iter()
+        .any(|image| kind.eq_ignore_ascii_case(image))
 }

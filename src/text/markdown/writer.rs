@@ -22,9 +22,20 @@ pub(super) struct Open {
     /// Its name.
     pub name: &'static str,
     /// What closes it.
-    pub close: &'static str,
+    pub close: Closing,
     /// Which Markdown element opened it; 0 for raw HTML.
     pub serial: usize,
+}
+
+/// How an element is closed.
+#[derive(Clone, Copy)]
+pub(super) enum Closing {
+    /// By its end tag.
+    Tag,
+    /// By this.
+    With(&'static str),
+    /// As a heading, whose start is written only then.
+    Heading,
 }
 
 /// A heading that is open.
@@ -74,7 +85,11 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// A writer for one text.
     pub(super) fn new(markdown: &str, options: &'a Options<'a>, shift: u8) -> Self {
-        let ends = markdown.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(i, _)| i + 1);
+        let ends = markdown
+            .bytes()
+            .enumerate()
+            .filter(|&(_, b)| b == b'\n')
+            .map(|(i, _)| i + 1);
         Self {
             options,
             frame: Frame::default(),
@@ -95,7 +110,11 @@ impl<'a> Writer<'a> {
             return;
         }
         let line = self.lines.partition_point(|&start| start <= offset).max(1);
-        let what = if self.removed.len() == MAX_REMOVED { "and more".to_owned() } else { what };
+        let what = if self.removed.len() == MAX_REMOVED {
+            "and more".to_owned()
+        } else {
+            what
+        };
         self.removed.push(Removed { line, what });
     }
 
@@ -135,11 +154,15 @@ impl<'a> Writer<'a> {
     }
 
     /// Opens an element for Markdown; `start` is its whole start tag.
-    pub(super) fn open(&mut self, name: &'static str, start: &str, close: &'static str) {
+    pub(super) fn open(&mut self, name: &'static str, start: &str, close: Closing) {
         self.html(start);
         self.last_serial += 1;
         self.markdown.push(Some(self.last_serial));
-        self.frame.stack.push(Open { name, close, serial: self.last_serial });
+        self.frame.stack.push(Open {
+            name,
+            close,
+            serial: self.last_serial,
+        });
     }
 
     /// Notes a Markdown element that is not written, so that its end is not either.
@@ -149,8 +172,15 @@ impl<'a> Writer<'a> {
 
     /// Closes the innermost Markdown element, and raw HTML that was left open in it.
     pub(super) fn close(&mut self) {
-        let Some(Some(serial)) = self.markdown.pop() else { return };
-        if let Some(depth) = self.frame.stack.iter().rposition(|open| open.serial == serial) {
+        let Some(Some(serial)) = self.markdown.pop() else {
+            return;
+        };
+        if let Some(depth) = self
+            .frame
+            .stack
+            .iter()
+            .rposition(|open| open.serial == serial)
+        {
             self.close_to(depth);
         }
     }
@@ -158,15 +188,22 @@ impl<'a> Writer<'a> {
     /// Closes elements until `depth` are open.
     pub(super) fn close_to(&mut self, depth: usize) {
         while self.frame.stack.len() > depth {
-            let Some(open) = self.frame.stack.pop() else { return };
-            if open.close.is_empty() {
-                self.close_heading();
-            } else if open.name == "p" && self.frame.out.ends_with("<p>") {
+            let Some(open) = self.frame.stack.pop() else {
+                return;
+            };
+            match open.close {
+                Closing::Heading => self.close_heading(),
                 // What was in it is gone.
-                let length = self.frame.out.len() - "<p>".len();
-                self.frame.out.truncate(length);
-            } else {
-                self.html(open.close);
+                _ if open.name == "p" && self.frame.out.ends_with("<p>") => {
+                    let length = self.frame.out.len() - "<p>".len();
+                    self.frame.out.truncate(length);
+                }
+                Closing::With(end) => self.html(end),
+                Closing::Tag => {
+                    self.html("</");
+                    self.html(open.name);
+                    self.html(">");
+                }
             }
         }
     }
@@ -186,25 +223,44 @@ impl<'a> Writer<'a> {
     pub(super) fn open_heading(&mut self, level: u8, id: Option<String>, attributes: String) {
         let start = self.frame.out.len();
         let level = (level + self.shift).min(6);
-        self.frame.heading = Some(OpenHeading { start, level, id, attributes, text: String::new() });
+        self.frame.heading = Some(OpenHeading {
+            start,
+            level,
+            id,
+            attributes,
+            text: String::new(),
+        });
     }
 
     /// Writes a heading with its id and its link, now that its text is known.
     fn close_heading(&mut self) {
-        let Some(heading) = self.frame.heading.take() else { return };
+        let Some(heading) = self.frame.heading.take() else {
+            return;
+        };
         let inner = self.frame.out.split_off(heading.start);
-        let text = heading.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = heading
+            .text
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         if text.is_empty() && !inner.contains("<img") {
             return;
         }
         let wanted = heading.id.unwrap_or_else(|| slugify(&text));
-        let id = self.ids.claim(if wanted.is_empty() { "section" } else { &wanted });
+        let id = self.ids.claim(if wanted.is_empty() {
+            "section"
+        } else {
+            &wanted
+        });
         let level = heading.level;
         let (mut id_attribute, mut href) = (String::new(), String::new());
         escape(&mut id_attribute, &id);
         escape(&mut href, &url::encoded(&format!("#{id}")));
         let attributes = heading.attributes;
-        self.html(&format!("<h{level} id=\"{id_attribute}\"{attributes}>{}", inner.trim()));
+        self.html(&format!(
+            "<h{level} id=\"{id_attribute}\"{attributes}>{}",
+            inner.trim()
+        ));
         // No link within a link, neither around the heading nor in it.
         if !self.is_open("a") {
             self.html(&format!(
@@ -216,7 +272,12 @@ impl<'a> Writer<'a> {
     }
 
     /// A destination after the caller's rewriting; `None`, and noted, if it may not be there.
-    pub(super) fn destination(&mut self, element: &str, address: &str, offset: usize) -> Option<String> {
+    pub(super) fn destination(
+        &mut self,
+        element: &str,
+        address: &str,
+        offset: usize,
+    ) -> Option<String> {
         let rewritten = self.options.link.and_then(|link| link(address));
         let address = rewritten.as_deref().unwrap_or(address);
         match url::check(element, address) {
