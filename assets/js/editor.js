@@ -84,10 +84,10 @@ function offer() {
   // A new post was kept under another key before its first save.
   for (const name of [key, "webstead:unsaved:new-post", "webstead:unsaved:new-page"]) {
     const kept = read(name);
-    if (kept && same(kept, content())) localStorage.removeItem(name);
+    if (kept && same(kept, content()) && !isDirty()) localStorage.removeItem(name);
   }
   const kept = read(key);
-  if (!kept) return;
+  if (!kept || same(kept, content())) return;
   const notice = document.createElement("div");
   notice.className = "notice warning";
   notice.setAttribute("role", "status");

@@ -52,7 +52,7 @@ pub struct Shell {
     pub title: String,
     /// One or two plain sentences for search engines and link previews; may be empty.
     pub description: String,
-    /// OpenGraph's kind of page: `website` or `article` (<https://ogp.me>).
+    /// `OpenGraph`'s kind of page: `website` or `article` (<https://ogp.me>).
     pub og_type: &'static str,
     /// The whole address of a picture for link previews.
     pub og_image: Option<String>,
@@ -62,7 +62,7 @@ pub struct Shell {
     pub reader: Option<Reader>,
     /// What the person should be told about what they just did.
     pub notice: Option<Notice>,
-    /// An editor's page: not for search engines, no OpenGraph.
+    /// An editor's page: not for search engines, no `OpenGraph`.
     pub is_private: bool,
 }
 
@@ -156,17 +156,17 @@ impl NoticeKind {
 impl Shell {
     /// A day in the site's zone: `12 December 2014`.
     pub fn day(&self, t: &Timestamp) -> String {
-        self.format(t, "%-d %B %Y")
+        self.format(*t, "%-d %B %Y")
     }
 
     /// A day and the time in the site's zone: `12 December 2014, 09:30`.
     pub fn day_time(&self, t: &Timestamp) -> String {
-        self.format(t, "%-d %B %Y, %H:%M")
+        self.format(*t, "%-d %B %Y, %H:%M")
     }
 
     /// A day without its year in the site's zone, for lists under a year: `12 Dec`.
     pub fn short_day(&self, t: &Timestamp) -> String {
-        self.format(t, "%-d %b")
+        self.format(*t, "%-d %b")
     }
 
     /// What the browser's tab and a search engine show.
@@ -221,7 +221,7 @@ impl Shell {
         }
     }
 
-    fn format(&self, t: &Timestamp, how: &str) -> String {
+    fn format(&self, t: Timestamp, how: &str) -> String {
         t.to_jiff()
             .to_zoned(self.site.zone.clone())
             .strftime(how)
