@@ -15,7 +15,7 @@ use crate::text::slug::slugify;
 pub(super) const MAX_DEPTH: usize = 60;
 
 /// Entries in the list of what was removed; it is for people to read.
-const MAX_REMOVED: usize = 500;
+const MAX_REMOVED: usize = 10_000;
 
 /// An element that is open.
 pub(super) struct Open {
