@@ -206,7 +206,9 @@ pub(crate) fn changes_direction(c: char) -> bool {
 /// Whether a first segment belongs to the program, in whatever case it is written.
 fn is_reserved(segment: &str) -> bool {
     let segment = segment.to_ascii_lowercase();
-    let is_sitemap = segment.starts_with("sitemap") && segment.ends_with(".xml");
+    let is_sitemap = segment
+        .strip_prefix("sitemap")
+        .is_some_and(|rest| rest.strip_suffix(".xml").is_some());
     is_sitemap || RESERVED.contains(&segment.as_str())
 }
 
