@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{
-    Alignment, BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, Tag, TagEnd,
-};
+use pulldown_cmark::{Alignment, BlockQuoteKind, CodeBlockKind, Event, LinkType, Tag, TagEnd};
 
 use super::{
     footnotes::Footnotes,
@@ -175,7 +173,7 @@ impl<'a> Renderer<'a> {
                 level, id, classes, ..
             } => {
                 let id = id.map(|id| id.to_string());
-                self.heading(level_number(level), id, &classes.join(" "));
+                self.heading(level as u8, id, &classes.join(" "));
             }
             Tag::BlockQuote(kind) => self.quote(kind, offset),
             Tag::CodeBlock(kind) => {
@@ -491,16 +489,5 @@ impl<'a> Renderer<'a> {
         writer.html(&format!(
             "<input type=\"checkbox\" aria-label=\"{label}\" disabled{checked}> "
         ));
-    }
-}
-
-fn level_number(level: HeadingLevel) -> u8 {
-    match level {
-        HeadingLevel::H1 => 1,
-        HeadingLevel::H2 => 2,
-        HeadingLevel::H3 => 3,
-        HeadingLevel::H4 => 4,
-        HeadingLevel::H5 => 5,
-        HeadingLevel::H6 => 6,
     }
 }
