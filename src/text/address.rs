@@ -206,6 +206,120 @@ pub(crate) fn changes_direction(c: char) -> bool {
 /// Whether a first segment belongs to the program, in whatever case it is written.
 fn is_reserved(segment: &str) -> bool {
     let segment = segment.to_ascii_lowercase();
-    let is_sitemap = segment.starts_with("sitemap") && segment.ends_with(".xml");
+    let is_sitemap = segment
+        .strip_prefix("sitemap")
+        .is_some_and(|rest| rest.strip_suffix(".xml").is_some());
     is_sitemap || RESERVED.contains(&segment.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_are_read_in_every_form_that_people_write() {
+        for (text, path, href) in [
+            (
+                "/2014/12/12/1.0-Timeline",
+                "/2014/12/12/1.0-Timeline",
+                "/2014/12/12/1.0-Timeline",
+            ),
+            ("about", "/about", "/about"),
+            ("about/", "/about", "/about"),
+            ("/Über uns/", "/Über uns", "/%C3%9Cber%20uns"),
+            ("/%C3%9Cber%20uns", "/Über uns", "/%C3%9Cber%20uns"),
+            ("/100%", "/100%", "/100%25"),
+            ("/100%25", "/100%", "/100%25"),
+            (
+                "/a:b@c;d=e,f+g!$&'()*~",
+                "/a:b@c;d=e,f+g!$&'()*~",
+                "/a:b@c;d=e,f+g!$&'()*~",
+            ),
+            ("/a\"<b>", "/a\"<b>", "/a%22%3Cb%3E"),
+            ("/日本", "/日本", "/%E6%97%A5%E6%9C%AC"),
+            ("/atom.xml", "/atom.xml", "/atom.xml"),
+            ("/administration", "/administration", "/administration"),
+            ("/blog/admin", "/blog/admin", "/blog/admin"),
+            ("/...", "/...", "/..."),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(
+                (address.as_str(), address.href().as_str()),
+                (path, href),
+                "{text}"
+            );
+            assert_eq!(address.to_string(), path);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_an_address_is_refused_with_what_to_do() {
+        let long = "a".repeat(MAX_ADDRESS_BYTES);
+        let many = "%61".repeat(10_000);
+        for (text, words) in [
+            ("", "at least one word"),
+            ("/", "at least one word"),
+            ("//", "at least one word"),
+            ("/a//b", "two slashes"),
+            ("/a//", "two slashes"),
+            ("//a.example/b", "two slashes"),
+            ("/a/../b", "leave it out"),
+            ("/./b", "leave it out"),
+            ("/%2e%2E/b", "leave it out"),
+            ("/a\0", "remove it"),
+            ("/a%00", "remove it"),
+            ("/a%0d%0aSet-Cookie:x", "remove it"),
+            ("/a\u{85}", "remove it"),
+            ("/a\u{202e}b", "direction"),
+            ("/a%E2%80%AEb", "direction"),
+            ("/a\\b", "leave it out"),
+            ("/a?b", "leave it out"),
+            ("/a%3Fb", "leave it out"),
+            ("/a#b", "leave it out"),
+            ("/%ff", "letters themselves"),
+            ("/admin", "/admin belong"),
+            ("/Admin/x", "/Admin belong"),
+            ("/%61dmin", "/admin belong"),
+            ("/assets/x.css", "belong"),
+            ("/.well-known/x", "belong"),
+            ("/sitemap.xml", "belong"),
+            ("/sitemap-2014.xml", "belong"),
+            ("/feed.xml", "belong"),
+            (&long, "shorten it"),
+            (&many, "shorten it"),
+        ] {
+            let problem = Address::parse(text).expect_err(text).to_string();
+            assert!(problem.contains(words), "{text:?}: {problem}");
+            assert!(problem.len() < 300, "{problem}");
+            assert!(!problem.contains('\u{202e}'), "{problem}");
+        }
+    }
+
+    #[test]
+    fn every_reserved_word_is_refused() {
+        for word in RESERVED {
+            assert!(
+                Address::parse(word).is_err() && Address::parse(&format!("/{word}/a")).is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_database_gives_back_is_not_checked_again() {
+        assert_eq!(Address::from_stored("/admin".to_owned()).as_str(), "/admin");
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_leads_back_to_itself(text in prop_oneof![any::<String>(), "/?[a-z0-9 %.ü?/-]{0,30}"]) {
+            if let Ok(address) = Address::parse(&text) {
+                prop_assert_eq!(Address::parse(&address.href()), Ok(address.clone()), "by its link");
+                let is_good = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}?#".contains(&b);
+                let all_good = address.href().bytes().all(is_good);
+                prop_assert!(all_good, "{}", address.href());
+                prop_assert!(address.as_str().starts_with('/') && !address.as_str().ends_with('/'));
+            }
+        }
+    }
 }

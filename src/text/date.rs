@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn berlin() -> TimeZone {
-        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a valid rule")
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Everything here is a pure function of its input: no database, no files, no clock.
 
 pub mod address;
+#[cfg(test)]
+mod blog_tests;
 pub mod date;
 mod escape;
 pub mod excerpt;

@@ -169,10 +169,7 @@ fn after_line(source: &str, end: usize) -> Result<&str, Problem> {
 /// The line of a byte, from 1.
 fn line_at(source: &str, byte: usize) -> usize {
     let byte = byte.min(source.len());
-    1 + source.as_bytes()[..byte]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count()
+    1 + source[..byte].matches('\n').count()
 }
 
 /// The problem of front matter over [`MAX_FRONT_MATTER_BYTES`].

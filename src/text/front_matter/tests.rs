@@ -135,7 +135,8 @@ fn settings_that_multiply_or_nest_without_end_are_refused_quickly() {
     let mut laughs = "---\na0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for i in 1..20 {
         let last = format!("*a{}", i - 1);
-        laughs += &format!("a{i}: &a{i} [{}]\n", vec![last; 9].join(", "));
+        let line = format!("a{i}: &a{i} [{}]\n", vec![last; 9].join(", "));
+        laughs.push_str(&line);
     }
     laughs += "---\n";
     let deep = |open: &str, n: usize| open.repeat(n);

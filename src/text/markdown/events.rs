@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{
-    Alignment, BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, Tag, TagEnd,
-};
+use pulldown_cmark::{Alignment, BlockQuoteKind, CodeBlockKind, Event, LinkType, Tag, TagEnd};
 
 use super::{
     footnotes::Footnotes,
@@ -88,14 +86,15 @@ impl<'a> Renderer<'a> {
                     self.raw(&html, &[(0, offset)]);
                 }
             }
-            Event::Text(text) => self.text(&text),
+            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.text(&text);
+            }
             Event::Code(text) if self.image.is_some() => self.text(&text),
             Event::Code(text) => {
                 self.writer.html("<code>");
                 self.writer.text(&text);
                 self.writer.html("</code>");
             }
-            Event::InlineMath(text) | Event::DisplayMath(text) => self.text(&text),
             Event::SoftBreak => self.text("\n"),
             Event::HardBreak if self.image.is_some() => self.text("\n"),
             Event::HardBreak => {
@@ -137,10 +136,6 @@ impl<'a> Renderer<'a> {
                 self.writer.open_nothing();
                 true
             }
-            Event::Start(_) => {
-                self.dropping = None;
-                false
-            }
             Event::End(
                 TagEnd::Emphasis
                 | TagEnd::Strong
@@ -148,7 +143,7 @@ impl<'a> Renderer<'a> {
                 | TagEnd::Link
                 | TagEnd::Image,
             ) => false,
-            Event::End(_) | Event::Html(_) | Event::Rule => {
+            Event::Start(_) | Event::End(_) | Event::Html(_) | Event::Rule => {
                 self.dropping = None;
                 false
             }
@@ -177,19 +172,8 @@ impl<'a> Renderer<'a> {
             Tag::Heading {
                 level, id, classes, ..
             } => {
-                writer.end_paragraph();
-                if writer.is_in_heading() {
-                    return writer.open_nothing();
-                }
-                let mut attributes = String::new();
-                if !classes.is_empty() {
-                    attribute(&mut attributes, "class", &classes.join(" "));
-                }
-                let id = id
-                    .filter(|id| !id.trim().is_empty())
-                    .map(|id| id.to_string());
-                writer.open_heading(level_number(level), id, attributes);
-                writer.open("h1", "", Closing::Heading);
+                let id = id.map(|id| id.to_string());
+                self.heading(level as u8, id, &classes.join(" "));
             }
             Tag::BlockQuote(kind) => self.quote(kind, offset),
             Tag::CodeBlock(kind) => {
@@ -204,19 +188,7 @@ impl<'a> Renderer<'a> {
                 writer.open_nothing();
                 self.block = Some((String::new(), Vec::new()));
             }
-            Tag::List(start) => {
-                let tag = match start {
-                    None => "<ul>\n".to_owned(),
-                    Some(1) => "<ol>\n".to_owned(),
-                    Some(start) => format!("<ol start=\"{start}\">\n"),
-                };
-                let (name, close) = if start.is_some() {
-                    ("ol", "</ol>\n")
-                } else {
-                    ("ul", "</ul>\n")
-                };
-                self.nesting_block(name, &tag, Closing::With(close), 2, offset);
-            }
+            Tag::List(start) => self.list(start, offset),
             Tag::Item => {
                 let is_in_list = writer
                     .frame
@@ -315,6 +287,37 @@ impl<'a> Renderer<'a> {
         }
         let _ = offset;
         self.writer.close();
+    }
+
+    /// A heading, unless one is open around it.
+    fn heading(&mut self, level: u8, id: Option<String>, classes: &str) {
+        let writer = &mut self.writer;
+        writer.end_paragraph();
+        if writer.is_in_heading() {
+            return writer.open_nothing();
+        }
+        let mut attributes = String::new();
+        if !classes.is_empty() {
+            attribute(&mut attributes, "class", classes);
+        }
+        let id = id.filter(|id| !id.trim().is_empty());
+        writer.open_heading(level, id, attributes);
+        writer.open("h1", "", Closing::Heading);
+    }
+
+    /// A list, with the number of its first item if it is ordered.
+    fn list(&mut self, start: Option<u64>, offset: usize) {
+        let tag = match start {
+            None => "<ul>\n".to_owned(),
+            Some(1) => "<ol>\n".to_owned(),
+            Some(start) => format!("<ol start=\"{start}\">\n"),
+        };
+        let (name, close) = if start.is_some() {
+            ("ol", "</ol>\n")
+        } else {
+            ("ul", "</ul>\n")
+        };
+        self.nesting_block(name, &tag, Closing::With(close), 2, offset);
     }
 
     /// A block that cannot hold itself.
@@ -486,16 +489,5 @@ impl<'a> Renderer<'a> {
         writer.html(&format!(
             "<input type=\"checkbox\" aria-label=\"{label}\" disabled{checked}> "
         ));
-    }
-}
-
-fn level_number(level: HeadingLevel) -> u8 {
-    match level {
-        HeadingLevel::H1 => 1,
-        HeadingLevel::H2 => 2,
-        HeadingLevel::H3 => 3,
-        HeadingLevel::H4 => 4,
-        HeadingLevel::H5 => 5,
-        HeadingLevel::H6 => 6,
     }
 }

@@ -273,12 +273,13 @@ fn no_repeated_text_takes_more_than_linear_time() {
             let took = started.elapsed();
             assert_eq!(danger(&rendered.html), None, "{name}");
             assert!(rendered.html.len() < 40 * markdown.len(), "{name}");
-            if took > Duration::from_secs(1) {
+            if took > Duration::from_secs(8) {
                 slow.push(format!("{name} after {start:?}: {took:?}"));
             }
         }
     }
-    // A debug build on a busy machine: quadratic would be minutes.
+    // Most take 20 ms. The limit leaves room for a debug build on a machine that is busy with others;
+    // what is quadratic takes far longer at this size.
     assert!(slow.is_empty(), "{slow:#?}");
 }
 

@@ -21,7 +21,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options as Extensions, Parser, Tag};
 
 use self::{events::Renderer, writer::Writer};
 
-/// What the parser knows beyond CommonMark.
+/// What the parser knows beyond `CommonMark`.
 const EXTENSIONS: Extensions = Extensions::ENABLE_TABLES
     .union(Extensions::ENABLE_FOOTNOTES)
     .union(Extensions::ENABLE_STRIKETHROUGH)
@@ -32,11 +32,14 @@ const EXTENSIONS: Extensions = Extensions::ENABLE_TABLES
 /// Increased whenever the same Markdown gives other HTML, so that stored HTML is made again.
 pub const RENDERER_VERSION: i64 = 1;
 
+/// Gives another destination for one of a link or an image; `None` keeps it.
+pub type Rewrite<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// How to render.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Called with every link and image destination; `Some` replaces it. Called before sanitising.
-    pub link: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub link: Option<Rewrite<'a>>,
 }
 
 /// What Markdown became.
@@ -72,7 +75,7 @@ pub struct Heading {
 
 /// Renders Markdown to HTML that is safe to show. Takes any input; never panics.
 ///
-/// CommonMark with tables, footnotes, task lists, strikethrough, alerts (`> [!NOTE]`) and heading
+/// `CommonMark` with tables, footnotes, task lists, strikethrough, alerts (`> [!NOTE]`) and heading
 /// attributes (`{#id .class}`). Raw HTML is kept as far as it is allowed. Time and memory grow with
 /// the length of the input; what is nested deeper than 60 levels is shown flat.
 pub fn render(markdown: &str, options: &Options) -> Rendered {

@@ -46,7 +46,7 @@ fn markdown_becomes_the_html_of_its_kind() {
         ),
         (
             "    a < b",
-            "<pre tabindex=\"0\"><code>a &lt; b\n</code></pre>\n",
+            "<pre tabindex=\"0\"><code>a &lt; b</code></pre>\n",
         ),
         (
             "```klingon\na\n```",
@@ -176,7 +176,7 @@ fn good_raw_html_stays_and_is_balanced() {
         ),
         (
             "<progress value=\"3\" max=\"5\" aria-label=\"x\"></progress>",
-            "<progress value=\"3\" max=\"5\" aria-label=\"x\"></progress>",
+            "<p><progress value=\"3\" max=\"5\" aria-label=\"x\"></progress></p>",
         ),
         ("a &copy; &lt; b", "<p>a © &lt; b</p>\n"),
         ("</div>a</b>", "a"),
@@ -225,7 +225,7 @@ fn children_of_what_is_dropped_stay_unless_they_are_no_text() {
     assert_eq!(html("<center>a <font>b</font></center>").trim(), "a b");
     assert_eq!(
         html("<noscript><img src=\"a.png\" alt=\"b\"></noscript>").trim(),
-        "<img src=\"a.png\" alt=\"b\" loading=\"lazy\" decoding=\"async\">"
+        "<p><img src=\"a.png\" alt=\"b\" loading=\"lazy\" decoding=\"async\"></p>"
     );
     assert_eq!(
         html("a <script>b</script> <svg>c</svg> d"),

@@ -88,15 +88,12 @@ impl<'a> Iterator for Tokens<'a> {
         let starts_letter = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_alphabetic);
         if first == b'<' && (starts_letter(1) || (bytes.get(1) == Some(&b'/') && starts_letter(2)))
         {
-            return Some(match read_tag(rest, self.at) {
-                Some((token, length)) => {
-                    self.at += length;
-                    token
-                }
-                None => {
-                    self.at = self.html.len();
-                    Token::Text(rest)
-                }
+            return Some(if let Some((token, length)) = read_tag(rest, self.at) {
+                self.at += length;
+                token
+            } else {
+                self.at = self.html.len();
+                Token::Text(rest)
             });
         }
         if first == b'<' && matches!(bytes.get(1), Some(b'!' | b'?' | b'/')) {

@@ -5,7 +5,7 @@
 //! parser that sanitises the result never meets misnested formatting, which is what makes it
 //! quadratic, nor a deep tree.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::{Heading, Options, Removed, ids::Ids, url};
 use crate::text::slug::slugify;
@@ -15,7 +15,7 @@ use crate::text::slug::slugify;
 pub(super) const MAX_DEPTH: usize = 60;
 
 /// Entries in the list of what was removed; it is for people to read.
-const MAX_REMOVED: usize = 500;
+const MAX_REMOVED: usize = 10_000;
 
 /// An element that is open.
 pub(super) struct Open {
@@ -79,7 +79,7 @@ pub(super) struct Writer<'a> {
     /// Where each line of the Markdown starts.
     lines: Vec<usize>,
     /// Labels already warned about, so that each is said once.
-    said: HashMap<&'static str, ()>,
+    said: HashSet<&'static str>,
 }
 
 impl<'a> Writer<'a> {
@@ -100,7 +100,7 @@ impl<'a> Writer<'a> {
             markdown: Vec::new(),
             last_serial: 0,
             lines: std::iter::once(0).chain(ends).collect(),
-            said: HashMap::new(),
+            said: HashSet::new(),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
 
     /// Notes something that is worth saying once a text.
     pub(super) fn remove_once(&mut self, offset: usize, what: &'static str) {
-        if self.said.insert(what, ()).is_none() {
+        if self.said.insert(what) {
             self.remove(offset, what.to_owned());
         }
     }
