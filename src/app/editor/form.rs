@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Input {
     pub(super) action: String,
     pub(super) revision: i64,
+    /// What somebody else saved in between, as this person was shown it.
+    their_revision: i64,
     pub(super) kind: String,
     pub(super) title: String,
     pub(super) address: String,
@@ -53,6 +55,16 @@ impl Input {
         // Browsers send line ends as CR LF (HTML, "constructing the entry list").
         input.markdown = input.markdown.replace("\r\n", "\n");
         Ok(input)
+    }
+
+    /// The revision that a save is checked against: the one that was opened, or for "save mine over
+    /// theirs", theirs as it was shown. If there is a newer one still, it is a conflict again.
+    pub(super) fn expected_revision(&self) -> i64 {
+        if self.action == "save-mine" {
+            self.their_revision
+        } else {
+            self.revision
+        }
     }
 
     pub(super) fn action(&self) -> Action {

@@ -64,7 +64,7 @@ pub(super) async fn update(
     let rendered = render(&content.markdown).await?;
     let change = update_post(
         before.id,
-        input.revision,
+        input.expected_revision(),
         &content,
         &rendered,
         Timestamp::now(),
@@ -184,8 +184,8 @@ async fn conflict(visit: &Visit, user: &User, input: &Input, id: Id) -> Result<H
         diff,
         their_revision: theirs.revision,
     };
-    // The next save is checked against what this person has now seen.
-    let form = input.to_view(Some(id), theirs.revision);
+    // A plain save stays a conflict; "save mine over theirs" names the revision that was shown here.
+    let form = input.to_view(Some(id), input.revision);
     page(
         visit,
         user,

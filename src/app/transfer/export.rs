@@ -186,7 +186,7 @@ impl Writer<'_> {
         let path = self.path_of(post);
         let (markdown, media) = self.with_local_links(&post.content.markdown);
         let mut text = write_toml(&front_of(post, aliases, extra));
-        text.push('\n');
+        // Not one byte between them: what was imported comes out as it went in.
         text.push_str(&markdown);
         if media.is_empty() {
             return self.write(Path::new(&format!("{path}.md")), text.as_bytes());

@@ -375,8 +375,12 @@ fn content_of(
             .join(" ")
     })?;
     for removed in render(&content.markdown, &Options::default()).removed {
-        let text = format!("{} will not be shown", removed.what);
-        remarks.not_understood(&entry.key, Some(entry.body_line + removed.line - 1), &text);
+        // "style attribute on <div>" and "… on <td>" are one thing to tell.
+        let what = match removed.what.split_once(" attribute on ") {
+            Some((name, _)) => format!("{name} attributes are not shown"),
+            None => format!("{} is not shown", removed.what),
+        };
+        remarks.not_understood(&entry.key, Some(entry.body_line + removed.line - 1), &what);
     }
     let rendered = Rendered::from_markdown(&content.markdown);
     Ok((content, rendered))

@@ -7,6 +7,9 @@ use serde::Serialize;
 /// Places of one kind that the short form names.
 const SHOWN_PLACES: usize = 3;
 
+/// Kinds of remarks that the short form names.
+const SHOWN_KINDS: usize = 15;
+
 /// Something to tell about a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
@@ -141,7 +144,9 @@ fn write_group(
     }
     groups.sort_by_key(|(_, places)| std::cmp::Reverse(places.len()));
     writeln!(out, "\n{title} ({}):", remarks.len())?;
-    for (what, places) in groups {
+    let kinds = groups.len();
+    let shown_kinds = if is_verbose { kinds } else { SHOWN_KINDS };
+    for (what, places) in groups.into_iter().take(shown_kinds) {
         writeln!(out, "  {}", printable(what))?;
         let shown = if is_verbose {
             places.len()
@@ -157,6 +162,13 @@ fn write_group(
         if places.len() > shown {
             writeln!(out, "    and {} more", places.len() - shown)?;
         }
+    }
+    if kinds > shown_kinds {
+        writeln!(
+            out,
+            "  … and {} other remarks, each less frequent",
+            kinds - shown_kinds
+        )?;
     }
     Ok(())
 }
