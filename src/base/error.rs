@@ -62,7 +62,7 @@ pub enum Error {
     #[error("busy: {0}")]
     Busy(&'static str),
 
-    /// SQLite said no.
+    /// `SQLite` said no.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
 

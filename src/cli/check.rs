@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Checks and reports; exits with 1 if something is wrong.
-pub(super) fn run(global: &Global) -> Result<ExitCode> {
+pub(super) fn run(global: &Global) -> ExitCode {
     let data = global.data_path();
     let mut problems = Vec::new();
     match Config::load(global.config.as_deref(), &data) {
@@ -26,12 +26,12 @@ pub(super) fn run(global: &Global) -> Result<ExitCode> {
     }
     if problems.is_empty() {
         println!("All is well.");
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     for problem in &problems {
         eprintln!("problem: {problem}");
     }
-    Ok(ExitCode::FAILURE)
+    ExitCode::FAILURE
 }
 
 fn check_data(folder: &Result<DataFolder>) -> Result<(String, Vec<String>)> {

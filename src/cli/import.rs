@@ -20,6 +20,7 @@ const SOME_LEFT_OUT: u8 = 3;
     after_help = "Exit codes: 0 everything is in; 3 some files were left out, and the report \
     names them; 1 an error, and nothing came in. It can be repeated: what has not changed stays as it is."
 )]
+#[allow(clippy::struct_excessive_bools)] // four switches of the command line
 pub(super) struct ImportArgs {
     /// The folder: Markdown files, or a site of Zola, Hugo or Jekyll
     dir: PathBuf,

@@ -38,7 +38,7 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Args)]
 struct Global {
-    /// The data folder, where everything of a site is [default: $STATE_DIRECTORY, else ./webstead-data]
+    /// The data folder, where everything of a site is [default: $`STATE_DIRECTORY`, else ./webstead-data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -85,7 +85,7 @@ impl Cli {
         match self.command {
             None => serve::run(&self.serve, &global),
             Some(Command::Serve(args)) => serve::run(&args, &global),
-            Some(Command::Check) => check::run(&global),
+            Some(Command::Check) => Ok(check::run(&global)),
             Some(Command::Import(args)) => import::run(&args, &global),
             Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),

@@ -44,7 +44,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Encoding {
         match name.trim() {
             n if n.eq_ignore_ascii_case("br") => brotli = Some(is_wanted),
             n if n.eq_ignore_ascii_case("gzip") || n.eq_ignore_ascii_case("x-gzip") => {
-                gzip = Some(is_wanted)
+                gzip = Some(is_wanted);
             }
             "*" => any = Some(is_wanted),
             _ => {}

@@ -7,7 +7,7 @@ use crate::{
     db::{Change, Database},
 };
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 /// After this many seconds an applied change can no longer be sent a second time.
 const KEEP_APPLIED_S: i64 = 7 * 24 * 3600;
 

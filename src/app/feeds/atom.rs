@@ -38,11 +38,7 @@ pub(super) fn newest(connection: &Connection) -> Result<Vec<Post>> {
 
 /// The feed as XML.
 pub(super) fn write(site: &Site, base_url: &str, posts: &[Post]) -> Result<String> {
-    let newest = posts
-        .iter()
-        .map(|post| changed_at(post))
-        .max()
-        .unwrap_or(Timestamp(0));
+    let newest = posts.iter().map(changed_at).max().unwrap_or(Timestamp(0));
     let feed = FeedBuilder::default()
         .title(Text::plain(site.title.clone()))
         .subtitle((!site.tagline.is_empty()).then(|| Text::plain(site.tagline.clone())))

@@ -118,7 +118,7 @@ impl Content {
                 "The text holds a NUL character; remove it.".to_owned(),
             ));
         }
-        self.tags = tidy_names(&self.tags, |name| slugify(name));
+        self.tags = tidy_names(&self.tags, slugify);
         self.authors = tidy_names(&self.authors, str::to_owned);
         check_names("tags", "tag", &self.tags, MAX_TAGS, &mut problems);
         check_names(

@@ -73,7 +73,7 @@ fn read_text(file: &File) -> Result<String, (Option<usize>, String)> {
         return Err((None, text));
     }
     let bytes = fs::read(&file.path).map_err(|e| (None, format!("it cannot be read ({e})")))?;
-    let line_of = |at: usize| bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+    let line_of = |at: usize| bytes[..at].split(|b| *b == b'\n').count();
     if let Some(at) = bytes.iter().position(|b| *b == 0) {
         return Err((
             Some(line_of(at)),
@@ -155,16 +155,15 @@ fn entry(
         .filter(|title| !title.is_empty())
     {
         Some(title) => title,
-        None => match take_heading(&mut body, &mut body_line) {
-            Some(title) => {
+        None => {
+            if let Some(title) = take_heading(&mut body, &mut body_line) {
                 report.changed(
                     &file.key,
                     None,
                     "it has no title; its first heading was taken for it",
                 );
                 title
-            }
-            None => {
+            } else {
                 report.changed(
                     &file.key,
                     None,
@@ -172,7 +171,7 @@ fn entry(
                 );
                 place.stem.replace(['-', '_'], " ")
             }
-        },
+        }
     };
     let address = match address_of(&front, &place) {
         Ok(address) => address,

@@ -253,13 +253,14 @@ impl Reader<'_> {
             Value::Array(items) => items
                 .iter()
                 .filter_map(|item| match item {
-                    Value::Object(table) => match table.get("name") {
-                        Some(Value::String(name)) => Some(name.clone()),
-                        _ => {
+                    Value::Object(table) => {
+                        if let Some(Value::String(name)) = table.get("name") {
+                            Some(name.clone())
+                        } else {
                             self.wrong(key, line, "a list of texts");
                             None
                         }
-                    },
+                    }
                     item => self.text(key, line, item),
                 })
                 .collect(),

@@ -175,10 +175,8 @@ pub(super) fn replace(text: &str, mut with: Vec<(Range<usize>, String)>) -> Stri
 /// The line of a byte, from 1.
 pub(super) fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())]
-        .iter()
-        .filter(|b| **b == b'\n')
+        .split(|b| *b == b'\n')
         .count()
-        + 1
 }
 
 #[cfg(test)]

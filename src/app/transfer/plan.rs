@@ -98,9 +98,9 @@ impl Plan {
                 .map(|(medium, _)| (medium.key.as_str(), medium.medium.href())),
             database,
         );
-        let resolved = render_all(entries, &resolver, progress);
+        let rendered_all = render_all(entries, &resolver, progress);
         let mut posts = Vec::new();
-        for (existing, entry, outcome, remarks) in resolved {
+        for (existing, entry, outcome, remarks) in rendered_all {
             report.changed.extend(remarks.changed);
             report.not_understood.extend(remarks.not_understood);
             match outcome {

@@ -106,17 +106,16 @@ impl<'a> Resolver<'a> {
         let mut with = Vec::new();
         for call in links::find_calls(text, &code) {
             let line = entry.body_line + links::line_of(text, call.range.start) - 1;
-            match call
+            if let Some(address) = call
                 .target
                 .as_deref()
                 .and_then(|name| self.named_post(name, &entry.key))
             {
-                Some(address) => with.push((call.range, address)),
-                None => {
-                    let shown: String = text[call.range].chars().take(60).collect();
-                    let text = format!("a template's call is shown as it is: {shown}");
-                    report.not_understood(&entry.key, Some(line), &text);
-                }
+                with.push((call.range, address))
+            } else {
+                let shown: String = text[call.range].chars().take(60).collect();
+                let text = format!("a template's call is shown as it is: {shown}");
+                report.not_understood(&entry.key, Some(line), &text);
             }
         }
         links::replace(text, with)

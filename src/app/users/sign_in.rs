@@ -27,8 +27,9 @@ pub(super) struct Form {
     password: String,
     #[serde(default)]
     return_to: String,
-    #[serde(default)]
-    kept_form: String,
+    /// What the person was writing.
+    #[serde(default, rename = "kept_form")]
+    kept: String,
 }
 
 pub(super) async fn show(visit: Visit, query: web::Query<Query>) -> Result<HttpResponse> {
@@ -81,10 +82,10 @@ pub(super) async fn sign_in(
     };
     let cookie = start_session(&visit, &request, user.id).await?;
     let return_to = safe_target(&form.return_to);
-    let mut response = if form.kept_form.is_empty() {
+    let mut response = if form.kept.is_empty() {
         see_other(return_to)
     } else {
-        editor::kept::give_back(&visit, &user, &return_to, &form.kept_form).await?
+        editor::kept::give_back(&visit, &user, &return_to, &form.kept).await?
     };
     response.add_cookie(&cookie).map_err(Error::internal)?;
     Ok(response)
@@ -136,7 +137,7 @@ fn refused(
         shell: visit.private_shell("Sign in"),
         name: form.name,
         error: Some(text),
-        kept_form: Some(form.kept_form).filter(|kept| !kept.is_empty()),
+        kept_form: Some(form.kept).filter(|kept| !kept.is_empty()),
         return_to: safe_target(&form.return_to),
     })?;
     *response.status_mut() = status;
