@@ -14,3 +14,6 @@ pub mod report;
 mod resolve;
 mod stage;
 mod walk;
+
+#[cfg(test)]
+mod tests;
