@@ -60,7 +60,7 @@ marks.append(
 text.before(marks);
 
 for (const field of document.querySelectorAll("#_media input")) {
-  field.after(button("Put in", `Put ${field.getAttribute("aria-label").replace("Markdown for ", "")} into the text`, () => insert(field.value)));
+  field.after(button("Put in", `Put in ${field.getAttribute("aria-label").replace("Markdown for ", "")}`, () => insert(field.value)));
 }
 
 for (const tag of document.querySelectorAll("#_tag-suggestions span")) {

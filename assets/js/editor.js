@@ -26,28 +26,23 @@ async function preview() {
   }
 }
 
-function schedule() {
-  clearTimeout(timer);
-  timer = setTimeout(preview, 250);
+function button(textContent, className, act) {
+  const made = Object.assign(document.createElement("button"), { type: "button", textContent, className });
+  made.addEventListener("click", act);
+  return made;
 }
 
 function showPanes() {
   panes.classList.add("live");
   pane.hidden = false;
-  const tabs = document.createElement("div");
-  tabs.className = "pane-tabs";
-  const buttons = ["Write", "Preview"].map((name, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = name;
-    button.setAttribute("aria-pressed", String(index === 0));
-    button.addEventListener("click", () => {
-      panes.classList.toggle("shows-preview", index === 1);
-      buttons.forEach((other, i) => other.setAttribute("aria-pressed", String(i === index)));
-    });
-    tabs.append(button);
-    return button;
-  });
+  const tabs = Object.assign(document.createElement("div"), { className: "pane-tabs" });
+  const show = (index) => {
+    panes.classList.toggle("shows-preview", index === 1);
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === index)));
+  };
+  const buttons = ["Write", "Preview"].map((name, index) => button(name, "", () => show(index)));
+  show(0);
+  tabs.append(...buttons);
   panes.prepend(tabs);
   form.querySelector("button[value=preview]").hidden = true;
   preview();
@@ -63,13 +58,10 @@ const atFirst = "unsaved" in form.dataset ? null : fields();
 const isDirty = () => fields() !== atFirst;
 let isLeaving = false;
 
-const status = document.createElement("span");
-status.className = "save-state";
+const status = Object.assign(document.createElement("span"), { className: "save-state" });
 status.setAttribute("role", "status");
 form.querySelector(".toolbar-state").append(status);
-function tell(words) {
-  if (status.textContent !== words) status.textContent = words;
-}
+const tell = (words) => { if (status.textContent !== words) status.textContent = words; };
 
 function keep() {
   try {
@@ -86,28 +78,33 @@ function offer() {
     const kept = read(name);
     if (kept && same(kept, content()) && !isDirty()) localStorage.removeItem(name);
   }
-  const kept = read(key);
-  if (!kept || same(kept, content())) return;
-  const notice = document.createElement("div");
-  notice.className = "notice warning";
+  const last = read(key);
+  if (last && !same(last, content())) {
+    // Under a key of its own until somebody chooses, because the next letter typed is kept under `key`.
+    localStorage.removeItem(key);
+    localStorage.setItem(`${key}:${last.at}`, JSON.stringify(last));
+  }
+  for (const name of Object.keys(localStorage).filter((name) => name.startsWith(`${key}:`))) {
+    const kept = read(name);
+    if (kept) ask(kept, () => localStorage.removeItem(name));
+  }
+}
+
+function ask(kept, forget) {
+  const notice = Object.assign(document.createElement("div"), { className: "notice warning" });
   notice.setAttribute("role", "status");
-  const choice = (label, act) => {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "quiet", textContent: label });
-    button.addEventListener("click", () => { act(); notice.remove(); });
-    return button;
-  };
+  const choice = (label, act) => button(label, "quiet", () => { act(); forget(); notice.remove(); });
   notice.append(
     `This browser has a text of ${new Date(kept.at).toLocaleString()} that was not saved.`,
     choice("Bring it back", () => { title.value = kept.title; text.value = kept.markdown; keep(); preview(); }),
-    choice("Throw it away", () => localStorage.removeItem(key)),
+    choice("Throw it away", () => {}),
   );
   form.before(notice);
 }
 
-form.addEventListener("input", () => { keep(); schedule(); });
-form.addEventListener("submit", () => { isLeaving = true; });
-addEventListener("pageshow", () => { isLeaving = false; });
+form.addEventListener("input", () => { keep(); clearTimeout(timer); timer = setTimeout(preview, 250); });
+// The browser asks at once; a second later the answer may be that the save led nowhere.
+form.addEventListener("submit", () => { isLeaving = true; setTimeout(() => { isLeaving = false; }, 1000); });
 addEventListener("beforeunload", (event) => { if (!isLeaving && isDirty()) event.preventDefault(); });
 addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s") {
@@ -116,5 +113,5 @@ addEventListener("keydown", (event) => {
   }
 });
 
-offer();
+try { offer(); } catch { /* This browser keeps nothing. */ }
 showPanes();
