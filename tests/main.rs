@@ -1,1 +1,14 @@
-//! The one integration test binary.
+//! The one integration test binary: a real site, over real HTTPS, on a temporary data folder.
+
+mod accounts;
+mod architecture;
+mod browser;
+mod command_line;
+mod database;
+mod durability;
+mod hostile;
+mod http;
+mod pages;
+mod posts;
+mod site;
+mod tools;

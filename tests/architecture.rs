@@ -1,0 +1,273 @@
+//! The plan of the house, checked: who may import whom.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Modules from the top to the bottom. A module imports only from lines below its own.
+const LAYERS: [&[&str]; 7] = [
+    &["main"],
+    &["cli"],
+    &["server"],
+    &["config"],
+    &["net", "edge", "app"],
+    &["jobs", "auth", "text", "mail", "assets"],
+    &["db", "base"],
+];
+
+/// Siblings that may be imported, and why.
+const SIBLINGS: [(&str, &str, &str); 2] = [
+    (
+        "edge",
+        "net",
+        "the redirect of plain HTTP is the wire's knowledge of ports and hosts",
+    ),
+    ("db", "base", "everything may use base"),
+];
+
+/// Features that read another feature's data or speak its types, and why. What is not here is an error.
+const FEATURES: [(&str, &[&str], &str); 12] = [
+    ("archive", &["posts"], "lists posts by year"),
+    (
+        "editor",
+        &["media", "posts", "tags"],
+        "edits posts and offers media and tags",
+    ),
+    (
+        "errors",
+        &["users"],
+        "shows the sign-in form to who must sign in",
+    ),
+    (
+        "feeds",
+        &["archive", "posts"],
+        "lists posts, in parts by year",
+    ),
+    ("home", &["posts"], "lists posts"),
+    ("lists", &["home", "posts"], "a post as an entry of a list"),
+    ("settings", &["posts"], "the menu is the published pages"),
+    ("tags", &["home", "posts"], "lists posts by tag"),
+    (
+        "transfer",
+        &["media", "posts", "settings"],
+        "brings in and writes out everything",
+    ),
+    (
+        "users",
+        &["editor", "posts", "settings"],
+        "set-up names the site; signing in gives back what was being written",
+    ),
+    ("visit", &["settings"], "every page needs the site"),
+    (
+        "gallery_test",
+        &[
+            "archive", "editor", "errors", "help", "home", "posts", "settings", "tags", "users",
+        ],
+        "renders every page",
+    ),
+];
+
+/// Everybody's in `app`: the frame of a page, the visit, what lists share.
+const SHARED: [&str; 3] = ["layout", "visit", "lists"];
+
+/// Every `.rs` file below a folder.
+pub(crate) fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// File below `src/` and its text without comments.
+fn sources() -> Vec<(String, String)> {
+    rust_files(&src())
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let code: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            (
+                path.strip_prefix(src()).unwrap().display().to_string(),
+                code.join("\n"),
+            )
+        })
+        .collect()
+}
+
+/// The names that follow `prefix` in a text: `crate::{a::b, c}` gives a and c.
+fn names_after(text: &str, prefix: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in text.match_indices(prefix) {
+        let rest = &text[at + prefix.len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let (mut depth, mut start) = (0, 0);
+            for (i, c) in group.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => {
+                        names.insert(first_name(&group[start..i]));
+                        break;
+                    }
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        names.insert(first_name(&group[start..i]));
+                        start = i + 1;
+                    }
+                    _ => {}
+                }
+            }
+        } else {
+            names.insert(first_name(rest));
+        }
+    }
+    names.remove("");
+    names
+}
+
+fn first_name(text: &str) -> String {
+    text.trim_start()
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn top_of(file: &str) -> String {
+    first_name(file.split('/').next().unwrap())
+}
+
+#[test]
+fn imports_go_down() {
+    let layer = |name: &str| LAYERS.iter().position(|names| names.contains(&name));
+    for (file, text) in sources() {
+        let own = top_of(&file);
+        let Some(own_layer) = layer(&own) else {
+            assert_eq!(own, "lib", "{file} is in no layer");
+            continue;
+        };
+        for name in names_after(&text, "crate::") {
+            let Some(other) = layer(&name) else { continue };
+            let is_allowed_sibling = SIBLINGS
+                .iter()
+                .any(|(from, to, _)| *from == own && *to == name);
+            assert!(
+                other > own_layer || name == own || is_allowed_sibling,
+                "src/{file} imports {name}, which is not below {own}"
+            );
+        }
+    }
+}
+
+#[test]
+fn features_know_only_those_features_that_the_plan_names() {
+    for (file, text) in sources() {
+        let Some(rest) = file.strip_prefix("app/") else {
+            continue;
+        };
+        let own = top_of(rest);
+        if own == "mod" {
+            continue;
+        }
+        let allowed = FEATURES
+            .iter()
+            .find(|(name, _, _)| *name == own)
+            .map_or(&[][..], |(_, names, _)| names);
+        let mut imported = BTreeSet::new();
+        for after in names_after(&text, "crate::app::") {
+            imported.insert(after);
+        }
+        // Inside of `use crate::{ app::{…} }`, and `use super::…` of the files that lie beside the features.
+        imported.extend(names_after(&text, "    app::"));
+        if !rest.contains('/') {
+            imported.extend(names_after(&text, "use super::"));
+        }
+        for name in imported {
+            let is_fine =
+                name == own || SHARED.contains(&name.as_str()) || allowed.contains(&name.as_str());
+            assert!(
+                is_fine,
+                "src/{file} imports the feature {name}; the plan does not name that"
+            );
+        }
+    }
+}
+
+#[test]
+fn there_is_no_circle_of_features() {
+    fn visit<'a>(name: &'a str, path: &mut Vec<&'a str>) {
+        assert!(!path.contains(&name), "a circle: {path:?} → {name}");
+        path.push(name);
+        if let Some((_, names, _)) = FEATURES.iter().find(|(known, _, _)| *known == name) {
+            for next in *names {
+                visit(next, path);
+            }
+        }
+        path.pop();
+    }
+    for (name, _, _) in FEATURES {
+        visit(name, &mut Vec::new());
+    }
+}
+
+#[test]
+fn files_are_small_and_only_the_database_opens_connections() {
+    for path in rust_files(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path()) {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().count();
+        assert!(
+            lines <= 500,
+            "{} has {lines} lines; 500 are the most",
+            path.display()
+        );
+        assert!(
+            text.starts_with("//!"),
+            "{} does not say what it is",
+            path.display()
+        );
+        let opens = text.contains("Connection::open") || text.contains("SqliteConnectionManager::");
+        assert!(
+            !opens || path.starts_with(src().join("db")),
+            "{} opens a connection",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn no_dependency_has_a_licence_that_ours_cannot_go_with() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        eprintln!(
+            "SKIPPED: cargo metadata did not work offline: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        return;
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for package in metadata["packages"].as_array().unwrap() {
+        let licence = package["license"].as_str().unwrap_or("none");
+        let choices = licence.split(" OR ").flat_map(|part| part.split('/'));
+        let is_free = choices
+            .into_iter()
+            .any(|choice| !choice.contains("GPL") && choice != "none");
+        assert!(is_free, "{} has the licence {licence}", package["name"]);
+    }
+}

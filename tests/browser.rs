@@ -1,0 +1,148 @@
+//! The main things that a person does, in a real browser.
+
+use crate::{
+    site::{OWNER, PASSWORD, Site},
+    tools::{Browser, DESKTOP, Look},
+};
+
+fn set_up(browser: &Browser, site: &Site) {
+    browser.open(&site.url(site.setup_path.as_ref().unwrap()));
+    browser.fill("[name=site_title]", "My site");
+    browser.fill("[name=display_name]", "Ada");
+    browser.fill("[name=name]", OWNER);
+    browser.fill("[name=password]", PASSWORD);
+    browser.click("main form button");
+    assert!(browser.url().ends_with("/admin"), "{}", browser.url());
+}
+
+#[test]
+fn a_person_sets_the_site_up_writes_with_a_live_preview_publishes_and_takes_a_deletion_back() {
+    let Some(browser) = Browser::start(DESKTOP) else {
+        return;
+    };
+    let site = Site::start();
+    set_up(&browser, &site);
+    browser.open(&site.url("/admin/posts/new"));
+    browser.fill("[name=title]", "My first post");
+    browser.type_into("[name=markdown]", "Some *lively* text");
+    browser.wait_for("[...document.querySelectorAll('em')].some(e => e.textContent == 'lively')");
+    browser.click("button[value=publish]");
+    browser.wait_for("document.body.textContent.includes('visitors can see it now')");
+    let edit = browser.url();
+    browser.open(&site.url("/my-first-post"));
+    assert!(browser.text().contains("lively"));
+    browser.open(&edit);
+    browser.click("form[action$='/trash'] button");
+    browser.wait_for("document.body.textContent.includes('in the trash')");
+    browser.click("form[action$='/restore'] button");
+    browser.wait_for("document.body.textContent.includes('It is back')");
+    assert_eq!(site.text(&site.client(), "/my-first-post").0, 200);
+}
+
+#[test]
+fn two_windows_on_one_post_lose_nothing() {
+    let Some(browser) = Browser::start(DESKTOP) else {
+        return;
+    };
+    let (site, editor) = Site::with_owner();
+    let edit = site.publish(&editor, &[("title", "Post"), ("markdown", "as it was")]);
+    browser.open(&site.url("/sign-in"));
+    browser.fill("[name=name]", OWNER);
+    browser.fill("[name=password]", PASSWORD);
+    browser.click("main form button");
+    browser.open(&site.url(&edit));
+    let first = browser.new_window();
+    browser.open(&site.url(&edit));
+    browser.fill("[name=markdown]", "from the second window");
+    browser.click("button[value=save]");
+    browser.wait_for("document.body.textContent.includes('Saved.')");
+    browser.switch_to(first);
+    browser.fill("[name=markdown]", "from the first window");
+    browser.click("button[value=save]");
+    browser.wait_for(
+        "document.body.textContent.includes('Somebody saved this while you were writing')",
+    );
+    assert!(browser.text().contains("from the second window"));
+    browser.click("button[value=save-mine]");
+    browser.wait_for("document.body.textContent.includes('Saved.')");
+    assert!(
+        site.text(&site.client(), "/post")
+            .1
+            .contains("from the first window")
+    );
+}
+
+#[test]
+fn a_session_that_ends_in_the_middle_of_a_sentence_gives_the_sentence_back() {
+    let Some(browser) = Browser::start(DESKTOP) else {
+        return;
+    };
+    let site = Site::start();
+    set_up(&browser, &site);
+    browser.open(&site.url("/admin/posts/new"));
+    browser.fill("[name=title]", "Interrupted");
+    browser.fill("[name=markdown]", "in the middle of a sen");
+    browser.delete_cookies();
+    browser.click("button[value=publish]");
+    browser.wait_for("document.querySelector('[name=password]')");
+    browser.fill("[name=name]", OWNER);
+    browser.fill("[name=password]", PASSWORD);
+    browser.click("main form button");
+    browser.wait_for("document.querySelector('[name=markdown]')");
+    browser.wait_for("document.querySelector('[name=markdown]').value == 'in the middle of a sen'");
+    browser.click("button[value=publish]");
+    browser.wait_for("document.body.textContent.includes('visitors can see it now')");
+    assert_eq!(site.text(&site.client(), "/interrupted").0, 200);
+}
+
+#[test]
+fn unsaved_text_is_offered_back_after_the_window_was_closed() {
+    let Some(browser) = Browser::start(DESKTOP) else {
+        return;
+    };
+    let site = Site::start();
+    set_up(&browser, &site);
+    browser.open(&site.url("/admin/posts/new"));
+    browser.fill("[name=markdown]", "never saved, never lost");
+    browser.wait_for("Object.keys(localStorage).length > 0");
+    let _first = browser.new_window();
+    browser.open(&site.url("/admin/posts/new"));
+    browser.wait_for("document.body.textContent.includes('Bring it back')");
+    browser.run("[...document.querySelectorAll('button')].find(b => b.textContent.includes('Bring it back')).click()");
+    browser
+        .wait_for("document.querySelector('[name=markdown]').value == 'never saved, never lost'");
+}
+
+#[test]
+fn everything_works_without_scripts() {
+    let Some(browser) = Browser::start(Look {
+        scripts: false,
+        ..DESKTOP
+    }) else {
+        return;
+    };
+    let site = Site::start();
+    set_up(&browser, &site);
+    browser.open(&site.url("/admin/posts/new"));
+    browser.fill("[name=title]", "No scripts");
+    browser.fill("[name=markdown]", "plain *old* form");
+    browser.click("button[value=preview]");
+    assert!(
+        browser.text().contains("plain old form"),
+        "{}",
+        browser.text()
+    );
+    browser.click("button[value=publish]");
+    assert!(
+        browser.text().contains("visitors can see it now"),
+        "{}",
+        browser.text()
+    );
+    browser.click("form[action$='/trash'] button");
+    browser.click("form[action$='/restore'] button");
+    assert!(browser.text().contains("It is back"), "{}", browser.text());
+    assert!(
+        !browser.has("button[data-md]"),
+        "buttons that need scripts are made by scripts"
+    );
+}

@@ -1,0 +1,285 @@
+//! The command line: what it says when all is well, and when it is not.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    process::{Output, Stdio},
+};
+
+use crate::site::{OWNER, PASSWORD, Site, command};
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn help_names_every_command_and_version_is_the_one_of_the_package() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = command(dir.path()).arg("--help").output().unwrap();
+    assert!(output.status.success());
+    for word in [
+        "serve", "check", "import", "export", "user", "--https", "--http", "--data", "/help",
+    ] {
+        assert!(
+            text(&output).contains(word),
+            "{word} is not in {}",
+            text(&output)
+        );
+    }
+    let output = command(dir.path()).arg("--version").output().unwrap();
+    assert_eq!(
+        text(&output).trim(),
+        concat!("webstead ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn a_bad_settings_file_is_named_with_line_and_key_and_nothing_is_made() {
+    for (toml, words) in [
+        ("\nlistenn = 1\n", ["line 2", "listenn"]),
+        ("[listen]\nhttps = \"nowhere:x\"\n", ["line 2", "https"]),
+        ("[cache]\nmax_mib = \"much\"\n", ["line 2", "max_mib"]),
+        ("domain = \"https://x\"\n", ["domain", "without https://"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("webstead.toml"), toml).unwrap();
+        let output = command(dir.path())
+            .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        for word in words.iter().chain(&["webstead.toml"]) {
+            assert!(
+                text(&output).contains(word),
+                "{word} is not in {}",
+                text(&output)
+            );
+        }
+        assert!(!dir.path().join("site.db").exists());
+    }
+}
+
+#[test]
+fn a_busy_port_is_named_with_the_setting_and_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = command(dir.path())
+        .args(["--https", &address, "--http", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let port = taken.local_addr().unwrap().port().to_string();
+    for word in ["--https", port.as_str()] {
+        assert!(
+            text(&output).contains(word),
+            "{word} is not in {}",
+            text(&output)
+        );
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on() {
+    let site = Site::start();
+    let output = command(site.data())
+        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output).contains("already serves"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(site.text(&site.client(), "/").0, 200);
+}
+
+#[test]
+fn data_of_a_newer_version_or_of_another_program_is_left_alone() {
+    let mut site = Site::start();
+    site.stop();
+    let file = site.data().join("site.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let before = fs::read(&file).unwrap();
+    let output = command(site.data()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output).contains("newer Webstead"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(fs::read(&file).unwrap(), before);
+
+    fs::write(
+        &file,
+        "this is no database at all, but a text that somebody put here",
+    )
+    .unwrap();
+    let output = command(site.data()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("site.db"), "{}", text(&output));
+}
+
+#[test]
+fn asked_to_stop_it_closes_the_database_cleanly() {
+    let (mut site, editor) = Site::with_owner();
+    site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    assert_eq!(site.stop().code(), Some(0));
+    assert!(
+        !site.data().join("site.db-wal").exists(),
+        "the log is written back"
+    );
+}
+
+#[test]
+fn accounts_are_made_listed_and_helped_while_the_site_runs() {
+    let (site, owner) = Site::with_owner();
+    let user = |args: &[&str], password: &str| {
+        let mut child = command(site.data())
+            .arg("user")
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert!(
+        user(&["add", "Grace", "--password-stdin"], "a fine password")
+            .status
+            .success()
+    );
+    let again = user(&["add", "grace", "--password-stdin"], "a fine password");
+    assert!(text(&again).contains("already"), "{}", text(&again));
+    assert!(text(&user(&["add", "x", "--password-stdin"], "short")).contains("10 or more"));
+    let list = text(&user(&["list"], ""));
+    assert!(
+        list.contains("grace") && list.contains("editor") && list.contains("owner"),
+        "{list}"
+    );
+    let grace = site.sign_in("grace", "a fine password");
+    assert_eq!(
+        site.get(&grace, "/admin/settings").status(),
+        403,
+        "settings are the owner's"
+    );
+    assert!(
+        user(
+            &["reset-password", OWNER, "--password-stdin"],
+            "a new fine password"
+        )
+        .status
+        .success()
+    );
+    assert_eq!(
+        site.get(&owner, "/admin").status(),
+        303,
+        "a reset signs out everywhere"
+    );
+    site.sign_in(OWNER, "a new fine password");
+    let unknown = user(&["reset-password", "nobody", "--password-stdin"], PASSWORD);
+    assert!(
+        text(&unknown).contains("no account named nobody"),
+        "{}",
+        text(&unknown)
+    );
+}
+
+#[test]
+fn check_says_that_all_is_well_or_what_is_not() {
+    let mut site = Site::start();
+    site.stop();
+    let folder = site.data().with_extension("in");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("p.png"), "picture").unwrap();
+    assert!(
+        command(site.data())
+            .arg("import")
+            .arg(&folder)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let check = || command(site.data()).arg("check").output().unwrap();
+    let fine = check();
+    assert!(
+        fine.status.success() && text(&fine).contains("All is well"),
+        "{}",
+        text(&fine)
+    );
+    for file in fs::read_dir(site.data().join("media")).unwrap() {
+        fs::write(file.unwrap().path(), "changed").unwrap();
+    }
+    let damaged = check();
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(
+        text(&damaged).contains("p.png") && text(&damaged).contains("missing or damaged"),
+        "{}",
+        text(&damaged)
+    );
+    let nowhere = command(&folder).arg("check").output().unwrap();
+    assert!(
+        text(&nowhere).contains("there is no site"),
+        "{}",
+        text(&nowhere)
+    );
+}
+
+#[test]
+fn an_import_into_a_running_site_is_seen_without_a_restart() {
+    let site = Site::start();
+    let client = site.client();
+    assert_eq!(site.text(&client, "/hello").0, 404);
+    let folder = site.data().with_extension("in");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("hello.md"), "# Hello").unwrap();
+    let dry = command(site.data())
+        .args(["import", "--dry-run"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert!(text(&dry).contains("nothing was written"), "{}", text(&dry));
+    assert_eq!(site.text(&client, "/hello").0, 404);
+    assert!(
+        command(site.data())
+            .arg("import")
+            .arg(&folder)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(site.text(&client, "/hello").0, 200);
+    assert!(
+        site.text(&client, "/").1.contains("Hello"),
+        "the cached home page too"
+    );
+}
+
+#[test]
+fn the_key_of_the_authority_can_be_read_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::start();
+    for (name, mode) in [
+        ("tls/authority-key.pem", 0o600),
+        ("tls/local.pem", 0o600),
+        ("tls", 0o700),
+        (".", 0o700),
+    ] {
+        let found = fs::metadata(site.data().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777;
+        assert_eq!(found, mode, "{name} has {found:o}");
+    }
+}

@@ -1,0 +1,166 @@
+//! Bad input: a clear error, and nothing lost.
+
+use reqwest::StatusCode;
+
+use crate::site::Site;
+
+#[test]
+fn script_in_every_field_never_reaches_a_page() {
+    let (site, editor) = Site::with_owner();
+    let evil = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><svg onload=alert(1)>";
+    let fields = [
+        ("title", evil),
+        ("description", evil),
+        ("tags", evil),
+        ("authors", evil),
+        (
+            "markdown",
+            &format!(
+                "{evil}\n\n[x](javascript:alert(1)) <a href=\"javascript:x\">y</a>\n\n```{evil}\n{evil}\n```"
+            ),
+        ),
+    ];
+    let edit = site.publish(&editor, &fields);
+    let view = site.text(&editor, &edit).1;
+    let address = crate::site::between(&view, "name=\"address\"", ">");
+    let address = crate::site::between(address, "value=\"", "\"").to_owned();
+    for path in [
+        "/",
+        &address,
+        "/tags",
+        "/archive",
+        "/admin",
+        "/feed.xml",
+        &edit,
+        "/admin?q=<script>alert(1)</script>",
+    ] {
+        let (status, html) = site.text(&editor, path);
+        assert_eq!(status, 200, "{path}");
+        for bad in [
+            "<script>",
+            "<img src=x",
+            "onerror=alert(1)>",
+            "<svg",
+            "href=\"javascript:",
+        ] {
+            assert!(!html.contains(bad), "{bad} is in {path}: {html}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_text_given_back() {
+    let (site, editor) = Site::with_owner();
+    let long = "x".repeat(10_000);
+    let huge = "word ".repeat(120_000);
+    for (field, value, message) in [
+        (
+            "title",
+            long.as_str(),
+            "10000 characters; shorten it to 300",
+        ),
+        ("title", " \t ", "Give it a title"),
+        ("address", "/a/../b", "“..”"),
+        ("address", "/admin/x", "admin"),
+        ("published", "yesterday", "date"),
+        ("tags", "!!!", "needs a letter or a digit"),
+        ("markdown", huge.as_str(), "split it into parts"),
+        ("markdown", "a\0b", "NUL"),
+    ] {
+        let mut form = vec![
+            ("title", "Fine"),
+            ("markdown", "kept text"),
+            ("action", "publish"),
+        ];
+        form.retain(|(name, _)| *name != field);
+        form.push((field, value));
+        let answer = site
+            .post(&editor, "/admin/posts")
+            .form(&form)
+            .send()
+            .unwrap();
+        assert_eq!(
+            answer.status(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{field}={:.20}",
+            value
+        );
+        let html = answer.text().unwrap();
+        let shown = html.contains(message) || html.contains(&message.replace('“', "&#8220;"));
+        assert!(
+            shown || field == "address" || field == "published",
+            "{message} is not in the page for {field}"
+        );
+        assert!(field == "markdown" || html.contains("kept text"), "{field}");
+    }
+    assert!(!site.text(&editor, "/admin").1.contains("Fine"));
+}
+
+#[test]
+fn strange_but_valid_text_is_kept_as_it_is() {
+    let (site, editor) = Site::with_owner();
+    let text = "emoji 🦀, right-to-left שלום, combining e\u{301}, zero-width a\u{200d}b";
+    let edit = site.publish(&editor, &[("title", "🦀"), ("markdown", text)]);
+    assert!(site.text(&editor, &edit).1.contains(text));
+    let edit = site.publish(&editor, &[("title", "שלום עולם"), ("markdown", text)]);
+    assert!(site.text(&editor, &edit).1.contains("/שלום-עולם"));
+    site.publish(&editor, &[("title", "Admin"), ("markdown", text)]);
+    assert_eq!(
+        site.text(&editor, "/admin-post").0,
+        200,
+        "a reserved address is not taken"
+    );
+}
+
+#[test]
+fn damaged_and_oversized_forms_get_a_page_that_says_so() {
+    let (site, editor) = Site::with_owner();
+    let send = |body: Vec<u8>| {
+        site.post(&editor, "/admin/posts")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body)
+            .send()
+            .unwrap()
+    };
+    let answer = send(b"title=%ff%fe&markdown=x".to_vec());
+    assert!(
+        matches!(answer.status().as_u16(), 303 | 422),
+        "{}",
+        answer.status()
+    );
+    let answer = send(vec![0xff, 0xfe, 0x00]);
+    assert!(answer.status().is_client_error(), "{}", answer.status());
+    let answer = send(b"revision=abc&title=x".to_vec());
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let answer = send(vec![b'a'; 20 << 20]);
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(answer.text().unwrap().contains("Nothing was saved"));
+}
+
+#[test]
+fn a_stolen_or_made_up_session_is_nobody() {
+    let (site, _) = Site::with_owner();
+    let client = site.client();
+    for cookie in [
+        "__Host-session=",
+        "__Host-session=AAAA",
+        "__Host-session=' OR 1=1 --",
+        "__Host-session=%00%ff",
+    ] {
+        let answer = client
+            .get(site.url("/admin"))
+            .header("Cookie", cookie)
+            .send()
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{cookie}");
+        assert_eq!(
+            client
+                .get(site.url("/"))
+                .header("Cookie", cookie)
+                .send()
+                .unwrap()
+                .status(),
+            StatusCode::OK
+        );
+    }
+}

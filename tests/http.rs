@@ -1,0 +1,256 @@
+//! HTTP as it should be.
+
+use std::io::{Read, Write};
+
+use reqwest::{StatusCode, Version};
+
+use crate::site::Site;
+
+#[test]
+fn head_is_get_without_its_body_on_both_versions_of_http() {
+    let (site, editor) = Site::with_owner();
+    site.publish(
+        &editor,
+        &[("title", "Post"), ("markdown", &"text ".repeat(500))],
+    );
+    for client in [
+        site.client(),
+        site.client_builder().http1_only().build().unwrap(),
+    ] {
+        for path in ["/", "/post", "/feed.xml", "/nope", "/favicon.ico"] {
+            let get = site.get(&client, path);
+            let head = client.head(site.url(path)).send().unwrap();
+            assert_eq!(head.status(), get.status(), "{path}");
+            for name in ["content-type", "etag", "content-length"] {
+                assert_eq!(
+                    head.headers().get(name),
+                    get.headers().get(name),
+                    "{path} {name}"
+                );
+            }
+            assert!(head.bytes().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn http_2_is_spoken_where_the_client_can() {
+    let site = Site::start();
+    assert_eq!(site.get(&site.client(), "/").version(), Version::HTTP_2);
+    let old = site.client_builder().http1_only().build().unwrap();
+    assert_eq!(site.get(&old, "/").version(), Version::HTTP_11);
+}
+
+#[test]
+fn a_page_that_the_visitor_has_is_not_sent_again_until_something_changes() {
+    let (site, editor) = Site::with_owner();
+    site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    let visitor = site.client();
+    let etag = site.get(&visitor, "/").headers()["etag"].clone();
+    let ask = |tag: &str| {
+        visitor
+            .get(site.url("/"))
+            .header("If-None-Match", tag)
+            .send()
+            .unwrap()
+    };
+    for tag in [
+        etag.to_str().unwrap().to_owned(),
+        "*".into(),
+        format!("\"other\", {}", etag.to_str().unwrap()),
+    ] {
+        let answer = ask(&tag);
+        assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{tag}");
+        assert_eq!(answer.headers()["etag"], etag);
+        assert!(answer.bytes().unwrap().is_empty());
+    }
+    site.publish(&editor, &[("title", "Another"), ("markdown", "x")]);
+    let answer = ask(etag.to_str().unwrap());
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(
+        answer.text().unwrap().contains("Another"),
+        "a cached page changes with the next save"
+    );
+}
+
+#[test]
+fn pages_are_compressed_as_the_visitor_accepts_and_come_back_the_same() {
+    let (site, editor) = Site::with_owner();
+    site.publish(
+        &editor,
+        &[("title", "Post"), ("markdown", &"many words ".repeat(400))],
+    );
+    let plain = site.client_builder().no_gzip().no_brotli().build().unwrap();
+    let body = site.get(&plain, "/post").bytes().unwrap();
+    for encoding in ["br", "gzip"] {
+        let raw = plain
+            .get(site.url("/post"))
+            .header("Accept-Encoding", encoding)
+            .send()
+            .unwrap();
+        assert_eq!(raw.headers()["content-encoding"], encoding);
+        assert!(
+            raw.headers()["vary"]
+                .to_str()
+                .unwrap()
+                .contains("Accept-Encoding")
+        );
+        let compressed = raw.bytes().unwrap();
+        assert!(compressed.len() < body.len() / 2);
+        let mut back = Vec::new();
+        match encoding {
+            "br" => brotli::Decompressor::new(&compressed[..], 4096)
+                .read_to_end(&mut back)
+                .unwrap(),
+            _ => flate2::read::GzDecoder::new(&compressed[..])
+                .read_to_end(&mut back)
+                .unwrap(),
+        };
+        assert_eq!(back, body);
+    }
+}
+
+#[test]
+fn plain_http_only_redirects_and_only_to_this_host() {
+    let site = Site::start();
+    let ask = |path: &str, host: &str| -> String {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", site.http_port)).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.to_lowercase()
+    };
+    let port = site.base.rsplit(':').next().unwrap();
+    let answer = ask("/a?b=c", "example.org:8080");
+    assert!(answer.starts_with("http/1.1 308"), "{answer}");
+    assert!(
+        answer.contains(&format!("location: https://example.org:{port}/a?b=c\r\n")),
+        "{answer}"
+    );
+    let answer = ask("//evil.example/x", "example.org");
+    assert!(
+        answer.contains(&format!(
+            "location: https://example.org:{port}/evil.example/x\r\n"
+        )),
+        "{answer}"
+    );
+    assert!(ask("/", "bad host<>").starts_with("http/1.1 400"));
+}
+
+#[test]
+fn untidy_addresses_redirect_within_the_site() {
+    let site = Site::start();
+    let client = site.client_builder().http1_only().build().unwrap();
+    for (path, to) in [
+        ("/archive/", "/archive"),
+        ("/archive//?x=1", "/archive?x=1"),
+        ("//evil.example/", "/evil.example"),
+    ] {
+        let answer = site.get(&client, path);
+        assert_eq!(answer.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
+        assert_eq!(answer.headers()["location"], to, "{path}");
+    }
+}
+
+#[test]
+fn every_answer_has_the_security_headers_and_no_page_needs_inline_code() {
+    let (site, editor) = Site::with_owner();
+    site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    let client = site.client();
+    for path in [
+        "/",
+        "/post",
+        "/nope",
+        "/archive/",
+        "/admin",
+        "/sign-in",
+        "/feed.xml",
+        "/favicon.ico",
+        "/setup?token=x",
+    ] {
+        let answer = site.get(&client, path);
+        let headers = answer.headers().clone();
+        for (name, expected) in [
+            ("content-security-policy", "default-src 'none'"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "strict-origin-when-cross-origin"),
+            ("x-frame-options", "DENY"),
+        ] {
+            let value = headers
+                .get(name)
+                .unwrap_or_else(|| panic!("{path} has no {name}"));
+            assert!(value.to_str().unwrap().contains(expected), "{path} {name}");
+        }
+        assert!(
+            !headers["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .contains("unsafe-inline"),
+            "{path}"
+        );
+    }
+    for path in [
+        "/",
+        "/post",
+        "/admin",
+        "/admin/posts/new",
+        "/admin/settings",
+    ] {
+        let html = site.text(&editor, path).1;
+        assert!(
+            !html.contains(" style=") && !html.contains("<style") && !html.contains(" onclick"),
+            "{path}"
+        );
+        assert!(!html.contains("<script>"), "{path}");
+    }
+}
+
+#[test]
+fn assets_are_kept_for_ever_under_an_address_that_changes_with_them() {
+    let site = Site::start();
+    let client = site.client();
+    let html = site.text(&client, "/").1;
+    let href = crate::site::between(&html, "<link rel=\"stylesheet\" href=\"", "\"").to_owned();
+    let answer = site.get(&client, &href);
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(
+        answer.headers()["cache-control"]
+            .to_str()
+            .unwrap()
+            .contains("immutable")
+    );
+    assert!(
+        answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/css")
+    );
+    assert_eq!(
+        site.text(&client, "/assets/css/site.0000000000000000.css")
+            .0,
+        404
+    );
+}
+
+#[test]
+fn an_error_is_logged_once_with_the_id_that_the_visitor_was_shown() {
+    let (site, editor) = Site::with_owner();
+    let edit = site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    // A table that is gone: every question to it fails.
+    let database = rusqlite::Connection::open(site.data().join("site.db")).unwrap();
+    database
+        .execute_batch("ALTER TABLE addresses RENAME TO gone")
+        .unwrap();
+    let (status, html) = site.text(&editor, &edit);
+    assert_eq!(status, 500);
+    assert!(
+        !html.contains("addresses") && !html.contains("SELECT"),
+        "no cause is shown: {html}"
+    );
+    let id = crate::site::between(&html, "<code>", "</code>");
+    assert_eq!(site.log().matches(id).count(), 1, "{}", site.log());
+}

@@ -1,0 +1,270 @@
+//! Starts the real program on a temporary data folder and a free port, and talks to it over HTTPS.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use reqwest::{
+    Certificate, StatusCode, Url,
+    blocking::{Client, ClientBuilder, RequestBuilder, Response},
+    redirect::Policy,
+};
+use tempfile::TempDir;
+
+/// The owner's name in the tests.
+pub(crate) const OWNER: &str = "ada";
+/// The owner's password in the tests.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A data folder with a running server on it. Stopped, by its process id, when dropped.
+pub(crate) struct Site {
+    dir: Option<TempDir>,
+    data: PathBuf,
+    child: Child,
+    /// `https://127.0.0.1:PORT`
+    pub(crate) base: String,
+    /// The port of plain HTTP.
+    pub(crate) http_port: u16,
+    /// The path of the one-time link, if it was printed.
+    pub(crate) setup_path: Option<String>,
+    log: PathBuf,
+}
+
+impl Site {
+    /// A new, empty site.
+    pub(crate) fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut site = Self::start_on(&dir.path().join("data"));
+        site.dir = Some(dir);
+        site
+    }
+
+    /// A new site with its owner, and the owner's signed-in client.
+    pub(crate) fn with_owner() -> (Self, Client) {
+        let site = Self::start();
+        let client = site.client();
+        let token = site.setup_token();
+        let answer = site
+            .post(&client, "/setup")
+            .form(&[
+                ("token", token.as_str()),
+                ("site_title", "Test site"),
+                ("display_name", "Ada"),
+                ("name", OWNER),
+                ("password", PASSWORD),
+            ])
+            .send()
+            .unwrap();
+        assert_eq!(
+            answer.status(),
+            StatusCode::SEE_OTHER,
+            "{}",
+            answer.text().unwrap()
+        );
+        (site, client)
+    }
+
+    /// A server on a data folder that stays.
+    pub(crate) fn start_on(data: &Path) -> Self {
+        let log = data.with_extension("log");
+        // Its real port is not printed, so one that is free is chosen here.
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let mut child = command(data)
+            .args(["--https", "127.0.0.1:0", "--http", &free.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(
+                std::fs::File::options()
+                    .create(true)
+                    .append(true)
+                    .open(&log)
+                    .unwrap(),
+            )
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = || lines.next().map(Result::unwrap).unwrap_or_default();
+        let (first, second, _third) = (line(), line(), line());
+        let shown = first.split_whitespace().nth(2).unwrap_or_else(|| {
+            panic!(
+                "the server did not start: {}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            )
+        });
+        let port = Url::parse(shown).unwrap().port().unwrap();
+        let setup_path = second.find("/setup?").map(|at| second[at..].to_owned());
+        let base = format!("https://127.0.0.1:{port}");
+        Self {
+            dir: None,
+            data: data.to_path_buf(),
+            child,
+            base,
+            http_port: free.port(),
+            setup_path,
+            log,
+        }
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What the server has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The secret of the one-time link.
+    pub(crate) fn setup_token(&self) -> String {
+        self.setup_path
+            .as_ref()
+            .unwrap()
+            .split_once("token=")
+            .unwrap()
+            .1
+            .to_owned()
+    }
+
+    /// A client like a browser: cookies, trust in this site's own authority, no redirects by itself.
+    pub(crate) fn client(&self) -> Client {
+        self.client_builder().build().unwrap()
+    }
+
+    /// [`Site::client`] before it is built.
+    pub(crate) fn client_builder(&self) -> ClientBuilder {
+        let pem = std::fs::read(self.data.join("tls/authority-cert.pem")).unwrap();
+        Client::builder()
+            .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
+            .cookie_store(true)
+            .redirect(Policy::none())
+            .timeout(Duration::from_secs(60))
+    }
+
+    /// The whole address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// `GET path`
+    pub(crate) fn get(&self, client: &Client, path: &str) -> Response {
+        client.get(self.url(path)).send().unwrap()
+    }
+
+    /// Status and text of `GET path`.
+    pub(crate) fn text(&self, client: &Client, path: &str) -> (u16, String) {
+        let answer = self.get(client, path);
+        (answer.status().as_u16(), answer.text().unwrap())
+    }
+
+    /// A form of this site's own that is being sent.
+    pub(crate) fn post(&self, client: &Client, path: &str) -> RequestBuilder {
+        client
+            .post(self.url(path))
+            .header("Sec-Fetch-Site", "same-origin")
+    }
+
+    /// Signs somebody in with a new client.
+    pub(crate) fn sign_in(&self, name: &str, password: &str) -> Client {
+        let client = self.client();
+        let answer = self
+            .post(&client, "/sign-in")
+            .form(&[("name", name), ("password", password)])
+            .send()
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        client
+    }
+
+    /// Publishes a post and gives the path of its editor.
+    pub(crate) fn publish(&self, client: &Client, fields: &[(&str, &str)]) -> String {
+        self.save_new(client, fields, "publish")
+    }
+
+    /// Saves a new post and gives the path of its editor.
+    pub(crate) fn save_new(&self, client: &Client, fields: &[(&str, &str)], action: &str) -> String {
+        let mut form = fields.to_vec();
+        form.push(("action", action));
+        let answer = self
+            .post(client, "/admin/posts")
+            .form(&form)
+            .send()
+            .unwrap();
+        let status = answer.status();
+        let location = answer
+            .headers()
+            .get("location")
+            .map(|l| l.to_str().unwrap().to_owned());
+        let location = location.unwrap_or_else(|| panic!("{status}: {}", answer.text().unwrap()));
+        location.split('?').next().unwrap().to_owned()
+    }
+
+    /// Ends the server at once, as a pulled plug does (SIGKILL), and starts it again.
+    pub(crate) fn kill_and_restart(self) -> Self {
+        let mut this = self;
+        this.child.kill().unwrap();
+        this.child.wait().unwrap();
+        this.restarted()
+    }
+
+    /// Asks the server to stop (SIGTERM), waits for it, and starts it again.
+    pub(crate) fn restart(self) -> Self {
+        let mut this = self;
+        assert!(this.stop().success());
+        this.restarted()
+    }
+
+    fn restarted(mut self) -> Self {
+        let (dir, data) = (self.dir.take(), self.data.clone());
+        drop(self);
+        let mut site = Self::start_on(&data);
+        site.dir = dir;
+        site
+    }
+
+    /// Asks the server to stop (SIGTERM) and waits for it.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.child.wait().unwrap()
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program with a data folder, ready for more arguments.
+pub(crate) fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webstead"));
+    command
+        .arg("--data")
+        .arg(data)
+        .env_remove("STATE_DIRECTORY");
+    command
+}
+
+/// What stands in the first element that `start` opens, up to the next tag.
+pub(crate) fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
+    let at = html
+        .find(start)
+        .unwrap_or_else(|| panic!("{start:?} is not in {html}"))
+        + start.len();
+    &html[at..at + html[at..].find(end).unwrap()]
+}
