@@ -1,1 +1,8 @@
 //! The wire: sockets, TLS, certificates, the redirect to HTTPS.
+
+pub mod address;
+pub mod certificates;
+pub mod listen;
+pub mod names;
+pub mod redirect;
+pub mod tls;

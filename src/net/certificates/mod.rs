@@ -1,0 +1,8 @@
+//! Certificates of the machine's own: a local authority and what it signs.
+
+mod authority;
+mod files;
+mod leaf;
+
+pub use authority::LocalAuthority;
+pub use leaf::local_certificate;

@@ -1,0 +1,106 @@
+//! The names under which this machine can be reached on its own network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustls::pki_types::{DnsName, ServerName};
+
+/// A DNS name in lower case, or an IP address.
+pub type Name = ServerName<'static>;
+
+/// Every name and address of this machine, without duplicates, in an order that stays the same:
+/// `localhost`, the host name, HOST`.local` (RFC 6762), `127.0.0.1`, `::1`, then the addresses of its
+/// interfaces, IPv4 before IPv6.
+///
+/// A host name that is not a valid DNS name is left out, and so is what the system does not tell.
+/// Link-local IPv6 addresses are left out too: no browser can open one, because a URL cannot say which
+/// interface it is on, and they come and go with every virtual interface.
+pub fn local_names() -> Vec<Name> {
+    let addresses = if_addrs::get_if_addrs().unwrap_or_else(|e| {
+        log::warn!("the addresses of this machine cannot be listed ({e}): the certificate will not have them");
+        Vec::new()
+    });
+    names_of(&host_name(), addresses.iter().map(if_addrs::Interface::ip))
+}
+
+/// What the system calls this machine, in lower case; may be empty and need not be a valid DNS name.
+pub(super) fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// [`local_names`] of a machine with this host name and these addresses.
+pub(super) fn names_of(host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Name> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    // mDNS answers to the first label only.
+    let label = host.split('.').next().unwrap_or_default();
+    let dns = ["localhost".to_owned(), host.clone(), format!("{label}.local")];
+    let mut names: Vec<Name> =
+        dns.into_iter().filter_map(|name| DnsName::try_from(name).ok()).map(Name::DnsName).collect();
+
+    let mut ips: Vec<IpAddr> = addresses
+        .into_iter()
+        .map(|ip| ip.to_canonical())
+        .filter(|ip| !ip.is_unspecified() && !ip.is_multicast())
+        .filter(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+        .collect();
+    ips.sort_unstable();
+    names.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(Name::from));
+    names.extend(ips.into_iter().map(Name::from));
+
+    let mut unique: Vec<Name> = Vec::with_capacity(names.len());
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{local_names, names_of};
+
+    fn shown(host: &str, addresses: &[&str]) -> Vec<String> {
+        names_of(host, addresses.iter().map(|a| a.parse().unwrap()))
+            .iter()
+            .map(|name| name.to_str().into_owned())
+            .collect()
+    }
+
+    const LOOPBACK: [&str; 2] = ["127.0.0.1", "::1"];
+
+    #[test]
+    fn names_come_in_one_order_and_once() {
+        let expected = ["localhost", "pi", "pi.local", "127.0.0.1", "::1", "10.0.0.2", "192.168.1.20", "fd00::5"];
+        let addresses = ["192.168.1.20", "::1", "fd00::5", "10.0.0.2", "127.0.0.1", "192.168.1.20", "fe80::1", "::"];
+        assert_eq!(shown("Pi", &addresses), expected);
+        let mut reversed = addresses;
+        reversed.reverse();
+        assert_eq!(shown("pi.", &reversed), expected);
+    }
+
+    #[test]
+    fn a_host_name_gives_the_names_that_dns_allows() {
+        let long = "a".repeat(64);
+        for (host, expected) in [
+            ("box.example.org", vec!["localhost", "box.example.org", "box.local"]),
+            ("pi.local", vec!["localhost", "pi.local"]),
+            ("localhost", vec!["localhost", "localhost.local"]),
+            ("", vec!["localhost"]),
+            ("mein rechner", vec!["localhost"]),
+            ("größe", vec!["localhost"]),
+            ("a\r\nb", vec!["localhost"]),
+            ("*", vec!["localhost"]),
+            (&long, vec!["localhost"]),
+        ] {
+            let mut expected = expected;
+            expected.extend(LOOPBACK);
+            assert_eq!(shown(host, &[]), expected, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_at_least_its_loopback_names() {
+        let names: Vec<String> = local_names().iter().map(|n| n.to_str().into_owned()).collect();
+        assert!(["localhost", "127.0.0.1", "::1"].iter().all(|n| names.contains(&(*n).to_owned())), "{names:?}");
+    }
+}

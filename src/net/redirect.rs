@@ -1,0 +1,113 @@
+//! Where plain HTTP is sent: the same address under HTTPS, and nowhere else.
+//!
+//! Defences: the host is checked letter by letter, so that no header can be split and no other site
+//! be named by a trick of spelling; the path is always a path.
+
+use std::{
+    borrow::Cow,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use rustls::pki_types::DnsName;
+
+/// The `Location` for a request over plain HTTP, e.g. `https://pi.local:8443/about?x=1`.
+///
+/// `host_header` is the `Host` (or `:authority`) as it came; its port is dropped. `https_port` is left
+/// out of the answer when it is 443. A path that begins with several slashes is given one.
+///
+/// `None` when the host is missing or is not a DNS name, an IPv4 address or an IPv6 address in brackets
+/// (RFC 9110 section 7.2), or when the path is not printable ASCII that starts with a slash: the caller
+/// answers 400.
+pub fn to_https(host_header: Option<&str>, path_and_query: &str, https_port: u16) -> Option<String> {
+    let host = valid_host(host_header?)?;
+    if !path_and_query.starts_with('/') || !path_and_query.bytes().all(|b| b.is_ascii_graphic()) {
+        return None;
+    }
+    let rest = path_and_query.trim_start_matches('/');
+    let port = if https_port == 443 { String::new() } else { format!(":{https_port}") };
+    Some(format!("https://{host}{port}/{rest}"))
+}
+
+/// The host of a `Host` header without its port, in the form that a URL has it.
+fn valid_host(header: &str) -> Option<Cow<'_, str>> {
+    if let Some(rest) = header.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        let address: Ipv6Addr = address.parse().ok()?;
+        return (port.is_empty() || is_port(port.strip_prefix(':')?))
+            .then(|| Cow::Owned(format!("[{address}]")));
+    }
+    let host = match header.split_once(':') {
+        Some((host, port)) => is_port(port).then_some(host)?,
+        None => header,
+    };
+    // `DnsName` refuses a last label of digits, so that `127.1` and `0x7f.1` are no way around.
+    let valid = host.parse::<Ipv4Addr>().is_ok() || DnsName::try_from(host).is_ok();
+    valid.then_some(Cow::Borrowed(host))
+}
+
+/// A port, or nothing: RFC 3986 section 3.2.3 allows `host:`.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || (text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::to_https;
+
+    #[test]
+    fn a_request_is_sent_to_the_same_place_under_https() {
+        for (host, path, port, expected) in [
+            ("example.org", "/", 443, "https://example.org/"),
+            ("example.org:80", "/a?b=c", 443, "https://example.org/a?b=c"),
+            ("example.org:", "/", 443, "https://example.org/"),
+            ("pi.local:8080", "/a/", 8443, "https://pi.local:8443/a/"),
+            ("192.168.1.20:8080", "/", 8443, "https://192.168.1.20:8443/"),
+            ("[::1]:8080", "/", 8443, "https://[::1]:8443/"),
+            ("[fd00:0::5]", "/", 443, "https://[fd00::5]/"),
+            ("my_pi", "/", 443, "https://my_pi/"),
+            ("example.org", "//evil.example/x", 443, "https://example.org/evil.example/x"),
+            ("example.org", "///", 443, "https://example.org/"),
+            ("example.org", "/a//b", 443, "https://example.org/a//b"),
+        ] {
+            assert_eq!(to_https(Some(host), path, port).as_deref(), Some(expected), "{host} {path}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_or_missing_host_is_refused() {
+        assert_eq!(to_https(None, "/", 443), None);
+        for host in [
+            "", ":", ":80", " ", "a b", "a\r\nSet-Cookie: x", "a\n", "a\0", "evil.example/", "evil.example/@a",
+            "a@evil.example", "a?b", "a#b", "a\\b", "a%2eb", "a:b", "a:80:80", "a:+80", "a:65536", "a:80/",
+            "[::1", "::1", "[::1]x", "[::1]80", "[fe80::1%25eth0]", "[evil.example]", "[]", "127.1", "1.2.3.4.5",
+            "a..b", ".a", "-a", "größe", "\"a\"", "a,b", "<a>", "*",
+        ] {
+            assert_eq!(to_https(Some(host), "/", 443), None, "{host:?}");
+        }
+        assert_eq!(to_https(Some(&"a.".repeat(200)), "/", 443), None);
+    }
+
+    #[test]
+    fn a_path_that_is_not_one_is_refused() {
+        for path in ["", "*", "a", "http://evil.example/", "@evil.example/", "/a\r\nb", "/a b", "/é", "/\0", "/\u{7f}"] {
+            assert_eq!(to_https(Some("a.example"), path, 443), None, "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_answer_is_a_url_of_that_host(host in ".{0,40}", path in ".{0,40}", port: u16) {
+            for path in [path.clone(), format!("/{path}"), format!("//{path}")] {
+                if let Some(location) = to_https(Some(&host), &path, port) {
+                    let url = url::Url::parse(&location).expect("a URL");
+                    prop_assert_eq!(url.scheme(), "https");
+                    prop_assert_eq!(url.port_or_known_default(), Some(port));
+                    prop_assert!(host.to_ascii_lowercase().starts_with(url.host_str().expect("a host")));
+                    prop_assert!(url.username().is_empty() && url.password().is_none());
+                }
+            }
+        }
+    }
+}

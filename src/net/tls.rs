@@ -1,0 +1,75 @@
+//! TLS: the server's configuration and the certificate that it shows, which can change while it runs.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, ring},
+    server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache},
+    sign::CertifiedKey,
+    version::{TLS12, TLS13},
+};
+
+use crate::base::{Error, Result};
+
+/// TLS 1.2 sessions that are remembered for clients without tickets: under 1 KiB each.
+const REMEMBERED_SESSIONS: usize = 256;
+
+/// The certificate that new connections are shown.
+#[derive(Debug)]
+pub struct CertificateStore {
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl CertificateStore {
+    /// A store that begins with this certificate.
+    pub fn new(key: CertifiedKey) -> Arc<Self> {
+        Arc::new(Self { current: RwLock::new(Arc::new(key)) })
+    }
+
+    /// Shows this certificate from the next handshake on; open connections go on as they are.
+    pub fn replace(&self, key: CertifiedKey) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+
+    /// The certificate that is shown now.
+    pub fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ResolvesServerCert for CertificateStore {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+/// The server's side of TLS with one certificate: see [`server_config_with`].
+pub fn server_config(key: CertifiedKey) -> Result<ServerConfig> {
+    server_config_with(CertificateStore::new(key))
+}
+
+/// The server's side of TLS 1.2 and 1.3 with whatever certificate the store has.
+///
+/// ALPN is left empty: actix-web adds `h2` and `http/1.1`. Early data is off, because it can be replayed
+/// (RFC 8446 section 8), and nothing is sent before the client has proved that it finished the handshake.
+///
+/// # Errors
+/// When the system gives no randomness for the key of the session tickets.
+pub fn server_config_with(store: Arc<CertificateStore>) -> Result<ServerConfig> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(Error::internal)?
+        .with_no_client_auth()
+        .with_cert_resolver(store);
+    config.ticketer = ring::Ticketer::new().map_err(Error::internal)?;
+    config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
+    config.max_early_data_size = 0;
+    config.send_half_rtt_data = false;
+    Ok(config)
+}
+
+/// The one implementation of cryptography that we use; it is named everywhere and never the process's default.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
