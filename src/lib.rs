@@ -2,6 +2,7 @@
 //!
 //! The modules, in the order in which a request meets them:
 
-pub mod text;
-pub mod net;
 pub mod base;
+pub mod db;
+pub mod net;
+pub mod text;

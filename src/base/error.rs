@@ -78,7 +78,10 @@ pub enum Error {
 impl Error {
     /// An I/O error with what was being done, e.g. `Error::io("reading", &path, e)`.
     pub fn io(doing: &str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { what: format!("{doing} {}", path.into().display()), source }
+        Self::Io {
+            what: format!("{doing} {}", path.into().display()),
+            source,
+        }
     }
 
     /// An [`Error::Internal`] from anything that prints.

@@ -28,8 +28,13 @@ pub struct Id(pub i64);
 impl Id {
     /// A new id, larger than every one that this process made before.
     pub fn new() -> Self {
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
-        let ms = i64::try_from(now_ms).unwrap_or(EPOCH_MS).saturating_sub(EPOCH_MS).max(0);
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis());
+        let ms = i64::try_from(now_ms)
+            .unwrap_or(EPOCH_MS)
+            .saturating_sub(EPOCH_MS)
+            .max(0);
         let mut random = [0u8; 4];
         // Without randomness ids are still unique here, by the counting below.
         let _ = getrandom::fill(&mut random);

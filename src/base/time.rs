@@ -13,7 +13,9 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// What the clock of this machine says.
     pub fn now() -> Self {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
         Self(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 
@@ -34,7 +36,9 @@ impl Timestamp {
 
     /// The form of HTTP's `Last-Modified` (RFC 9110 section 5.6.7): `Fri, 12 Dec 2014 00:00:00 GMT`.
     pub fn http_date(self) -> String {
-        self.to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        self.to_jiff()
+            .strftime("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string()
     }
 }
 

@@ -33,7 +33,9 @@ CREATE TABLE posts (
   id             INTEGER PRIMARY KEY,
   kind           TEXT    NOT NULL CHECK (kind IN ('post', 'page')),
   title          TEXT    NOT NULL,
-  description    TEXT    NOT NULL,                  -- for feeds, lists and link previews; may be ''
+  description    TEXT    NOT NULL,                  -- written by hand for lists and link previews; may be ''
+  excerpt        TEXT    NOT NULL,                  -- the first words of the text; used where there is no description
+  words          INTEGER NOT NULL,                  -- words in the text, for the reading time
   published_at   INTEGER,                           -- NULL: a draft
   created_at     INTEGER NOT NULL,
   updated_at     INTEGER NOT NULL,

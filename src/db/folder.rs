@@ -1,0 +1,133 @@
+//! The data folder: where everything of a site is.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::base::{Error, Result};
+
+/// A site's data folder: `site.db`, `media/`, `tls/` and the lock of the running server.
+#[derive(Clone, Debug)]
+pub struct DataFolder {
+    root: PathBuf,
+}
+
+/// Held by the running server; a second server on the same folder is refused. Freed when dropped, and
+/// by the system when the process ends, however it ends.
+#[derive(Debug)]
+pub struct ServerLock {
+    _file: File,
+}
+
+impl DataFolder {
+    /// The folder at `root`; makes it (mode 0700) with its parents if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::CannotSave`] if it cannot be made or is not a folder.
+    pub fn open_or_create(root: &Path) -> Result<Self> {
+        let folder = Self {
+            root: root.to_path_buf(),
+        };
+        for dir in [folder.root.clone(), folder.media()] {
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| {
+                Error::CannotSave(format!(
+                    "the data folder {} cannot be made or written to ({e}); check its owner and \
+                     permissions, or choose another with --data DIR",
+                    dir.display()
+                ))
+            })?;
+        }
+        folder
+            .root
+            .canonicalize()
+            .map(|root| Self { root })
+            .map_err(|e| Error::io("opening", root, e))
+    }
+
+    /// The folder at `root`, which must hold a site.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no site.
+    pub fn open_existing(root: &Path) -> Result<Self> {
+        let folder = Self {
+            root: root.to_path_buf(),
+        };
+        if !folder.database().is_file() {
+            return Err(Error::Invalid(format!(
+                "there is no site in {}; name its data folder with --data DIR, or make a new site \
+                 with `webstead serve --data {0}`",
+                root.display()
+            )));
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("site.db")
+    }
+    /// Where media files are.
+    pub fn media(&self) -> PathBuf {
+        self.root.join("media")
+    }
+
+    /// Claims the folder for one running server.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if another server runs on it, with its process id.
+    pub fn lock_for_server(&self) -> Result<ServerLock> {
+        let path = self.root.join("server.lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| {
+                Error::CannotSave(format!(
+                    "{} cannot be written to ({e}); check the permissions of the data folder and \
+                     whether the disk is mounted read-only",
+                    path.display()
+                ))
+            })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                let _ = file.read_to_string(&mut owner);
+                return Err(Error::Invalid(format!(
+                    "another Webstead (process {}) already serves {}; stop it first, or choose \
+                     another folder with --data DIR",
+                    owner.trim(),
+                    self.root.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io("locking", path, e)),
+        }
+        // The process id is only for the message above.
+        let _ = file.set_len(0);
+        let _ = file.rewind();
+        let _ = writeln!(file, "{}", std::process::id());
+        Ok(ServerLock { _file: file })
+    }
+}
+
+/// Makes the names in a folder durable: after a file was made or renamed in it.
+pub(super) fn sync_folder(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(|e| Error::io("syncing", dir, e))
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove_if_there(path: &Path) {
+    let _ = fs::remove_file(path);
+}

@@ -1,0 +1,147 @@
+//! The database: open, read pool, the one writer, migrations, media files.
+//!
+//! Reading: [`Database::read`] runs a closure on one of a few read-only connections, off the async
+//! threads. Writing: [`Database::apply`] hands a [`Change`] to the one writer and returns when it is
+//! on the disk. Nothing else in the program names a connection that can write.
+
+mod change;
+mod folder;
+mod media_store;
+mod migrations;
+mod pool;
+mod writer;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rusqlite::Connection;
+
+pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
+pub use folder::{DataFolder, ServerLock};
+pub use media_store::{MediaStore, hash_of};
+pub use migrations::SCHEMA_VERSION;
+pub use writer::WriterStats;
+
+use crate::base::{Error, Result};
+
+/// A site's database, open. Cheap to clone; the last clone that is dropped closes it cleanly.
+#[derive(Clone)]
+pub struct Database {
+    pool: r2d2::Pool<pool::ReadOnly>,
+    writer: Arc<writer::Writer>,
+    version: Arc<AtomicU64>,
+}
+
+impl Database {
+    /// Opens `file`, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if a newer Webstead made it or it is not a Webstead database,
+    /// [`Error::CannotSave`] if the disk or its permissions do not let us write.
+    pub fn open(file: &Path) -> Result<Self> {
+        let connection = pool::open_writer(file)?;
+        let version = Arc::new(AtomicU64::new(1));
+        let pool = pool::open_readers(file)?;
+        let writer = Arc::new(writer::Writer::start(connection, Arc::clone(&version))?);
+        Ok(Self {
+            pool,
+            writer,
+            version,
+        })
+    }
+
+    /// The version of the site: it rises with every committed change, also one by another process.
+    ///
+    /// What was read after asking for a version is at least as new as that version.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Runs `query` on a read-only connection, off the async threads.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if no connection becomes free in five seconds, else what `query` gives.
+    pub async fn read<T, F>(&self, query: F) -> Result<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let database = self.clone();
+        tokio::task::spawn_blocking(move || database.read_blocking(query))
+            .await
+            .map_err(Error::internal)?
+    }
+
+    /// [`Database::read`] for the command line and for threads of our own.
+    pub fn read_blocking<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self
+            .pool
+            .get()
+            .map_err(|_| Error::Busy("no database connection was free"))?;
+        query(&connection)
+    }
+
+    /// Applies a change as a whole or not at all; returns when it is on the disk.
+    ///
+    /// A change that was applied before (the same id) is not applied again, and is a success.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if a guard or a unique constraint said no, [`Error::CannotSave`] if the disk
+    /// did, [`Error::Busy`] if too many changes wait, [`Error::TooLarge`] over [`MAX_CHANGE_BYTES`].
+    pub async fn apply(&self, change: Change) -> Result<()> {
+        let answer = self.writer.send(change)?;
+        answer
+            .await
+            .map_err(|_| Error::Busy("the database is closing"))?
+    }
+
+    /// [`Database::apply`] for the command line and for threads of our own.
+    pub fn apply_blocking(&self, change: Change) -> Result<()> {
+        let answer = self.writer.send(change)?;
+        answer
+            .blocking_recv()
+            .map_err(|_| Error::Busy("the database is closing"))?
+    }
+
+    /// How the writer has fared since the start.
+    pub fn writer_stats(&self) -> WriterStats {
+        self.writer.stats()
+    }
+}
+
+/// The change that forgets applied changes older than `before_unix_ms`, which cannot come again.
+pub fn sweep_applied_changes(before_unix_ms: i64) -> Change {
+    let mut change = Change::new();
+    let oldest_kept = crate::base::Id::first_at(before_unix_ms);
+    change.push(
+        "DELETE FROM applied_changes WHERE id < ?1",
+        vec![oldest_kept.into()],
+    );
+    change
+}
+
+/// Whether the database file is sound: SQLite's own full check, then every reference.
+///
+/// Returns what is wrong, a line each; empty when all is well.
+pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
+    let mut problems: Vec<String> = connection
+        .prepare("PRAGMA integrity_check")?
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<Result<_, _>>()?;
+    problems.retain(|line| line != "ok");
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, id): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
+        problems.push(format!(
+            "row {} of {table} refers to a row that is not there",
+            id.unwrap_or(0)
+        ));
+    }
+    Ok(problems)
+}

@@ -1,0 +1,96 @@
+//! Opening connections: a few that read, one that writes.
+
+use std::{path::Path, time::Duration};
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::migrations;
+use crate::base::{Error, Result};
+
+/// Makes read-only connections for the pool.
+pub(super) type ReadOnly = SqliteConnectionManager;
+
+/// Readers at once. A Pi has one to four cores and the pages come from memory; more only costs memory.
+const MAX_READERS: u32 = 4;
+/// SQLite's page cache for each reader, in KiB (negative: SQLite's way to say KiB, not pages).
+const READER_CACHE_KIB: i64 = -512;
+const WRITER_CACHE_KIB: i64 = -1024;
+/// Statements that a connection keeps prepared.
+const KEPT_STATEMENTS: usize = 64;
+/// How long to wait for the lock of another process (an import, a backup).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Opens the connection that writes: durable, checked, migrated.
+pub(super) fn open_writer(file: &Path) -> Result<Connection> {
+    let mut connection = Connection::open(file).map_err(|e| cannot_open(file, &e))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(2 * KEPT_STATEMENTS);
+    let prepared = prepare_writer(&mut connection);
+    match prepared {
+        Err(Error::Database(e)) => Err(cannot_open(file, &e)),
+        Err(e) => Err(e),
+        Ok(()) if connection.is_readonly("main")? => Err(cannot_write(file)),
+        Ok(()) => Ok(connection),
+    }
+}
+
+fn prepare_writer(connection: &mut Connection) -> Result<()> {
+    // WAL: readers never wait for the writer. FULL: a commit is on the disk before it is answered.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    migrations::migrate(connection)
+}
+
+/// Opens the pool of connections that cannot write.
+pub(super) fn open_readers(file: &Path) -> Result<r2d2::Pool<ReadOnly>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let manager = SqliteConnectionManager::file(file)
+        .with_flags(flags)
+        .with_init(|connection| {
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
+            connection.pragma_update(None, "cache_size", READER_CACHE_KIB)?;
+            connection.pragma_update(None, "query_only", true)
+        });
+    r2d2::Pool::builder()
+        .max_size(MAX_READERS)
+        .min_idle(Some(1))
+        .connection_timeout(Duration::from_secs(5))
+        .test_on_check_out(false) // a local file does not hang up
+        .build(manager)
+        .map_err(Error::internal)
+}
+
+fn cannot_write(file: &Path) -> Error {
+    Error::CannotSave(format!(
+        "{} cannot be written to; check its owner and permissions and whether the disk is mounted \
+         read-only, or choose another data folder with --data DIR",
+        file.display()
+    ))
+}
+
+fn cannot_open(file: &Path, error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            cannot_write(file)
+        }
+        Some(ErrorCode::DiskFull) => Error::CannotSave(format!(
+            "the disk that holds {} is full; make room on it and start again",
+            file.display()
+        )),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Invalid(format!(
+            "{} is damaged or not a database ({error}); nothing was changed. Restore a backup, or \
+             choose another data folder with --data DIR",
+            file.display()
+        )),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::CannotSave(format!(
+            "{} is locked by another program; wait for it to end and start again",
+            file.display()
+        )),
+        _ => Error::Internal(format!("opening {}: {error}", file.display())),
+    }
+}

@@ -1,0 +1,279 @@
+//! The one writer: a thread that applies changes, together where they arrive together.
+//!
+//! Group commit: what waits is applied in one transaction, each change in its own savepoint, and one
+//! fsync makes all of them durable. A change that fails undoes itself alone. Nobody is answered before
+//! the commit is on the disk.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, params_from_iter};
+use tokio::sync::oneshot;
+
+use super::change::{Change, Statement};
+use crate::base::{Error, Result};
+
+/// Changes that may wait; beyond that we say that we are busy, before memory grows.
+const MAX_WAITING: usize = 1024;
+/// Changes in one transaction, so that the first of them does not wait for ever.
+const MAX_BATCH: usize = 256;
+/// How often an idle writer looks whether another process (an import) has written.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriterStats {
+    /// Changes that were applied.
+    pub changes: u64,
+    /// Transactions (and so fsyncs) that they took.
+    pub commits: u64,
+}
+
+struct Job {
+    change: Change,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+/// A handle to the writer thread. Dropping it waits until all that was accepted is on the disk.
+pub(super) struct Writer {
+    sender: Option<SyncSender<Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    changes: AtomicU64,
+    commits: AtomicU64,
+}
+
+impl Writer {
+    /// Starts the thread on the one connection that can write.
+    pub(super) fn start(connection: Connection, version: Arc<AtomicU64>) -> Result<Self> {
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let counts = Arc::new(Counts::default());
+        let thread_counts = Arc::clone(&counts);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || run(connection, &receiver, &version, &thread_counts))
+            .map_err(Error::internal)?;
+        Ok(Self {
+            sender: Some(sender),
+            thread: Mutex::new(Some(thread)),
+            counts,
+        })
+    }
+
+    /// Queues a change; the receiver gets its outcome.
+    pub(super) fn send(&self, change: Change) -> Result<oneshot::Receiver<Result<()>>> {
+        change.check_size()?;
+        let (answer, receiver) = oneshot::channel();
+        let sender = self
+            .sender
+            .as_ref()
+            .ok_or(Error::Busy("the database is closing"))?;
+        sender
+            .try_send(Job { change, answer })
+            .map_err(|e| match e {
+                TrySendError::Full(_) => Error::Busy("too many changes are waiting"),
+                TrySendError::Disconnected(_) => Error::Internal("the writer has stopped".into()),
+            })?;
+        Ok(receiver)
+    }
+
+    pub(super) fn stats(&self) -> WriterStats {
+        WriterStats {
+            changes: self.counts.changes.load(Ordering::Relaxed),
+            commits: self.counts.commits.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sender = None;
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            log::error!("the writer ended with a panic");
+        }
+    }
+}
+
+fn run(mut connection: Connection, jobs: &Receiver<Job>, version: &AtomicU64, counts: &Counts) {
+    let mut seen = data_version(&connection);
+    loop {
+        let first = match jobs.recv_timeout(LOOK_EVERY) {
+            Ok(job) => Some(job),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let now = data_version(&connection);
+        if now != seen {
+            seen = now;
+            version.fetch_add(1, Ordering::AcqRel);
+        }
+        if let Some(first) = first {
+            let batch: Vec<Job> = std::iter::once(first)
+                .chain(jobs.try_iter())
+                .take(MAX_BATCH)
+                .collect();
+            commit_together(&mut connection, batch, version, counts);
+        }
+    }
+    // Closing the last connection writes the log back into site.db; a failure leaves the log, complete.
+    if let Err((_, e)) = connection.close() {
+        log::warn!("closing the database: {e}");
+    }
+}
+
+/// A number that changes when another process has written to the file.
+fn data_version(connection: &Connection) -> i64 {
+    connection
+        .pragma_query_value(None, "data_version", |row| row.get(0))
+        .unwrap_or(0)
+}
+
+fn commit_together(
+    connection: &mut Connection,
+    batch: Vec<Job>,
+    version: &AtomicU64,
+    counts: &Counts,
+) {
+    let (outcomes, changed) = match apply_batch(connection, &batch) {
+        Ok(outcomes) => {
+            let changed = outcomes.iter().filter(|o| o.is_ok()).count() as u64;
+            (outcomes, changed)
+        }
+        Err(e) => {
+            if !connection.is_autocommit()
+                && let Err(undo) = connection.execute_batch("ROLLBACK")
+            {
+                log::error!("undoing a failed commit: {undo}");
+            }
+            // Everybody in the batch hears it; the cause is logged here, once.
+            log::error!("saving {} changes failed: {e}", batch.len());
+            let told = explain(e, None).to_string();
+            (
+                batch
+                    .iter()
+                    .map(|_| Err(Error::CannotSave(told.clone())))
+                    .collect(),
+                0,
+            )
+        }
+    };
+    if changed > 0 {
+        version.fetch_add(1, Ordering::AcqRel);
+        counts.changes.fetch_add(changed, Ordering::Relaxed);
+        counts.commits.fetch_add(1, Ordering::Relaxed);
+    }
+    for (job, outcome) in batch.into_iter().zip(outcomes) {
+        // Who has gone away does not need the answer.
+        let _ = job.answer.send(outcome);
+    }
+}
+
+/// Applies all of `batch` in one transaction. An error is one of the whole transaction.
+fn apply_batch(connection: &mut Connection, batch: &[Job]) -> rusqlite::Result<Vec<Result<()>>> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for job in batch {
+        connection.execute_batch("SAVEPOINT change")?;
+        match apply_one(connection, &job.change) {
+            Ok(()) => {
+                connection.execute_batch("RELEASE change")?;
+                outcomes.push(Ok(()));
+            }
+            Err(Failed { error, guard }) => {
+                // Disk full and the like end the whole transaction, not only the savepoint.
+                if connection.is_autocommit() || !is_of_one_change(&error) {
+                    return Err(error);
+                }
+                connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+                outcomes.push(Err(explain(error, guard)));
+            }
+        }
+    }
+    connection.execute_batch("COMMIT")?;
+    Ok(outcomes)
+}
+
+struct Failed {
+    error: rusqlite::Error,
+    guard: Option<&'static str>,
+}
+
+fn apply_one(connection: &Connection, change: &Change) -> Result<(), Failed> {
+    let plain = |error| Failed { error, guard: None };
+    let is_new = connection
+        .prepare_cached("INSERT INTO applied_changes (id) VALUES (?1) ON CONFLICT (id) DO NOTHING")
+        .and_then(|mut statement| statement.execute([change.id().0]))
+        .map_err(plain)?;
+    if is_new == 0 {
+        return Ok(());
+    }
+    for Statement { sql, values, guard } in change.statements() {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params_from_iter(values)))
+            .map_err(|error| Failed {
+                error,
+                guard: *guard,
+            })?;
+    }
+    Ok(())
+}
+
+/// Whether an error is the fault of one change, so that the others of its batch can go on.
+fn is_of_one_change(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => matches!(
+            code,
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+                | ErrorCode::Unknown
+        ),
+        None => true,
+    }
+}
+
+/// Turns SQLite's error into one that says what to do.
+fn explain(error: rusqlite::Error, guard: Option<&'static str>) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => {
+            let message = error.to_string();
+            let columns = message.rsplit(": ").next().unwrap_or(&message).to_owned();
+            Error::Conflict(guard.map_or(columns, str::to_owned))
+        }
+        Some(ErrorCode::DiskFull) => Error::CannotSave(
+            "the disk is full, so this was not saved; make room on it and save again".into(),
+        ),
+        Some(ErrorCode::ReadOnly) => Error::CannotSave(
+            "the data folder cannot be written to, so this was not saved; check its permissions \
+             and whether the disk is mounted read-only"
+                .into(),
+        ),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::DatabaseCorrupt) => {
+            Error::CannotSave(format!("the disk failed, so this was not saved ({error})"))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::CannotSave("another program is writing to this site; try again".into())
+        }
+        _ => Error::Database(error),
+    }
+}
