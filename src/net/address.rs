@@ -35,11 +35,12 @@ impl Address {
     pub(super) fn candidates(self) -> Vec<SocketAddr> {
         match self {
             Self::Socket(address) => vec![address],
-            Self::Port(port) => {
-                [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)]
-                    .map(|ip| SocketAddr::new(ip, port))
-                    .to_vec()
-            }
+            Self::Port(port) => [
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            ]
+            .map(|ip| SocketAddr::new(ip, port))
+            .to_vec(),
         }
     }
 }
@@ -83,7 +84,9 @@ impl<'de> Deserialize<'de> for Address {
             type Value = Address;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a port from 0 to 65535 or an address with a port, such as \"0.0.0.0:443\"")
+                f.write_str(
+                    "a port from 0 to 65535 or an address with a port, such as \"0.0.0.0:443\"",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Address, E> {
@@ -121,15 +124,34 @@ mod tests {
             ("8443", "8443"),
             ("0", "0"),
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown, "{text}");
+            assert_eq!(
+                text.parse::<Address>().unwrap().to_string(),
+                shown,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_an_address_is_refused_with_an_example() {
-        for text in ["", ":", "65536", "-1", "+80", "localhost:443", "::1", "1.2.3.4", "::", "80 ", "é"] {
+        for text in [
+            "",
+            ":",
+            "65536",
+            "-1",
+            "+80",
+            "localhost:443",
+            "::1",
+            "1.2.3.4",
+            "::",
+            "80 ",
+            "é",
+        ] {
             let message = text.parse::<Address>().unwrap_err().to_string();
-            assert!(message.contains("0.0.0.0:443") && message.contains(&format!("{text:?}")), "{message}");
+            assert!(
+                message.contains("0.0.0.0:443") && message.contains(&format!("{text:?}")),
+                "{message}"
+            );
         }
     }
 }

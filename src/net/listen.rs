@@ -48,8 +48,18 @@ struct Role {
     high_port: u16,
 }
 
-const HTTPS: Role = Role { key: "listen.https", option: "--https", usual_port: 443, high_port: 8443 };
-const HTTP: Role = Role { key: "listen.http", option: "--http", usual_port: 80, high_port: 8080 };
+const HTTPS: Role = Role {
+    key: "listen.https",
+    option: "--https",
+    usual_port: 443,
+    high_port: 8443,
+};
+const HTTP: Role = Role {
+    key: "listen.http",
+    option: "--http",
+    usual_port: 80,
+    high_port: 8080,
+};
 
 /// Opens both sockets.
 ///
@@ -70,7 +80,12 @@ fn bind_with(
     let https_address = local_address(&https)?;
     let http = bind_one(&HTTP, settings.http, &open, Some(https_address.port()))?;
     let http_address = local_address(&http)?;
-    Ok(Listeners { https, http, https_address, http_address })
+    Ok(Listeners {
+        https,
+        http,
+        https_address,
+        http_address,
+    })
 }
 
 /// Opens one of the sockets. `taken_port` is the port that we hold ourselves already.
@@ -117,7 +132,11 @@ fn open_first(
 
 /// Opens a listening socket; `[::]` takes IPv4 too.
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // The system's default for this differs, so we say it.
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -131,12 +150,20 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr> {
-    listener.local_addr().map_err(|source| Error::Io { what: "asking for the socket's address".into(), source })
+    listener.local_addr().map_err(|source| Error::Io {
+        what: "asking for the socket's address".into(),
+        source,
+    })
 }
 
 /// What is wrong with an address, in words that name the setting and the remedy.
 fn explain(role: &Role, wanted: Address, e: &io::Error, taken_port: Option<u16>) -> Error {
-    let Role { key, option, high_port, .. } = role;
+    let Role {
+        key,
+        option,
+        high_port,
+        ..
+    } = role;
     let port = wanted.port();
     let cause = match e.kind() {
         ErrorKind::AddrInUse if taken_port == Some(port) => format!(
@@ -159,12 +186,18 @@ fn explain(role: &Role, wanted: Address, e: &io::Error, taken_port: Option<u16>)
         ),
         _ => format!("the system cannot listen there ({e}); use {option} {port} for all addresses"),
     };
-    Error::Invalid(format!("cannot listen on {wanted} ({key} or {option}): {cause}"))
+    Error::Invalid(format!(
+        "cannot listen on {wanted} ({key} or {option}): {cause}"
+    ))
 }
 
 /// A port to suggest: the role's high one, or the next if that is the busy one.
 fn other_port(role: &Role, busy: u16) -> u16 {
-    if busy == role.high_port { role.high_port + 1 } else { role.high_port }
+    if busy == role.high_port {
+        role.high_port + 1
+    } else {
+        role.high_port
+    }
 }
 
 /// The addresses that a person can type to reach the site, best first: `https://localhost:8443`,
@@ -198,7 +231,11 @@ pub fn shown_addresses(https_address: SocketAddr, names: &[Name]) -> Vec<String>
         })
         .filter(|ip| !ip.is_loopback())
         .partition(IpAddr::is_ipv4);
-    let reachable = if v4.is_empty() && https_address.is_ipv6() { v6 } else { v4 };
+    let reachable = if v4.is_empty() && https_address.is_ipv6() {
+        v6
+    } else {
+        v4
+    };
     shown.extend(reachable.into_iter().map(|ip| url(&host_of(ip))));
     shown
 }

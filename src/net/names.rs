@@ -24,7 +24,10 @@ pub fn local_names() -> Vec<Name> {
 
 /// What the system calls this machine, in lower case; may be empty and need not be a valid DNS name.
 pub(super) fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().trim_end_matches('.').to_ascii_lowercase()
+    gethostname::gethostname()
+        .to_string_lossy()
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
 }
 
 /// [`local_names`] of a machine with this host name and these addresses.
@@ -32,9 +35,16 @@ pub(super) fn names_of(host: &str, addresses: impl IntoIterator<Item = IpAddr>) 
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     // mDNS answers to the first label only.
     let label = host.split('.').next().unwrap_or_default();
-    let dns = ["localhost".to_owned(), host.clone(), format!("{label}.local")];
-    let mut names: Vec<Name> =
-        dns.into_iter().filter_map(|name| DnsName::try_from(name).ok()).map(Name::DnsName).collect();
+    let dns = [
+        "localhost".to_owned(),
+        host.clone(),
+        format!("{label}.local"),
+    ];
+    let mut names: Vec<Name> = dns
+        .into_iter()
+        .filter_map(|name| DnsName::try_from(name).ok())
+        .map(Name::DnsName)
+        .collect();
 
     let mut ips: Vec<IpAddr> = addresses
         .into_iter()
@@ -43,7 +53,13 @@ pub(super) fn names_of(host: &str, addresses: impl IntoIterator<Item = IpAddr>) 
         .filter(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
         .collect();
     ips.sort_unstable();
-    names.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(Name::from));
+    names.extend(
+        [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ]
+        .map(Name::from),
+    );
     names.extend(ips.into_iter().map(Name::from));
 
     let mut unique: Vec<Name> = Vec::with_capacity(names.len());
@@ -70,8 +86,26 @@ mod tests {
 
     #[test]
     fn names_come_in_one_order_and_once() {
-        let expected = ["localhost", "pi", "pi.local", "127.0.0.1", "::1", "10.0.0.2", "192.168.1.20", "fd00::5"];
-        let addresses = ["192.168.1.20", "::1", "fd00::5", "10.0.0.2", "127.0.0.1", "192.168.1.20", "fe80::1", "::"];
+        let expected = [
+            "localhost",
+            "pi",
+            "pi.local",
+            "127.0.0.1",
+            "::1",
+            "10.0.0.2",
+            "192.168.1.20",
+            "fd00::5",
+        ];
+        let addresses = [
+            "192.168.1.20",
+            "::1",
+            "fd00::5",
+            "10.0.0.2",
+            "127.0.0.1",
+            "192.168.1.20",
+            "fe80::1",
+            "::",
+        ];
         assert_eq!(shown("Pi", &addresses), expected);
         let mut reversed = addresses;
         reversed.reverse();
@@ -82,7 +116,10 @@ mod tests {
     fn a_host_name_gives_the_names_that_dns_allows() {
         let long = "a".repeat(64);
         for (host, expected) in [
-            ("box.example.org", vec!["localhost", "box.example.org", "box.local"]),
+            (
+                "box.example.org",
+                vec!["localhost", "box.example.org", "box.local"],
+            ),
             ("pi.local", vec!["localhost", "pi.local"]),
             ("localhost", vec!["localhost", "localhost.local"]),
             ("", vec!["localhost"]),
@@ -100,7 +137,15 @@ mod tests {
 
     #[test]
     fn this_machine_has_at_least_its_loopback_names() {
-        let names: Vec<String> = local_names().iter().map(|n| n.to_str().into_owned()).collect();
-        assert!(["localhost", "127.0.0.1", "::1"].iter().all(|n| names.contains(&(*n).to_owned())), "{names:?}");
+        let names: Vec<String> = local_names()
+            .iter()
+            .map(|n| n.to_str().into_owned())
+            .collect();
+        assert!(
+            ["localhost", "127.0.0.1", "::1"]
+                .iter()
+                .all(|n| names.contains(&(*n).to_owned())),
+            "{names:?}"
+        );
     }
 }

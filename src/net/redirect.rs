@@ -18,13 +18,21 @@ use rustls::pki_types::DnsName;
 /// `None` when the host is missing or is not a DNS name, an IPv4 address or an IPv6 address in brackets
 /// (RFC 9110 section 7.2), or when the path is not printable ASCII that starts with a slash: the caller
 /// answers 400.
-pub fn to_https(host_header: Option<&str>, path_and_query: &str, https_port: u16) -> Option<String> {
+pub fn to_https(
+    host_header: Option<&str>,
+    path_and_query: &str,
+    https_port: u16,
+) -> Option<String> {
     let host = valid_host(host_header?)?;
     if !path_and_query.starts_with('/') || !path_and_query.bytes().all(|b| b.is_ascii_graphic()) {
         return None;
     }
     let rest = path_and_query.trim_start_matches('/');
-    let port = if https_port == 443 { String::new() } else { format!(":{https_port}") };
+    let port = if https_port == 443 {
+        String::new()
+    } else {
+        format!(":{https_port}")
+    };
     Some(format!("https://{host}{port}/{rest}"))
 }
 
@@ -67,11 +75,20 @@ mod tests {
             ("[::1]:8080", "/", 8443, "https://[::1]:8443/"),
             ("[fd00:0::5]", "/", 443, "https://[fd00::5]/"),
             ("my_pi", "/", 443, "https://my_pi/"),
-            ("example.org", "//evil.example/x", 443, "https://example.org/evil.example/x"),
+            (
+                "example.org",
+                "//evil.example/x",
+                443,
+                "https://example.org/evil.example/x",
+            ),
             ("example.org", "///", 443, "https://example.org/"),
             ("example.org", "/a//b", 443, "https://example.org/a//b"),
         ] {
-            assert_eq!(to_https(Some(host), path, port).as_deref(), Some(expected), "{host} {path}");
+            assert_eq!(
+                to_https(Some(host), path, port).as_deref(),
+                Some(expected),
+                "{host} {path}"
+            );
         }
     }
 
@@ -79,10 +96,43 @@ mod tests {
     fn a_hostile_or_missing_host_is_refused() {
         assert_eq!(to_https(None, "/", 443), None);
         for host in [
-            "", ":", ":80", " ", "a b", "a\r\nSet-Cookie: x", "a\n", "a\0", "evil.example/", "evil.example/@a",
-            "a@evil.example", "a?b", "a#b", "a\\b", "a%2eb", "a:b", "a:80:80", "a:+80", "a:65536", "a:80/",
-            "[::1", "::1", "[::1]x", "[::1]80", "[fe80::1%25eth0]", "[evil.example]", "[]", "127.1", "1.2.3.4.5",
-            "a..b", ".a", "-a", "größe", "\"a\"", "a,b", "<a>", "*",
+            "",
+            ":",
+            ":80",
+            " ",
+            "a b",
+            "a\r\nSet-Cookie: x",
+            "a\n",
+            "a\0",
+            "evil.example/",
+            "evil.example/@a",
+            "a@evil.example",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a%2eb",
+            "a:b",
+            "a:80:80",
+            "a:+80",
+            "a:65536",
+            "a:80/",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1]80",
+            "[fe80::1%25eth0]",
+            "[evil.example]",
+            "[]",
+            "127.1",
+            "1.2.3.4.5",
+            "a..b",
+            ".a",
+            "-a",
+            "größe",
+            "\"a\"",
+            "a,b",
+            "<a>",
+            "*",
         ] {
             assert_eq!(to_https(Some(host), "/", 443), None, "{host:?}");
         }
@@ -91,7 +141,18 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_one_is_refused() {
-        for path in ["", "*", "a", "http://evil.example/", "@evil.example/", "/a\r\nb", "/a b", "/é", "/\0", "/\u{7f}"] {
+        for path in [
+            "",
+            "*",
+            "a",
+            "http://evil.example/",
+            "@evil.example/",
+            "/a\r\nb",
+            "/a b",
+            "/é",
+            "/\0",
+            "/\u{7f}",
+        ] {
             assert_eq!(to_https(Some("a.example"), path, 443), None, "{path:?}");
         }
     }

@@ -24,7 +24,9 @@ pub struct CertificateStore {
 impl CertificateStore {
     /// A store that begins with this certificate.
     pub fn new(key: CertifiedKey) -> Arc<Self> {
-        Arc::new(Self { current: RwLock::new(Arc::new(key)) })
+        Arc::new(Self {
+            current: RwLock::new(Arc::new(key)),
+        })
     }
 
     /// Shows this certificate from the next handshake on; open connections go on as they are.

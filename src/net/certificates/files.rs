@@ -40,15 +40,20 @@ pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
     let temporary = path.with_extension("pem.new");
     // What an interrupted write left. It was never used.
     match fs::remove_file(&temporary) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io("removing", temporary, e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(Error::io("removing", temporary, e));
+        }
         _ => {}
     }
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(
-        |mut file: File| {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)
+        .and_then(|mut file: File| {
             file.write_all(content.as_bytes())?;
             file.sync_all()
-        },
-    );
+        });
     if let Err(e) = written {
         let _ = fs::remove_file(&temporary);
         return Err(Error::io("writing", temporary, e));
@@ -59,7 +64,9 @@ pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
 
 /// Puts the names in a folder on the disk.
 fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io("saving the folder", folder, e))
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| Error::io("saving the folder", folder, e))
 }
 
 /// The text of a file, or `None` if there is none.
@@ -67,7 +74,10 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
     match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Ok(found) if found.is_file() && found.len() > MAX_BYTES => {
-            return Err(Error::Invalid(format!("{} is too large to be a key or certificate", path.display())));
+            return Err(Error::Invalid(format!(
+                "{} is too large to be a key or certificate",
+                path.display()
+            )));
         }
         _ => {}
     }
@@ -78,8 +88,14 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
 
 /// [`read`] for a key: if others may open it, warns and closes it to them.
 pub(super) fn read_secret(path: &Path) -> Result<Option<String>> {
-    let Some(text) = read(path)? else { return Ok(None) };
-    let mode = fs::metadata(path).map_err(|e| Error::io("reading", path, e))?.permissions().mode() & 0o777;
+    let Some(text) = read(path)? else {
+        return Ok(None);
+    };
+    let mode = fs::metadata(path)
+        .map_err(|e| Error::io("reading", path, e))?
+        .permissions()
+        .mode()
+        & 0o777;
     if mode & 0o077 != 0 {
         log::warn!(
             "{} could be read by others (mode {mode:04o}): now it is yours only (0600). If somebody may have \

@@ -1,0 +1,295 @@
+//! The machine's own certificate authority: it signs the site's certificate until a public one can be had.
+//!
+//! A person may tell the browser to trust it. So that nothing is risked by that, its name constraints
+//! (RFC 5280 section 4.2.1.10) let it speak only for this machine and for private addresses.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    NameConstraints, PublicKeyData as _, date_time_ymd,
+};
+use rustls::{
+    CertificateError, RootCertStore,
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
+    sign::CertifiedKey,
+};
+
+use super::{
+    files,
+    leaf::{self, Leaf},
+};
+use crate::{
+    base::{Error, Result},
+    net::names,
+};
+
+/// How long the authority is valid: ten years of 365.25 days.
+const LIFE: Duration = Duration::from_hours(87_660);
+/// The longest common name (RFC 5280 appendix A.1, `ub-common-name`).
+const MAX_COMMON_NAME_CHARS: usize = 64;
+/// 2024-01-01T00:00:00Z. A clock that says less has not been set: this program is younger.
+const FIRST_BELIEVABLE: Duration = Duration::from_secs(1_704_067_200);
+
+/// The networks that the authority may speak for.
+const NETWORKS: [(&str, u8); 9] = [
+    ("127.0.0.0", 8),    // RFC 1122: loopback
+    ("10.0.0.0", 8),     // RFC 1918: private
+    ("172.16.0.0", 12),  // RFC 1918
+    ("192.168.0.0", 16), // RFC 1918
+    ("169.254.0.0", 16), // RFC 3927: link-local
+    ("100.64.0.0", 10),  // RFC 6598: shared by providers, and by overlay networks
+    ("::1", 128),        // RFC 4291: loopback
+    ("fe80::", 10),      // RFC 4291: link-local
+    ("fc00::", 7),       // RFC 4193: private
+];
+
+/// A certificate authority with its key, kept in `data_dir/tls`.
+pub struct LocalAuthority {
+    issuer: Issuer<'static, KeyPair>,
+    roots: RootCertStore,
+    certificate: CertificateDer<'static>,
+    pem: String,
+}
+
+impl LocalAuthority {
+    /// The authority of this data folder; the first time, a new one is made.
+    ///
+    /// Its files are `tls/authority-cert.pem`, which people may import, and `tls/authority-key.pem`,
+    /// which only the owner can read. `data_dir` must exist.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, is damaged, or does not fit the other one. The message names
+    /// the file and says how to get a new authority.
+    pub fn open_or_create(data_dir: &Path) -> Result<Self> {
+        let folder = files::folder(data_dir);
+        let paths = Paths {
+            cert: folder.join("authority-cert.pem"),
+            key: folder.join("authority-key.pem"),
+            folder,
+        };
+        match (files::read_secret(&paths.key)?, files::read(&paths.cert)?) {
+            (Some(key), Some(cert)) => paths.load(&key, &cert),
+            (None, Some(_)) => {
+                Err(paths.damaged(&paths.key, "is missing, but the certificate is there"))
+            }
+            // The key is written first: without a certificate we were interrupted there, and go on from it.
+            (Some(key), None) => paths.certify(paths.parse_key(&key)?),
+            (None, None) => {
+                files::create_folder(data_dir)?;
+                let key = KeyPair::generate().map_err(Error::internal)?;
+                files::write(&paths.key, &key.serialize_pem(), files::SECRET)?;
+                paths.certify(key)
+            }
+        }
+    }
+
+    /// A certificate of this moment for the names that the authority may speak for; the others are left out.
+    ///
+    /// # Errors
+    /// When no name is left.
+    pub fn certificate_for(&self, names: &[ServerName<'_>]) -> Result<CertifiedKey> {
+        let permitted: Vec<_> = names
+            .iter()
+            .map(ServerName::to_owned)
+            .filter(|n| self.permits(n))
+            .collect();
+        Leaf::issue(self, &permitted, believable(SystemTime::now()))?.certified_key()
+    }
+
+    /// The certificate of the authority in PEM, as a person imports it into a browser.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Whether a certificate for this name would be accepted under the authority's name constraints.
+    ///
+    /// We ask the verifier itself with a certificate that nobody gets to see: what it says is what counts,
+    /// also for an authority that somebody put here, or that was made when the machine had another name.
+    pub(super) fn permits(&self, name: &ServerName<'_>) -> bool {
+        let at = FIRST_BELIEVABLE;
+        leaf::sign(self, std::slice::from_ref(name), at, self.issuer.key())
+            .is_ok_and(|certificate| self.verify(&certificate, name, at + leaf::DAY).is_ok())
+    }
+
+    /// Whether a client that trusts this authority accepts the certificate for `name` at `at` (since 1970).
+    pub(super) fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        at: Duration,
+    ) -> Result<(), rustls::Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let at = UnixTime::since_unix_epoch(at);
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, &[], at, algorithms)?;
+        verify_server_name(&parsed, name)
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
+    /// Whether the authority is still valid at `at` (since 1970).
+    fn is_valid_at(&self, at: Duration) -> bool {
+        let Ok(parsed) = ParsedCertificate::try_from(&self.certificate) else {
+            return false;
+        };
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let at = UnixTime::since_unix_epoch(at);
+        // The verifier refuses an authority as a site's certificate, but looks at the dates before that.
+        !matches!(
+            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, &[], at, algorithms),
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. }
+            ))
+        )
+    }
+}
+
+/// Where the authority is kept.
+struct Paths {
+    folder: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl Paths {
+    fn parse_key(&self, pem: &str) -> Result<KeyPair> {
+        KeyPair::from_pem(pem)
+            .map_err(|_| self.damaged(&self.key, "does not hold a private key (PKCS #8 in PEM)"))
+    }
+
+    /// Makes the certificate of a key and keeps it.
+    fn certify(&self, key: KeyPair) -> Result<LocalAuthority> {
+        let params = params(&names::host_name(), believable(SystemTime::now()));
+        let certificate = params.self_signed(&key).map_err(Error::internal)?;
+        files::write(&self.cert, &certificate.pem(), files::PUBLIC)?;
+        self.assemble(key, certificate.der().clone(), certificate.pem())
+    }
+
+    fn load(&self, key_pem: &str, cert_pem: &str) -> Result<LocalAuthority> {
+        let key = self.parse_key(key_pem)?;
+        let certificate = CertificateDer::from_pem_slice(cert_pem.as_bytes())
+            .map_err(|_| self.damaged(&self.cert, "does not hold a certificate (PEM)"))?;
+        let of_certificate = ParsedCertificate::try_from(&certificate)
+            .map_err(|_| self.damaged(&self.cert, "does not hold a certificate that can be read"))?
+            .subject_public_key_info();
+        if of_certificate.as_ref() != key.subject_public_key_info() {
+            return Err(self.damaged(&self.key, "is not the key of the certificate beside it"));
+        }
+        let authority = self.assemble(key, certificate, cert_pem.to_owned())?;
+        if !authority.is_valid_at(believable(SystemTime::now()) + leaf::LIFE) {
+            log::warn!(
+                "the certificate authority in {} ends within {} days; to get a new one, move the folder {} away \
+                 and restart (browsers that trusted the old one must be told of the new one)",
+                self.cert.display(),
+                leaf::LIFE.as_secs() / leaf::DAY.as_secs(),
+                self.folder.display()
+            );
+        }
+        Ok(authority)
+    }
+
+    fn assemble(
+        &self,
+        key: KeyPair,
+        certificate: CertificateDer<'static>,
+        pem: String,
+    ) -> Result<LocalAuthority> {
+        let unusable = || self.damaged(&self.cert, "does not hold the certificate of an authority");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).map_err(|_| unusable())?;
+        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| unusable())?;
+        Ok(LocalAuthority {
+            issuer,
+            roots,
+            certificate,
+            pem,
+        })
+    }
+
+    fn damaged(&self, file: &Path, what: &str) -> Error {
+        Error::Invalid(format!(
+            "{} {what}. Put the file back from a backup; or, to get a new certificate authority, move the folder {} \
+             away and start again (browsers that trusted the old one must be told of the new one)",
+            file.display(),
+            self.folder.display()
+        ))
+    }
+}
+
+/// What is written into the authority of a machine with this host name, made at `now` (since 1970).
+fn params(host: &str, now: Duration) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    let common_name = format!("Webstead authority of {host}");
+    name.push(
+        DnType::CommonName,
+        common_name
+            .chars()
+            .take(MAX_COMMON_NAME_CHARS)
+            .collect::<String>(),
+    );
+    params.distinguished_name = name;
+    params.not_before = date_time_ymd(1970, 1, 1) + (now - leaf::DAY);
+    params.not_after = date_time_ymd(1970, 1, 1) + (now + LIFE);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Without this it could sign mail and programs, which name constraints say nothing about.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.name_constraints = Some(constraints(host));
+    params
+}
+
+/// The names that an authority of this host may speak for.
+fn constraints(host: &str) -> NameConstraints {
+    let mut permitted: Vec<_> = ["local", "localhost"]
+        .map(|name| GeneralSubtree::DnsName(name.to_owned()))
+        .into();
+    permitted.extend(NETWORKS.iter().map(|(address, prefix)| {
+        let address = address.parse().expect("NETWORKS holds addresses");
+        GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, *prefix))
+    }));
+    let mut excluded = Vec::new();
+    let is_covered = ["local", "localhost"]
+        .iter()
+        .any(|n| host == *n || host.ends_with(&format!(".{n}")));
+    let is_dns_name = matches!(ServerName::try_from(host), Ok(ServerName::DnsName(_)));
+    if is_dns_name && !is_covered {
+        permitted.push(GeneralSubtree::DnsName(host.to_owned()));
+        // A permitted name permits what is below it. A machine named `dev` or `app` would have an authority
+        // over a whole top-level domain: so what is below the name is excluded.
+        excluded.push(GeneralSubtree::DnsName(format!(".{host}")));
+    }
+    NameConstraints {
+        permitted_subtrees: permitted,
+        excluded_subtrees: excluded,
+    }
+}
+
+/// The time since 1970, but no less than 2024: a machine without a clock may say anything.
+pub(super) fn believable(clock: SystemTime) -> Duration {
+    since_1970(clock).max(FIRST_BELIEVABLE)
+}
+
+/// Whether the clock says what it may say.
+pub(super) fn is_believable(clock: SystemTime) -> bool {
+    since_1970(clock) >= FIRST_BELIEVABLE
+}
+
+fn since_1970(clock: SystemTime) -> Duration {
+    // Certificates count whole seconds.
+    Duration::from_secs(clock.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+}
