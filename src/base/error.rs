@@ -5,6 +5,8 @@
 
 use std::{fmt::Display, io, path::PathBuf};
 
+use actix_web::{ResponseError, http::StatusCode};
+
 /// `Result` with the program's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -23,7 +25,10 @@ pub enum Error {
 
     /// The person must sign in first. A visitor gets 401 with the sign-in form.
     #[error("you are not signed in")]
-    SignedOut,
+    SignedOut {
+        /// What they were sending, URL-encoded, so that it can be given back after signing in.
+        kept_form: Option<String>,
+    },
 
     /// The person, or where the request came from, is not allowed to do this. The text is shown.
     #[error("{0}")]
@@ -57,7 +62,7 @@ pub enum Error {
     #[error("busy: {0}")]
     Busy(&'static str),
 
-    /// SQLite said no.
+    /// `SQLite` said no.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
 
@@ -92,5 +97,25 @@ impl Error {
     /// An [`Error::Invalid`] from anything that prints.
     pub fn invalid(e: impl Display) -> Self {
         Self::Invalid(e.to_string())
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Gone => StatusCode::GONE,
+            Self::SignedOut { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::CannotSave(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(_) | Self::Io { .. } | Self::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
     }
 }

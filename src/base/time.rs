@@ -19,9 +19,14 @@ impl Timestamp {
         Self(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 
-    /// The moment as jiff knows it; 1970 if it is outside of jiff's years.
+    /// The moment as jiff knows it; outside of jiff's years, the first or last one of them.
     pub fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        let limit = if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        };
+        jiff::Timestamp::from_second(self.0).unwrap_or(limit)
     }
 
     /// The day in a time zone.

@@ -20,7 +20,7 @@ pub fn hash_of(bytes: &[u8]) -> String {
 }
 
 /// A temporary file of this age belongs to nobody: no file takes an hour to write.
-const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 
 /// The folder of media files.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ impl MediaStore {
         let Ok(mut file) = fs::File::open(self.path(hash)) else {
             return false;
         };
-        let (mut digest, mut buffer) = (Sha256::new(), [0u8; 64 * 1024]);
+        let (mut digest, mut buffer) = (Sha256::new(), vec![0u8; 64 * 1024]);
         loop {
             match file.read(&mut buffer) {
                 Ok(0) => return HEXLOWER.encode(&digest.finalize()) == hash,

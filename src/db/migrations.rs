@@ -8,10 +8,10 @@ use crate::base::{Error, Result};
 /// All steps, oldest first. A step that was released is never edited; add another.
 const STEPS: &[&str] = &[include_str!("migrations/1_first.sql")];
 
-/// The version of the schema that this program makes and understands (SQLite's `user_version`).
+/// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
 pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
-/// "WSTD": marks a file as ours (SQLite's `application_id`).
+/// "WSTD": marks a file as ours (`SQLite`'s `application_id`).
 const APPLICATION_ID: i64 = 0x5753_5444;
 
 /// Brings a database to [`SCHEMA_VERSION`].

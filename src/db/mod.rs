@@ -125,7 +125,7 @@ pub fn sweep_applied_changes(before_unix_ms: i64) -> Change {
     change
 }
 
-/// Whether the database file is sound: SQLite's own full check, then every reference.
+/// Whether the database file is sound: `SQLite`'s own full check, then every reference.
 ///
 /// Returns what is wrong, a line each; empty when all is well.
 pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {

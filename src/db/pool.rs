@@ -13,7 +13,7 @@ pub(super) type ReadOnly = SqliteConnectionManager;
 
 /// Readers at once. A Pi has one to four cores and the pages come from memory; more only costs memory.
 const MAX_READERS: u32 = 4;
-/// SQLite's page cache for each reader, in KiB (negative: SQLite's way to say KiB, not pages).
+/// `SQLite`'s page cache for each reader, in KiB (negative: `SQLite`'s way to say KiB, not pages).
 const READER_CACHE_KIB: i64 = -512;
 const WRITER_CACHE_KIB: i64 = -1024;
 /// Statements that a connection keeps prepared.

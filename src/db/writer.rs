@@ -252,7 +252,7 @@ fn is_of_one_change(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Turns SQLite's error into one that says what to do.
+/// Turns `SQLite`'s error into one that says what to do.
 fn explain(error: rusqlite::Error, guard: Option<&'static str>) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => {

@@ -1,1 +1,14 @@
-//! Text: Markdown, sanitising, highlighting, slugs, front matter.
+//! Text: Markdown, sanitising, highlighting, slugs, addresses, dates, front matter.
+//!
+//! Everything here is a pure function of its input: no database, no files, no clock.
+
+pub mod address;
+#[cfg(test)]
+mod blog_tests;
+pub mod date;
+mod escape;
+pub mod excerpt;
+pub mod front_matter;
+pub mod highlight;
+pub mod markdown;
+pub mod slug;

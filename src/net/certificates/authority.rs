@@ -5,13 +5,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    slice,
+    time::Duration,
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    NameConstraints, PublicKeyData as _, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
 };
 use rustls::{
     CertificateError, RootCertStore,
@@ -23,7 +23,7 @@ use rustls::{
 };
 
 use super::{
-    files,
+    clock, constraints, files,
     leaf::{self, Leaf},
 };
 use crate::{
@@ -31,25 +31,10 @@ use crate::{
     net::names,
 };
 
-/// How long the authority is valid: ten years of 365.25 days.
-const LIFE: Duration = Duration::from_hours(87_660);
+/// How long the authority is valid: ten years.
+const LIFE: Duration = Duration::from_hours(3652 * 24);
 /// The longest common name (RFC 5280 appendix A.1, `ub-common-name`).
 const MAX_COMMON_NAME_CHARS: usize = 64;
-/// 2024-01-01T00:00:00Z. A clock that says less has not been set: this program is younger.
-const FIRST_BELIEVABLE: Duration = Duration::from_secs(1_704_067_200);
-
-/// The networks that the authority may speak for.
-const NETWORKS: [(&str, u8); 9] = [
-    ("127.0.0.0", 8),    // RFC 1122: loopback
-    ("10.0.0.0", 8),     // RFC 1918: private
-    ("172.16.0.0", 12),  // RFC 1918
-    ("192.168.0.0", 16), // RFC 1918
-    ("169.254.0.0", 16), // RFC 3927: link-local
-    ("100.64.0.0", 10),  // RFC 6598: shared by providers, and by overlay networks
-    ("::1", 128),        // RFC 4291: loopback
-    ("fe80::", 10),      // RFC 4291: link-local
-    ("fc00::", 7),       // RFC 4193: private
-];
 
 /// A certificate authority with its key, kept in `data_dir/tls`.
 pub struct LocalAuthority {
@@ -69,6 +54,11 @@ impl LocalAuthority {
     /// When a file cannot be read or written, is damaged, or does not fit the other one. The message names
     /// the file and says how to get a new authority.
     pub fn open_or_create(data_dir: &Path) -> Result<Self> {
+        Self::open_or_create_for(data_dir, &names::host_name())
+    }
+
+    /// [`Self::open_or_create`] on a machine with this host name.
+    pub(super) fn open_or_create_for(data_dir: &Path, host: &str) -> Result<Self> {
         let folder = files::folder(data_dir);
         let paths = Paths {
             cert: folder.join("authority-cert.pem"),
@@ -81,12 +71,12 @@ impl LocalAuthority {
                 Err(paths.damaged(&paths.key, "is missing, but the certificate is there"))
             }
             // The key is written first: without a certificate we were interrupted there, and go on from it.
-            (Some(key), None) => paths.certify(paths.parse_key(&key)?),
+            (Some(key), None) => paths.certify(paths.parse_key(&key)?, host),
             (None, None) => {
                 files::create_folder(data_dir)?;
                 let key = KeyPair::generate().map_err(Error::internal)?;
                 files::write(&paths.key, &key.serialize_pem(), files::SECRET)?;
-                paths.certify(key)
+                paths.certify(key, host)
             }
         }
     }
@@ -101,7 +91,7 @@ impl LocalAuthority {
             .map(ServerName::to_owned)
             .filter(|n| self.permits(n))
             .collect();
-        Leaf::issue(self, &permitted, believable(SystemTime::now()))?.certified_key()
+        Leaf::issue(self, &permitted, clock::now())?.certified_key()
     }
 
     /// The certificate of the authority in PEM, as a person imports it into a browser.
@@ -114,9 +104,9 @@ impl LocalAuthority {
     /// We ask the verifier itself with a certificate that nobody gets to see: what it says is what counts,
     /// also for an authority that somebody put here, or that was made when the machine had another name.
     pub(super) fn permits(&self, name: &ServerName<'_>) -> bool {
-        let at = FIRST_BELIEVABLE;
-        leaf::sign(self, std::slice::from_ref(name), at, self.issuer.key())
-            .is_ok_and(|certificate| self.verify(&certificate, name, at + leaf::DAY).is_ok())
+        let at = clock::EARLIEST;
+        leaf::sign(self, slice::from_ref(name), at, self.issuer.key())
+            .is_ok_and(|certificate| self.verify(certificate.der(), name, at).is_ok())
     }
 
     /// Whether a client that trusts this authority accepts the certificate for `name` at `at` (since 1970).
@@ -172,8 +162,8 @@ impl Paths {
     }
 
     /// Makes the certificate of a key and keeps it.
-    fn certify(&self, key: KeyPair) -> Result<LocalAuthority> {
-        let params = params(&names::host_name(), believable(SystemTime::now()));
+    fn certify(&self, key: KeyPair, host: &str) -> Result<LocalAuthority> {
+        let params = params(host, clock::now());
         let certificate = params.self_signed(&key).map_err(Error::internal)?;
         files::write(&self.cert, &certificate.pem(), files::PUBLIC)?;
         self.assemble(key, certificate.der().clone(), certificate.pem())
@@ -190,12 +180,12 @@ impl Paths {
             return Err(self.damaged(&self.key, "is not the key of the certificate beside it"));
         }
         let authority = self.assemble(key, certificate, cert_pem.to_owned())?;
-        if !authority.is_valid_at(believable(SystemTime::now()) + leaf::LIFE) {
+        if !authority.is_valid_at(clock::now() + leaf::LIFE) {
             log::warn!(
                 "the certificate authority in {} ends within {} days; to get a new one, move the folder {} away \
                  and restart (browsers that trusted the old one must be told of the new one)",
                 self.cert.display(),
-                leaf::LIFE.as_secs() / leaf::DAY.as_secs(),
+                leaf::LIFE.as_secs() / clock::DAY.as_secs(),
                 self.folder.display()
             );
         }
@@ -243,53 +233,15 @@ fn params(host: &str, now: Duration) -> CertificateParams {
             .collect::<String>(),
     );
     params.distinguished_name = name;
-    params.not_before = date_time_ymd(1970, 1, 1) + (now - leaf::DAY);
-    params.not_after = date_time_ymd(1970, 1, 1) + (now + LIFE);
+    (params.not_before, params.not_after) = clock::validity(now, LIFE);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     // Without this it could sign mail and programs, which name constraints say nothing about.
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.name_constraints = Some(constraints(host));
+    params.name_constraints = Some(constraints::for_host(host));
     params
 }
 
-/// The names that an authority of this host may speak for.
-fn constraints(host: &str) -> NameConstraints {
-    let mut permitted: Vec<_> = ["local", "localhost"]
-        .map(|name| GeneralSubtree::DnsName(name.to_owned()))
-        .into();
-    permitted.extend(NETWORKS.iter().map(|(address, prefix)| {
-        let address = address.parse().expect("NETWORKS holds addresses");
-        GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, *prefix))
-    }));
-    let mut excluded = Vec::new();
-    let is_covered = ["local", "localhost"]
-        .iter()
-        .any(|n| host == *n || host.ends_with(&format!(".{n}")));
-    let is_dns_name = matches!(ServerName::try_from(host), Ok(ServerName::DnsName(_)));
-    if is_dns_name && !is_covered {
-        permitted.push(GeneralSubtree::DnsName(host.to_owned()));
-        // A permitted name permits what is below it. A machine named `dev` or `app` would have an authority
-        // over a whole top-level domain: so what is below the name is excluded.
-        excluded.push(GeneralSubtree::DnsName(format!(".{host}")));
-    }
-    NameConstraints {
-        permitted_subtrees: permitted,
-        excluded_subtrees: excluded,
-    }
-}
-
-/// The time since 1970, but no less than 2024: a machine without a clock may say anything.
-pub(super) fn believable(clock: SystemTime) -> Duration {
-    since_1970(clock).max(FIRST_BELIEVABLE)
-}
-
-/// Whether the clock says what it may say.
-pub(super) fn is_believable(clock: SystemTime) -> bool {
-    since_1970(clock) >= FIRST_BELIEVABLE
-}
-
-fn since_1970(clock: SystemTime) -> Duration {
-    // Certificates count whole seconds.
-    Duration::from_secs(clock.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
-}
+#[cfg(test)]
+#[path = "authority_tests.rs"]
+mod tests;

@@ -6,33 +6,33 @@ use std::{
 };
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
+    Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
     sign::CertifiedKey,
 };
 
-use super::{
-    authority::{LocalAuthority, believable, is_believable},
-    files,
-};
+use super::{authority::LocalAuthority, clock, files};
 use crate::{
     base::{Error, Result},
     net::{names::Name, tls},
 };
 
-pub(super) const DAY: Duration = Duration::from_hours(24);
-/// How long it is valid. Browsers take no more than 398 days (CA/Browser Forum, section 6.3.2).
+/// The certificate and its key, in one file so that they always fit each other.
+const FILE_NAME: &str = "local.pem";
+/// How long it is valid. Browsers take no more than 398 days (CA/Browser Forum Baseline Requirements
+/// section 6.3.2, as Apple applies it to every authority).
 pub(super) const LIFE: Duration = Duration::from_hours(397 * 24);
 
-/// Begins the line of the PEM file that repeats the names. RFC 7468 section 2 allows text before the PEM.
+/// Begins the line that repeats the names. RFC 7468 section 2 allows text before the PEM.
 const NAMES: &str = "Names:";
 /// Begins the line that repeats the moment it was made, in seconds since 1970.
 const MADE: &str = "Made:";
 
-/// The certificate for these names: the one in `data_dir/tls` while it is good, else a new one, which is kept there.
+/// The certificate for these names: the one in `data_dir/tls` while it is good, else a new one, which is
+/// kept there.
 ///
 /// Good is what has the same names, is signed by this folder's authority and has more than a third of its
 /// life left. Names that the authority may not speak for (public addresses, a name that the machine got
@@ -40,47 +40,42 @@ const MADE: &str = "Made:";
 /// [`CertificateStore::replace`](crate::net::tls::CertificateStore::replace): it costs little.
 ///
 /// # Errors
-/// As [`LocalAuthority::open_or_create`], and when the new certificate cannot be written. A damaged certificate
-/// is no error: nobody trusts it by itself, so it is made anew.
+/// As [`LocalAuthority::open_or_create`], and when the new certificate cannot be written. A damaged
+/// certificate is no error: nobody trusts it by itself, so it is made anew.
 pub fn local_certificate(data_dir: &Path, names: &[ServerName<'_>]) -> Result<CertifiedKey> {
-    local_certificate_at(data_dir, names, SystemTime::now())
+    let authority = LocalAuthority::open_or_create(data_dir)?;
+    local_certificate_at(data_dir, &authority, names, SystemTime::now())
 }
 
 /// [`local_certificate`] at a moment that a test chooses.
-pub(super) fn local_certificate_at(
+fn local_certificate_at(
     data_dir: &Path,
+    authority: &LocalAuthority,
     names: &[ServerName<'_>],
     clock: SystemTime,
 ) -> Result<CertifiedKey> {
-    let authority = LocalAuthority::open_or_create(data_dir)?;
-    let folder = files::folder(data_dir);
-    let (cert_path, key_path) = (folder.join("local-cert.pem"), folder.join("local-key.pem"));
-
-    let kept = match (files::read_secret(&key_path)?, files::read(&cert_path)?) {
-        (Some(key_pem), Some(cert_pem)) => Leaf::parse(cert_pem, key_pem),
-        _ => None,
-    };
+    let path = files::folder(data_dir).join(FILE_NAME);
+    let kept = files::read_secret(&path)?.and_then(Leaf::parse);
     let recorded = kept.as_ref().map_or(&[][..], |leaf| &leaf.names);
     // Asking the authority costs a signature, so we do not ask about what it has signed.
     let permitted: Vec<Name> = names
         .iter()
         .map(ServerName::to_owned)
-        .filter(|name| recorded.contains(name) || permits_or_says(&authority, name))
+        .filter(|name| recorded.contains(name) || permits_or_says(authority, name))
         .collect();
     if let Some(leaf) = kept
-        && leaf.is_good(&authority, &permitted, clock)
+        && leaf.is_good(authority, &permitted, clock)
         && let Ok(key) = leaf.certified_key()
     {
         return Ok(key);
     }
-    // The recorded names may be of another authority.
+    // What was recorded may have been signed by another authority, so now all are asked about.
     let permitted: Vec<Name> = permitted
         .into_iter()
         .filter(|name| authority.permits(name))
         .collect();
-    let leaf = Leaf::issue(&authority, &permitted, believable(clock))?;
-    files::write(&key_path, &leaf.key_pem, files::SECRET)?;
-    files::write(&cert_path, &leaf.cert_pem, files::PUBLIC)?;
+    let leaf = Leaf::issue(authority, &permitted, clock::believable(clock))?;
+    files::write(&path, &leaf.pem, files::SECRET)?;
     leaf.certified_key()
 }
 
@@ -90,12 +85,12 @@ fn permits_or_says(authority: &LocalAuthority, name: &Name) -> bool {
     match name {
         _ if permits => {}
         ServerName::DnsName(dns) => log::warn!(
-            "the local certificate will not have the name {}: the authority in tls/ was made for another name. \
-             To get a new authority, move the folder tls/ away and restart",
+            "the local certificate will not have the name {}: the authority in tls/ was made for another \
+             name. To get a new authority, move the folder tls/ away and start again",
             dns.as_ref()
         ),
         _ => log::debug!(
-            "the local certificate will not have the public address {}",
+            "the local certificate will not have the address {}, which is a public one",
             name.to_str()
         ),
     }
@@ -104,8 +99,8 @@ fn permits_or_says(authority: &LocalAuthority, name: &Name) -> bool {
 
 /// A certificate for the site, with its key, as it is kept.
 pub(super) struct Leaf {
-    cert_pem: String,
-    key_pem: String,
+    /// The lines [`NAMES`] and [`MADE`], the certificate, its key.
+    pem: String,
     names: Vec<Name>,
     /// Since 1970.
     made: Duration,
@@ -113,103 +108,89 @@ pub(super) struct Leaf {
 
 impl Leaf {
     /// A new key and a certificate for it that begins a day before `now` (since 1970).
+    ///
+    /// # Errors
+    /// When there are no names.
     pub(super) fn issue(authority: &LocalAuthority, names: &[Name], now: Duration) -> Result<Self> {
         if names.is_empty() {
             return Err(Error::Invalid(
-                "the local certificate authority may not speak for any of the names of this machine: it signs \
-                 for localhost, the machine's own name and private addresses"
+                "the local certificate authority may not speak for any of these names: it signs for \
+                 localhost, the machine's own name and private addresses"
                     .to_owned(),
             ));
         }
         let key = KeyPair::generate().map_err(Error::internal)?;
-        let certificate = sign_pem(authority, names, now, &key)?;
+        let certificate = sign(authority, names, now, &key)?;
         let shown: Vec<_> = names.iter().map(Name::to_str).collect();
+        let pem = format!(
+            "{NAMES} {}\n{MADE} {}\n{}{}",
+            shown.join(" "),
+            now.as_secs(),
+            certificate.pem(),
+            key.serialize_pem()
+        );
         Ok(Self {
-            cert_pem: format!(
-                "{NAMES} {}\n{MADE} {}\n{certificate}",
-                shown.join(" "),
-                now.as_secs()
-            ),
-            key_pem: key.serialize_pem(),
+            pem,
             names: names.to_vec(),
             made: now,
         })
     }
 
     /// What was kept; `None` if it is not as we write it.
-    fn parse(cert_pem: String, key_pem: String) -> Option<Self> {
-        let line = |label: &str| cert_pem.lines().find_map(|l| l.strip_prefix(label));
+    fn parse(pem: String) -> Option<Self> {
+        let line = |label: &str| pem.lines().find_map(|line| line.strip_prefix(label));
         let names = line(NAMES)?
             .split_whitespace()
             .map(|name| Name::try_from(name.to_owned()).ok())
             .collect::<Option<Vec<_>>>()?;
         let made = Duration::from_secs(line(MADE)?.trim().parse().ok()?);
-        Some(Self {
-            cert_pem,
-            key_pem,
-            names,
-            made,
-        })
+        Some(Self { pem, names, made })
     }
 
     /// Whether it has these names, is signed by this authority and has more than a third of its life left.
     fn is_good(&self, authority: &LocalAuthority, names: &[Name], clock: SystemTime) -> bool {
-        let Ok(certificate) = CertificateDer::from_pem_slice(self.cert_pem.as_bytes()) else {
+        let Ok(certificate) = self.certificate() else {
             return false;
         };
-        // A clock that was not set must not replace a good certificate by one of 2024.
-        let now = if is_believable(clock) {
-            believable(clock)
+        // A clock that was not set must not have a good certificate replaced by one that ended long ago.
+        let (now, later) = if clock::is_believable(clock) {
+            let now = clock::believable(clock);
+            (now, now + LIFE / 3)
         } else {
-            self.made
+            (self.made, self.made)
         };
-        let later = if is_believable(clock) {
-            now.saturating_add(LIFE / 3)
-        } else {
-            now
-        };
-        self.names == names
-            && names.iter().all(|name| {
-                authority.verify(&certificate, name, now).is_ok()
-                    && authority.verify(&certificate, name, later).is_ok()
-            })
+        let is_accepted = |name, at| authority.verify(&certificate, name, at).is_ok();
+        !names.is_empty()
+            && self.names == names
+            && names
+                .iter()
+                .all(|name| is_accepted(name, now) && is_accepted(name, later))
     }
 
     /// As rustls wants it.
     ///
     /// # Errors
-    /// When the key is not the certificate's.
+    /// When it is damaged, or the key is not the certificate's.
     pub(super) fn certified_key(&self) -> Result<CertifiedKey> {
-        let certificate =
-            CertificateDer::from_pem_slice(self.cert_pem.as_bytes()).map_err(Error::internal)?;
-        let key =
-            PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(Error::internal)?;
-        CertifiedKey::from_der(vec![certificate], key, &tls::provider()).map_err(Error::internal)
+        let key = PrivateKeyDer::from_pem_slice(self.pem.as_bytes()).map_err(Error::internal)?;
+        CertifiedKey::from_der(vec![self.certificate()?], key, &tls::provider())
+            .map_err(Error::internal)
+    }
+
+    fn certificate(&self) -> Result<CertificateDer<'static>> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).map_err(Error::internal)
     }
 }
 
-/// A certificate in DER for these names and this key.
+/// Signs a certificate for these names and this key.
 pub(super) fn sign(
     authority: &LocalAuthority,
     names: &[ServerName<'_>],
     now: Duration,
-    key: &impl PublicKeyData,
-) -> Result<CertificateDer<'static>> {
+    key: &KeyPair,
+) -> Result<Certificate> {
     params(names, now)?
         .signed_by(key, authority.issuer())
-        .map(Into::into)
-        .map_err(Error::internal)
-}
-
-fn sign_pem(
-    authority: &LocalAuthority,
-    names: &[ServerName<'_>],
-    now: Duration,
-    key: &impl PublicKeyData,
-) -> Result<String> {
-    params(names, now)?
-        .signed_by(key, authority.issuer())
-        .map(|certificate| certificate.pem())
         .map_err(Error::internal)
 }
 
@@ -221,12 +202,12 @@ fn params(names: &[ServerName<'_>], now: Duration) -> Result<CertificateParams> 
     subject.push(DnType::CommonName, "Webstead");
     params.distinguished_name = subject;
     params.subject_alt_names = names.iter().map(alternative_name).collect::<Result<_>>()?;
-    params.not_before = date_time_ymd(1970, 1, 1) + (now - DAY);
-    params.not_after = date_time_ymd(1970, 1, 1) + (now - DAY + LIFE);
+    (params.not_before, params.not_after) = clock::validity(now, LIFE);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(random_serial()?);
     Ok(params)
 }
 
@@ -245,3 +226,15 @@ fn alternative_name(name: &ServerName<'_>) -> Result<SanType> {
         ))),
     }
 }
+
+/// Never the same twice: browsers refuse two certificates of one authority with one number.
+fn random_serial() -> Result<SerialNumber> {
+    let mut serial = [0u8; 16];
+    getrandom::fill(&mut serial).map_err(Error::internal)?;
+    serial[0] = serial[0] & 0x7f | 0x40; // positive and of full length (RFC 5280 section 4.1.2.2)
+    Ok(SerialNumber::from_slice(&serial))
+}
+
+#[cfg(test)]
+#[path = "leaf_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! Certificates of the machine's own: a local authority and what it signs.
 
 mod authority;
+mod clock;
+mod constraints;
 mod files;
 mod leaf;
 

@@ -1,0 +1,201 @@
+//! The editor's form: what arrives, what it means, and how it is shown again.
+
+use serde::Deserialize;
+
+use super::views::EditForm;
+use crate::{
+    app::{
+        layout::FieldErrors,
+        posts::post::{Content, Kind, Post, split_names},
+    },
+    base::{Error, Id, Result, Timestamp},
+    text::{address::Address, date, slug::slugify},
+};
+
+/// The fields as the browser sends them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Input {
+    pub(super) action: String,
+    pub(super) revision: i64,
+    /// What somebody else saved in between, as this person was shown it.
+    their_revision: i64,
+    pub(super) kind: String,
+    pub(super) title: String,
+    pub(super) address: String,
+    pub(super) description: String,
+    pub(super) tags: String,
+    pub(super) authors: String,
+    pub(super) published: String,
+    pub(super) markdown: String,
+}
+
+/// What the pressed button asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Save and leave it published or not, as it is.
+    Save,
+    Publish,
+    Unpublish,
+    /// Only show what it would look like.
+    Preview,
+}
+
+impl Input {
+    /// Reads a URL-encoded form.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is damaged.
+    pub(super) fn parse(body: &str) -> Result<Self> {
+        let mut input: Self = serde_urlencoded::from_str(body).map_err(|e| {
+            Error::Invalid(format!(
+                "the form that arrived cannot be read ({e}), so nothing was saved"
+            ))
+        })?;
+        // Browsers send line ends as CR LF (HTML, "constructing the entry list").
+        input.markdown = input.markdown.replace("\r\n", "\n");
+        Ok(input)
+    }
+
+    /// The revision that a save is checked against: the one that was opened, or for "save mine over
+    /// theirs", theirs as it was shown. If there is a newer one still, it is a conflict again.
+    pub(super) fn expected_revision(&self) -> i64 {
+        if self.action == "save-mine" {
+            self.their_revision
+        } else {
+            self.revision
+        }
+    }
+
+    pub(super) fn action(&self) -> Action {
+        match self.action.as_str() {
+            "publish" => Action::Publish,
+            "unpublish" => Action::Unpublish,
+            "preview" => Action::Preview,
+            _ => Action::Save,
+        }
+    }
+
+    /// What the fields mean. `before` is the post as it is stored, `None` for a new one.
+    pub(super) fn to_content(
+        &self,
+        before: Option<&Post>,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<Content, FieldErrors> {
+        let mut problems = Vec::new();
+        let address = self
+            .parse_address(before)
+            .map_err(|e| problems.push(("address", e)));
+        let typed = match self.published.trim() {
+            "" => Ok(None),
+            text => date::parse(text, zone).map(Some),
+        }
+        .map_err(|e| problems.push(("published", e)));
+        let before_at = before.and_then(|post| post.content.published_at);
+        let published_at = match self.action() {
+            Action::Publish => Some(
+                typed
+                    .ok()
+                    .flatten()
+                    .or(before_at)
+                    .unwrap_or_else(Timestamp::now),
+            ),
+            Action::Unpublish => None,
+            Action::Save | Action::Preview => {
+                before_at.map(|at| keep_seconds(typed.ok().flatten(), at))
+            }
+        };
+        let content = Content {
+            kind: Kind::from_name(&self.kind),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            markdown: self.markdown.clone(),
+            tags: split_names(&self.tags, ','),
+            authors: split_names(&self.authors, ';'),
+            address: address
+                .clone()
+                .unwrap_or_else(|()| Address::from_stored("/-".into())),
+            published_at,
+        };
+        match content.checked() {
+            Ok(content) if problems.is_empty() => Ok(content),
+            Ok(_) => Err(FieldErrors(problems)),
+            Err(more) => Err(FieldErrors(more.into_iter().chain(problems).collect())),
+        }
+    }
+
+    /// Whether the address is to be made from the title.
+    pub(super) fn wants_made_address(&self, before: Option<&Post>) -> bool {
+        self.address.trim().is_empty() && before.is_none()
+    }
+
+    fn parse_address(&self, before: Option<&Post>) -> Result<Address, String> {
+        let typed = self.address.trim();
+        match before {
+            Some(post) if typed.is_empty() => Ok(post.content.address.clone()),
+            // An imported address is kept, even if it is one that could not be typed today.
+            Some(post) if typed == post.content.address.as_str() => {
+                Ok(post.content.address.clone())
+            }
+            None if typed.is_empty() => Ok(made_address(&self.title)),
+            _ => Address::parse(typed).map_err(|e| e.to_string()),
+        }
+    }
+
+    /// The fields, to be shown again.
+    pub(super) fn to_view(&self, id: Option<Id>, revision: i64) -> EditForm {
+        EditForm {
+            id: id.map(|id| id.to_string()),
+            revision,
+            kind: Kind::from_name(&self.kind).as_str().to_owned(),
+            title: self.title.clone(),
+            address: self.address.clone(),
+            description: self.description.clone(),
+            tags: self.tags.clone(),
+            authors: self.authors.clone(),
+            published: self.published.clone(),
+            markdown: self.markdown.clone(),
+        }
+    }
+}
+
+/// The form shows minutes; an untouched field must not cut the seconds off.
+fn keep_seconds(typed: Option<Timestamp>, before: Timestamp) -> Timestamp {
+    match typed {
+        Some(typed) if typed.0.div_euclid(60) == before.0.div_euclid(60) => before,
+        Some(typed) => typed,
+        None => before,
+    }
+}
+
+/// An address from a title; one from the clock where the title has no letter or digit.
+fn made_address(title: &str) -> Address {
+    let slug = slugify(title);
+    let made = if slug.is_empty() {
+        format!("post-{}", Id::new())
+    } else {
+        slug
+    };
+    // A title such as "Admin" or "Tags" would make an address of the program's own.
+    Address::parse(&made).unwrap_or_else(|_| Address::from_stored(format!("/{made}-post")))
+}
+
+/// A stored post as the form shows it.
+pub(super) fn view_of(post: &Post, zone: &jiff::tz::TimeZone) -> EditForm {
+    let content = &post.content;
+    EditForm {
+        id: Some(post.id.to_string()),
+        revision: post.revision,
+        kind: content.kind.as_str().to_owned(),
+        title: content.title.clone(),
+        address: content.address.as_str().to_owned(),
+        description: content.description.clone(),
+        tags: content.tags.join(", "),
+        authors: content.authors.join("; "),
+        published: content
+            .published_at
+            .map(|at| date::for_form(at, zone))
+            .unwrap_or_default(),
+        markdown: content.markdown.clone(),
+    }
+}

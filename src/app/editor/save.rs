@@ -1,0 +1,324 @@
+//! Saving: a new post, a changed one, and what happens when two people save the same one.
+
+use actix_web::{HttpResponse, web};
+
+use super::{
+    form::{Action, Input},
+    pages::{Extras, page, parse_id, rendered, stored},
+    views::{Conflict, DiffLine},
+};
+use crate::{
+    app::{
+        layout::FieldErrors,
+        posts::{
+            changes::{ADDRESS_FREE, POST_UNCHANGED, insert_post, update_post},
+            post::{Content, Post, Rendered},
+            queries::{find_at_address, find_post},
+        },
+        visit::{Visit, see_other},
+    },
+    auth::{sessions::Session, users::User},
+    base::{Error, Id, Result, Timestamp},
+    db::Change,
+    text::address::Address,
+};
+
+/// Lines around a difference that are shown with it.
+const CONTEXT_LINES: usize = 3;
+/// How long two texts are compared; then the rest is shown as all different.
+const COMPARE_FOR: std::time::Duration = std::time::Duration::from_millis(300);
+/// Addresses `-2`, `-3` … that are tried when one made from a title is taken.
+const MAX_ADDRESS_TRIES: u32 = 200;
+
+pub(super) async fn create(visit: Visit, body: String) -> Result<HttpResponse> {
+    let session = signed_in(&visit, &body)?;
+    let input = Input::parse(&body)?;
+    let mut content = match ready(&visit, &session.user, &input, None).await? {
+        Ready::Content(content) => content,
+        Ready::Answer(response) => return Ok(response),
+    };
+    let id = Id::new();
+    if input.wants_made_address(None) {
+        content.address = free_address(&visit, content.address).await?;
+    }
+    let rendered = render(&content.markdown).await?;
+    let change = insert_post(id, &content, &rendered, Timestamp::now());
+    apply(&visit, &session.user, &input, None, id, change).await
+}
+
+pub(super) async fn update(
+    visit: Visit,
+    id: web::Path<String>,
+    body: String,
+) -> Result<HttpResponse> {
+    let session = signed_in(&visit, &body)?;
+    let input = Input::parse(&body)?;
+    let before = stored(&visit, parse_id(&id)?).await?;
+    if before.trashed_at.is_some() {
+        return in_trash(&visit, &session.user, &input, &before).await;
+    }
+    let content = match ready(&visit, &session.user, &input, Some(&before)).await? {
+        Ready::Content(content) => content,
+        Ready::Answer(response) => return Ok(response),
+    };
+    let rendered = render(&content.markdown).await?;
+    let change = update_post(
+        before.id,
+        input.expected_revision(),
+        &content,
+        &rendered,
+        Timestamp::now(),
+    );
+    apply(
+        &visit,
+        &session.user,
+        &input,
+        Some(&before),
+        before.id,
+        change,
+    )
+    .await
+}
+
+/// Who saves. If nobody is signed in any more, what they sent comes back after they signed in.
+fn signed_in(visit: &Visit, body: &str) -> Result<Session> {
+    visit.session.clone().ok_or_else(|| Error::SignedOut {
+        kept_form: Some(body.to_owned()),
+    })
+}
+
+enum Ready {
+    Content(Content),
+    Answer(HttpResponse),
+}
+
+/// Checks the form; a preview and a form with problems are answered at once.
+async fn ready(visit: &Visit, user: &User, input: &Input, before: Option<&Post>) -> Result<Ready> {
+    let form = input.to_view(before.map(|post| post.id), input.revision);
+    if input.action() == Action::Preview {
+        let preview_html = Some(rendered(input.markdown.clone()).await?);
+        let extras = Extras {
+            preview_html,
+            ..Extras::default()
+        };
+        return Ok(Ready::Answer(
+            page(visit, user, form, before, extras).await?,
+        ));
+    }
+    match input.to_content(before, &visit.site.zone) {
+        Ok(content) => Ok(Ready::Content(content)),
+        Err(errors) => {
+            let extras = Extras {
+                errors,
+                ..Extras::default()
+            };
+            Ok(Ready::Answer(
+                page(visit, user, form, before, extras).await?,
+            ))
+        }
+    }
+}
+
+async fn render(markdown: &str) -> Result<Rendered> {
+    let markdown = markdown.to_owned();
+    tokio::task::spawn_blocking(move || Rendered::from_markdown(&markdown))
+        .await
+        .map_err(Error::internal)
+}
+
+async fn apply(
+    visit: &Visit,
+    user: &User,
+    input: &Input,
+    before: Option<&Post>,
+    id: Id,
+    change: Change,
+) -> Result<HttpResponse> {
+    let done = match input.action() {
+        Action::Publish => "published",
+        Action::Unpublish => "unpublished",
+        Action::Save | Action::Preview => "saved",
+    };
+    match visit.app.database.apply(change).await {
+        Ok(()) => Ok(see_other(format!("/admin/posts/{id}?done={done}"))),
+        Err(Error::Conflict(guard)) if guard == POST_UNCHANGED => {
+            conflict(visit, user, input, id).await
+        }
+        Err(Error::Conflict(guard)) if guard == ADDRESS_FREE => {
+            taken_address(visit, user, input, before).await
+        }
+        Err(Error::CannotSave(text) | Error::TooLarge(text)) => {
+            // The text stays in the form: a full disk must not cost what was written.
+            let errors = FieldErrors(vec![("markdown", text)]);
+            let form = input.to_view(before.map(|post| post.id), input.revision);
+            page(
+                visit,
+                user,
+                form,
+                before,
+                Extras {
+                    errors,
+                    ..Extras::default()
+                },
+            )
+            .await
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Somebody saved in between: shows what they did beside what this person wrote.
+async fn conflict(visit: &Visit, user: &User, input: &Input, id: Id) -> Result<HttpResponse> {
+    let theirs = stored(visit, id).await?;
+    if theirs.trashed_at.is_some() {
+        return in_trash(visit, user, input, &theirs).await;
+    }
+    let (yours, their_text) = (input.markdown.clone(), theirs.content.markdown.clone());
+    let diff = tokio::task::spawn_blocking(move || compare(&their_text, &yours))
+        .await
+        .map_err(Error::internal)?;
+    let shell = visit.private_shell("");
+    let conflict = Conflict {
+        theirs_by_when: shell.day_time(&theirs.updated_at),
+        their_title: theirs.content.title.clone(),
+        diff,
+        their_revision: theirs.revision,
+    };
+    // A plain save stays a conflict; "save mine over theirs" names the revision that was shown here.
+    let form = input.to_view(Some(id), input.revision);
+    page(
+        visit,
+        user,
+        form,
+        Some(&theirs),
+        Extras {
+            conflict: Some(conflict),
+            ..Extras::default()
+        },
+    )
+    .await
+}
+
+async fn in_trash(visit: &Visit, user: &User, input: &Input, post: &Post) -> Result<HttpResponse> {
+    let errors = FieldErrors(vec![(
+        "title",
+        "Somebody has put this into the trash, so it was not saved. Take it out of the trash in \
+         another tab, and save again; what you wrote stays here."
+            .to_owned(),
+    )]);
+    let form = input.to_view(Some(post.id), post.revision + 1);
+    page(
+        visit,
+        user,
+        form,
+        Some(post),
+        Extras {
+            errors,
+            ..Extras::default()
+        },
+    )
+    .await
+}
+
+async fn taken_address(
+    visit: &Visit,
+    user: &User,
+    input: &Input,
+    before: Option<&Post>,
+) -> Result<HttpResponse> {
+    let wanted = input
+        .to_content(before, &visit.site.zone)
+        .map(|content| content.address);
+    let owner = match wanted {
+        Ok(address) => owner_of(visit, address).await?,
+        Err(_) => None,
+    };
+    let text = match owner {
+        Some((title, true)) => {
+            format!(
+                "“{title}” is in the trash and has this address. Delete it for ever, or choose another address."
+            )
+        }
+        Some((title, false)) => {
+            format!("“{title}” has or had this address; choose another.")
+        }
+        None => "This address is taken; choose another.".to_owned(),
+    };
+    let errors = FieldErrors(vec![("address", text)]);
+    let form = input.to_view(before.map(|post| post.id), input.revision);
+    page(
+        visit,
+        user,
+        form,
+        before,
+        Extras {
+            errors,
+            ..Extras::default()
+        },
+    )
+    .await
+}
+
+/// Title of the post that has an address, and whether it is in the trash.
+async fn owner_of(visit: &Visit, address: Address) -> Result<Option<(String, bool)>> {
+    visit
+        .app
+        .database
+        .read(move |connection| {
+            let Some(at) = find_at_address(connection, address.as_str())? else {
+                return Ok(None);
+            };
+            let post = find_post(connection, at.id)?;
+            Ok(Some((post.content.title, at.is_trashed)))
+        })
+        .await
+}
+
+/// The address itself, or with `-2`, `-3` … the first that is free.
+async fn free_address(visit: &Visit, wanted: Address) -> Result<Address> {
+    visit
+        .app
+        .database
+        .read(move |connection| {
+            let numbered = (2..MAX_ADDRESS_TRIES)
+                .map(|number| Address::from_stored(format!("{}-{number}", wanted.as_str())));
+            for address in std::iter::once(wanted.clone()).chain(numbered) {
+                if find_at_address(connection, address.as_str())?.is_none() {
+                    return Ok(address);
+                }
+            }
+            Ok(Address::from_stored(format!(
+                "{}-{}",
+                wanted.as_str(),
+                Id::new()
+            )))
+        })
+        .await
+}
+
+/// What differs, with a few lines around it.
+fn compare(theirs: &str, yours: &str) -> Vec<DiffLine> {
+    let diff = similar::TextDiff::configure()
+        .timeout(COMPARE_FOR)
+        .diff_lines(theirs, yours);
+    let mut lines = Vec::new();
+    for group in diff.grouped_ops(CONTEXT_LINES) {
+        if !lines.is_empty() {
+            lines.push(DiffLine {
+                kind: "same",
+                text: "…".to_owned(),
+            });
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            lines.push(DiffLine {
+                kind: match change.tag() {
+                    similar::ChangeTag::Equal => "same",
+                    similar::ChangeTag::Delete => "theirs",
+                    similar::ChangeTag::Insert => "yours",
+                },
+                text: change.value().trim_end_matches('\n').to_owned(),
+            });
+        }
+    }
+    lines
+}

@@ -1,0 +1,5 @@
+//! For programs: the Atom feed, the sitemap, robots.txt.
+
+mod atom;
+pub mod routes;
+mod sitemap;

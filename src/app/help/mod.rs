@@ -1,0 +1,4 @@
+//! The manual, served at `/help`.
+
+pub mod routes;
+pub mod views;

@@ -1,0 +1,4 @@
+//! The home page: the newest posts.
+
+pub mod routes;
+pub mod views;

@@ -1,0 +1,5 @@
+//! The site's settings.
+
+pub mod queries;
+pub mod routes;
+pub mod views;

@@ -1,0 +1,19 @@
+//! Import and export: a site as a folder of Markdown files.
+//!
+//! An import reads everything first ([`plan::Plan`]), touches nothing until it is told to
+//! ([`plan::Plan::apply`]), and then becomes visible in one change.
+
+mod dates;
+mod entry;
+pub mod export;
+mod front;
+mod links;
+mod matching;
+pub mod plan;
+pub mod report;
+mod resolve;
+mod stage;
+mod walk;
+
+#[cfg(test)]
+mod tests;

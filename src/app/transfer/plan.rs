@@ -1,0 +1,485 @@
+//! An import, planned: everything is read, resolved and compared, and nothing is touched.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    entry::{self, Entry, Outcome},
+    matching::{Existing, find_existing, has_medium, owner_of},
+    report::Report,
+    resolve::Resolver,
+    stage,
+    walk::{self, File},
+};
+use crate::{
+    app::{
+        media::queries::Medium,
+        posts::post::{Content, Rendered},
+        settings::queries::list_settings,
+    },
+    base::{Error, Id, Result},
+    db::{Database, MediaStore, hash_of},
+    text::markdown::{Options, render},
+};
+
+/// Told how far the work is: what is being done, how much is done, how much there is.
+pub type Progress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
+
+/// An import that is ready to happen.
+pub struct Plan {
+    /// What it will do.
+    pub report: Report,
+    pub(super) posts: Vec<PlannedPost>,
+    pub(super) media: Vec<PlannedMedium>,
+    /// Settings of the site that are not set yet.
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
+/// A post that will be made or changed.
+pub(super) struct PlannedPost {
+    pub(super) id: Id,
+    pub(super) entry: Entry,
+    pub(super) content: Content,
+    pub(super) rendered: Rendered,
+    pub(super) digest: String,
+    /// The post as it is, if it is here.
+    pub(super) existing: Option<Existing>,
+}
+
+/// A file that will be stored.
+pub(super) struct PlannedMedium {
+    pub(super) medium: Medium,
+    pub(super) path: PathBuf,
+    pub(super) key: String,
+    /// Pixels, of an image.
+    pub(super) size: Option<(usize, usize)>,
+}
+
+impl Plan {
+    /// Reads a folder and compares it with the site.
+    ///
+    /// # Errors
+    /// What keeps the whole import from happening; problems of single files are in the report.
+    pub fn read(database: &Database, dir: &Path, progress: Progress<'_>) -> Result<Self> {
+        let mut report = Report::default();
+        let files = walk::find_files(dir, &mut report)?;
+        report.files = files.markdown.len() + files.media.len() + report.left_out.len();
+
+        let mut settings = Vec::new();
+        let entries = read_entries(&files.markdown, &mut settings, &mut report, progress);
+        let media = read_media(&files.media, &mut report, progress);
+        let (entries, media, settings) = database.read_blocking(|connection| {
+            let mut wanted = Vec::new();
+            for medium in media {
+                let is_here = has_medium(connection, &medium.medium.hash)?;
+                wanted.push((medium, is_here));
+            }
+            let stored = list_settings(connection)?;
+            settings.retain(|(name, value): &(&str, String)| {
+                !value.is_empty() && stored.get(*name).is_none_or(String::is_empty)
+            });
+            let mut kept = Vec::new();
+            for entry in claim_addresses(entries, &mut report) {
+                kept.push((find_existing(connection, &entry)?, entry));
+            }
+            Ok((
+                check_owners(connection, kept, &mut report)?,
+                wanted,
+                settings,
+            ))
+        })?;
+
+        let resolver = Resolver::new(
+            entries.iter().map(|(_, entry)| entry),
+            media
+                .iter()
+                .map(|(medium, _)| (medium.key.as_str(), medium.medium.href())),
+            database,
+        );
+        let rendered_all = render_all(entries, &resolver, progress);
+        let mut posts = Vec::new();
+        for (existing, entry, outcome, remarks) in rendered_all {
+            report.changed.extend(remarks.changed);
+            report.not_understood.extend(remarks.not_understood);
+            match outcome {
+                Ok((content, rendered)) => {
+                    if let Some(post) = compare(existing, entry, content, rendered, &mut report) {
+                        posts.push(post);
+                    }
+                }
+                Err(why) => report.left_out(&entry.key, None, &why),
+            }
+        }
+        count_media(&media, &mut report);
+        report.redirects = posts.iter().map(|post| post.entry.aliases.len()).sum();
+        // One row for each content: two files may have the same.
+        let by_hash: BTreeMap<_, _> = media
+            .into_iter()
+            .filter(|(_, is_here)| !is_here)
+            .map(|(medium, _)| (medium.medium.hash.clone(), medium))
+            .collect();
+        Ok(Self {
+            report,
+            posts,
+            media: by_hash.into_values().collect(),
+            settings,
+        })
+    }
+
+    /// Makes it happen: all of it, or nothing that anybody sees.
+    ///
+    /// # Errors
+    /// [`Error::CannotSave`] and the like; [`Error::Conflict`] if the site was changed in between.
+    pub fn apply(
+        self,
+        database: &Database,
+        store: &MediaStore,
+        progress: Progress<'_>,
+    ) -> Result<Report> {
+        let total = self.media.len();
+        for (done, medium) in self.media.iter().enumerate() {
+            progress("Storing files", done, total);
+            let bytes =
+                std::fs::read(&medium.path).map_err(|e| Error::io("reading", &medium.path, e))?;
+            let hash = store.store(&bytes)?;
+            if hash != medium.medium.hash {
+                return Err(Error::Invalid(format!(
+                    "{} changed while it was imported; nothing came in, start again",
+                    medium.path.display()
+                )));
+            }
+        }
+        stage::apply(&self, database, progress)?;
+        Ok(self.report)
+    }
+}
+
+fn read_entries(
+    files: &[File],
+    settings: &mut Vec<(&'static str, String)>,
+    report: &mut Report,
+    progress: Progress<'_>,
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (done, file) in files.iter().enumerate() {
+        progress("Reading posts", done, files.len());
+        match entry::read(file, report) {
+            Outcome::Entry(entry) => entries.push(*entry),
+            Outcome::Site { title, tagline } => {
+                settings.extend(title.map(|title| ("title", title)));
+                settings.extend(tagline.map(|tagline| ("tagline", tagline)));
+                report.changed(
+                    &file.key,
+                    None,
+                    "the site's name and tagline were taken from it, where none are set",
+                );
+            }
+            Outcome::Nothing => {}
+        }
+    }
+    // Ids rise in this order, so posts of one day stay in the order that our export noted.
+    entries.sort_by(|a, b| (a.published_at, a.id, &a.key).cmp(&(b.published_at, b.id, &b.key)));
+    entries
+}
+
+fn read_media(files: &[File], report: &mut Report, progress: Progress<'_>) -> Vec<PlannedMedium> {
+    let mut media = Vec::new();
+    for (done, file) in files.iter().enumerate() {
+        progress("Reading files", done, files.len());
+        let bytes = match std::fs::read(&file.path) {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                report.left_out(&file.key, None, &format!("it cannot be read ({e})"));
+                continue;
+            }
+        };
+        let name = file.key.rsplit('/').next().unwrap_or(&file.key).to_owned();
+        let content_type = mime_guess::from_path(&name)
+            .first_or_octet_stream()
+            .essence_str()
+            .to_owned();
+        let size = content_type
+            .starts_with("image/")
+            .then(|| imagesize::blob_size(&bytes).ok())
+            .flatten()
+            .map(|size| (size.width, size.height));
+        let medium = Medium {
+            hash: hash_of(&bytes),
+            name,
+            content_type,
+            size_bytes: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+        };
+        media.push(PlannedMedium {
+            medium,
+            path: file.path.clone(),
+            key: file.key.clone(),
+            size,
+        });
+    }
+    media
+}
+
+/// Of two files with one address the first keeps it; an alias gives way to an address.
+fn claim_addresses(entries: Vec<Entry>, report: &mut Report) -> Vec<Entry> {
+    let mut by_key: Vec<&Entry> = entries.iter().collect();
+    by_key.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut owners: HashMap<String, String> = HashMap::new();
+    for entry in by_key {
+        owners
+            .entry(entry.address.as_str().to_owned())
+            .or_insert_with(|| entry.key.clone());
+    }
+    let addresses = owners.clone();
+    let mut kept = Vec::new();
+    for mut entry in entries {
+        let owner = &addresses[entry.address.as_str()];
+        if *owner != entry.key {
+            let text = format!("{owner} has the same address, {}", entry.address.as_str());
+            report.left_out(&entry.key, None, &text);
+            continue;
+        }
+        let (key, mut fine) = (entry.key.clone(), Vec::new());
+        for (alias, line) in std::mem::take(&mut entry.aliases) {
+            match owners.get(alias.as_str()) {
+                Some(owner) if *owner == key && fine.iter().any(|(known, _)| *known == alias) => {}
+                Some(owner) => {
+                    let text = format!(
+                        "the old address {} was not used: {owner} has it",
+                        alias.as_str()
+                    );
+                    report.not_understood(&key, Some(line), &text);
+                }
+                None => {
+                    owners.insert(alias.as_str().to_owned(), key.clone());
+                    fine.push((alias, line));
+                }
+            }
+        }
+        entry.aliases = fine;
+        kept.push(entry);
+    }
+    kept
+}
+
+type Matched = (Option<Existing>, Entry);
+
+/// Leaves out what would take the address of another post of the site.
+fn check_owners(
+    connection: &rusqlite::Connection,
+    matched: Vec<Matched>,
+    report: &mut Report,
+) -> Result<Vec<Matched>> {
+    let mut kept = Vec::new();
+    for (existing, mut entry) in matched {
+        let own = existing.as_ref().map(|post| post.id);
+        let is_other = |owner: Option<Id>| owner.is_some() && owner != own;
+        if is_other(owner_of(connection, entry.address.as_str())?) {
+            let text = format!(
+                "another post of the site has or had its address, {}",
+                entry.address.as_str()
+            );
+            report.left_out(&entry.key, None, &text);
+            continue;
+        }
+        let mut fine = Vec::new();
+        for (alias, line) in std::mem::take(&mut entry.aliases) {
+            if is_other(owner_of(connection, alias.as_str())?) {
+                let text = format!(
+                    "the old address {} was not used: another post of the site has it",
+                    alias.as_str()
+                );
+                report.not_understood(&entry.key, Some(line), &text);
+            } else {
+                fine.push((alias, line));
+            }
+        }
+        entry.aliases = fine;
+        kept.push((existing, entry));
+    }
+    Ok(kept)
+}
+
+type Resolved = (
+    Option<Existing>,
+    Entry,
+    Result<(Content, Rendered), String>,
+    Report,
+);
+
+/// Rewrites links and renders, on as many threads as there are cores.
+fn render_all(
+    entries: Vec<Matched>,
+    resolver: &Resolver<'_>,
+    progress: Progress<'_>,
+) -> Vec<Resolved> {
+    let total = entries.len();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let queue = std::sync::Mutex::new(entries.into_iter().enumerate());
+    let results = std::sync::Mutex::new(Vec::with_capacity(total));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = queue
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .next();
+                    let Some((number, (existing, entry))) = next else {
+                        break;
+                    };
+                    let mut remarks = Report::default();
+                    let outcome = content_of(&entry, resolver, &mut remarks);
+                    progress(
+                        "Rendering",
+                        done.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+                        total,
+                    );
+                    results
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .push((number, (existing, entry, outcome, remarks)));
+                }
+            });
+        }
+    });
+    let mut results = results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, resolved)| resolved).collect()
+}
+
+fn content_of(
+    entry: &Entry,
+    resolver: &Resolver<'_>,
+    remarks: &mut Report,
+) -> Result<(Content, Rendered), String> {
+    let content = Content {
+        kind: entry.kind,
+        title: entry.title.clone(),
+        description: entry.description.clone(),
+        markdown: resolver.rewrite(entry, remarks),
+        tags: entry.tags.clone(),
+        authors: entry.authors.clone(),
+        address: entry.address.clone(),
+        published_at: entry.published_at,
+    };
+    let content = content.checked().map_err(|problems| {
+        problems
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect::<Vec<_>>()
+            .join(" ")
+    })?;
+    for removed in render(&content.markdown, &Options::default()).removed {
+        // "style attribute on <div>" and "… on <td>" are one thing to tell.
+        let what = match removed.what.split_once(" attribute on ") {
+            Some((name, _)) => format!("{name} attributes are not shown"),
+            None => format!("{} is not shown", removed.what),
+        };
+        remarks.not_understood(&entry.key, Some(entry.body_line + removed.line - 1), &what);
+    }
+    let rendered = Rendered::from_markdown(&content.markdown);
+    Ok((content, rendered))
+}
+
+/// Decides what happens with a file whose post may be here already.
+fn compare(
+    existing: Option<Existing>,
+    entry: Entry,
+    content: Content,
+    rendered: Rendered,
+    report: &mut Report,
+) -> Option<PlannedPost> {
+    let digest = digest_of(&entry, &content);
+    let Some(post) = existing else {
+        report.new += 1;
+        let id = entry.id.unwrap_or_default();
+        return Some(PlannedPost {
+            id,
+            entry,
+            content,
+            rendered,
+            digest,
+            existing: None,
+        });
+    };
+    let is_same = post.digest.as_deref() == Some(&digest)
+        || (post.title == content.title
+            && post.markdown == content.markdown
+            && post.digest.is_none());
+    if post.is_trashed {
+        report.left_out(
+            &entry.key,
+            None,
+            "it is in the site's trash; take it out or delete it for ever there",
+        );
+        return None;
+    }
+    if is_same {
+        report.unchanged += 1;
+        return None;
+    }
+    let is_ours =
+        post.import_key.as_deref() == Some(entry.key.as_str()) || entry.id == Some(post.id);
+    if !is_ours {
+        let text = format!(
+            "the site's post “{}” has its address, {}",
+            post.title,
+            entry.address.as_str()
+        );
+        report.left_out(&entry.key, None, &text);
+        return None;
+    }
+    if post.import_revision != Some(post.revision) {
+        let text =
+            "it was changed in the folder, and its post on the site too; the site's was kept";
+        report.left_out(&entry.key, None, text);
+        return None;
+    }
+    report.updated += 1;
+    Some(PlannedPost {
+        id: post.id,
+        entry,
+        content,
+        rendered,
+        digest,
+        existing: Some(post),
+    })
+}
+
+/// SHA-256 of everything that an import sets: the same again means that nothing has changed.
+fn digest_of(entry: &Entry, content: &Content) -> String {
+    let aliases: Vec<&str> = entry
+        .aliases
+        .iter()
+        .map(|(alias, _)| alias.as_str())
+        .collect();
+    let all = serde_json::json!([
+        content.kind.as_str(),
+        content.title,
+        content.description,
+        content.markdown,
+        content.tags,
+        content.authors,
+        content.address.as_str(),
+        content.published_at,
+        entry.updated_at,
+        aliases,
+        entry.extra,
+    ]);
+    hash_of(all.to_string().as_bytes())
+}
+
+/// Counts files by content: a copy of another file is no new one.
+fn count_media(media: &[(PlannedMedium, bool)], report: &mut Report) {
+    let mut seen = std::collections::HashSet::new();
+    report.media_new = media
+        .iter()
+        .filter(|(medium, is_here)| !is_here && seen.insert(&medium.medium.hash))
+        .count();
+    report.media_unchanged = media.len() - report.media_new;
+}

@@ -1,0 +1,443 @@
+//! What an import makes of good folders and of bad ones.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::{export::export, plan::Plan, report::Report};
+use crate::{
+    base::{Id, Timestamp},
+    db::{Change, DataFolder, Database, MediaStore},
+};
+
+fn quiet(_: &str, _: usize, _: usize) {}
+
+/// A site and a folder to import, both gone at the end of the test.
+struct Scene {
+    dir: TempDir,
+    database: Database,
+    store: MediaStore,
+}
+
+impl Scene {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let data = DataFolder::open_or_create(&dir.path().join("data")).unwrap();
+        let scene = Self {
+            database: Database::open(&data.database()).unwrap(),
+            store: MediaStore::new(&data),
+            dir,
+        };
+        fs::create_dir(scene.folder()).unwrap();
+        for (name, text) in files {
+            scene.write(name, text.as_bytes());
+        }
+        scene
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.path().join("in")
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.folder().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn import(&self) -> Report {
+        let plan = Plan::read(&self.database, &self.folder(), &quiet).unwrap();
+        plan.apply(&self.database, &self.store, &quiet).unwrap()
+    }
+
+    fn rows(&self, sql: &str) -> Vec<String> {
+        self.database
+            .read_blocking(|connection| {
+                let mut statement = connection.prepare(sql)?;
+                let rows = statement.query_map([], |row| row.get(0))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .unwrap()
+    }
+}
+
+fn whats(remarks: &[super::report::Remark]) -> String {
+    remarks
+        .iter()
+        .map(|r| format!("{}:{}: {}\n", r.file, r.line.unwrap_or(0), r.what))
+        .collect()
+}
+
+#[test]
+fn a_file_that_cannot_come_in_is_named_with_its_reason_and_the_others_come_in() {
+    let long_title = format!("+++\ntitle = \"{}\"\n+++\n", "x".repeat(10_000));
+    let huge = "a".repeat(1_000_000);
+    let table: [(&str, &[u8], &str); 7] = [
+        ("broken.md", b"+++\ntitle = \n+++\n", "broken.md:2"),
+        ("open.md", b"+++\ntitle = 'x'\n", "open.md"),
+        ("junk.md", &[0x89, b'P', 0xff, 0xfe, 0x80], "not UTF-8"),
+        ("nul.md", b"one\ntwo\0three", "nul.md:2: it holds NUL"),
+        ("title.md", long_title.as_bytes(), "10000 characters"),
+        ("huge.md", huge.as_bytes(), "split it into parts"),
+        (
+            "sub/_index.md",
+            b"+++\ntitle = 'Section'\n+++\n",
+            "settings of a section",
+        ),
+    ];
+    let scene = Scene::new(&[(
+        "good.md",
+        "+++\ntitle = 'Good'\ndate = 2020-01-01\n+++\nYes.",
+    )]);
+    for (name, bytes, _) in &table {
+        scene.write(name, bytes);
+    }
+    let report = scene.import();
+    let told = whats(&report.left_out);
+    for (name, _, expected) in table {
+        assert!(
+            told.contains(expected),
+            "{name}: no {expected:?} in:\n{told}"
+        );
+    }
+    assert_eq!(report.left_out.len(), 7, "{told}");
+    assert_eq!(scene.rows("SELECT title FROM posts"), ["Good"]);
+}
+
+#[test]
+fn a_file_of_fifty_megabytes_is_refused_without_being_read() {
+    let scene = Scene::new(&[]);
+    scene.write("big.md", b"");
+    fs::File::options()
+        .write(true)
+        .open(scene.folder().join("big.md"))
+        .unwrap()
+        .set_len(50 << 20)
+        .unwrap();
+    let report = scene.import();
+    assert!(
+        whats(&report.left_out).contains("split it into parts"),
+        "{report}"
+    );
+}
+
+#[test]
+fn symlinks_that_leave_the_folder_or_go_in_circles_are_not_followed() {
+    let scene = Scene::new(&[("a.md", "# A")]);
+    fs::write(scene.dir.path().join("secret.md"), "secret").unwrap();
+    let link =
+        |to: &str, name: &str| std::os::unix::fs::symlink(to, scene.folder().join(name)).unwrap();
+    link("../secret.md", "out.md");
+    link("/etc", "etc");
+    link("loop.md", "loop.md");
+    link(".", "again");
+    link("nowhere.md", "nowhere.md");
+    let report = scene.import();
+    let told = whats(&report.left_out);
+    for expected in [
+        "out.md:0: this symlink leads out",
+        "etc:0: this symlink leads out",
+        "loop.md:0",
+        "again/:0",
+        "nowhere.md:0",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in:\n{told}");
+    }
+    assert_eq!(scene.rows("SELECT title FROM posts"), ["A"]);
+}
+
+#[test]
+fn of_two_files_with_one_address_the_first_comes_in_and_both_are_named() {
+    let scene = Scene::new(&[
+        ("a.md", "+++\ntitle = 'A'\npath = '/same'\n+++\n"),
+        ("b.md", "+++\ntitle = 'B'\npath = '/same/'\n+++\n"),
+        (
+            "c.md",
+            "+++\ntitle = 'C'\naliases = ['/same', '/old-c']\n+++\n",
+        ),
+    ]);
+    let report = scene.import();
+    assert!(
+        whats(&report.left_out).contains("b.md:0: a.md has the same address, /same"),
+        "{report}"
+    );
+    assert!(
+        whats(&report.not_understood).contains("/same was not used: a.md has it"),
+        "{report}"
+    );
+    assert_eq!(
+        scene.rows("SELECT title FROM posts ORDER BY title"),
+        ["A", "C"]
+    );
+    assert_eq!(
+        scene.rows("SELECT path FROM addresses WHERE is_current = 0"),
+        ["/old-c"]
+    );
+}
+
+#[test]
+fn front_matter_of_every_generator_is_understood() {
+    let scene = Scene::new(&[
+        (
+            "zola.md",
+            "+++\ntitle = 'Zola'\ndate = 1600-02-03\n[taxonomies]\ntags = ['One', 'two']\n+++\nx",
+        ),
+        (
+            "_posts/2014-12-12-jekyll.md",
+            "---\ntitle: Jekyll\ntags: one, three\ncategories: News\nauthor: Ada\n---\nx",
+        ),
+        (
+            "hugo.md",
+            "{\"title\": \"Hugo\", \"date\": \"9999-12-01T10:00:00Z\", \"draft\": true, \"authors\": [\"A\", \"B\"]}\nx",
+        ),
+        ("سلام 🦀.md", "no front matter"),
+    ]);
+    let report = scene.import();
+    assert!(report.left_out.is_empty(), "{report}");
+    let posts = scene.rows("SELECT title || ' ' || coalesce(published_at, 'draft') || ' ' || kind FROM posts ORDER BY title");
+    assert_eq!(
+        posts[..3],
+        [
+            "Hugo draft post".to_owned(),
+            "Jekyll 1418342400 post".to_owned(),
+            "Zola -11673244800 post".to_owned(),
+        ]
+    );
+    let paths = scene.rows("SELECT path FROM addresses ORDER BY path");
+    for path in [
+        "/news/2014/12/12/jekyll",
+        "/news/2014/12/12/jekyll.html",
+        "/zola",
+        "/hugo",
+        "/سلام",
+    ] {
+        assert!(
+            paths.iter().any(|known| known == path),
+            "{path} is not in {paths:?}"
+        );
+    }
+    assert_eq!(
+        scene.rows("SELECT slug FROM tags ORDER BY slug"),
+        ["news", "one", "three", "two"]
+    );
+}
+
+#[test]
+fn pictures_and_links_between_files_lead_to_their_addresses_and_the_rest_stays() {
+    let scene = Scene::new(&[
+        (
+            "content/a/index.md",
+            "+++\ntitle = 'A'\n+++\n![p](p.png \"t\") [b](@/b.md#x) [rel](../b.md) <img src=\"p.png\"> [gone](gone.md) `p.png`\n",
+        ),
+        (
+            "content/b.md",
+            "+++\ntitle = 'B'\n+++\n[root](/s.txt) {{< ref \"a/index.md\" >}} {{ shortcode() }}\n",
+        ),
+        ("content/a/p.png", "not really a picture"),
+        ("static/s.txt", "text"),
+    ]);
+    let report = scene.import();
+    let texts = scene.rows("SELECT markdown FROM posts ORDER BY title");
+    let hash = &crate::db::hash_of(b"not really a picture")[..32];
+    let root = &crate::db::hash_of(b"text")[..32];
+    assert_eq!(
+        texts[0],
+        format!(
+            "![p](/media/{hash}/p.png \"t\") [b](/b#x) [rel](/b) <img src=\"/media/{hash}/p.png\"> [gone](gone.md) `p.png`\n"
+        )
+    );
+    assert_eq!(
+        texts[1],
+        format!("[root](/media/{root}/s.txt) /a {{{{ shortcode() }}}}\n")
+    );
+    let told = whats(&report.not_understood);
+    assert!(
+        told.contains("a/index.md:4: a link leads to nothing that is here: gone.md"),
+        "{told}"
+    );
+    assert!(
+        told.contains("b.md:4: a template's call is shown as it is: {{ shortcode() }}"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_second_import_makes_nothing_twice_and_takes_what_changed_unless_it_was_edited_here() {
+    let scene = Scene::new(&[
+        ("a.md", "+++\ntitle = 'A'\ndate = 2020-01-01\n+++\none"),
+        ("b.md", "+++\ntitle = 'B'\ndate = 2020-01-02\n+++\none"),
+        ("p.png", "picture"),
+    ]);
+    assert_eq!(scene.import().new, 2);
+    let again = scene.import();
+    assert_eq!(
+        (again.new, again.updated, again.unchanged, again.media_new),
+        (0, 0, 2, 0)
+    );
+
+    let mut edit = Change::new();
+    edit.push(
+        "UPDATE posts SET markdown = 'here', revision = revision + 1 WHERE title = ?1",
+        vec!["B".into()],
+    );
+    scene.database.apply_blocking(edit).unwrap();
+    scene.write(
+        "a.md",
+        b"+++\ntitle = 'A'\ndate = 2020-01-01\npath = '/new-a'\n+++\ntwo",
+    );
+    scene.write("b.md", b"+++\ntitle = 'B'\ndate = 2020-01-02\n+++\ntwo");
+    let third = scene.import();
+    assert_eq!((third.new, third.updated), (0, 1), "{third}");
+    assert!(
+        whats(&third.left_out).contains("b.md:0: it was changed in the folder, and"),
+        "{third}"
+    );
+    assert_eq!(
+        scene.rows("SELECT markdown FROM posts ORDER BY title"),
+        ["two", "here"]
+    );
+    assert_eq!(
+        scene.rows("SELECT path FROM addresses WHERE is_current = 0"),
+        ["/a"]
+    );
+}
+
+#[test]
+fn a_post_of_the_site_is_never_overwritten_by_a_file_with_its_address() {
+    let scene = Scene::new(&[("a.md", "+++\ntitle = 'A'\ndate = 2020-01-01\n+++\none")]);
+    scene.import();
+    fs::rename(scene.folder().join("a.md"), scene.folder().join("other.md")).unwrap();
+    scene.write(
+        "other.md",
+        b"+++\ntitle = 'Other'\npath = '/a'\n+++\ntheirs",
+    );
+    let report = scene.import();
+    assert!(
+        whats(&report.left_out).contains("has its address, /a"),
+        "{report}"
+    );
+    assert_eq!(scene.rows("SELECT title FROM posts"), ["A"]);
+}
+
+#[test]
+fn an_import_that_was_cut_off_shows_nothing_and_its_rest_is_swept_later() {
+    let scene = Scene::new(&[("a.md", "# A")]);
+    let long_ago = Id::first_at((Timestamp::now().0 - 100_000) * 1000);
+    let mut cut_off = Change::new();
+    cut_off.push(
+        "INSERT INTO staged_rows (id, batch_id, into_table, row) VALUES (?1, ?1, 'posts', '{}')",
+        vec![long_ago.into()],
+    );
+    scene.database.apply_blocking(cut_off).unwrap();
+    assert!(scene.rows("SELECT title FROM posts").is_empty());
+    scene.import();
+    assert_eq!(scene.rows("SELECT title FROM posts"), ["A"]);
+    assert!(scene.rows("SELECT into_table FROM staged_rows").is_empty());
+}
+
+#[test]
+fn an_export_is_refused_where_something_is_and_leaves_nothing_half() {
+    let scene = Scene::new(&[("a.md", "# A")]);
+    scene.import();
+    let error = export(&scene.database, &scene.store, &scene.folder(), &quiet)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("is not empty"), "{error}");
+    assert_eq!(fs::read_dir(scene.folder()).unwrap().count(), 1);
+}
+
+/// Imports, exports, imports the export into an empty site, and compares everything that a visitor
+/// or an editor can see; then exports that and compares the bytes.
+fn assert_round_trip(folder: &std::path::Path) -> Report {
+    let first = Scene::new(&[]);
+    let plan = Plan::read(&first.database, folder, &quiet).unwrap();
+    let report = plan.apply(&first.database, &first.store, &quiet).unwrap();
+    let out = first.dir.path().join("out");
+    export(&first.database, &first.store, &out, &quiet).unwrap();
+    let second = Scene::new(&[]);
+    let plan = Plan::read(&second.database, &out, &quiet).unwrap();
+    let again = plan.apply(&second.database, &second.store, &quiet).unwrap();
+    assert!(again.left_out.is_empty(), "{again}");
+    for sql in [
+        "SELECT json_array(id, kind, title, description, excerpt, words, published_at, updated_at, extra, markdown, html) FROM posts ORDER BY id",
+        "SELECT json_array(path, post_id, is_current) FROM addresses ORDER BY path",
+        "SELECT json_array(post_id, position, name) FROM post_authors ORDER BY post_id, position",
+        "SELECT json_array(pt.post_id, pt.position, pt.listed_at, t.slug, t.name) FROM post_tags AS pt JOIN tags AS t ON t.id = pt.tag_id ORDER BY pt.post_id, pt.position",
+        "SELECT json_array(hash, name, content_type, size_bytes, width, height) FROM media ORDER BY hash",
+        "SELECT json_array(name, value) FROM settings ORDER BY name",
+    ] {
+        assert_eq!(first.rows(sql), second.rows(sql), "{sql}");
+    }
+    let out_again = second.dir.path().join("out");
+    export(&second.database, &second.store, &out_again, &quiet).unwrap();
+    assert_eq!(tree_of(&out), tree_of(&out_again));
+    report
+}
+
+/// Every file below a folder with the hash of its bytes.
+fn tree_of(dir: &std::path::Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut waiting = vec![dir.to_path_buf()];
+    while let Some(next) = waiting.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let hash = crate::db::hash_of(&fs::read(&path).unwrap());
+                found.push((path.strip_prefix(dir).unwrap().to_path_buf(), hash));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn an_export_that_is_imported_into_an_empty_site_gives_the_same_site() {
+    let scene = Scene::new(&[
+        (
+            "_index.md",
+            "+++\ntitle = 'Site'\ndescription = 'Tagline'\n+++\n",
+        ),
+        (
+            "a/index.md",
+            "+++\ntitle = 'A \"quoted\" 🦀'\ndate = 2020-01-01\nupdated = 2021-01-01\naliases = ['/old', '/older']\nweight = 3\n[taxonomies]\ntags = ['One']\n[extra]\nrelease = true\n+++\n\n![p](p.png) [b](../b.md)\n",
+        ),
+        ("a/p.png", "picture"),
+        ("b.md", "+++\ntitle = 'B'\ndraft = true\n+++\nx\r\ny"),
+        (
+            "c.md",
+            "+++\ntitle = 'Same day, later'\ndate = 2020-01-01\nauthors = ['Ada, Countess', 'Grace']\n+++\n",
+        ),
+        (
+            "index-page.md",
+            "+++\ntitle = 'Page'\npath = '/index'\n+++\n",
+        ),
+        ("lonely.pdf", "nobody links here"),
+    ]);
+    assert_round_trip(&scene.folder());
+}
+
+#[test]
+fn the_real_blog_comes_in_whole_and_survives_a_round_trip() {
+    let given = std::env::var_os("WEBSTEAD_BLOG_DIR").map(PathBuf::from);
+    let blog = given.unwrap_or_else(|| {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/rust-blog/content")
+    });
+    if !blog.is_dir() {
+        eprintln!("SKIPPED: the real blog is not at {}", blog.display());
+        return;
+    }
+    let report = assert_round_trip(&blog);
+    assert_eq!(
+        (report.files, report.new, report.media_new),
+        (553, 388, 161)
+    );
+    let left_out: Vec<_> = report
+        .left_out
+        .iter()
+        .map(|remark| remark.file.as_str())
+        .collect();
+    assert_eq!(left_out, ["releases/_index.md"]);
+}

@@ -1,0 +1,205 @@
+//! One request, as a feature sees it: the site, who asks, and the frame of the answer.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header, web::Data};
+use askama::Template;
+
+use super::{
+    layout::{Reader, Shell, Site},
+    settings,
+};
+use crate::{
+    auth::{
+        guards::Visitor, password::Passwords, sessions::Session, setup::SetupLink,
+        throttle::Throttle, users::Role,
+    },
+    base::{Error, Result},
+    db::{Database, MediaStore},
+};
+
+/// What the features share. One for all threads.
+pub struct App {
+    /// The database.
+    pub database: Database,
+    /// The media files.
+    pub media: MediaStore,
+    /// Password hashing.
+    pub passwords: Passwords,
+    /// Slow-down of guesses.
+    pub throttle: Throttle,
+    /// The one-time link.
+    pub setup: SetupLink,
+    /// The site's domain, if it is set; else a page's address is taken from the request.
+    pub domain: Option<String>,
+    site: RwLock<Option<(u64, Arc<Site>)>>,
+}
+
+impl App {
+    /// The application on an open database.
+    pub fn new(
+        database: Database,
+        media: MediaStore,
+        setup: SetupLink,
+        domain: Option<String>,
+    ) -> Result<Self> {
+        Ok(Self {
+            database,
+            media,
+            passwords: Passwords::new()?,
+            throttle: Throttle::new(),
+            setup,
+            domain,
+            site: RwLock::new(None),
+        })
+    }
+
+    /// The site's settings and menu, read once for each version of the site.
+    pub async fn site(&self) -> Result<Arc<Site>> {
+        let version = self.database.version();
+        let kept = self
+            .site
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some((of_version, site)) = kept
+            && of_version == version
+        {
+            return Ok(site);
+        }
+        let site = Arc::new(self.database.read(settings::queries::load_site).await?);
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((version, Arc::clone(&site)));
+        Ok(site)
+    }
+}
+
+/// A request with its site, its visitor and where it is. Every page's handler takes one.
+pub struct Visit {
+    /// What the features share.
+    pub app: Data<App>,
+    /// The site.
+    pub site: Arc<Site>,
+    /// Who asks, if signed in.
+    pub session: Option<Session>,
+    /// `https://example.org`, without a slash at the end.
+    pub base_url: String,
+    /// The path of the request.
+    pub path: String,
+}
+
+impl FromRequest for Visit {
+    type Error = Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let visitor = Visitor::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let app = request.app_data::<Data<App>>().cloned().ok_or_else(|| {
+                Error::Internal("the server was put together without its app".into())
+            })?;
+            let site = app.site().await?;
+            let base_url = base_url(&request, app.domain.as_deref());
+            let path = request.path().to_owned();
+            Ok(Self {
+                session: visitor.await?.0,
+                app,
+                site,
+                base_url,
+                path,
+            })
+        })
+    }
+}
+
+impl Visit {
+    /// The frame of a page that everybody may see.
+    pub fn shell(&self, title: &str, description: &str) -> Shell {
+        Shell {
+            site: Arc::clone(&self.site),
+            base_url: self.base_url.clone(),
+            path: self.path.clone(),
+            title: title.to_owned(),
+            description: description.to_owned(),
+            og_type: "website",
+            og_image: None,
+            published: None,
+            reader: self.session.as_ref().map(|session| Reader {
+                display_name: session.user.display_name.clone(),
+                is_owner: session.user.role == Role::Owner,
+            }),
+            notice: None,
+            is_private: false,
+        }
+    }
+
+    /// The frame of a page for those who are signed in, or of a form.
+    pub fn private_shell(&self, title: &str) -> Shell {
+        Shell {
+            is_private: true,
+            ..self.shell(title, "")
+        }
+    }
+
+    /// Sends a page that everybody may see; kept by the page cache unless somebody is signed in.
+    pub fn public_page(&self, page: &impl Template) -> Result<HttpResponse> {
+        let caching = if self.session.is_some() {
+            PRIVATE
+        } else {
+            PUBLIC
+        };
+        html(page, caching)
+    }
+
+    /// Sends a page that is not kept anywhere.
+    pub fn private_page(&self, page: &impl Template) -> Result<HttpResponse> {
+        html(page, PRIVATE)
+    }
+}
+
+/// May be kept, must be asked for each time whether it still holds (RFC 9111 section 5.2.2.4).
+pub const PUBLIC: &str = "public, no-cache";
+/// May be kept by nobody.
+pub const PRIVATE: &str = "no-store";
+
+fn html(page: &impl Template, caching: &'static str) -> Result<HttpResponse> {
+    let html = page.render().map_err(Error::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, caching))
+        .body(html))
+}
+
+/// Sends somebody on after a form was saved (303: the next request is a GET).
+pub fn see_other(location: impl AsRef<str>) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, location.as_ref()))
+        .insert_header((header::CACHE_CONTROL, PRIVATE))
+        .finish()
+}
+
+/// `https://` and the configured domain, or the host that was asked for if it looks like one.
+pub fn base_url(request: &HttpRequest, domain: Option<&str>) -> String {
+    if let Some(domain) = domain {
+        return format!("https://{domain}");
+    }
+    let head = request.head();
+    let host = head
+        .uri
+        .authority()
+        .map(actix_web::http::uri::Authority::as_str)
+        .or_else(|| {
+            request
+                .headers()
+                .get(header::HOST)
+                .and_then(|v| v.to_str().ok())
+        })
+        .filter(|host| !host.is_empty() && host.len() < 300)
+        .filter(|host| {
+            host.chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+        })
+        .unwrap_or("localhost");
+    format!("https://{host}")
+}

@@ -1,0 +1,61 @@
+//! `webstead check`: whether settings and data are sound.
+
+use std::process::ExitCode;
+
+use super::Global;
+use crate::{
+    base::Result,
+    config::Config,
+    db::{DataFolder, Database, MediaStore, integrity_problems},
+};
+
+/// Checks and reports; exits with 1 if something is wrong.
+pub(super) fn run(global: &Global) -> ExitCode {
+    let data = global.data_path();
+    let mut problems = Vec::new();
+    match Config::load(global.config.as_deref(), &data) {
+        Ok(_) => println!("settings   fine"),
+        Err(e) => problems.push(e.to_string()),
+    }
+    match check_data(&DataFolder::open_existing(&data)) {
+        Ok((counts, found)) => {
+            println!("{counts}");
+            problems.extend(found);
+        }
+        Err(e) => problems.push(e.to_string()),
+    }
+    if problems.is_empty() {
+        println!("All is well.");
+        return ExitCode::SUCCESS;
+    }
+    for problem in &problems {
+        eprintln!("problem: {problem}");
+    }
+    ExitCode::FAILURE
+}
+
+fn check_data(folder: &Result<DataFolder>) -> Result<(String, Vec<String>)> {
+    let folder = match folder {
+        Ok(folder) => folder,
+        Err(e) => return Err(crate::base::Error::Invalid(e.to_string())),
+    };
+    let database = Database::open(&folder.database())?;
+    let media = MediaStore::new(folder);
+    database.read_blocking(|connection| {
+        let mut problems = integrity_problems(connection)?;
+        let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
+        let files: Vec<(String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (hash, name) in &files {
+            if !media.is_sound(hash) {
+                problems.push(format!(
+                    "the file {name} ({}) is missing or damaged; restore it from a backup or upload it again",
+                    media.path(hash).display()
+                ));
+            }
+        }
+        let posts: i64 = connection.query_row("SELECT count(*) FROM posts", [], |row| row.get(0))?;
+        Ok((format!("database   {posts} posts and pages\nmedia      {} files", files.len()), problems))
+    })
+}

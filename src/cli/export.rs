@@ -1,0 +1,39 @@
+//! `webstead export`: the site as a folder of Markdown files. Works while the site is running.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{Global, progress::Bar};
+use crate::{
+    app::transfer::export::export,
+    base::Result,
+    db::{DataFolder, Database, MediaStore},
+};
+
+/// Where to write to.
+#[derive(Args)]
+pub(super) struct ExportArgs {
+    /// A new or empty folder; nothing is overwritten
+    dir: PathBuf,
+}
+
+/// Writes it.
+pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let database = Database::open(&folder.database())?;
+    let bar = Bar::new();
+    let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
+    let report = export(&database, &MediaStore::new(&folder), &args.dir, &progress)?;
+    drop(bar);
+    println!(
+        "{} posts and pages and {} files are in {}.",
+        report.posts,
+        report.media,
+        args.dir.display()
+    );
+    if report.trashed > 0 {
+        println!("{} in the trash were not written.", report.trashed);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,94 @@
+//! `webstead import`: a folder of Markdown files becomes posts. Works while the site is running.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{Global, progress::Bar};
+use crate::{
+    app::transfer::{plan::Plan, report::Report},
+    base::{Error, Result},
+    db::{DataFolder, Database, MediaStore},
+};
+
+/// Everything is in, but some files were left out; the report names them.
+const SOME_LEFT_OUT: u8 = 3;
+
+/// What to import, and how.
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 everything is in; 3 some files were left out, and the report \
+    names them; 1 an error, and nothing came in. It can be repeated: what has not changed stays as it is."
+)]
+#[allow(clippy::struct_excessive_bools)] // four switches of the command line
+pub(super) struct ImportArgs {
+    /// The folder: Markdown files, or a site of Zola, Hugo or Jekyll
+    dir: PathBuf,
+
+    /// Only say what would come in; write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Import nothing if any file would be left out
+    #[arg(long)]
+    strict: bool,
+
+    /// Name every place in the report, not only the first few of a kind
+    #[arg(long)]
+    verbose: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plans, applies and reports.
+pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
+    if !args.dir.is_dir() {
+        return Err(Error::Invalid(format!(
+            "{} is not a folder that can be read",
+            args.dir.display()
+        )));
+    }
+    // A dry run makes no data folder either: where there is no site, it compares with an empty one.
+    let data = global.data_path();
+    let is_only_tried = args.dry_run && DataFolder::open_existing(&data).is_err();
+    let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
+    let folder = DataFolder::open_or_create(if is_only_tried { scratch.path() } else { &data })?;
+    let database = Database::open(&folder.database())?;
+    let bar = Bar::new();
+    let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
+    let mut plan = Plan::read(&database, &args.dir, &progress)?;
+    plan.report.is_dry_run = args.dry_run;
+    let refused = args.strict && !plan.report.left_out.is_empty();
+    let report = if args.dry_run || refused {
+        plan.report.is_dry_run = true;
+        plan.report
+    } else {
+        plan.apply(&database, &MediaStore::new(&folder), &progress)?
+    };
+    drop(bar);
+    print(&report, args)?;
+    if refused {
+        return Err(Error::Invalid(
+            "some files would be left out, and --strict was given, so nothing came in".into(),
+        ));
+    }
+    Ok(if report.left_out.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(SOME_LEFT_OUT)
+    })
+}
+
+fn print(report: &Report, args: &ImportArgs) -> Result<()> {
+    if args.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(report).map_err(Error::internal)?
+        );
+    } else {
+        print!("{}", report.to_text(args.verbose));
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The command line: one file for each command.
+
+mod check;
+mod export;
+mod import;
+mod progress;
+mod serve;
+mod user;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::base::Result;
+
+/// A whole website in one file: HTTPS, web server, application and database.
+///
+/// Without a command, serves the site of the data folder; makes a new one if there is none.
+#[derive(Parser)]
+#[command(
+    name = "webstead",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+#[command(after_help = "The manual is in every site, at /help.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(Args)]
+struct Global {
+    /// The data folder, where everything of a site is [default: $`STATE_DIRECTORY`, else ./webstead-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// The settings file [default: webstead.toml in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Global {
+    /// The data folder's path: `--data`, else systemd's, else one in the working directory.
+    fn data_path(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| {
+            // systemd may name several folders, separated by colons (systemd.exec(5)); ours is the first.
+            let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+            match given.split(':').next() {
+                Some(first) if !first.is_empty() => PathBuf::from(first),
+                _ => PathBuf::from("webstead-data"),
+            }
+        })
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the site over HTTPS (this is what no command does too)
+    Serve(serve::ServeArgs),
+    /// Check settings and data, and say what is wrong
+    Check,
+    /// Bring in a folder of Markdown files (Zola, Hugo, Jekyll), all or nothing
+    Import(import::ImportArgs),
+    /// Write the whole site as a folder of Markdown files
+    Export(export::ExportArgs),
+    /// Make, list and help accounts
+    User {
+        #[command(subcommand)]
+        command: user::UserCommand,
+    },
+}
+
+impl Cli {
+    /// Runs what the command line says.
+    pub fn run(self) -> Result<ExitCode> {
+        let global = self.global;
+        match self.command {
+            None => serve::run(&self.serve, &global),
+            Some(Command::Serve(args)) => serve::run(&args, &global),
+            Some(Command::Check) => Ok(check::run(&global)),
+            Some(Command::Import(args)) => import::run(&args, &global),
+            Some(Command::Export(args)) => export::run(&args, &global),
+            Some(Command::User { command }) => user::run(&command, &global),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `webstead serve`: what the program is for.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::Global;
+use crate::{
+    base::Result,
+    config::Config,
+    db::DataFolder,
+    net::address::Address,
+    server::{self, Started},
+};
+
+/// Where to listen.
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen for HTTPS, e.g. 0.0.0.0:443, [`::1`]:8443, or a port; 0 takes any free port
+    /// [default: port 443, or 8443 where that is not permitted]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    https: Option<Address>,
+
+    /// Where to listen for plain HTTP, which is only sent on to HTTPS
+    /// [default: port 80, or 8080 where that is not permitted]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http: Option<Address>,
+}
+
+/// Serves until asked to stop.
+pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
+    let data = global.data_path();
+    let folder = DataFolder::open_or_create(&data)?;
+    let mut config = Config::load(global.config.as_deref(), folder.root())?;
+    config.listen.https = args.https.or(config.listen.https);
+    config.listen.http = args.http.or(config.listen.http);
+    let root = folder.root().to_path_buf();
+    server::run(config, folder, |started| {
+        // A closed terminal must not end the server.
+        let _ = tell(started, &root.display().to_string());
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines that a person can act on.
+fn tell(started: &Started, root: &str) -> io::Result<()> {
+    let fallback = format!("https://{}", started.https_address);
+    let address = started.addresses.first().unwrap_or(&fallback);
+    let mut out = io::stdout().lock();
+    let others = started.addresses.get(1..).unwrap_or(&[]);
+    if others.is_empty() {
+        writeln!(out, "Your site:  {address}/")?;
+    } else {
+        writeln!(out, "Your site:  {address}/  (also {})", others.join(", "))?;
+    }
+    match &started.setup_path {
+        Some(path) => writeln!(out, "Set it up:  {address}{path}")?,
+        None => writeln!(out, "Sign in:    {address}/sign-in")?,
+    }
+    writeln!(out, "Its data:   {root}")?;
+    out.flush()
+}

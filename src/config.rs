@@ -1,0 +1,122 @@
+//! `webstead.toml`: what must be known before the database opens. Everything in it is optional.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{
+    base::{Error, Result},
+    edge::page_cache,
+    net::listen,
+};
+
+/// The file's name in the data folder.
+pub const FILE_NAME: &str = "webstead.toml";
+/// No sensible file is larger.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The settings of this machine. An unknown key is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The site's domain, such as `example.org`; without it, addresses are made from each request's host.
+    pub domain: Option<String>,
+    /// `[listen]`: where to listen.
+    pub listen: listen::Settings,
+    /// `[cache]`: memory for rendered pages.
+    pub cache: page_cache::Settings,
+}
+
+impl Config {
+    /// Reads `file`, or the data folder's `webstead.toml` if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with file, line, key and remedy.
+    pub fn load(file: Option<&Path>, data: &Path) -> Result<Self> {
+        let path = file.map_or_else(|| data.join(FILE_NAME), Path::to_path_buf);
+        let size = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(e) if file.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(e) => return Err(Error::io("reading", path, e)),
+        };
+        if size > MAX_FILE_BYTES {
+            return Err(Error::Invalid(format!(
+                "{} is too large for a settings file",
+                path.display()
+            )));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("reading", &path, e))?;
+        Self::parse(&text).map_err(|e| Error::Invalid(format!("{}: {e}", path.display())))
+    }
+
+    /// Reads the text of a settings file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with line, key and remedy.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |span| {
+                text[..span.start.min(text.len())].matches('\n').count() + 1
+            });
+            let source = text.lines().nth(line - 1).unwrap_or("").trim();
+            Error::Invalid(format!("line {line}, `{source}`: {}", e.message().trim()))
+        })?;
+        if let Some(domain) = &config.domain {
+            check_domain(domain)?;
+        }
+        Ok(config)
+    }
+}
+
+fn check_domain(domain: &str) -> Result<()> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if domain.len() <= 253 && domain.split('.').all(is_label) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "domain = {domain:?}: this is not a domain name; write it without https:// and slashes, \
+         for example domain = \"example.org\""
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn an_empty_file_is_fine() {
+        assert!(Config::parse("").unwrap().domain.is_none());
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_key() {
+        let table = [
+            ("a = 1", "line 1", "a"),
+            ("\n\n[listen]\nhtps = \":443\"", "line 4", "htps"),
+            ("[listen]\nhttps = \"nowhere\"", "line 2", "https"),
+            ("[cache]\nmax_mib = -1", "line 2", "max_mib"),
+            ("[cache]\nmax_mib = ", "line 2", "max_mib"),
+            (
+                "domain = \"https://example.org/\"",
+                "domain",
+                "without https://",
+            ),
+        ];
+        for (text, place, word) in table {
+            let message = Config::parse(text).unwrap_err().to_string();
+            assert!(
+                message.contains(place) && message.contains(word),
+                "{text:?} gave {message:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The way of a request through the edge, in order.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpResponse,
+    body::{self, BodySize, BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+    middleware::Next,
+    web::{Bytes, Data},
+};
+
+use super::{
+    compression::{self, Encoding},
+    headers,
+    page_cache::{self, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
+    tidy::tidy_location,
+};
+use crate::{auth::sessions, db::Database, net::redirect};
+
+/// What the edge needs; one for all threads.
+pub struct Edge {
+    database: Database,
+    pages: PageCache,
+    /// Port of the HTTPS listener, for the redirect of plain HTTP.
+    https_port: u16,
+}
+
+impl Edge {
+    /// The edge of a site.
+    pub fn new(database: Database, settings: page_cache::Settings, https_port: u16) -> Self {
+        Self {
+            database,
+            pages: PageCache::new(settings),
+            https_port,
+        }
+    }
+}
+
+/// Middleware: everything that happens to a request outside of the application.
+pub async fn pipeline(
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some(edge) = request.app_data::<Data<Edge>>().cloned() else {
+        return Err(crate::base::Error::Internal(
+            "the server was put together without its edge".into(),
+        )
+        .into());
+    };
+    if !request.app_config().secure() {
+        let response = to_https(&request, edge.https_port);
+        return Ok(request.into_response(response));
+    }
+    // The answer to HEAD is that to GET without its body (RFC 9110 section 9.3.2); the connection
+    // remembers that it was HEAD and leaves the body out.
+    if request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+    let mut response = match moved_to(&request) {
+        Some(location) => {
+            let response = HttpResponse::MovedPermanently()
+                .insert_header((header::LOCATION, location))
+                .finish();
+            request.into_response(response)
+        }
+        None => answer(&edge, request, next).await.map_err(with_headers)?,
+    };
+    headers::add(response.headers_mut());
+    Ok(response)
+}
+
+/// An error that took its request with it (a panic) is answered with the security headers too.
+fn with_headers(error: actix_web::Error) -> actix_web::Error {
+    let mut response = error.error_response();
+    headers::add(response.headers_mut());
+    InternalError::from_response(error, response).into()
+}
+
+/// Where a request for an untidy address should go. Forms are never redirected: they would be lost.
+fn moved_to(request: &ServiceRequest) -> Option<String> {
+    if request.method() != Method::GET {
+        return None;
+    }
+    tidy_location(request.path(), request.uri().query())
+}
+
+/// Answers from the page cache where that may be, else lets the application answer.
+async fn answer(
+    edge: &Edge,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if request.method() != Method::GET || is_personal(&request) {
+        return next.call(request).await;
+    }
+    let key = key_of(&request);
+    // Asked for before anything is read: what is rendered is at least as new.
+    let version = edge.database.version();
+    if let Some(page) = edge.pages.get(key, version) {
+        let response = send(&page, &request);
+        return Ok(request.into_response(response));
+    }
+    let key = key.to_key();
+    match edge.pages.get_or_place(&key, version).await {
+        Ok(page) => {
+            let response = send(&page, &request);
+            Ok(request.into_response(response))
+        }
+        Err(place) => render(request, next, version, place).await,
+    }
+}
+
+/// What the request is for, as the cache knows it.
+fn key_of(request: &ServiceRequest) -> KeyRef<'_> {
+    KeyRef {
+        host: host_of(request.head()).unwrap_or(""),
+        target: request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str()),
+    }
+}
+
+/// Lets the application render a page and keeps it, if it may be kept.
+async fn render(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+    version: u64,
+    place: Place<'_>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    if !may_be_kept(&response) {
+        return Ok(response);
+    }
+    let (http, response) = response.into_parts();
+    let (response, body) = response.into_parts();
+    let Ok(body) = body::to_bytes(body).await else {
+        let response = HttpResponse::InternalServerError().finish();
+        return Ok(ServiceResponse::new(http, response));
+    };
+    let kept = response
+        .headers()
+        .iter()
+        .filter(|(name, _)| !is_about_the_form(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let page = Arc::new(Page::new(version, kept, body));
+    place.put(&page);
+    // Compressing takes milliseconds; other requests of this thread go on meanwhile.
+    let (accepted, for_thread) = (compression::accepted(http.headers()), Arc::clone(&page));
+    let _ = tokio::task::spawn_blocking(move || for_thread.body(accepted)).await;
+    let request = ServiceRequest::from_request(http);
+    let response = send(&page, &request);
+    Ok(request.into_response(response))
+}
+
+/// A public page of moderate size that was answered in full.
+fn may_be_kept(response: &ServiceResponse<BoxBody>) -> bool {
+    let is_public = response
+        .headers()
+        .get(header::CACHE_CONTROL)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("public"));
+    let is_text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| compression::is_worth_it(kind, MAX_BODY_BYTES));
+    let is_small = matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes <= MAX_BODY_BYTES as u64);
+    response.status() == StatusCode::OK && is_public && is_text && is_small
+}
+
+/// Headers that this module makes anew for each answer.
+fn is_about_the_form(name: &header::HeaderName) -> bool {
+    [
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::ETAG,
+        header::ACCEPT_RANGES,
+        header::DATE,
+    ]
+    .contains(name)
+}
+
+/// Answers with a kept page, or with 304 if the visitor has it (RFC 9110 section 13.1.2).
+fn send(page: &Page, request: &ServiceRequest) -> HttpResponse {
+    let has_it = request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|tags| matches_etag(tags, &page.etag));
+    let status = if has_it {
+        StatusCode::NOT_MODIFIED
+    } else {
+        StatusCode::OK
+    };
+    let (encoding, body) = if has_it {
+        (Encoding::Identity, Bytes::new())
+    } else {
+        page.body(compression::accepted(request.headers()))
+    };
+    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+    let headers = response.headers_mut();
+    for (name, value) in &page.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers.insert(header::ETAG, page.etag.clone());
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("Accept-Encoding, Cookie"),
+    );
+    if let Some(name) = encoding.name() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    response
+}
+
+/// Weak comparison (RFC 9110 section 8.8.3.2) against a list of tags or `*`.
+fn matches_etag(given: &HeaderValue, ours: &HeaderValue) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    match (given.to_str(), ours.to_str()) {
+        (Ok(given), Ok(ours)) => {
+            given.trim() == "*" || given.split(',').any(|tag| opaque(tag) == opaque(ours))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the request carries a session: then nothing is taken from or put into the cache.
+fn is_personal(request: &ServiceRequest) -> bool {
+    request.headers().get_all(header::COOKIE).any(|value| {
+        value
+            .as_bytes()
+            .windows(sessions::COOKIE.len())
+            .any(|part| part == sessions::COOKIE.as_bytes())
+    })
+}
+
+/// The host that a request is for: `:authority` of HTTP/2, else the Host header.
+pub fn host_of(head: &actix_web::dev::RequestHead) -> Option<&str> {
+    head.uri
+        .authority()
+        .map(actix_web::http::uri::Authority::as_str)
+        .or_else(|| {
+            head.headers()
+                .get(header::HOST)
+                .and_then(|value| value.to_str().ok())
+        })
+}
+
+/// The only answer to plain HTTP.
+fn to_https(request: &ServiceRequest, https_port: u16) -> HttpResponse {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    match redirect::to_https(host_of(request.head()), target, https_port) {
+        // 308 keeps the method; not to be remembered, because a home's ports change.
+        Some(location) => HttpResponse::PermanentRedirect()
+            .insert_header((header::LOCATION, location))
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .finish(),
+        None => HttpResponse::BadRequest()
+            .content_type("text/plain; charset=utf-8")
+            .body("This site is served over HTTPS, and the request named no host to go to.\n"),
+    }
+}

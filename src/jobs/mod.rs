@@ -1,0 +1,30 @@
+//! Work that waits: what is done once a day.
+
+use std::time::Duration;
+
+use crate::{
+    base::Timestamp,
+    db::{Change, Database},
+};
+
+const DAY: Duration = Duration::from_hours(24);
+/// After this many seconds an applied change can no longer be sent a second time.
+const KEEP_APPLIED_S: i64 = 7 * 24 * 3600;
+
+/// Applies the changes that `sweeps` make, and forgets old change ids: at the start, then once a day.
+///
+/// Runs until it is dropped.
+pub async fn sweep_daily(database: Database, sweeps: Vec<fn(Timestamp) -> Change>) {
+    let mut timer = tokio::time::interval(DAY);
+    loop {
+        timer.tick().await;
+        let now = Timestamp::now();
+        let mut change = crate::db::sweep_applied_changes((now.0 - KEEP_APPLIED_S) * 1000);
+        for sweep in &sweeps {
+            change.extend(sweep(now));
+        }
+        if let Err(e) = database.apply(change).await {
+            log::warn!("the daily clean-up was not done, it will be tried again tomorrow: {e}");
+        }
+    }
+}

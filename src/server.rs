@@ -1,0 +1,134 @@
+//! The whole server, assembled on one screen.
+
+use std::{net::SocketAddr, time::Duration};
+
+use actix_web::{
+    App as ActixApp, HttpServer,
+    middleware::from_fn,
+    web::{Data, FormConfig, PayloadConfig},
+};
+
+use crate::{
+    app::{self, errors, visit::App},
+    auth::{
+        csrf,
+        sessions::{self, LastSeen},
+        setup::SetupLink,
+        users,
+    },
+    base::{Error, Result},
+    config::Config,
+    db::{DataFolder, Database, MediaStore},
+    edge::pipeline::{Edge, pipeline},
+    jobs,
+    net::{certificates, listen, names, tls},
+};
+
+/// The largest form: a full post, URL-encoded, kept through a sign-in (so encoded twice).
+const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
+/// Seconds that requests in flight have when the server is asked to stop.
+const SHUTDOWN_S: u64 = 20;
+/// Threads for the database and for rendering, of each worker.
+const BLOCKING_THREADS: usize = 4;
+
+/// What a running server tells the person who started it.
+pub struct Started {
+    /// Addresses of the site, best first.
+    pub addresses: Vec<String>,
+    /// The one-time link's path, if the site has no owner yet.
+    pub setup_path: Option<String>,
+    /// Where HTTPS listens.
+    pub https_address: SocketAddr,
+}
+
+/// Serves a site until it is asked to stop (Ctrl-C or SIGTERM), then finishes what is in flight.
+///
+/// `started` is called once requests are answered.
+///
+/// # Errors
+/// What keeps the server from starting: the data folder, the certificate, the ports.
+pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -> Result<()> {
+    let _lock = folder.lock_for_server()?;
+    let database = Database::open(&folder.database())?;
+    let media = MediaStore::new(&folder);
+    media.sweep_temporary();
+    let setup = SetupLink::new(!database.read_blocking(users::has_users)?)?;
+    let setup_path = setup.path();
+
+    let listeners = listen::bind(&config.listen)?;
+    let names = names::local_names();
+    let certificate = certificates::local_certificate(folder.root(), &names)?;
+    let tls = tls::server_config(certificate)?;
+
+    let https_port = listeners.https_address.port();
+    let edge = Data::new(Edge::new(database.clone(), config.cache, https_port));
+    let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
+    let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
+
+    let outcome = actix_web::rt::System::new().block_on(async move {
+        let server = HttpServer::new(move || {
+            ActixApp::new()
+                .app_data(edge.clone())
+                .app_data(app.clone())
+                .app_data(for_guards.clone())
+                .app_data(last_seen.clone())
+                .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
+                .app_data(PayloadConfig::new(MAX_FORM_BYTES))
+                // The last one named is the first that a request meets.
+                .wrap(from_fn(csrf::refuse_other_sites))
+                .wrap(from_fn(errors::middleware::pages))
+                .wrap(from_fn(pipeline))
+                .configure(app::configure)
+        })
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .shutdown_timeout(SHUTDOWN_S)
+        .client_request_timeout(Duration::from_secs(20))
+        .disable_signals()
+        .listen_rustls_0_23(listeners.https, tls)
+        .and_then(|server| server.listen(listeners.http))
+        .map_err(|e| Error::Internal(format!("starting to listen: {e}")))?
+        .run();
+
+        started(&Started {
+            addresses: listen::shown_addresses(listeners.https_address, &names),
+            setup_path,
+            https_address: listeners.https_address,
+        });
+        let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
+        let daily = actix_web::rt::spawn(jobs::sweep_daily(database, sweeps));
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            stop_signal().await;
+            log::info!("stopping: finishing what is in flight");
+            actix_web::rt::spawn(async {
+                stop_signal().await;
+                log::warn!("asked to stop again: stopping now");
+                std::process::exit(130);
+            });
+            handle.stop(true).await;
+        });
+        let outcome = server.await;
+        daily.abort();
+        outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
+    });
+    log::info!("stopped");
+    outcome
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (interrupt, terminate) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    match (interrupt, terminate) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
