@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 /// 24 hours.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 /// 2026-01-01T00:00:00Z, since 1970. A clock that says less was not set: this program is younger.
-pub(super) const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
+pub(super) const EARLIEST: Duration = Duration::from_hours(490_896);
 
 /// Whole seconds since 1970, as the machine's clock says, but no less than [`EARLIEST`].
 pub(super) fn now() -> Duration {
