@@ -155,14 +155,14 @@ fn two_settings_with_one_port_are_told_apart_from_another_program() {
 
 #[test]
 fn an_address_of_another_machine_is_refused() {
-    // 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
-    let message = bind(&on("192.0.2.1:8443", "0")).unwrap_err().to_string();
+    // 203.0.113.0/24 is for documentation (RFC 5737): no machine should have it.
+    let message = bind(&on("203.0.113.77:8443", "0")).unwrap_err().to_string();
     assert!(
         message.contains("this machine has no such address"),
         "{message}"
     );
     assert!(
-        message.contains("192.0.2.1:8443") && message.contains("listen.https"),
+        message.contains("203.0.113.77:8443") && message.contains("listen.https"),
         "{message}"
     );
 }
