@@ -1,219 +1,247 @@
-//! The machine's own certificate authority: trusted by nobody until its owner does, and then only for
-//! names and addresses of a home.
+//! The machine's own certificate authority: it signs the site's certificate until a public one can be had.
+//!
+//! A person may tell the browser to trust it. So that nothing is risked by that, its name constraints
+//! (RFC 5280 section 4.2.1.10) let it speak only for this machine and for private addresses.
 
-use std::{net::IpAddr, path::Path};
+use std::{
+    path::{Path, PathBuf},
+    slice,
+    time::Duration,
+};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CidrSubnet, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    NameConstraints, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    CertificateError, RootCertStore,
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
+    sign::CertifiedKey,
+};
 
-use super::{files, life};
+use super::{
+    clock, constraints, files,
+    leaf::{self, Leaf},
+};
 use crate::{
     base::{Error, Result},
-    net::names::{Name, host_name},
+    net::names,
 };
 
-const CERTIFICATE_FILE: &str = "authority-cert.pem";
-const KEY_FILE: &str = "authority-key.pem";
-/// Days that the authority is valid: ten years.
-const LIFE_DAYS: i64 = 3652;
+/// How long the authority is valid: ten years.
+const LIFE: Duration = Duration::from_hours(3652 * 24);
+/// The longest common name (RFC 5280 appendix A.1, `ub-common-name`).
+const MAX_COMMON_NAME_CHARS: usize = 64;
 
-/// Networks whose addresses never belong to anybody else: loopback, RFC 1918, RFC 3927, RFC 6598.
-const NETWORKS_V4: [([u8; 4], u8); 6] = [
-    ([127, 0, 0, 0], 8),
-    ([10, 0, 0, 0], 8),
-    ([172, 16, 0, 0], 12),
-    ([192, 168, 0, 0], 16),
-    ([169, 254, 0, 0], 16),
-    ([100, 64, 0, 0], 10),
-];
-/// The same of IPv6: loopback, unique local (RFC 4193), link-local (RFC 4291).
-const NETWORKS_V6: [(&str, u8); 3] = [("::1", 128), ("fc00::", 7), ("fe80::", 10)];
-
-/// A certificate authority of this machine's own, kept in `tls/` of the data folder.
+/// A certificate authority with its key, kept in `data_dir/tls`.
 pub struct LocalAuthority {
-    certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
+    roots: RootCertStore,
+    certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 impl LocalAuthority {
-    /// Opens the authority of a data folder; makes it, with its key readable by nobody else, if there
-    /// is none.
+    /// The authority of this data folder; the first time, a new one is made.
+    ///
+    /// Its files are `tls/authority-cert.pem`, which people may import, and `tls/authority-key.pem`,
+    /// which only the owner can read. `data_dir` must exist.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if its files are damaged or do not belong together; they are left alone.
+    /// When a file cannot be read or written, is damaged, or does not fit the other one. The message names
+    /// the file and says how to get a new authority.
     pub fn open_or_create(data_dir: &Path) -> Result<Self> {
-        let folder = files::create_folder(data_dir)?;
-        let (certificate_path, key_path) = (folder.join(CERTIFICATE_FILE), folder.join(KEY_FILE));
-        let key = files::read_secret(&key_path)?;
-        let certificate = files::read(&certificate_path)?;
-        match (key, certificate) {
-            (Some(key), Some(certificate)) => Self::from_pem(&key, &certificate).map_err(|problem| {
-                Error::Invalid(format!(
-                    "the certificate authority in {} cannot be used: {problem}. To get a new one, move \
-                     that folder away and start again; devices that trust the old one must trust the new one",
-                    folder.display()
-                ))
-            }),
-            // A key without a certificate is what a pulled plug leaves of a first start: nobody has
-            // seen the certificate, so nobody trusts it.
-            (_, None) => {
-                let key = KeyPair::generate().map_err(Error::internal)?;
-                let certificate = params().self_signed(&key).map_err(Error::internal)?;
-                files::write(&key_path, &key.serialize_pem(), files::SECRET)?;
-                files::write(&certificate_path, &certificate.pem(), files::PUBLIC)?;
-                Self::new(key, certificate.der().clone()).map_err(Error::Internal)
+        Self::open_or_create_for(data_dir, &names::host_name())
+    }
+
+    /// [`Self::open_or_create`] on a machine with this host name.
+    pub(super) fn open_or_create_for(data_dir: &Path, host: &str) -> Result<Self> {
+        let folder = files::folder(data_dir);
+        let paths = Paths {
+            cert: folder.join("authority-cert.pem"),
+            key: folder.join("authority-key.pem"),
+            folder,
+        };
+        match (files::read_secret(&paths.key)?, files::read(&paths.cert)?) {
+            (Some(key), Some(cert)) => paths.load(&key, &cert),
+            (None, Some(_)) => {
+                Err(paths.damaged(&paths.key, "is missing, but the certificate is there"))
             }
-            (None, Some(_)) => Err(Error::Invalid(format!(
-                "{} is missing, but its certificate is there; restore it from a backup, or move {} away \
-                 to get a new authority",
-                key_path.display(),
-                folder.display()
-            ))),
+            // The key is written first: without a certificate we were interrupted there, and go on from it.
+            (Some(key), None) => paths.certify(paths.parse_key(&key)?, host),
+            (None, None) => {
+                files::create_folder(data_dir)?;
+                let key = KeyPair::generate().map_err(Error::internal)?;
+                files::write(&paths.key, &key.serialize_pem(), files::SECRET)?;
+                paths.certify(key, host)
+            }
         }
     }
 
-    fn from_pem(key: &str, certificate: &str) -> Result<Self, String> {
-        let key = KeyPair::from_pem(key).map_err(|e| format!("{KEY_FILE} is not a key ({e})"))?;
-        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
-            .map_err(|e| format!("{CERTIFICATE_FILE} is not a certificate ({e})"))?;
-        Self::new(key, certificate)
+    /// A certificate of this moment for the names that the authority may speak for; the others are left out.
+    ///
+    /// # Errors
+    /// When no name is left.
+    pub fn certificate_for(&self, names: &[ServerName<'_>]) -> Result<CertifiedKey> {
+        let permitted: Vec<_> = names
+            .iter()
+            .map(ServerName::to_owned)
+            .filter(|n| self.permits(n))
+            .collect();
+        Leaf::issue(self, &permitted, clock::now())?.certified_key()
     }
 
-    fn new(key: KeyPair, certificate: CertificateDer<'static>) -> Result<Self, String> {
-        let public_key = key.subject_public_key_info();
-        let belongs = certificate
-            .windows(public_key.len())
-            .any(|part| part == public_key);
-        if !belongs {
-            return Err(format!("{KEY_FILE} does not belong to {CERTIFICATE_FILE}"));
+    /// The certificate of the authority in PEM, as a person imports it into a browser.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Whether a certificate for this name would be accepted under the authority's name constraints.
+    ///
+    /// We ask the verifier itself with a certificate that nobody gets to see: what it says is what counts,
+    /// also for an authority that somebody put here, or that was made when the machine had another name.
+    pub(super) fn permits(&self, name: &ServerName<'_>) -> bool {
+        let at = clock::EARLIEST;
+        leaf::sign(self, slice::from_ref(name), at, self.issuer.key())
+            .is_ok_and(|certificate| self.verify(certificate.der(), name, at).is_ok())
+    }
+
+    /// Whether a client that trusts this authority accepts the certificate for `name` at `at` (since 1970).
+    pub(super) fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        at: Duration,
+    ) -> Result<(), rustls::Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let at = UnixTime::since_unix_epoch(at);
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, &[], at, algorithms)?;
+        verify_server_name(&parsed, name)
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
+    /// Whether the authority is still valid at `at` (since 1970).
+    fn is_valid_at(&self, at: Duration) -> bool {
+        let Ok(parsed) = ParsedCertificate::try_from(&self.certificate) else {
+            return false;
+        };
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let at = UnixTime::since_unix_epoch(at);
+        // The verifier refuses an authority as a site's certificate, but looks at the dates before that.
+        !matches!(
+            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, &[], at, algorithms),
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. }
+            ))
+        )
+    }
+}
+
+/// Where the authority is kept.
+struct Paths {
+    folder: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl Paths {
+    fn parse_key(&self, pem: &str) -> Result<KeyPair> {
+        KeyPair::from_pem(pem)
+            .map_err(|_| self.damaged(&self.key, "does not hold a private key (PKCS #8 in PEM)"))
+    }
+
+    /// Makes the certificate of a key and keeps it.
+    fn certify(&self, key: KeyPair, host: &str) -> Result<LocalAuthority> {
+        let params = params(host, clock::now());
+        let certificate = params.self_signed(&key).map_err(Error::internal)?;
+        files::write(&self.cert, &certificate.pem(), files::PUBLIC)?;
+        self.assemble(key, certificate.der().clone(), certificate.pem())
+    }
+
+    fn load(&self, key_pem: &str, cert_pem: &str) -> Result<LocalAuthority> {
+        let key = self.parse_key(key_pem)?;
+        let certificate = CertificateDer::from_pem_slice(cert_pem.as_bytes())
+            .map_err(|_| self.damaged(&self.cert, "does not hold a certificate (PEM)"))?;
+        let of_certificate = ParsedCertificate::try_from(&certificate)
+            .map_err(|_| self.damaged(&self.cert, "does not hold a certificate that can be read"))?
+            .subject_public_key_info();
+        if of_certificate.as_ref() != key.subject_public_key_info() {
+            return Err(self.damaged(&self.key, "is not the key of the certificate beside it"));
         }
-        let issuer = Issuer::from_ca_cert_der(&certificate, key)
-            .map_err(|e| format!("{CERTIFICATE_FILE} is damaged ({e})"))?;
-        Ok(Self {
-            certificate,
+        let authority = self.assemble(key, certificate, cert_pem.to_owned())?;
+        if !authority.is_valid_at(clock::now() + leaf::LIFE) {
+            log::warn!(
+                "the certificate authority in {} ends within {} days; to get a new one, move the folder {} away \
+                 and restart (browsers that trusted the old one must be told of the new one)",
+                self.cert.display(),
+                leaf::LIFE.as_secs() / clock::DAY.as_secs(),
+                self.folder.display()
+            );
+        }
+        Ok(authority)
+    }
+
+    fn assemble(
+        &self,
+        key: KeyPair,
+        certificate: CertificateDer<'static>,
+        pem: String,
+    ) -> Result<LocalAuthority> {
+        let unusable = || self.damaged(&self.cert, "does not hold the certificate of an authority");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).map_err(|_| unusable())?;
+        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| unusable())?;
+        Ok(LocalAuthority {
             issuer,
+            roots,
+            certificate,
+            pem,
         })
     }
 
-    /// The authority's certificate, which a device is told to trust.
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
-    }
-
-    /// Signs a certificate for a server of these names. Names that the authority may not sign for
-    /// (public addresses) are left out.
-    pub(super) fn sign(&self, names: &[Name], key: &KeyPair, days: i64) -> Result<Certificate> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Webstead");
-        params.subject_alt_names = names.iter().filter_map(alternative_name).collect();
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        params.serial_number = Some(random_serial()?);
-        (params.not_before, params.not_after) = life::validity(days);
-        params.signed_by(key, &self.issuer).map_err(Error::internal)
+    fn damaged(&self, file: &Path, what: &str) -> Error {
+        Error::Invalid(format!(
+            "{} {what}. Put the file back from a backup; or, to get a new certificate authority, move the folder {} \
+             away and start again (browsers that trusted the old one must be told of the new one)",
+            file.display(),
+            self.folder.display()
+        ))
     }
 }
 
-fn params() -> CertificateParams {
-    let host = host_name();
+/// What is written into the authority of a machine with this host name, made at `now` (since 1970).
+fn params(host: &str, now: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("Webstead authority of {host}"));
+    let mut name = DistinguishedName::new();
+    let common_name = format!("Webstead authority of {host}");
+    name.push(
+        DnType::CommonName,
+        common_name
+            .chars()
+            .take(MAX_COMMON_NAME_CHARS)
+            .collect::<String>(),
+    );
+    params.distinguished_name = name;
+    (params.not_before, params.not_after) = clock::validity(now, LIFE);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: permitted(&host),
-        excluded_subtrees: vec![],
-    });
-    (params.not_before, params.not_after) = life::validity(LIFE_DAYS);
+    // Without this it could sign mail and programs, which name constraints say nothing about.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.name_constraints = Some(constraints::for_host(host));
     params
-}
-
-/// What the authority may sign for, so that trusting it risks nothing else (RFC 5280 section 4.2.1.10).
-fn permitted(host: &str) -> Vec<GeneralSubtree> {
-    let mut subtrees = vec![
-        GeneralSubtree::DnsName("localhost".into()),
-        GeneralSubtree::DnsName("local".into()),
-    ];
-    if !host.is_empty() && host.is_ascii() {
-        subtrees.push(GeneralSubtree::DnsName(host.to_owned()));
-    }
-    subtrees.extend(NETWORKS_V4.iter().map(|(network, bits)| {
-        GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix(*network, *bits))
-    }));
-    subtrees.extend(NETWORKS_V6.iter().filter_map(|(network, bits)| {
-        Some(GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(
-            network.parse().ok()?,
-            *bits,
-        )))
-    }));
-    subtrees
-}
-
-fn alternative_name(name: &Name) -> Option<SanType> {
-    match name {
-        Name::DnsName(name) => Some(SanType::DnsName(name.as_ref().to_owned().try_into().ok()?)),
-        Name::IpAddress(ip) => {
-            let ip = IpAddr::from(*ip);
-            is_permitted(ip).then_some(SanType::IpAddress(ip))
-        }
-        _ => None,
-    }
-}
-
-fn is_permitted(ip: IpAddr) -> bool {
-    let bits_of = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => u128::from(u32::from(ip)) << 96,
-        IpAddr::V6(ip) => u128::from(ip),
-    };
-    let is_in = |network: IpAddr, bits: u8| {
-        (bits_of(ip) ^ bits_of(network)) >> (128 - u32::from(bits)) == 0
-    };
-    match ip {
-        IpAddr::V4(_) => NETWORKS_V4
-            .iter()
-            .any(|(network, bits)| is_in((*network).into(), *bits)),
-        IpAddr::V6(_) => NETWORKS_V6
-            .iter()
-            .any(|(network, bits)| network.parse().is_ok_and(|network| is_in(network, *bits))),
-    }
-}
-
-fn random_serial() -> Result<SerialNumber> {
-    let mut serial = [0u8; 16];
-    getrandom::fill(&mut serial).map_err(Error::internal)?;
-    serial[0] &= 0x7f; // positive (RFC 5280 section 4.1.2.2)
-    Ok(SerialNumber::from_slice(&serial))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::is_permitted;
-
-    #[test]
-    fn only_addresses_of_a_home_are_signed_for() {
-        for (ip, expected) in [
-            ("127.0.0.1", true),
-            ("192.168.1.7", true),
-            ("172.31.255.1", true),
-            ("172.32.0.1", false),
-            ("100.127.0.1", true),
-            ("8.8.8.8", false),
-            ("::1", true),
-            ("fd00::1", true),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_permitted(ip.parse().unwrap()), expected, "{ip}");
-        }
-    }
-}
+#[path = "authority_tests.rs"]
+mod tests;

@@ -1,76 +1,240 @@
-//! The certificate that the server shows on the local network, signed by the machine's own authority.
+//! The site's own certificate, signed by the local authority and kept while it is good.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
-use rcgen::KeyPair;
+use rcgen::{
+    Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
 use rustls::{
-    crypto::ring::sign::any_supported_type,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
     sign::CertifiedKey,
 };
-use serde::{Deserialize, Serialize};
 
-use super::{LocalAuthority, files, life::now_s};
+use super::{authority::LocalAuthority, clock, files};
 use crate::{
     base::{Error, Result},
-    db::hash_of,
-    net::names::Name,
+    net::{names::Name, tls},
 };
 
-const FILE: &str = "local.pem";
-/// Days that a certificate is valid: browsers refuse more than 398 (CA/Browser Forum Baseline
-/// Requirements section 6.3.2, as Apple applies it).
-const LIFE_DAYS: i64 = 397;
+/// The certificate and its key, in one file so that they always fit each other.
+const FILE_NAME: &str = "local.pem";
+/// How long it is valid. Browsers take no more than 398 days (CA/Browser Forum Baseline Requirements
+/// section 6.3.2, as Apple applies it to every authority).
+pub(super) const LIFE: Duration = Duration::from_hours(397 * 24);
 
-/// What the certificate in [`FILE`] was made for; its first line, before the PEM blocks.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct MadeFor {
-    names: Vec<String>,
-    authority: String,
-    made_at: u64,
-}
+/// Begins the line that repeats the names. RFC 7468 section 2 allows text before the PEM.
+const NAMES: &str = "Names:";
+/// Begins the line that repeats the moment it was made, in seconds since 1970.
+const MADE: &str = "Made:";
 
-/// The certificate for this machine's names; the stored one while it fits, else a new one.
+/// The certificate for these names: the one in `data_dir/tls` while it is good, else a new one, which is
+/// kept there.
 ///
-/// It fits while the names and the authority are the same and more than a third of its life is left.
+/// Good is what has the same names, is signed by this folder's authority and has more than a third of its
+/// life left. Names that the authority may not speak for (public addresses, a name that the machine got
+/// later) are left out. Ask again every day, and give what comes to
+/// [`CertificateStore::replace`](crate::net::tls::CertificateStore::replace): it costs little.
 ///
 /// # Errors
-/// What [`LocalAuthority::open_or_create`] gives, or that the data folder cannot be written to.
-pub fn local_certificate(data_dir: &Path, names: &[Name]) -> Result<CertifiedKey> {
+/// As [`LocalAuthority::open_or_create`], and when the new certificate cannot be written. A damaged
+/// certificate is no error: nobody trusts it by itself, so it is made anew.
+pub fn local_certificate(data_dir: &Path, names: &[ServerName<'_>]) -> Result<CertifiedKey> {
     let authority = LocalAuthority::open_or_create(data_dir)?;
-    let path = files::folder(data_dir).join(FILE);
-    let wanted = MadeFor {
-        names: names
-            .iter()
-            .map(|name| name.to_str().into_owned())
-            .collect(),
-        authority: hash_of(authority.certificate()),
-        made_at: now_s(),
-    };
-    if let Some(kept) = files::read_secret(&path)?.and_then(|text| parse(&text, &wanted)) {
-        return Ok(kept);
-    }
-    let key = KeyPair::generate().map_err(Error::internal)?;
-    let certificate = authority.sign(names, &key, LIFE_DAYS)?;
-    let note = serde_json::to_string(&wanted).map_err(Error::internal)?;
-    let text = format!("{note}\n{}{}", certificate.pem(), key.serialize_pem());
-    files::write(&path, &text, files::SECRET)?;
-    parse(&text, &wanted).ok_or_else(|| Error::Internal("a new certificate cannot be read".into()))
+    local_certificate_at(data_dir, &authority, names, SystemTime::now())
 }
 
-/// The stored certificate, if it is whole and was made for what is wanted. A damaged one is made anew.
-fn parse(text: &str, wanted: &MadeFor) -> Option<CertifiedKey> {
-    let (note, pem) = text.split_once('\n')?;
-    let made_for: MadeFor = serde_json::from_str(note).ok()?;
-    let is_fresh = wanted.made_at.checked_sub(made_for.made_at)?
-        < LIFE_DAYS.unsigned_abs() * 24 * 3600 * 2 / 3;
-    if made_for.names != wanted.names || made_for.authority != wanted.authority || !is_fresh {
-        return None;
+/// [`local_certificate`] at a moment that a test chooses.
+fn local_certificate_at(
+    data_dir: &Path,
+    authority: &LocalAuthority,
+    names: &[ServerName<'_>],
+    clock: SystemTime,
+) -> Result<CertifiedKey> {
+    let path = files::folder(data_dir).join(FILE_NAME);
+    let kept = files::read_secret(&path)?.and_then(Leaf::parse);
+    let recorded = kept.as_ref().map_or(&[][..], |leaf| &leaf.names);
+    // Asking the authority costs a signature, so we do not ask about what it has signed.
+    let permitted: Vec<Name> = names
+        .iter()
+        .map(ServerName::to_owned)
+        .filter(|name| recorded.contains(name) || permits_or_says(authority, name))
+        .collect();
+    if let Some(leaf) = kept
+        && leaf.is_good(authority, &permitted, clock)
+        && let Ok(key) = leaf.certified_key()
+    {
+        return Ok(key);
     }
-    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
-    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()?;
-    let key = any_supported_type(&key).ok()?;
-    let certified = CertifiedKey::new(vec![certificate], key);
-    certified.keys_match().ok()?;
-    Some(certified)
+    // What was recorded may have been signed by another authority, so now all are asked about.
+    let permitted: Vec<Name> = permitted
+        .into_iter()
+        .filter(|name| authority.permits(name))
+        .collect();
+    let leaf = Leaf::issue(authority, &permitted, clock::believable(clock))?;
+    files::write(&path, &leaf.pem, files::SECRET)?;
+    leaf.certified_key()
 }
+
+/// Whether the authority may speak for the name; the log says what a person can do if not.
+fn permits_or_says(authority: &LocalAuthority, name: &Name) -> bool {
+    let permits = authority.permits(name);
+    match name {
+        _ if permits => {}
+        ServerName::DnsName(dns) => log::warn!(
+            "the local certificate will not have the name {}: the authority in tls/ was made for another \
+             name. To get a new authority, move the folder tls/ away and start again",
+            dns.as_ref()
+        ),
+        _ => log::debug!(
+            "the local certificate will not have the address {}, which is a public one",
+            name.to_str()
+        ),
+    }
+    permits
+}
+
+/// A certificate for the site, with its key, as it is kept.
+pub(super) struct Leaf {
+    /// The lines [`NAMES`] and [`MADE`], the certificate, its key.
+    pem: String,
+    names: Vec<Name>,
+    /// Since 1970.
+    made: Duration,
+}
+
+impl Leaf {
+    /// A new key and a certificate for it that begins a day before `now` (since 1970).
+    ///
+    /// # Errors
+    /// When there are no names.
+    pub(super) fn issue(authority: &LocalAuthority, names: &[Name], now: Duration) -> Result<Self> {
+        if names.is_empty() {
+            return Err(Error::Invalid(
+                "the local certificate authority may not speak for any of these names: it signs for \
+                 localhost, the machine's own name and private addresses"
+                    .to_owned(),
+            ));
+        }
+        let key = KeyPair::generate().map_err(Error::internal)?;
+        let certificate = sign(authority, names, now, &key)?;
+        let shown: Vec<_> = names.iter().map(Name::to_str).collect();
+        let pem = format!(
+            "{NAMES} {}\n{MADE} {}\n{}{}",
+            shown.join(" "),
+            now.as_secs(),
+            certificate.pem(),
+            key.serialize_pem()
+        );
+        Ok(Self {
+            pem,
+            names: names.to_vec(),
+            made: now,
+        })
+    }
+
+    /// What was kept; `None` if it is not as we write it.
+    fn parse(pem: String) -> Option<Self> {
+        let line = |label: &str| pem.lines().find_map(|line| line.strip_prefix(label));
+        let names = line(NAMES)?
+            .split_whitespace()
+            .map(|name| Name::try_from(name.to_owned()).ok())
+            .collect::<Option<Vec<_>>>()?;
+        let made = Duration::from_secs(line(MADE)?.trim().parse().ok()?);
+        Some(Self { pem, names, made })
+    }
+
+    /// Whether it has these names, is signed by this authority and has more than a third of its life left.
+    fn is_good(&self, authority: &LocalAuthority, names: &[Name], clock: SystemTime) -> bool {
+        let Ok(certificate) = self.certificate() else {
+            return false;
+        };
+        // A clock that was not set must not have a good certificate replaced by one that ended long ago.
+        let (now, later) = if clock::is_believable(clock) {
+            let now = clock::believable(clock);
+            (now, now + LIFE / 3)
+        } else {
+            (self.made, self.made)
+        };
+        let is_accepted = |name, at| authority.verify(&certificate, name, at).is_ok();
+        !names.is_empty()
+            && self.names == names
+            && names
+                .iter()
+                .all(|name| is_accepted(name, now) && is_accepted(name, later))
+    }
+
+    /// As rustls wants it.
+    ///
+    /// # Errors
+    /// When it is damaged, or the key is not the certificate's.
+    pub(super) fn certified_key(&self) -> Result<CertifiedKey> {
+        let key = PrivateKeyDer::from_pem_slice(self.pem.as_bytes()).map_err(Error::internal)?;
+        CertifiedKey::from_der(vec![self.certificate()?], key, &tls::provider())
+            .map_err(Error::internal)
+    }
+
+    fn certificate(&self) -> Result<CertificateDer<'static>> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).map_err(Error::internal)
+    }
+}
+
+/// Signs a certificate for these names and this key.
+pub(super) fn sign(
+    authority: &LocalAuthority,
+    names: &[ServerName<'_>],
+    now: Duration,
+    key: &KeyPair,
+) -> Result<Certificate> {
+    params(names, now)?
+        .signed_by(key, authority.issuer())
+        .map_err(Error::internal)
+}
+
+/// What is written into a certificate for these names that begins a day before `now` (since 1970).
+fn params(names: &[ServerName<'_>], now: Duration) -> Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    let mut subject = DistinguishedName::new();
+    // For people who look at it; programs read the alternative names (RFC 9525 section 2).
+    subject.push(DnType::CommonName, "Webstead");
+    params.distinguished_name = subject;
+    params.subject_alt_names = names.iter().map(alternative_name).collect::<Result<_>>()?;
+    (params.not_before, params.not_after) = clock::validity(now, LIFE);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(random_serial()?);
+    Ok(params)
+}
+
+fn alternative_name(name: &ServerName<'_>) -> Result<SanType> {
+    match name {
+        ServerName::DnsName(dns) => Ok(SanType::DnsName(
+            dns.as_ref()
+                .to_owned()
+                .try_into()
+                .map_err(Error::internal)?,
+        )),
+        ServerName::IpAddress(ip) => Ok(SanType::IpAddress((*ip).into())),
+        _ => Err(Error::Internal(format!(
+            "a certificate cannot have the name {}",
+            name.to_str()
+        ))),
+    }
+}
+
+/// Never the same twice: browsers refuse two certificates of one authority with one number.
+fn random_serial() -> Result<SerialNumber> {
+    let mut serial = [0u8; 16];
+    getrandom::fill(&mut serial).map_err(Error::internal)?;
+    serial[0] = serial[0] & 0x7f | 0x40; // positive and of full length (RFC 5280 section 4.1.2.2)
+    Ok(SerialNumber::from_slice(&serial))
+}
+
+#[cfg(test)]
+#[path = "leaf_tests.rs"]
+mod tests;

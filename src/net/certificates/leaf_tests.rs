@@ -1,0 +1,255 @@
+//! Tests of the site's own certificate: when it is kept, when it is made anew, and a real handshake.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::MetadataExt as _,
+    sync::Arc,
+    thread,
+    time::UNIX_EPOCH,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned, version,
+};
+
+use super::*;
+
+fn names(texts: &[&str]) -> Vec<Name> {
+    texts
+        .iter()
+        .map(|text| Name::try_from((*text).to_owned()).unwrap())
+        .collect()
+}
+
+struct Machine {
+    data: tempfile::TempDir,
+    authority: LocalAuthority,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let authority = LocalAuthority::open_or_create_for(data.path(), "pi").unwrap();
+        Self { data, authority }
+    }
+
+    /// The certificate that this machine shows at a time (since 1970).
+    fn certificate(&self, texts: &[&str], at: Duration) -> CertificateDer<'static> {
+        local_certificate_at(
+            self.data.path(),
+            &self.authority,
+            &names(texts),
+            UNIX_EPOCH + at,
+        )
+        .unwrap()
+        .cert[0]
+            .clone()
+    }
+
+    fn accepts(&self, certificate: &CertificateDer<'_>, text: &str, at: Duration) -> bool {
+        self.authority
+            .verify(certificate, &names(&[text])[0], at)
+            .is_ok()
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.data.path().join("tls").join(FILE_NAME)
+    }
+}
+
+#[test]
+fn a_certificate_is_kept_while_it_is_good() {
+    let machine = Machine::new();
+    let now = clock::now();
+    let first = machine.certificate(&["localhost", "pi", "192.168.1.20"], now);
+    assert_eq!(fs::metadata(machine.file()).unwrap().mode() & 0o777, 0o600);
+    let day = clock::DAY;
+    for (texts, at, is_kept) in [
+        (&["localhost", "pi", "192.168.1.20"][..], now, true),
+        (&["localhost", "pi", "192.168.1.20"], now + day * 260, true),
+        (&["localhost", "pi", "192.168.1.20"], now + day * 270, false),
+        (&["localhost", "pi", "192.168.1.20"], now + day * 500, false),
+        (
+            &["localhost", "pi", "192.168.1.20", "2001:db8::5"],
+            now,
+            true,
+        ), // it never has public addresses
+        (&["localhost", "pi", "192.168.1.21"], now, false),
+        (&["localhost", "pi"], now, false),
+        (&["localhost", "pi", "192.168.1.20", "10.0.0.1"], now, false),
+    ] {
+        let before = fs::read(machine.file()).unwrap();
+        let certificate = machine.certificate(texts, at);
+        assert_eq!(certificate == first, is_kept, "{texts:?}");
+        assert!(
+            texts
+                .iter()
+                .all(|t| machine.accepts(&certificate, t, at) != t.starts_with("2001")),
+            "{texts:?}"
+        );
+        fs::write(machine.file(), before).unwrap();
+    }
+}
+
+#[test]
+fn a_machine_without_a_clock_keeps_its_certificate_and_makes_a_believable_one() {
+    let machine = Machine::new();
+    let nineteen_seventy = Duration::from_secs(7);
+    let without_clock = machine.certificate(&["localhost"], nineteen_seventy);
+    assert!(machine.accepts(&without_clock, "localhost", clock::EARLIEST));
+    assert!(!machine.accepts(
+        &without_clock,
+        "localhost",
+        clock::EARLIEST.saturating_sub(clock::DAY * 2)
+    ));
+    assert_eq!(
+        machine.certificate(&["localhost"], nineteen_seventy),
+        without_clock
+    );
+
+    let later = clock::EARLIEST + clock::DAY * 1000;
+    let with_clock = machine.certificate(&["localhost"], later);
+    assert_ne!(with_clock, without_clock);
+    assert_eq!(
+        machine.certificate(&["localhost"], nineteen_seventy),
+        with_clock
+    );
+}
+
+#[test]
+fn a_damaged_certificate_is_made_anew() {
+    let machine = Machine::new();
+    let now = clock::now();
+    machine.certificate(&["localhost"], now);
+    let good = fs::read_to_string(machine.file()).unwrap();
+    let foreign = Machine::new();
+    foreign.certificate(&["localhost"], now);
+    let foreign = fs::read_to_string(foreign.file()).unwrap();
+    let (cut, half) = (good.find("-----BEGIN PRIVATE").unwrap(), good.len() / 2);
+    for damaged in [
+        String::new(),
+        "\u{0}\u{fffd}".to_owned(),
+        good[..half].to_owned(),
+        good.replace("Made: ", "Made: 99999999999999999999"),
+        good.replace("Names: localhost", "Names: localhost ..."),
+        format!(
+            "{}{}",
+            &good[..cut],
+            &foreign[foreign.find("-----BEGIN PRIVATE").unwrap()..]
+        ),
+        foreign.clone(),
+    ] {
+        fs::write(machine.file(), &damaged).unwrap();
+        let certificate = machine.certificate(&["localhost"], now);
+        assert!(machine.accepts(&certificate, "localhost", now), "{damaged}");
+        assert_ne!(fs::read_to_string(machine.file()).unwrap(), damaged);
+    }
+}
+
+#[test]
+fn two_certificates_never_have_one_number() {
+    assert_ne!(random_serial().unwrap(), random_serial().unwrap());
+}
+
+/// Shakes hands over a real socket and sends a word each way.
+fn talk(
+    config: &Arc<rustls::ServerConfig>,
+    authority_pem: &str,
+    name: Name,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> std::io::Result<Vec<CertificateDer<'static>>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let config = Arc::clone(config);
+    let server = thread::spawn(move || -> std::io::Result<()> {
+        let (socket, _) = listener.accept()?;
+        let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, socket);
+        let mut word = [0; 4];
+        stream.read_exact(&mut word)?;
+        stream.write_all(&word)
+    });
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(authority_pem.as_bytes()).unwrap())
+        .unwrap();
+    let client = ClientConfig::builder_with_provider(tls::provider())
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connection =
+        ClientConnection::new(Arc::new(client), name).map_err(std::io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
+    let outcome = stream.write_all(b"ping").and_then(|()| {
+        let mut word = [0; 4];
+        stream.read_exact(&mut word)?;
+        assert_eq!(&word, b"ping");
+        Ok(stream
+            .conn
+            .peer_certificates()
+            .unwrap()
+            .iter()
+            .map(|c| c.clone().into_owned())
+            .collect())
+    });
+    drop(stream);
+    let _ = server.join().unwrap();
+    outcome
+}
+
+#[test]
+fn a_client_that_trusts_the_authority_is_served_by_name_and_by_address() {
+    let data = tempfile::tempdir().unwrap();
+    let key = local_certificate(data.path(), &crate::net::names::local_names()).unwrap();
+    let authority = LocalAuthority::open_or_create(data.path()).unwrap();
+    let config = Arc::new(tls::server_config(key).unwrap());
+    for versions in [&[&version::TLS13][..], &[&version::TLS12]] {
+        for name in names(&["localhost", "127.0.0.1", "::1"]) {
+            talk(&config, authority.pem(), name, versions).unwrap();
+        }
+    }
+    let [other] = <[Name; 1]>::try_from(names(&["example.com"])).unwrap();
+    let message = talk(&config, authority.pem(), other, &[&version::TLS13])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("not valid for name"), "{message}");
+}
+
+#[test]
+fn a_certificate_outside_of_the_constraints_fails_in_a_real_handshake() {
+    let machine = Machine::new();
+    let outside = names(&["example.com", "localhost"]);
+    let leaf = Leaf::issue(&machine.authority, &outside, clock::now()).unwrap();
+    let config = Arc::new(tls::server_config(leaf.certified_key().unwrap()).unwrap());
+    for name in outside {
+        let message = talk(&config, machine.authority.pem(), name, &[&version::TLS13])
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("NameConstraint"), "{message}");
+    }
+}
+
+#[test]
+fn a_replaced_certificate_is_shown_from_the_next_handshake_on() {
+    let machine = Machine::new();
+    let issue = || {
+        machine
+            .authority
+            .certificate_for(&names(&["localhost"]))
+            .unwrap()
+    };
+    let (first, second) = (issue(), issue());
+    let (first_der, second_der) = (first.cert.clone(), second.cert.clone());
+    let store = tls::CertificateStore::new(first);
+    let config = Arc::new(tls::server_config_with(Arc::clone(&store)).unwrap());
+    let shown = || {
+        let [name] = <[Name; 1]>::try_from(names(&["localhost"])).unwrap();
+        talk(&config, machine.authority.pem(), name, &[&version::TLS13]).unwrap()
+    };
+    assert_eq!(shown(), first_der);
+    store.replace(second);
+    assert_eq!(shown(), second_der);
+}
