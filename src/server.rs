@@ -1,6 +1,6 @@
 //! The whole server, assembled on one screen.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actix_web::{
     App as ActixApp, HttpServer,
@@ -58,13 +58,15 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let listeners = listen::bind(&config.listen)?;
     let names = names::local_names();
     let certificate = certificates::local_certificate(folder.root(), &names)?;
-    let tls = tls::server_config(certificate)?;
+    let shown = tls::CertificateStore::new(certificate);
+    let tls = tls::server_config_with(Arc::clone(&shown))?;
 
     let https_port = listeners.https_address.port();
     let edge = Data::new(Edge::new(database.clone(), config.cache, https_port));
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
+    let root = folder.root().to_path_buf();
     let outcome = actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             ActixApp::new()
@@ -96,6 +98,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         });
         let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
         let daily = actix_web::rt::spawn(jobs::sweep_daily(database, sweeps));
+        let renewal = actix_web::rt::spawn(jobs::every_day(move || renew(&root, &shown)));
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             stop_signal().await;
@@ -109,10 +112,20 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         });
         let outcome = server.await;
         daily.abort();
+        renewal.abort();
         outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
     });
     log::info!("stopped");
     outcome
+}
+
+/// Shows a new certificate from the next handshake on, if the old one nears its end or the names of
+/// this machine have changed.
+fn renew(data: &Path, shown: &tls::CertificateStore) {
+    match certificates::local_certificate(data, &names::local_names()) {
+        Ok(certificate) => shown.replace(certificate),
+        Err(e) => log::warn!("the certificate was not renewed, that is tried again tomorrow: {e}"),
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -187,7 +187,12 @@ impl Site {
     }
 
     /// Saves a new post and gives the path of its editor.
-    pub(crate) fn save_new(&self, client: &Client, fields: &[(&str, &str)], action: &str) -> String {
+    pub(crate) fn save_new(
+        &self,
+        client: &Client,
+        fields: &[(&str, &str)],
+        action: &str,
+    ) -> String {
         let mut form = fields.to_vec();
         form.push(("action", action));
         let answer = self

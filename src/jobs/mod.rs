@@ -28,3 +28,16 @@ pub async fn sweep_daily(database: Database, sweeps: Vec<fn(Timestamp) -> Change
         }
     }
 }
+
+/// Does `work` once a day, off the async threads; for the first time a day from now.
+///
+/// Runs until it is dropped.
+pub async fn every_day(work: impl Fn() + Clone + Send + 'static) {
+    loop {
+        tokio::time::sleep(DAY).await;
+        let work = work.clone();
+        if tokio::task::spawn_blocking(work).await.is_err() {
+            log::error!("the daily work ended with a panic; it will be tried again tomorrow");
+        }
+    }
+}

@@ -111,7 +111,7 @@ impl<'a> Resolver<'a> {
                 .as_deref()
                 .and_then(|name| self.named_post(name, &entry.key))
             {
-                with.push((call.range, address))
+                with.push((call.range, address));
             } else {
                 let shown: String = text[call.range].chars().take(60).collect();
                 let text = format!("a template's call is shown as it is: {shown}");

@@ -62,10 +62,11 @@ impl Scene {
 }
 
 fn whats(remarks: &[super::report::Remark]) -> String {
-    remarks
+    let lines: Vec<String> = remarks
         .iter()
-        .map(|r| format!("{}:{}: {}\n", r.file, r.line.unwrap_or(0), r.what))
-        .collect()
+        .map(|remark| format!("{}:{}: {}", remark.file, remark.line.unwrap_or(0), remark.what))
+        .collect();
+    lines.join("\n")
 }
 
 #[test]
