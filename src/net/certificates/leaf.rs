@@ -20,8 +20,11 @@ use crate::{
     net::{names::Name, tls},
 };
 
-/// The certificate and its key, in one file so that they always fit each other.
-const FILE_NAME: &str = "local.pem";
+/// The certificate. It is written after its key: if that is where the plug is pulled, the two do not fit,
+/// and both are made anew.
+const CERT_FILE: &str = "local-cert.pem";
+/// Its key.
+const KEY_FILE: &str = "local-key.pem";
 /// How long it is valid. Browsers take no more than 398 days (CA/Browser Forum Baseline Requirements
 /// section 6.3.2, as Apple applies it to every authority).
 pub(super) const LIFE: Duration = Duration::from_hours(397 * 24);
@@ -54,8 +57,12 @@ fn local_certificate_at(
     names: &[ServerName<'_>],
     clock: SystemTime,
 ) -> Result<CertifiedKey> {
-    let path = files::folder(data_dir).join(FILE_NAME);
-    let kept = files::read_secret(&path)?.and_then(Leaf::parse);
+    let folder = files::folder(data_dir);
+    let (cert_path, key_path) = (folder.join(CERT_FILE), folder.join(KEY_FILE));
+    let kept = match (files::read(&cert_path)?, files::read_secret(&key_path)?) {
+        (Some(cert), Some(key)) => Leaf::parse(cert, key),
+        _ => None,
+    };
     let recorded = kept.as_ref().map_or(&[][..], |leaf| &leaf.names);
     // Asking the authority costs a signature, so we do not ask about what it has signed.
     let permitted: Vec<Name> = names
@@ -75,7 +82,8 @@ fn local_certificate_at(
         .filter(|name| authority.permits(name))
         .collect();
     let leaf = Leaf::issue(authority, &permitted, clock::believable(clock))?;
-    files::write(&path, &leaf.pem, files::SECRET)?;
+    files::write(&key_path, &leaf.key_pem, files::SECRET)?;
+    files::write(&cert_path, &leaf.cert_pem, files::PUBLIC)?;
     leaf.certified_key()
 }
 
@@ -99,8 +107,9 @@ fn permits_or_says(authority: &LocalAuthority, name: &Name) -> bool {
 
 /// A certificate for the site, with its key, as it is kept.
 pub(super) struct Leaf {
-    /// The lines [`NAMES`] and [`MADE`], the certificate, its key.
-    pem: String,
+    /// The lines [`NAMES`] and [`MADE`], then the certificate.
+    cert_pem: String,
+    key_pem: String,
     names: Vec<Name>,
     /// Since 1970.
     made: Duration,
@@ -122,29 +131,34 @@ impl Leaf {
         let key = KeyPair::generate().map_err(Error::internal)?;
         let certificate = sign(authority, names, now, &key)?;
         let shown: Vec<_> = names.iter().map(Name::to_str).collect();
-        let pem = format!(
-            "{NAMES} {}\n{MADE} {}\n{}{}",
+        let cert_pem = format!(
+            "{NAMES} {}\n{MADE} {}\n{}",
             shown.join(" "),
             now.as_secs(),
-            certificate.pem(),
-            key.serialize_pem()
+            certificate.pem()
         );
         Ok(Self {
-            pem,
+            cert_pem,
+            key_pem: key.serialize_pem(),
             names: names.to_vec(),
             made: now,
         })
     }
 
     /// What was kept; `None` if it is not as we write it.
-    fn parse(pem: String) -> Option<Self> {
-        let line = |label: &str| pem.lines().find_map(|line| line.strip_prefix(label));
+    fn parse(cert_pem: String, key_pem: String) -> Option<Self> {
+        let line = |label: &str| cert_pem.lines().find_map(|line| line.strip_prefix(label));
         let names = line(NAMES)?
             .split_whitespace()
             .map(|name| Name::try_from(name.to_owned()).ok())
             .collect::<Option<Vec<_>>>()?;
         let made = Duration::from_secs(line(MADE)?.trim().parse().ok()?);
-        Some(Self { pem, names, made })
+        Some(Self {
+            cert_pem,
+            key_pem,
+            names,
+            made,
+        })
     }
 
     /// Whether it has these names, is signed by this authority and has more than a third of its life left.
@@ -172,13 +186,14 @@ impl Leaf {
     /// # Errors
     /// When it is damaged, or the key is not the certificate's.
     pub(super) fn certified_key(&self) -> Result<CertifiedKey> {
-        let key = PrivateKeyDer::from_pem_slice(self.pem.as_bytes()).map_err(Error::internal)?;
+        let key =
+            PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(Error::internal)?;
         CertifiedKey::from_der(vec![self.certificate()?], key, &tls::provider())
             .map_err(Error::internal)
     }
 
     fn certificate(&self) -> Result<CertificateDer<'static>> {
-        CertificateDer::from_pem_slice(self.pem.as_bytes()).map_err(Error::internal)
+        CertificateDer::from_pem_slice(self.cert_pem.as_bytes()).map_err(Error::internal)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::fs::MetadataExt as _,
+    path::PathBuf,
     sync::Arc,
     thread,
     time::UNIX_EPOCH,
@@ -54,8 +55,12 @@ impl Machine {
             .is_ok()
     }
 
-    fn file(&self) -> std::path::PathBuf {
-        self.data.path().join("tls").join(FILE_NAME)
+    fn cert_file(&self) -> PathBuf {
+        self.data.path().join("tls/local-cert.pem")
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.data.path().join("tls/local-key.pem")
     }
 }
 
@@ -64,7 +69,10 @@ fn a_certificate_is_kept_while_it_is_good() {
     let machine = Machine::new();
     let now = clock::now();
     let first = machine.certificate(&["localhost", "pi", "192.168.1.20"], now);
-    assert_eq!(fs::metadata(machine.file()).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(machine.key_file()).unwrap().mode() & 0o777,
+        0o600
+    );
     let day = clock::DAY;
     for (texts, at, is_kept) in [
         (&["localhost", "pi", "192.168.1.20"][..], now, true),
@@ -80,7 +88,7 @@ fn a_certificate_is_kept_while_it_is_good() {
         (&["localhost", "pi"], now, false),
         (&["localhost", "pi", "192.168.1.20", "10.0.0.1"], now, false),
     ] {
-        let before = fs::read(machine.file()).unwrap();
+        let before = [machine.cert_file(), machine.key_file()].map(|f| (fs::read(&f).unwrap(), f));
         let certificate = machine.certificate(texts, at);
         assert_eq!(certificate == first, is_kept, "{texts:?}");
         assert!(
@@ -89,7 +97,9 @@ fn a_certificate_is_kept_while_it_is_good() {
                 .all(|t| machine.accepts(&certificate, t, at) != t.starts_with("2001")),
             "{texts:?}"
         );
-        fs::write(machine.file(), before).unwrap();
+        for (content, file) in before {
+            fs::write(file, content).unwrap();
+        }
     }
 }
 
@@ -123,28 +133,40 @@ fn a_damaged_certificate_is_made_anew() {
     let machine = Machine::new();
     let now = clock::now();
     machine.certificate(&["localhost"], now);
-    let good = fs::read_to_string(machine.file()).unwrap();
     let foreign = Machine::new();
     foreign.certificate(&["localhost"], now);
-    let foreign = fs::read_to_string(foreign.file()).unwrap();
-    let (cut, half) = (good.find("-----BEGIN PRIVATE").unwrap(), good.len() / 2);
-    for damaged in [
-        String::new(),
-        "\u{0}\u{fffd}".to_owned(),
-        good[..half].to_owned(),
-        good.replace("Made: ", "Made: 99999999999999999999"),
-        good.replace("Names: localhost", "Names: localhost ..."),
-        format!(
-            "{}{}",
-            &good[..cut],
-            &foreign[foreign.find("-----BEGIN PRIVATE").unwrap()..]
+    let [foreign_cert, foreign_key] =
+        [foreign.cert_file(), foreign.key_file()].map(|f| fs::read_to_string(f).unwrap());
+    let good = fs::read_to_string(machine.cert_file()).unwrap();
+    for (file, damaged) in [
+        (machine.cert_file(), Some(String::new())),
+        (machine.cert_file(), Some("\u{0}\u{fffd}".to_owned())),
+        (machine.cert_file(), Some(good[..good.len() / 2].to_owned())),
+        (
+            machine.cert_file(),
+            Some(good.replace("Made: ", "Made: 99999999999999999999")),
         ),
-        foreign.clone(),
+        (
+            machine.cert_file(),
+            Some(good.replace("Names: localhost", "Names: localhost ...")),
+        ),
+        (machine.cert_file(), Some(foreign_cert)),
+        (machine.cert_file(), None),
+        (machine.key_file(), Some(String::new())),
+        (machine.key_file(), Some(foreign_key)), // as after a plug was pulled between the two
+        (machine.key_file(), None),
     ] {
-        fs::write(machine.file(), &damaged).unwrap();
+        match &damaged {
+            Some(content) => fs::write(&file, content).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
         let certificate = machine.certificate(&["localhost"], now);
-        assert!(machine.accepts(&certificate, "localhost", now), "{damaged}");
-        assert_ne!(fs::read_to_string(machine.file()).unwrap(), damaged);
+        assert!(
+            machine.accepts(&certificate, "localhost", now),
+            "{damaged:?}"
+        );
+        assert_ne!(fs::read_to_string(&file).ok(), damaged);
+        assert_eq!(machine.certificate(&["localhost"], now), certificate);
     }
 }
 
