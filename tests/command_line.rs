@@ -271,7 +271,7 @@ fn the_key_of_the_authority_can_be_read_by_its_owner_only() {
     let site = Site::start();
     for (name, mode) in [
         ("tls/authority-key.pem", 0o600),
-        ("tls/local.pem", 0o600),
+        ("tls/local-key.pem", 0o600),
         ("tls", 0o700),
         (".", 0o700),
     ] {

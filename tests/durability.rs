@@ -145,8 +145,7 @@ fn a_full_disk_fails_saves_with_a_clear_message_and_keeps_serving() {
     let html = refused.text().unwrap();
     assert!(
         html.contains("disk is full") && html.contains("words that are not lost"),
-        "{:.2000}",
-        html
+        "{html:.2000}"
     );
     assert_eq!(
         site.text(&site.client(), "/post-0").0,

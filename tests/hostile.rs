@@ -82,8 +82,7 @@ fn what_does_not_fit_is_refused_with_the_text_given_back() {
         assert_eq!(
             answer.status(),
             StatusCode::UNPROCESSABLE_ENTITY,
-            "{field}={:.20}",
-            value
+            "{field}={value:.20}"
         );
         let html = answer.text().unwrap();
         let shown = html.contains(message) || html.contains(&message.replace('“', "&#8220;"));

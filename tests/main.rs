@@ -1,5 +1,7 @@
 //! The one integration test binary: a real site, over real HTTPS, on a temporary data folder.
 
+#![allow(clippy::unwrap_used)] // in a test, a panic is the message
+
 mod accounts;
 mod architecture;
 mod browser;

@@ -247,7 +247,7 @@ fn axe_finds_no_violation_on_any_page_in_light_and_dark_on_phone_and_desktop() {
     }
     let axe = fs::read_to_string(axe).unwrap();
     let (site, _, public, private) = full_site();
-    let mut found = String::new();
+    let mut found = Vec::new();
     for (is_dark, width) in [(false, 1280), (true, 390)] {
         let Some(browser) = Browser::start(Look {
             is_dark,
@@ -269,10 +269,10 @@ fn axe_finds_no_violation_on_any_page_in_light_and_dark_on_phone_and_desktop() {
             judge(&axe, &browser, &site, path, &mut found);
         }
     }
-    assert!(found.is_empty(), "{found}");
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-fn judge_setup(axe: &str, browser: &Browser, found: &mut String) {
+fn judge_setup(axe: &str, browser: &Browser, found: &mut Vec<String>) {
     let fresh = Site::start();
     judge(axe, browser, &fresh, "/", found);
     judge(
@@ -284,13 +284,13 @@ fn judge_setup(axe: &str, browser: &Browser, found: &mut String) {
     );
 }
 
-fn judge(axe: &str, browser: &Browser, site: &Site, path: &str, found: &mut String) {
+fn judge(axe: &str, browser: &Browser, site: &Site, path: &str, found: &mut Vec<String>) {
     browser.open(&site.url(path));
     browser.accept_dialog();
     let overflow = browser
         .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
     if overflow.as_i64().unwrap_or(0) > 0 {
-        *found += &format!("{path} is {overflow} pixels wider than the window\n");
+        found.push(format!("{path} is {overflow} pixels wider than the window"));
     }
     browser.run(&format!("{axe}; return 0"));
     let violations = browser.run_async(
@@ -299,6 +299,6 @@ fn judge(axe: &str, browser: &Browser, site: &Site, path: &str, found: &mut Stri
          axe.run().then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))), e => done(['axe failed: ' + e]))",
     );
     for violation in violations.as_array().unwrap() {
-        *found += &format!("{path}: {}\n", violation.as_str().unwrap());
+        found.push(format!("{path}: {}", violation.as_str().unwrap()));
     }
 }

@@ -143,7 +143,7 @@ impl Site {
             .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
             .cookie_store(true)
             .redirect(Policy::none())
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
     }
 
     /// The whole address of a path.

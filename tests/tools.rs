@@ -77,7 +77,7 @@ pub(crate) const DESKTOP: Look = Look {
     scripts: true,
 };
 
-/// A real browser, driven through WebDriver. Ended, by its process id, when dropped.
+/// A real browser, driven through `WebDriver`. Ended, by its process id, when dropped.
 pub(crate) struct Browser {
     runtime: Runtime,
     client: Client,

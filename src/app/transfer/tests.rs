@@ -64,7 +64,14 @@ impl Scene {
 fn whats(remarks: &[super::report::Remark]) -> String {
     let lines: Vec<String> = remarks
         .iter()
-        .map(|remark| format!("{}:{}: {}", remark.file, remark.line.unwrap_or(0), remark.what))
+        .map(|remark| {
+            format!(
+                "{}:{}: {}",
+                remark.file,
+                remark.line.unwrap_or(0),
+                remark.what
+            )
+        })
         .collect();
     lines.join("\n")
 }
