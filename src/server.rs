@@ -66,7 +66,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
-    let root = folder.root().to_path_buf();
+    let (root, swept) = (folder.root().to_path_buf(), database.clone());
     let outcome = actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             ActixApp::new()
@@ -97,7 +97,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
             https_address: listeners.https_address,
         });
         let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
-        let daily = actix_web::rt::spawn(jobs::sweep_daily(database, sweeps));
+        let daily = actix_web::rt::spawn(jobs::sweep_daily(swept, sweeps));
         let renewal = actix_web::rt::spawn(jobs::every_day(move || renew(&root, &shown)));
         let handle = server.handle();
         actix_web::rt::spawn(async move {
@@ -115,6 +115,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         renewal.abort();
         outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
     });
+    database.close();
     log::info!("stopped");
     outcome
 }

@@ -158,10 +158,10 @@ fn of_two_editors_the_second_to_save_sees_both_texts_and_decides() {
         site.post(client, &edit).form(&form).send().unwrap()
     };
     assert_eq!(
-        save(&first, "line one\nline of Ada", "save", "").status(),
+        save(&first, "line one\nline of Ada", "save", "0").status(),
         StatusCode::SEE_OTHER
     );
-    let answer = save(&second, "line one\nline of Grace", "save", "");
+    let answer = save(&second, "line one\nline of Grace", "save", "0");
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     let html = answer.text().unwrap();
     for expected in [

@@ -134,6 +134,8 @@ impl Browser {
                 "prefs": { "profile.managed_default_content_settings.javascript": scripts },
             },
         });
+        // WebDriver is plain HTTP on loopback, but the connector wants a provider all the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

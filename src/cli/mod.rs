@@ -11,18 +11,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 
 /// A whole website in one file: HTTPS, web server, application and database.
 ///
 /// Without a command, serves the site of the data folder; makes a new one if there is none.
 #[derive(Parser)]
-#[command(
-    name = "webstead",
-    version,
-    args_conflicts_with_subcommands = true,
-    max_term_width = 100
-)]
+#[command(name = "webstead", version, max_term_width = 100)]
 #[command(after_help = "The manual is in every site, at /help.")]
 pub struct Cli {
     #[command(subcommand)]
@@ -82,6 +77,11 @@ impl Cli {
     /// Runs what the command line says.
     pub fn run(self) -> Result<ExitCode> {
         let global = self.global;
+        if self.command.is_some() && self.serve.is_given() {
+            return Err(Error::Invalid(
+                "--https and --http belong behind the command `serve`; the other commands do not listen".into(),
+            ));
+        }
         match self.command {
             None => serve::run(&self.serve, &global),
             Some(Command::Serve(args)) => serve::run(&args, &global),

@@ -30,6 +30,13 @@ pub(super) struct ServeArgs {
     http: Option<Address>,
 }
 
+impl ServeArgs {
+    /// Whether any of them is on the command line.
+    pub(super) fn is_given(&self) -> bool {
+        self.https.is_some() || self.http.is_some()
+    }
+}
+
 /// Serves until asked to stop.
 pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
     let data = global.data_path();

@@ -108,6 +108,19 @@ impl Database {
             .map_err(|_| Error::Busy("the database is closing"))?
     }
 
+    /// Closes the database: waits for its other users to let go of it, then writes the log back.
+    ///
+    /// If one does not let go in two seconds, nothing is lost: the log stays, complete, and is read at
+    /// the next start.
+    pub fn close(self) {
+        for _ in 0..200 {
+            if Arc::strong_count(&self.writer) == 1 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     /// How the writer has fared since the start.
     pub fn writer_stats(&self) -> WriterStats {
         self.writer.stats()

@@ -207,7 +207,7 @@ impl<'a> Renderer<'a> {
             }
             Tag::Table(alignments) => {
                 self.alignments = alignments;
-                let start = "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table\"><table>";
+                let start = "<div class=\"table\" role=\"group\" tabindex=\"0\" aria-label=\"Table\"><table>";
                 self.block("table", start, Closing::With("</table></div>\n"));
             }
             Tag::TableHead => {

@@ -7,6 +7,11 @@ const OF_THE_PAGE: &[&str] = &[
     "content", "footer", "header", "main", "menu", "nav", "search", "site", "title", "top",
 ];
 
+/// The page's own ids start with `_`, so that no heading's slug can be one of them.
+fn is_of_the_page(id: &str) -> bool {
+    id.starts_with('_') || OF_THE_PAGE.contains(&id)
+}
+
 /// The ids that are taken.
 #[derive(Default)]
 pub(super) struct Ids {
@@ -18,7 +23,7 @@ pub(super) struct Ids {
 impl Ids {
     /// The id, or the id with the first free number from 2 behind it.
     pub(super) fn claim(&mut self, wanted: &str) -> String {
-        if !OF_THE_PAGE.contains(&wanted) && self.taken.insert(wanted.to_owned()) {
+        if !is_of_the_page(wanted) && self.taken.insert(wanted.to_owned()) {
             return wanted.to_owned();
         }
         let last = self.last.entry(wanted.to_owned()).or_insert(1);
@@ -33,7 +38,7 @@ impl Ids {
 
     /// The id of raw HTML, with a prefix only if it is taken.
     pub(super) fn claim_raw(&mut self, wanted: &str) -> String {
-        if !OF_THE_PAGE.contains(&wanted) && self.taken.insert(wanted.to_owned()) {
+        if !is_of_the_page(wanted) && self.taken.insert(wanted.to_owned()) {
             return wanted.to_owned();
         }
         self.claim(&format!("text-{wanted}"))
@@ -51,6 +56,7 @@ mod tests {
         assert_eq!(ids.claim("a-2"), "a-2");
         assert_eq!(ids.claim("a"), "a-3");
         assert_eq!(ids.claim("main"), "main-2");
+        assert_eq!(ids.claim_raw("_main"), "text-_main");
         assert_eq!(ids.claim_raw("free"), "free");
         assert_eq!(ids.claim_raw("a"), "text-a");
     }

@@ -17,7 +17,7 @@ mod sanitise;
 mod url;
 mod writer;
 
-use pulldown_cmark::{Event, HeadingLevel, Options as Extensions, Parser, Tag};
+use pulldown_cmark::{Options as Extensions, Parser};
 
 use self::{events::Renderer, writer::Writer};
 
@@ -80,8 +80,7 @@ pub struct Heading {
 /// the length of the input; what is nested deeper than 60 levels is shown flat.
 pub fn render(markdown: &str, options: &Options) -> Rendered {
     let markdown = markdown.strip_prefix('\u{FEFF}').unwrap_or(markdown);
-    let shift = u8::from(has_h1(markdown));
-    let mut renderer = Renderer::new(Writer::new(markdown, options, shift));
+    let mut renderer = Renderer::new(Writer::new(markdown, options));
     for (event, range) in Parser::new_ext(markdown, EXTENSIONS).into_offset_iter() {
         renderer.event(event, range);
     }
@@ -97,19 +96,4 @@ pub fn render(markdown: &str, options: &Options) -> Rendered {
         removed: writer.removed,
         headings: writer.headings,
     }
-}
-
-/// Whether the text has a heading of the first level, in Markdown or in raw HTML.
-fn has_h1(markdown: &str) -> bool {
-    let is_raw = |html: &str| {
-        html.as_bytes().windows(4).any(|tag| {
-            tag[..3].eq_ignore_ascii_case(b"<h1")
-                && (tag[3] == b'>' || tag[3].is_ascii_whitespace())
-        })
-    };
-    Parser::new_ext(markdown, EXTENSIONS).any(|event| match event {
-        Event::Start(Tag::Heading { level, .. }) => level == HeadingLevel::H1,
-        Event::Html(html) | Event::InlineHtml(html) => is_raw(&html),
-        _ => false,
-    })
 }

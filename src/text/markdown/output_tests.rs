@@ -91,12 +91,12 @@ fn every_heading_has_an_id_of_its_own_and_a_link() {
 }
 
 #[test]
-fn all_headings_move_down_by_one_if_there_is_one_of_the_first_level() {
+fn headings_start_below_the_title_of_the_page_and_skip_no_level() {
     for (markdown, levels) in [
         ("## a\n\n### b", vec![2, 3]),
-        ("# a\n\n## b\n\n###### c", vec![2, 3, 6]),
-        ("## a\n\n<h1>b</h1>", vec![3, 2]),
-        ("```\n# no\n```\n\n## a", vec![2]),
+        ("# a\n\n## b\n\n###### c\n\n### d", vec![2, 3, 4, 4]),
+        ("## a\n\n<h1>b</h1>\n\n## c", vec![2, 2, 3]),
+        ("```\n# no\n```\n\n#### a\n\n#### b", vec![2, 2]),
     ] {
         let headings = render(markdown, &Options::default()).headings;
         assert_eq!(
@@ -110,7 +110,7 @@ fn all_headings_move_down_by_one_if_there_is_one_of_the_first_level() {
 #[test]
 fn tables_task_lists_alerts_and_footnotes_can_be_used_without_eyes_or_mouse() {
     let table = html("a | b\n--|--:\n1 | 2");
-    assert!(table.starts_with("<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table\"><table><thead><tr><th scope=\"col\">a</th><th scope=\"col\" class=\"align-right\">b</th></tr></thead>"), "{table}");
+    assert!(table.starts_with("<div class=\"table\" role=\"group\" tabindex=\"0\" aria-label=\"Table\"><table><thead><tr><th scope=\"col\">a</th><th scope=\"col\" class=\"align-right\">b</th></tr></thead>"), "{table}");
     let tasks = html("- [x] a\n- [ ] b");
     assert!(
         tasks

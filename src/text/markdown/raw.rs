@@ -140,7 +140,7 @@ impl Writer<'_> {
         start.push_str(&written);
         start.push('>');
         if name == "table" {
-            self.html("<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table\">");
+            self.html("<div class=\"table\" role=\"group\" tabindex=\"0\" aria-label=\"Table\">");
         }
         self.html(&start);
         if !is_void {

@@ -29,7 +29,7 @@ pub(super) enum Kind {
 pub(super) const GLOBAL_ATTRIBUTES: &[&str] = &["class", "dir", "id", "lang", "role", "title"];
 
 /// Values of `role` that cannot mislead a screen reader about the page around the text.
-pub(super) const ROLES: &[&str] = &["img", "note", "presentation", "region"];
+pub(super) const ROLES: &[&str] = &["img", "note", "presentation", "group"];
 
 /// Attributes that hold an address.
 pub(super) const ADDRESS_ATTRIBUTES: &[&str] = &["cite", "href", "poster", "src"];

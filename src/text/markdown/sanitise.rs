@@ -18,7 +18,36 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(cleaner);
 
 /// HTML without anything that is not in [`rules`]. The HTML must not be nested deeply.
 pub(super) fn sanitise(html: &str) -> String {
-    CLEANER.clean(html).to_string()
+    without_doubled_ids(CLEANER.clean(html).to_string())
+}
+
+/// Drops ids that stand a second time. The writer gives each id once, but reading misnested HTML as a
+/// browser does copies links and emphasis into every part of a table that they were cut into (HTML
+/// Living Standard section 13.2.6.4.7, the adoption agency algorithm).
+fn without_doubled_ids(html: String) -> String {
+    const START: &str = " id=\"";
+    let (mut seen, mut doubled) = (HashSet::new(), Vec::new());
+    let mut from = 0;
+    // The serialiser writes attributes in this form alone, and escapes the quotes of text and values.
+    while let Some(at) = html[from..].find(START).map(|at| from + at) {
+        let value = at + START.len();
+        let Some(end) = html[value..].find('"').map(|end| value + end) else {
+            break;
+        };
+        let is_in_tag = html[..at].rfind('<') > html[..at].rfind('>');
+        if is_in_tag && !seen.insert(&html[value..end]) {
+            doubled.push(at..=end);
+        }
+        from = end + 1;
+    }
+    if doubled.is_empty() {
+        return html;
+    }
+    let mut out = html.clone();
+    for range in doubled.into_iter().rev() {
+        out.replace_range(range, "");
+    }
+    out
 }
 
 fn cleaner() -> Builder<'static> {

@@ -71,8 +71,8 @@ pub(super) struct Writer<'a> {
     pub removed: Vec<Removed>,
     /// Headings that are finished.
     pub headings: Vec<Heading>,
-    /// How much deeper headings become: 1 if the text has an `h1`, as the page has its own.
-    pub shift: u8,
+    /// Headings whose sections go on: as they were written, and as they are shown.
+    sections: Vec<(u8, u8)>,
     /// For every Markdown element that is open: its serial, or `None` if it was not written.
     markdown: Vec<Option<usize>>,
     last_serial: usize,
@@ -84,7 +84,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer for one text.
-    pub(super) fn new(markdown: &str, options: &'a Options<'a>, shift: u8) -> Self {
+    pub(super) fn new(markdown: &str, options: &'a Options<'a>) -> Self {
         let ends = markdown
             .bytes()
             .enumerate()
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
             ids: Ids::default(),
             removed: Vec::new(),
             headings: Vec::new(),
-            shift,
+            sections: Vec::new(),
             markdown: Vec::new(),
             last_serial: 0,
             lines: std::iter::once(0).chain(ends).collect(),
@@ -222,7 +222,6 @@ impl<'a> Writer<'a> {
     /// Starts a heading. The caller then pushes its entry, with an empty `close`, on the stack.
     pub(super) fn open_heading(&mut self, level: u8, id: Option<String>, attributes: String) {
         let start = self.frame.out.len();
-        let level = (level + self.shift).min(6);
         self.frame.heading = Some(OpenHeading {
             start,
             level,
@@ -230,6 +229,21 @@ impl<'a> Writer<'a> {
             attributes,
             text: String::new(),
         });
+    }
+
+    /// The level at which a heading is shown: below the page's own `h1`, and one below the section
+    /// that it is in, so that no level is skipped (WCAG technique G141).
+    fn shown_level(&mut self, written: u8) -> u8 {
+        while self
+            .sections
+            .last()
+            .is_some_and(|(above, _)| *above >= written)
+        {
+            self.sections.pop();
+        }
+        let level = (self.sections.last().map_or(1, |(_, shown)| *shown) + 1).min(6);
+        self.sections.push((written, level));
+        level
     }
 
     /// Writes a heading with its id and its link, now that its text is known.
@@ -252,7 +266,7 @@ impl<'a> Writer<'a> {
         } else {
             &wanted
         });
-        let level = heading.level;
+        let level = self.shown_level(heading.level);
         let (mut id_attribute, mut href) = (String::new(), String::new());
         escape(&mut id_attribute, &id);
         escape(&mut href, &url::encoded(&format!("#{id}")));
