@@ -4,6 +4,7 @@
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -59,6 +60,8 @@ pub(crate) fn html_errors(files: &[PathBuf]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// How a browser is started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
@@ -79,6 +82,7 @@ pub(crate) const DESKTOP: Look = Look {
 
 /// A real browser, driven through `WebDriver`. Ended, by its process id, when dropped.
 pub(crate) struct Browser {
+    _turn: MutexGuard<'static, ()>,
     runtime: Runtime,
     client: Client,
     driver: Child,
@@ -94,6 +98,8 @@ impl Browser {
         ) {
             return None;
         }
+        // One after the other: each is several processes.
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -145,23 +151,19 @@ impl Browser {
             unreachable!()
         };
         let client = runtime.block_on(async {
-            for _ in 0..100 {
+            for attempt in 0..100 {
                 let mut builder = ClientBuilder::rustls().unwrap();
                 builder.capabilities(capabilities.clone());
                 match builder.connect(&format!("http://127.0.0.1:{port}")).await {
                     Ok(client) => return client,
-                    Err(
-                        fantoccini::error::NewSessionError::Lost(_)
-                        | fantoccini::error::NewSessionError::Failed(_),
-                    ) => {
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                    Err(e) => panic!("the browser did not start: {e}"),
+                    Err(e) if attempt == 99 => panic!("the browser did not start: {e}"),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
             }
-            panic!("chromedriver did not answer");
+            unreachable!("the last attempt panics");
         });
         Some(Self {
+            _turn: turn,
             runtime,
             client,
             driver,
@@ -209,6 +211,24 @@ impl Browser {
         );
     }
 
+    /// Waits until the page shows a text; works without scripts, and while pages change.
+    pub(crate) fn wait_for_text(&self, text: &str) {
+        let mut shown = String::new();
+        for _ in 0..100 {
+            shown = self.runtime.block_on(async {
+                match self.client.find(Locator::Css("body")).await {
+                    Ok(body) => body.text().await.unwrap_or_default(),
+                    Err(_) => String::new(),
+                }
+            });
+            if shown.contains(text) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{text:?} is not shown, but: {shown}");
+    }
+
     /// Runs a script in the page.
     pub(crate) fn run(&self, script: &str) -> serde_json::Value {
         self.runtime
@@ -248,13 +268,12 @@ impl Browser {
     /// Presses what a selector finds.
     pub(crate) fn click(&self, css: &str) {
         self.runtime.block_on(async {
-            self.client
-                .find(Locator::Css(css))
-                .await
-                .unwrap_or_else(|e| panic!("{css}: {e}"))
-                .click()
-                .await
-                .unwrap();
+            let found = self.client.find(Locator::Css(css)).await;
+            let found = found.unwrap_or_else(|e| panic!("{css}: {e}"));
+            let element = serde_json::to_value(&found).unwrap();
+            let scroll = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})";
+            self.client.execute(scroll, vec![element]).await.unwrap();
+            found.click().await.unwrap();
         });
     }
 
