@@ -1,0 +1,37 @@
+"""A post from the page cache against a bare actix-web handler that holds the same bytes."""
+
+from common import compare, free_port, h2load, need, program, urls, wait_for, wrk
+
+TARGET = 0.9
+
+
+def measure(place, args):
+    need("wrk", "h2load")
+    data = place.blog(args.blog)
+    site = place.site(data)
+    # The post whose page is the median in length.
+    bodies = sorted((len(site.get(path)[2]), path) for path in urls(site)[:200])
+    path = bodies[len(bodies) // 2][1]
+    plain, brotli = place.path / "plain", place.path / "brotli"
+    host = f"localhost:{site.port}"
+    plain.write_bytes(site.get(path)[2])
+    brotli.write_bytes(site.get(path, {"Accept-Encoding": "br"})[2])
+    print(f"the post: {plain.stat().st_size} bytes, {brotli.stat().st_size} in brotli")
+    port = free_port()
+    place.start([program("bare"), data, port, plain, brotli])
+    wait_for(port, "/plain")
+    bare = f"https://localhost:{port}"
+    rounds = args.rounds or 5
+    for what, load, sent, bare_path in [
+        ("HTTP/1.1", wrk, [], "/plain"),
+        ("HTTP/1.1, br", wrk, ["Accept-Encoding: br"], "/br"),
+        ("HTTP/2", h2load, [], "/plain"),
+        ("HTTP/2, br", h2load, ["accept-encoding: br"], "/br"),
+    ]:
+        ours, theirs = [], []
+        load(site.url + path, 1, headers=sent)
+        load(bare + bare_path, 1, headers=sent)
+        for _ in range(rounds):
+            ours.append(load(site.url + path, args.seconds, headers=sent))
+            theirs.append(load(bare + bare_path, args.seconds, headers=sent))
+        compare(what, ours, theirs, TARGET, names=("webstead", "bare actix-web"))
