@@ -10,7 +10,7 @@ use actix_web::{
     http::header,
     web::{self, Bytes},
 };
-use webstead::net::{certificates, names, tls};
+use webstead::net::{address::Address, certificates, listen, names, tls};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -23,14 +23,18 @@ fn main() -> Result<(), Failure> {
     let tls = tls::server_config(certificate)?;
     let plain = Bytes::from(std::fs::read(plain)?);
     let brotli = Bytes::from(std::fs::read(brotli)?);
-    let address = format!("127.0.0.1:{port}");
+    // The same socket options too.
+    let listeners = listen::bind(&listen::Settings {
+        https: Some(format!("127.0.0.1:{port}").parse::<Address>()?),
+        http: Some("127.0.0.1:0".parse::<Address>()?),
+    })?;
     actix_web::rt::System::new().block_on(async move {
         HttpServer::new(move || {
             App::new()
                 .route("/plain", answer(plain.clone()))
                 .route("/br", answer(brotli.clone()))
         })
-        .bind_rustls_0_23(address, tls)?
+        .listen_rustls_0_23(listeners.https, tls)?
         .run()
         .await
     })?;
