@@ -1,6 +1,6 @@
 """A post from the page cache against a bare actix-web handler that holds the same bytes."""
 
-from common import compare, free_port, h2load, need, program, urls, wait_for, wrk
+from common import compare, cpu_seconds, free_port, h2load, need, program, urls, wait_for, wrk
 
 TARGET = 0.9
 
@@ -18,7 +18,7 @@ def measure(place, args):
     brotli.write_bytes(site.get(path, {"Accept-Encoding": "br"})[2])
     print(f"the post: {plain.stat().st_size} bytes, {brotli.stat().st_size} in brotli")
     port = free_port()
-    place.start([program("bare"), data, port, plain, brotli])
+    peer = place.start([program("bare"), data, port, plain, brotli])
     wait_for(port, "/plain")
     bare = f"https://localhost:{port}"
     rounds = args.rounds or 5
@@ -28,10 +28,18 @@ def measure(place, args):
         ("HTTP/2", h2load, [], "/plain"),
         ("HTTP/2, br", h2load, ["accept-encoding: br"], "/br"),
     ]:
-        ours, theirs = [], []
+        ours, theirs, our_cpu, their_cpu = [], [], [], []
         load(site.url + path, 1, headers=sent)
         load(bare + bare_path, 1, headers=sent)
         for _ in range(rounds):
-            ours.append(load(site.url + path, args.seconds, headers=sent))
-            theirs.append(load(bare + bare_path, args.seconds, headers=sent))
-        compare(what, ours, theirs, TARGET, names=("webstead", "bare actix-web"))
+            for process, url, rates, costs in [(site.process, site.url + path, ours, our_cpu),
+                                               (peer, bare + bare_path, theirs, their_cpu)]:
+                before = cpu_seconds(process)
+                rates.append(load(url, args.seconds, headers=sent))
+                # h2load's second of warming up is not in its rate, but in the processor's time.
+                seconds = max(1, round(args.seconds)) + (1 if load is h2load else 0)
+                costs.append(1e6 * (cpu_seconds(process) - before) / (rates[-1] * seconds))
+        names = ("webstead", "bare actix-web")
+        compare(what, ours, theirs, TARGET, names=names)
+        compare(f"{what}, processor time", our_cpu, their_cpu, 1 / TARGET, at_least=False,
+                unit="µs a request", digits=1, names=names)

@@ -180,6 +180,12 @@ def h2load(url, seconds, headers=()):
     return float(re.search(r"finished in .*?, ([\d.]+) req/s", out)[1])
 
 
+def cpu_seconds(process):
+    """Processor time that a process has used, in seconds: what does not depend on who else is busy."""
+    fields = open(f"/proc/{process.pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def spread(values, digits=0):
     """`median (min–max)`"""
     return (f"{statistics.median(values):,.{digits}f} "
