@@ -15,7 +15,12 @@ pub(super) type ReadOnly = SqliteConnectionManager;
 const MAX_READERS: u32 = 4;
 /// `SQLite`'s page cache for each reader, in KiB (negative: `SQLite`'s way to say KiB, not pages).
 const READER_CACHE_KIB: i64 = -512;
-const WRITER_CACHE_KIB: i64 = -1024;
+/// Of the writer: a batch of changes should fit, or it is written twice.
+const WRITER_CACHE_KIB: i64 = -4096;
+/// Pages of 4 KiB in the log before it is written back into the file; fewer write the same pages more often.
+const CHECKPOINT_PAGES: i64 = 4000;
+/// What the log is cut back to after that, in bytes.
+const MAX_KEPT_LOG_BYTES: i64 = 16 * 1024 * 1024;
 /// Statements that a connection keeps prepared.
 const KEPT_STATEMENTS: usize = 64;
 /// How long to wait for the lock of another process (an import, a backup).
@@ -41,7 +46,8 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
     migrations::migrate(connection)
 }
 
