@@ -51,7 +51,7 @@ CREATE TABLE posts (
 ) STRICT;
 -- What visitors can list: newest first, no drafts, nothing from the trash. With the title, so that a
 -- year of the archive is read from here alone.
-CREATE INDEX posts_live ON posts (kind, published_at DESC, id DESC, title)
+CREATE INDEX posts_live ON posts (kind, published_at DESC, id DESC, title, trashed_at)
   WHERE published_at IS NOT NULL AND trashed_at IS NULL;
 -- What editors list.
 CREATE INDEX posts_by_update ON posts (updated_at DESC, id DESC);
@@ -66,7 +66,7 @@ CREATE TABLE addresses (
 ) STRICT;
 CREATE UNIQUE INDEX addresses_current ON addresses (post_id) WHERE is_current = 1;
 CREATE INDEX addresses_by_post ON addresses (post_id, id);
-CREATE INDEX addresses_shown ON addresses (post_id, path) WHERE is_current = 1;
+CREATE INDEX addresses_shown ON addresses (post_id, is_current, path);
 
 -- The by-line: names as they are printed, in order. Not all of them are users.
 CREATE TABLE post_authors (
