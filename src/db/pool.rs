@@ -15,12 +15,9 @@ pub(super) type ReadOnly = SqliteConnectionManager;
 const MAX_READERS: u32 = 4;
 /// `SQLite`'s page cache for each reader, in KiB (negative: `SQLite`'s way to say KiB, not pages).
 const READER_CACHE_KIB: i64 = -512;
-/// Of the writer: a batch of changes should fit, or it is written twice.
-const WRITER_CACHE_KIB: i64 = -4096;
-/// Pages of 4 KiB in the log before it is written back into the file; fewer write the same pages more often.
-const CHECKPOINT_PAGES: i64 = 4000;
-/// What the log is cut back to after that, in bytes.
-const MAX_KEPT_LOG_BYTES: i64 = 16 * 1024 * 1024;
+const WRITER_CACHE_KIB: i64 = -1024;
+/// What the log is cut back to after it was written back, in bytes.
+const MAX_KEPT_LOG_BYTES: i64 = 4 * 1024 * 1024;
 /// Statements that a connection keeps prepared.
 const KEPT_STATEMENTS: usize = 64;
 /// How long to wait for the lock of another process (an import, a backup).
@@ -46,7 +43,8 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // What would undo a savepoint goes to memory and not to a temporary file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
     migrations::migrate(connection)
 }
