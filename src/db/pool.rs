@@ -41,6 +41,8 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    // The undo pages of each change stay in memory: in a file they cost more than the change.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
     migrations::migrate(connection)
 }
