@@ -111,7 +111,10 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
         .as_ref()
         .map(|_| format!("/admin/posts/{}", post.id));
     let is_draft = post.content.published_at.is_none();
-    let since = post.content.published_at.map(|published| published.max(post.created_at));
+    let since = post
+        .content
+        .published_at
+        .map(|published| published.max(post.created_at));
     let updated = since
         .is_some_and(|since| post.updated_at.0 - since.0 >= UPDATED_AFTER_S)
         .then_some(post.updated_at);
