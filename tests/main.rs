@@ -10,6 +10,7 @@ mod database;
 mod durability;
 mod hostile;
 mod http;
+mod lifecycle;
 mod pages;
 mod posts;
 mod site;
