@@ -29,7 +29,7 @@ const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
 /// Seconds that requests in flight have when the server is asked to stop.
 const SHUTDOWN_S: u64 = 20;
 /// Threads for the database and for rendering, of each worker.
-const BLOCKING_THREADS: usize = 4;
+const BLOCKING_THREADS: usize = 2;
 
 /// What a running server tells the person who started it.
 pub struct Started {

@@ -74,17 +74,7 @@ pub fn read_screen(
 ) -> Result<Screen<ListedPost>> {
     // One more than is shown tells whether the list goes on.
     let mut posts = queries::list_posts(connection, of, from, direction, limit + 1)?;
-    let goes_on = posts.len() > limit;
-    if goes_on {
-        match direction {
-            Direction::Older => posts.truncate(limit),
-            Direction::Newer => drop(posts.remove(0)),
-        }
-    }
-    let (has_newer, has_older) = match direction {
-        Direction::Older => (from != Place::TOP, goes_on),
-        Direction::Newer => (goes_on, true),
-    };
+    let (has_newer, has_older) = cut(&mut posts, limit, direction, from == Place::TOP);
     let place_of = |post: &ListedPost| {
         format_place(Place {
             at: post.published_at.0,
@@ -102,6 +92,27 @@ pub fn read_screen(
             .map(|p| format!("{path}?before={}", place_of(p))),
         items: posts,
     })
+}
+
+/// Cuts a list that was read with one entry more than is shown, and tells whether there are newer and
+/// older ones beside it. `is_start`: it was read from where the list begins.
+pub fn cut<T>(
+    items: &mut Vec<T>,
+    limit: usize,
+    direction: Direction,
+    is_start: bool,
+) -> (bool, bool) {
+    let goes_on = items.len() > limit;
+    match direction {
+        Direction::Older => {
+            items.truncate(limit);
+            (!is_start, goes_on)
+        }
+        Direction::Newer => {
+            items.drain(..items.len().saturating_sub(limit));
+            (goes_on, true)
+        }
+    }
 }
 
 /// A listed post with its authors and tags, as the lists show it.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::{
         layout::Link,
-        lists::{Cursor, format_place},
+        lists::{Cursor, cut, format_place},
         posts::queries::{self, Direction, ListedPost, Of, Place},
         visit::Visit,
     },
@@ -81,20 +81,10 @@ async fn show(
             let mut posts =
                 queries::list_posts(connection, Of::All, from, direction, MAX_ON_SCREEN + 1)?;
             posts.retain(is_in);
-            let goes_on = posts.len() > MAX_ON_SCREEN;
-            if goes_on {
-                match direction {
-                    Direction::Older => posts.truncate(MAX_ON_SCREEN),
-                    Direction::Newer => drop(posts.remove(0)),
-                }
-            }
+            let (has_newer, has_older) = cut(&mut posts, MAX_ON_SCREEN, direction, from == end);
             let place_of = |post: &ListedPost| Place {
                 at: post.published_at.0,
                 id: post.id,
-            };
-            let (has_newer, has_older) = match direction {
-                Direction::Older => (from != end, goes_on),
-                Direction::Newer => (goes_on, true),
             };
             let year_at = |place, direction| -> Result<Option<i16>> {
                 let post = queries::list_posts(connection, Of::All, place, direction, 1)?.pop();

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     app::{
         layout::{Notice, NoticeKind, Undo},
-        lists::{Cursor, format_place},
-        posts::queries::{Direction, Place},
+        lists::{Cursor, cut, format_place},
+        posts::queries::Place,
         visit::Visit,
     },
     auth::guards::SignedIn,
@@ -64,17 +64,7 @@ pub(super) async fn show(
             Ok((entries, count_trash(connection)?))
         })
         .await?;
-    let goes_on = entries.len() > ON_SCREEN;
-    if goes_on {
-        match direction {
-            Direction::Older => entries.truncate(ON_SCREEN),
-            Direction::Newer => drop(entries.remove(0)),
-        }
-    }
-    let (has_newer, has_older) = match direction {
-        Direction::Older => (from != Place::TOP, goes_on),
-        Direction::Newer => (goes_on, true),
-    };
+    let (has_newer, has_older) = cut(&mut entries, ON_SCREEN, direction, from == Place::TOP);
     let screen = |word: &str, entry: &Entry| {
         let place = format_place(Place {
             at: entry.updated_at.0,

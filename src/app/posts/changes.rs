@@ -3,7 +3,7 @@
 use super::post::{Content, Rendered};
 use crate::{
     base::{Id, Timestamp},
-    db::Change,
+    db::{Change, Value},
     text::slug::slugify,
 };
 
@@ -21,19 +21,7 @@ pub fn insert_post(id: Id, content: &Content, rendered: &Rendered, now: Timestam
         "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
          updated_at, trashed_at, revision, extra, renderer, markdown, html) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11)",
-        vec![
-            id.into(),
-            content.kind.as_str().into(),
-            (&content.title).into(),
-            (&content.description).into(),
-            (&rendered.excerpt).into(),
-            words(rendered),
-            content.published_at.into(),
-            now.into(),
-            rendered.renderer.into(),
-            (&content.markdown).into(),
-            rendered.html.clone().into(),
-        ],
+        columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
     change
@@ -53,19 +41,7 @@ pub fn update_post(
         "UPDATE posts SET kind = ?2, title = ?3, description = ?4, excerpt = ?5, words = ?6, \
          published_at = ?7, updated_at = ?8, revision = revision + 1, renderer = ?9, markdown = ?10, \
          html = ?11 WHERE id = ?1",
-        vec![
-            id.into(),
-            content.kind.as_str().into(),
-            (&content.title).into(),
-            (&content.description).into(),
-            (&rendered.excerpt).into(),
-            words(rendered),
-            content.published_at.into(),
-            now.into(),
-            rendered.renderer.into(),
-            (&content.markdown).into(),
-            rendered.html.clone().into(),
-        ],
+        columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
     sweep_tags(&mut change);
@@ -113,6 +89,23 @@ pub fn delete_post(id: Id) -> Change {
     change.push("DELETE FROM posts WHERE id = ?1", vec![id.into()]);
     sweep_tags(&mut change);
     change
+}
+
+/// The values of a post's row: ?1 its id, ?2 to ?6 what lists show, ?7 published, ?8 now, ?9 to ?11 the text.
+fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Vec<Value> {
+    vec![
+        id.into(),
+        content.kind.as_str().into(),
+        (&content.title).into(),
+        (&content.description).into(),
+        (&rendered.excerpt).into(),
+        words(rendered),
+        content.published_at.into(),
+        now.into(),
+        rendered.renderer.into(),
+        (&content.markdown).into(),
+        rendered.html.clone().into(),
+    ]
 }
 
 fn guard_revision(change: &mut Change, id: Id, revision: i64) {
@@ -179,6 +172,6 @@ fn sweep_tags(change: &mut Change) {
     );
 }
 
-fn words(rendered: &Rendered) -> crate::db::Value {
+fn words(rendered: &Rendered) -> Value {
     i64::try_from(rendered.words).unwrap_or(i64::MAX).into()
 }

@@ -1,0 +1,204 @@
+"""What the figures share: building, starting sites, load, and how results are told."""
+
+import http.client
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import socket
+import ssl
+import statistics
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BENCHES = ROOT / "benches"
+
+
+def target():
+    """The folder of the release build. $WEBSTEAD_BENCH_BIN names another that is built already."""
+    if given := os.environ.get("WEBSTEAD_BENCH_BIN"):
+        return pathlib.Path(given)
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+
+
+def program(name):
+    return str(target() / name)
+
+
+def build():
+    if not os.environ.get("WEBSTEAD_BENCH_BIN"):
+        subprocess.run(["cargo", "build", "--release", "--workspace"], cwd=ROOT, check=True)
+
+
+def machine():
+    """Says what was measured on: cores, kernel, processor."""
+    model = re.search(r"model name\s*:\s*(.*)", open("/proc/cpuinfo").read())
+    print(f"machine: {os.cpu_count()} cores, {model[1] if model else platform.machine()}, "
+          f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f} at the start")
+
+
+def need(*programs):
+    for name in programs:
+        if not (shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")):
+            raise SystemExit(f"{name} is needed for this figure; benches/README.md says where it is from")
+
+
+class Workplace:
+    """A folder on a real disk (not tmpfs) and the processes started in it; both end with the figure."""
+
+    def __enter__(self):
+        parent = os.environ.get("WEBSTEAD_BENCH_DIR", "/var/tmp")
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="webstead-bench-", dir=parent))
+        self.path.chmod(0o755)
+        self.running = []
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.running):
+            stop(process)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def start(self, command, **options):
+        options.setdefault("stdout", subprocess.DEVNULL)
+        options.setdefault("stderr", subprocess.DEVNULL)
+        process = subprocess.Popen([str(part) for part in command], **options)
+        self.running.append(process)
+        return process
+
+    def site(self, data, cache_mib=None, env=None):
+        """Starts a site on a free port and returns it once it answers."""
+        if cache_mib is not None:
+            (data / "webstead.toml").write_text(f"[cache]\nmax_mib = {cache_mib}\n")
+        port = free_port()
+        process = self.start([program("webstead"), "--data", data, "--https", f"127.0.0.1:{port}",
+                              "--http", "127.0.0.1:0"], env={**os.environ, **(env or {})})
+        wait_for(port)
+        return Site(port, process)
+
+    def seed(self, name, posts):
+        data = self.path / name
+        subprocess.run([program("seed"), data, str(posts)], check=True)
+        return data
+
+    def blog(self, folder, name="blog"):
+        """A site with the posts of a folder of Markdown, else with 390 seeded ones."""
+        if not folder:
+            return self.seed(name, 390)
+        data = self.path / name
+        done = subprocess.run([program("webstead"), "import", folder, "--data", data], capture_output=True, text=True)
+        if done.returncode not in (0, 3):
+            raise SystemExit(done.stderr)
+        return data
+
+
+class Site:
+    def __init__(self, port, process):
+        self.port, self.process = port, process
+        self.url = f"https://localhost:{port}"
+
+    def get(self, path, headers=None):
+        return get(self.port, path, headers)
+
+
+def stop(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+# Loads no authorities: the certificate is the site's own, and it is this machine that is measured.
+UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
+
+
+def get(port, path, headers=None):
+    """(status, headers, body) of a request of its own."""
+    connection = http.client.HTTPSConnection("localhost", port, context=UNVERIFIED, timeout=30)
+    connection.request("GET", path, headers=headers or {})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, answer.headers, body
+
+
+def wait_for(port, path="/", seconds=60):
+    """Waits until a request is answered."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return get(port, path)
+        except OSError:
+            if time.monotonic() > end:
+                raise SystemExit(f"nothing answers on port {port}")
+            time.sleep(0.001)
+
+
+def urls(site):
+    """Every path of the site's sitemaps."""
+    index = site.get("/sitemap.xml")[2].decode()
+    paths = []
+    for part in re.findall(r"<loc>https://[^/]*(.*?)</loc>", index):
+        paths += re.findall(r"<loc>https://[^/<]*(.*?)</loc>", site.get(part)[2].decode())
+    return [path or "/" for path in paths]
+
+
+def wrk(url, seconds, connections=64, threads=1, headers=(), script=None):
+    """Requests per second over HTTP/1.1 keep-alive; any answer that is not 200 ends the measuring."""
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
+    for header in headers:
+        command += ["-H", header]
+    if script:
+        command += ["-s", str(script)]
+    out = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        raise SystemExit(f"errors while measuring {url}:\n{out}")
+    return float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1])
+
+
+def h2load(url, seconds, headers=()):
+    """Requests per second over HTTP/2: 64 connections, one request at a time on each."""
+    command = ["h2load", "-t1", "-c64", "-m1", "-D", str(max(1, round(seconds))), "--warm-up-time=1"]
+    for header in headers:
+        command += ["-H", header]
+    out = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+    if not re.search(r" 0 3xx, 0 4xx, 0 5xx", out):
+        raise SystemExit(f"errors while measuring {url}:\n{out}")
+    return float(re.search(r"finished in .*?, ([\d.]+) req/s", out)[1])
+
+
+def cpu_seconds(process):
+    """Processor time that a process has used, in seconds: what does not depend on who else is busy."""
+    fields = open(f"/proc/{process.pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def spread(values, digits=0):
+    """`median (min–max)`"""
+    return (f"{statistics.median(values):,.{digits}f} "
+            f"({min(values):,.{digits}f}–{max(values):,.{digits}f})")
+
+
+def compare(what, ours, theirs, target, at_least=True, unit="requests/s", digits=0, names=("webstead", "peer")):
+    """Prints both sides and the ratio of each round: rounds are interleaved, so a ratio is of one moment."""
+    ratios = [a / b for a, b in zip(ours, theirs)]
+    middle = statistics.median(ratios)
+    met = middle >= target if at_least else middle <= target
+    print(f"{what}: ratio {spread(ratios, 2)}, target {'≥' if at_least else '≤'} {target}: "
+          f"{'met' if met else 'MISSED'}\n"
+          f"    {names[0]} {spread(ours, digits)} {unit}, {names[1]} {spread(theirs, digits)} {unit}, "
+          f"{len(ratios)} rounds", flush=True)
+    return middle
