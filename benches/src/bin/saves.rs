@@ -42,7 +42,9 @@ fn main() -> Result<(), Failure> {
     for round in 0..rounds {
         let (group, commits) = grouped(&dir.join(format!("group-{round}.db")), seconds)?;
         let single = one_by_one(&dir.join(format!("single-{round}.db")), seconds)?;
-        println!("round {round} grouped_per_s {group:.0} changes_per_commit {commits:.1} single_per_s {single:.0}");
+        println!(
+            "round {round} grouped_per_s {group:.0} changes_per_commit {commits:.1} single_per_s {single:.0}"
+        );
     }
     Ok(())
 }
@@ -65,7 +67,11 @@ fn fsync_us(dir: &Path) -> Result<f64, Failure> {
 }
 
 /// Makes a site with a post for each client.
-fn prepare(file: &Path, content: &Content, html: &Rendered) -> Result<(Database, Vec<Id>), Failure> {
+fn prepare(
+    file: &Path,
+    content: &Content,
+    html: &Rendered,
+) -> Result<(Database, Vec<Id>), Failure> {
     let database = Database::open(file)?;
     let ids: Vec<Id> = (0..CLIENTS).map(|_| Id::new()).collect();
     for (number, id) in ids.iter().enumerate() {
@@ -118,7 +124,10 @@ fn grouped(file: &Path, seconds: Duration) -> Result<(f64, f64), Failure> {
     let before = database.writer_stats();
     let per_second = clients(&ids, seconds, |change| Ok(database.apply_blocking(change)?))?;
     let after = database.writer_stats();
-    let (changes, commits) = (after.changes - before.changes, after.commits - before.commits);
+    let (changes, commits) = (
+        after.changes - before.changes,
+        after.commits - before.commits,
+    );
     Ok((per_second, changes as f64 / commits.max(1) as f64))
 }
 
