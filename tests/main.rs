@@ -8,6 +8,7 @@ mod browser;
 mod command_line;
 mod database;
 mod durability;
+mod guards;
 mod hostile;
 mod http;
 mod lifecycle;
