@@ -7,6 +7,7 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, FormConfig, PayloadConfig},
 };
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app::{self, errors, visit::App},
@@ -63,6 +64,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
 
     let https_port = listeners.https_address.port();
     let edge = Data::new(Edge::new(database.clone(), config.cache, https_port));
+    let quiet = edge.clone();
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
@@ -91,6 +93,8 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         .map_err(|e| Error::Internal(format!("starting to listen: {e}")))?
         .run();
 
+        // Before the address is told: who knows it may ask to stop.
+        let mut signals = StopSignals::listen()?;
         started(&Started {
             addresses: listen::shown_addresses(listeners.https_address, &names),
             setup_path,
@@ -100,17 +104,23 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         let daily = actix_web::rt::spawn(jobs::sweep_daily(swept, sweeps));
         let renewal = actix_web::rt::spawn(jobs::every_day(move || renew(&root, &shown)));
         let handle = server.handle();
-        actix_web::rt::spawn(async move {
-            stop_signal().await;
+        let idle = async move {
+            signals.next().await;
             log::info!("stopping: finishing what is in flight");
-            actix_web::rt::spawn(async {
-                stop_signal().await;
+            actix_web::rt::spawn(async move {
+                signals.next().await;
                 log::warn!("asked to stop again: stopping now");
                 std::process::exit(130);
             });
-            handle.stop(true).await;
-        });
-        let outcome = server.await;
+            // The command is sent by now; `server` below ends when it is done, if that is sooner.
+            drop(handle.stop(true));
+            quiet.quiet().await;
+        };
+        // A dropped server closes the connections that browsers keep open without a request on them.
+        let outcome = tokio::select! {
+            outcome = server => outcome,
+            () = idle => Ok(()),
+        };
         daily.abort();
         renewal.abort();
         outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
@@ -129,20 +139,26 @@ fn renew(data: &Path, shown: &tls::CertificateStore) {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (interrupt, terminate) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    match (interrupt, terminate) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+/// Ctrl-C and SIGTERM, heard from the moment this is made.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        let hear = |kind| signal(kind).map_err(Error::internal);
+        Ok(Self {
+            interrupt: hear(SignalKind::interrupt())?,
+            terminate: hear(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        _ => std::future::pending().await,
     }
 }

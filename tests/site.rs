@@ -238,6 +238,16 @@ impl Site {
         self.child.wait().unwrap()
     }
 
+    /// Waits for a server that was asked to stop before.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Starts a server that has stopped again, on the same folder.
+    pub(crate) fn restart_stopped(self) -> Self {
+        self.restarted()
+    }
+
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")

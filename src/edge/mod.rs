@@ -6,6 +6,7 @@
 
 mod compression;
 mod headers;
+mod in_flight;
 pub mod page_cache;
 pub mod pipeline;
 mod tidy;

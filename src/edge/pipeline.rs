@@ -18,6 +18,7 @@ use actix_web::{
 use super::{
     compression::{self, Encoding},
     headers,
+    in_flight::{self, InFlight},
     page_cache::{self, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
     tidy::tidy_location,
 };
@@ -27,6 +28,7 @@ use crate::{auth::sessions, db::Database, net::redirect};
 pub struct Edge {
     database: Database,
     pages: PageCache,
+    in_flight: InFlight,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
 }
@@ -37,8 +39,14 @@ impl Edge {
         Self {
             database,
             pages: PageCache::new(settings),
+            in_flight: InFlight::default(),
             https_port,
         }
+    }
+
+    /// Returns when no request has been in flight for a moment.
+    pub async fn quiet(&self) {
+        self.in_flight.quiet().await;
     }
 }
 
@@ -57,6 +65,7 @@ pub async fn pipeline(
         let response = to_https(&request, edge.https_port);
         return Ok(request.into_response(response));
     }
+    let entered = edge.in_flight.enter();
     // The answer to HEAD is that to GET without its body (RFC 9110 section 9.3.2); the connection
     // remembers that it was HEAD and leaves the body out.
     if request.method() == Method::HEAD {
@@ -72,7 +81,7 @@ pub async fn pipeline(
         None => answer(&edge, request, next).await.map_err(with_headers)?,
     };
     headers::add(response.headers_mut());
-    Ok(response)
+    Ok(in_flight::until_sent(entered, response))
 }
 
 /// An error that took its request with it (a panic) is answered with the security headers too.

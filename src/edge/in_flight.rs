@@ -1,0 +1,98 @@
+//! Counts the requests that are being answered, so that the server can stop when there are none.
+//!
+//! An HTTP/2 connection stays open for as long as a browser shows the site; waiting for connections
+//! would be waiting for people.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{
+    body::{BodySize, BoxBody, MessageBody},
+    dev::ServiceResponse,
+    web::Bytes,
+};
+
+/// An answer up to this size leaves at once: the first window of HTTP/2 (RFC 9113 section 6.9.2).
+const LEAVES_AT_ONCE_BYTES: u64 = 65_535;
+/// How long nothing must be in flight: time for the last bytes to reach the socket.
+const QUIET: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The number of requests in flight; cheap to clone, one for all threads.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<AtomicUsize>);
+
+/// One request in flight, until dropped.
+pub(super) struct Entered(InFlight);
+
+impl InFlight {
+    /// Counts a request.
+    pub(super) fn enter(&self) -> Entered {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Entered(self.clone())
+    }
+
+    /// Waits until nothing has been in flight for a moment.
+    pub(super) async fn quiet(&self) {
+        let mut quiet = Duration::ZERO;
+        while quiet < QUIET {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if self.0.load(Ordering::Acquire) == 0 {
+                quiet += LOOK_EVERY;
+            } else {
+                quiet = Duration::ZERO;
+            }
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Keeps a request in flight until its answer has left, if that can take a while.
+pub(super) fn until_sent(
+    entered: Entered,
+    response: ServiceResponse<BoxBody>,
+) -> ServiceResponse<BoxBody> {
+    match response.response().body().size() {
+        BodySize::None => response,
+        BodySize::Sized(bytes) if bytes <= LEAVES_AT_ONCE_BYTES => response,
+        _ => response.map_body(|_, body| {
+            BoxBody::new(Leaving {
+                body,
+                _entered: entered,
+            })
+        }),
+    }
+}
+
+/// A body that counts as in flight until its last piece was taken.
+struct Leaving {
+    body: BoxBody,
+    _entered: Entered,
+}
+
+impl MessageBody for Leaving {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}

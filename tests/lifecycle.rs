@@ -1,0 +1,309 @@
+//! From the first start to the last: set-up links, stopping, folders that cannot be used.
+
+use std::{
+    fs,
+    io::{Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::StatusCode;
+
+use crate::site::{OWNER, PASSWORD, Site, command};
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_link_that_nobody_used_is_another_one_after_a_restart() {
+    let site = Site::start();
+    let old = site.setup_path.clone().unwrap();
+    let site = site.restart();
+    let new = site.setup_path.clone().unwrap();
+    assert_ne!(old, new);
+    let client = site.client();
+    assert_eq!(site.get(&client, &old).status(), StatusCode::FORBIDDEN);
+    assert_eq!(site.get(&client, &new).status(), StatusCode::OK);
+}
+
+#[test]
+fn of_eight_who_use_the_link_at_once_one_becomes_the_owner() {
+    let site = Site::start();
+    let (token, together) = (site.setup_token(), Barrier::new(8));
+    let (made, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (site, token, together, made, refused) =
+                (&site, &token, &together, &made, &refused);
+            scope.spawn(move || {
+                let (client, name) = (site.client(), format!("owner{number}"));
+                together.wait();
+                let answer = site
+                    .post(&client, "/setup")
+                    .form(&[
+                        ("token", token.as_str()),
+                        ("site_title", "Mine"),
+                        ("display_name", "Me"),
+                        ("name", &name),
+                        ("password", PASSWORD),
+                    ])
+                    .send()
+                    .unwrap();
+                match answer.status() {
+                    StatusCode::SEE_OTHER => made.fetch_add(1, Ordering::Relaxed),
+                    StatusCode::FORBIDDEN => refused.fetch_add(1, Ordering::Relaxed),
+                    other => panic!("{other}: {}", answer.text().unwrap()),
+                };
+            });
+        }
+    });
+    assert_eq!((made.into_inner(), refused.into_inner()), (1, 7));
+    let users = command(site.data())
+        .args(["user", "list"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        said(&users).matches("owner ").count(),
+        1,
+        "{}",
+        said(&users)
+    );
+}
+
+/// Asked to stop while 12 clients save: each gets its whole answer, and stops too.
+#[test]
+fn asked_to_stop_it_finishes_what_is_in_flight_and_leaves_no_log_behind() {
+    let (mut site, _) = Site::with_owner();
+    let client = site.sign_in(OWNER, PASSWORD);
+    let (saved, is_stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for number in 0..12 {
+            let (site, client, saved, is_stopping) = (&site, &client, &saved, &is_stopping);
+            scope.spawn(move || {
+                for count in 0.. {
+                    let title = format!("client {number} save {count}");
+                    let form = [
+                        ("title", title.as_str()),
+                        ("markdown", "x"),
+                        ("action", "publish"),
+                    ];
+                    match site.post(client, "/admin/posts").form(&form).send() {
+                        Ok(answer) if answer.status() == StatusCode::SEE_OTHER => {
+                            saved.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Ok(answer) => panic!("{}", answer.status()),
+                        Err(e) => panic!("a request in flight failed: {e:?}"),
+                    }
+                    if is_stopping.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+        }
+        while saved.load(Ordering::Relaxed) < 30 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // The requests that are on their way now are the ones that the signal finds.
+        is_stopping.store(true, Ordering::Relaxed);
+        site.signal("TERM");
+    });
+    assert_eq!(site.wait_for_end().code(), Some(0), "{}", site.log());
+    for left in ["site.db-wal", "site.db-shm"] {
+        assert!(!site.data().join(left).exists(), "{left} is left behind");
+    }
+    let kept: u32 = rusqlite::Connection::open(site.data().join("site.db"))
+        .unwrap()
+        .query_row("SELECT count(*) FROM posts", [], |row| row.get(0))
+        .unwrap();
+    assert!(
+        kept as usize >= saved.into_inner(),
+        "an acknowledged save is lost"
+    );
+}
+
+#[test]
+fn a_browser_that_only_shows_the_site_does_not_keep_it_from_stopping() {
+    let mut site = Site::start();
+    let clients = [
+        site.client(),
+        site.client_builder().http1_only().build().unwrap(),
+    ];
+    for client in &clients {
+        assert_eq!(site.text(client, "/").0, 200);
+    }
+    let began = Instant::now();
+    assert_eq!(site.stop().code(), Some(0));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
+}
+
+/// A form that is still on its way over a slow line is waited for.
+#[test]
+fn a_slow_form_is_read_to_its_end_before_the_server_stops() {
+    let (mut site, _) = Site::with_owner();
+    let client = site.client_builder().http1_only().build().unwrap();
+    let answer = site
+        .post(&client, "/sign-in")
+        .form(&[("name", OWNER), ("password", PASSWORD)])
+        .send()
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let body = Slow::new(b"title=Slow+line&action=publish&markdown=to+the+end");
+    let started = body.started.clone();
+    std::thread::scope(|scope| {
+        let (site, client) = (&site, &client);
+        let sending = scope.spawn(move || {
+            let length = body.bytes.len() as u64;
+            site.post(client, "/admin/posts")
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .body(reqwest::blocking::Body::sized(body, length))
+                .send()
+        });
+        while started.load(Ordering::Relaxed) < 10 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        site.signal("TERM");
+        let answer = sending.join().unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    });
+    assert_eq!(site.wait_for_end().code(), Some(0));
+    let site = site.restart_stopped();
+    assert_eq!(site.text(&site.client(), "/slow-line").0, 200);
+}
+
+/// A body that comes byte by byte.
+struct Slow {
+    bytes: &'static [u8],
+    at: usize,
+    started: std::sync::Arc<AtomicUsize>,
+}
+
+impl Slow {
+    fn new(bytes: &'static [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            started: std::sync::Arc::default(),
+        }
+    }
+}
+
+impl std::io::Read for Slow {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(30));
+        let Some(byte) = self.bytes.get(self.at) else {
+            return Ok(0);
+        };
+        into[0] = *byte;
+        self.at += 1;
+        self.started.fetch_add(1, Ordering::Relaxed);
+        Ok(1)
+    }
+}
+
+#[test]
+fn a_read_only_data_folder_is_refused_with_the_remedy_and_nothing_hangs() {
+    let (mut site, editor) = Site::with_owner();
+    site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    site.stop();
+    let Some(_mount) = ReadOnly::over(site.data()) else {
+        eprintln!("SKIPPED: a folder cannot be mounted read-only here (it needs root)");
+        return;
+    };
+    let began = Instant::now();
+    let output = command(site.data())
+        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for word in ["cannot be written to", "read-only"] {
+        assert!(said(&output).contains(word), "{}", said(&output));
+    }
+    let fresh = command(&site.data().join("new")).output().unwrap();
+    assert_eq!(fresh.status.code(), Some(1));
+    assert!(said(&fresh).contains("--data DIR"), "{}", said(&fresh));
+}
+
+/// A folder that is mounted read-only over itself, until dropped.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn over(folder: &Path) -> Option<Self> {
+        let mount = |args: &[&str]| {
+            Command::new("mount")
+                .args(args)
+                .arg(folder)
+                .output()
+                .is_ok_and(|output| output.status.success())
+        };
+        let shown = folder.to_str().unwrap();
+        if !mount(&["--bind", shown]) {
+            return None;
+        }
+        let this = Self(folder.to_owned());
+        mount(&["-o", "remount,ro,bind"]).then_some(this)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_damaged_database_is_named_by_check_and_is_not_touched() {
+    let (mut site, editor) = Site::with_owner();
+    for number in 0..20 {
+        let title = format!("Post {number}");
+        site.publish(
+            &editor,
+            &[("title", &title), ("markdown", &"words ".repeat(2000))],
+        );
+    }
+    site.stop();
+    let path = site.data().join("site.db");
+    let length = fs::metadata(&path).unwrap().len();
+    let mut file = fs::File::options().write(true).open(&path).unwrap();
+    // From the third page on, half of the file.
+    file.seek(SeekFrom::Start(8192)).unwrap();
+    file.write_all(&vec![0x5a; usize::try_from(length / 2).unwrap()])
+        .unwrap();
+    drop(file);
+    let check = command(site.data()).arg("check").output().unwrap();
+    assert_eq!(check.status.code(), Some(1), "{}", said(&check));
+    assert!(
+        said(&check).contains("problem:") && !said(&check).contains("All is well"),
+        "{}",
+        said(&check)
+    );
+    assert!(!said(&check).contains("panicked"), "{}", said(&check));
+}
+
+#[test]
+fn check_names_a_media_file_that_is_gone() {
+    let mut site = Site::start();
+    site.stop();
+    let folder = site.data().with_extension("in");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("p.png"), "picture").unwrap();
+    let import = command(site.data()).arg("import").arg(&folder).output();
+    assert!(import.unwrap().status.success());
+    for file in fs::read_dir(site.data().join("media")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let check = command(site.data()).arg("check").output().unwrap();
+    assert_eq!(check.status.code(), Some(1));
+    assert!(
+        said(&check).contains("p.png") && said(&check).contains("restore it"),
+        "{}",
+        said(&check)
+    );
+}
