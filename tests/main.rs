@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
 mod accounts;
+mod answers;
 mod architecture;
 mod browser;
 mod command_line;
