@@ -53,8 +53,9 @@ CREATE TABLE posts (
   markdown       TEXT    NOT NULL,
   html           TEXT                               -- NULL: too large to keep, rendered when it is read
 ) STRICT;
--- What visitors can list: newest first, no drafts, nothing from the trash.
-CREATE INDEX posts_live ON posts (kind, published_at DESC, id DESC)
+-- What visitors can list: newest first, no drafts, nothing from the trash. With the title, so that a
+-- year of the archive is read from here alone.
+CREATE INDEX posts_live ON posts (kind, published_at DESC, id DESC, title, trashed_at)
   WHERE published_at IS NOT NULL AND trashed_at IS NULL;
 -- What editors list.
 CREATE INDEX posts_by_update ON posts (updated_at DESC, id DESC);
@@ -69,6 +70,7 @@ CREATE TABLE addresses (
 ) STRICT;
 CREATE UNIQUE INDEX addresses_current ON addresses (post_id) WHERE is_current = 1;
 CREATE INDEX addresses_by_post ON addresses (post_id, id);
+CREATE INDEX addresses_shown ON addresses (post_id, is_current, path);
 
 -- The by-line: names as they are printed, in order. Not all of them are users.
 CREATE TABLE post_authors (

@@ -5,11 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use webstead::cli::Cli;
 
-/// The system's allocator keeps memory for each thread that ever rendered a page; this one gives it back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    few_arenas();
     env_logger::Builder::from_env(env_logger::Env::new().filter_or(
         "WEBSTEAD_LOG",
         "info,actix_server=warn,rusqlite_migration=warn",
@@ -24,3 +21,18 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Lets glibc keep memory for two threads and not for each of them: every thread that once rendered or
+/// compressed a page would keep megabytes of it (mallopt(3), `M_ARENA_MAX`). `benches/run memory` has the
+/// difference.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)]
+fn few_arenas() {
+    // SAFETY: mallopt sets a number in the allocator; no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn few_arenas() {}

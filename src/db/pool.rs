@@ -16,6 +16,8 @@ const MAX_READERS: u32 = 4;
 /// `SQLite`'s page cache for each reader, in KiB (negative: `SQLite`'s way to say KiB, not pages).
 const READER_CACHE_KIB: i64 = -512;
 const WRITER_CACHE_KIB: i64 = -1024;
+/// What the log is cut back to after it was written back, in bytes.
+const MAX_KEPT_LOG_BYTES: i64 = 4 * 1024 * 1024;
 /// Statements that a connection keeps prepared.
 const KEPT_STATEMENTS: usize = 64;
 /// How long to wait for the lock of another process (an import, a backup).
@@ -41,7 +43,9 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    // What would undo a savepoint goes to memory and not to a temporary file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
     migrations::migrate(connection)
 }
 

@@ -76,15 +76,18 @@ fn bind_with(
     settings: &Settings,
     open: impl Fn(SocketAddr) -> io::Result<TcpListener>,
 ) -> Result<Listeners> {
-    let https = bind_one(&HTTPS, settings.https, &open, None)?;
-    let https_address = local_address(&https)?;
-    let http = bind_one(&HTTP, settings.http, &open, Some(https_address.port()))?;
-    let http_address = local_address(&http)?;
+    let secure = bind_one(&HTTPS, settings.https, &open, None)?;
+    let plain = bind_one(
+        &HTTP,
+        settings.http,
+        &open,
+        Some(local_address(&secure)?.port()),
+    )?;
     Ok(Listeners {
-        https,
-        http,
-        https_address,
-        http_address,
+        https_address: local_address(&secure)?,
+        http_address: local_address(&plain)?,
+        https: secure,
+        http: plain,
     })
 }
 
@@ -143,8 +146,8 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // A restarted server need not wait for its old connections to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Accepted connections inherit it. Without it an HTTP/2 answer, which leaves in several small
-    // writes, waits up to 40 ms for the visitor's delayed acknowledgement (RFC 896, RFC 1122 4.2.3.2).
+    // Accepted sockets inherit it (Linux). Without it, answers wait 40 ms for the other side's delayed ACK
+    // (RFC 1122 section 4.2.3.4).
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -223,7 +226,9 @@ pub fn shown_addresses(https_address: SocketAddr, names: &[Name]) -> Vec<String>
     }
     let mut shown = vec![url("localhost")];
     shown.extend(names.iter().filter_map(|name| match name {
-        Name::DnsName(dns) if dns.as_ref().ends_with(".local") => Some(url(dns.as_ref())),
+        Name::DnsName(dns) if dns.as_ref().strip_suffix(".local").is_some() => {
+            Some(url(dns.as_ref()))
+        }
         _ => None,
     }));
     let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = names

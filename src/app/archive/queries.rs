@@ -4,7 +4,7 @@ use jiff::{civil::date, tz::TimeZone};
 use rusqlite::Connection;
 
 use crate::{
-    app::posts::queries::{self, Direction, Of, Place},
+    app::posts::queries::{self, Direction, Place},
     base::{Id, Result, Timestamp},
 };
 
@@ -14,9 +14,7 @@ use crate::{
 pub fn list_years(connection: &Connection, zone: &TimeZone) -> Result<Vec<i16>> {
     let mut years = Vec::new();
     let mut place = Place::TOP;
-    while let Some(post) =
-        queries::list_posts(connection, Of::All, place, Direction::Older, 1)?.pop()
-    {
+    while let Some(post) = queries::list_titles(connection, place, Direction::Older, 1)?.pop() {
         let year = post.published_at.date_in(zone).year();
         years.push(year);
         place = start_of(year, zone);

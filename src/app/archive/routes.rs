@@ -10,7 +10,7 @@ use crate::{
     app::{
         layout::Link,
         lists::{Cursor, cut, format_place},
-        posts::queries::{self, Direction, ListedPost, Of, Place},
+        posts::queries::{self, DatedTitle, Direction, Place},
         visit::Visit,
     },
     base::{Error, Result},
@@ -55,7 +55,7 @@ async fn list(visit: Visit) -> Result<HttpResponse> {
 }
 
 struct Year {
-    posts: Vec<ListedPost>,
+    posts: Vec<DatedTitle>,
     newer: Option<Place>,
     older: Option<Place>,
     previous: Option<i16>,
@@ -77,17 +77,16 @@ async fn show(
             let (start, end) = (start_of(year, &zone), end_of(year, &zone));
             let from = if from == Place::TOP { end } else { from };
             let is_in =
-                |post: &ListedPost| post.published_at.0 >= start.at && post.published_at.0 < end.at;
-            let mut posts =
-                queries::list_posts(connection, Of::All, from, direction, MAX_ON_SCREEN + 1)?;
+                |post: &DatedTitle| post.published_at.0 >= start.at && post.published_at.0 < end.at;
+            let mut posts = queries::list_titles(connection, from, direction, MAX_ON_SCREEN + 1)?;
             posts.retain(is_in);
             let (has_newer, has_older) = cut(&mut posts, MAX_ON_SCREEN, direction, from == end);
-            let place_of = |post: &ListedPost| Place {
+            let place_of = |post: &DatedTitle| Place {
                 at: post.published_at.0,
                 id: post.id,
             };
             let year_at = |place, direction| -> Result<Option<i16>> {
-                let post = queries::list_posts(connection, Of::All, place, direction, 1)?.pop();
+                let post = queries::list_titles(connection, place, direction, 1)?.pop();
                 Ok(post.map(|post| post.published_at.date_in(&zone).year()))
             };
             Ok(Year {
@@ -133,7 +132,7 @@ fn year_link(year: i16) -> Link {
     }
 }
 
-fn by_month(visit: &Visit, posts: Vec<ListedPost>) -> Vec<Month> {
+fn by_month(visit: &Visit, posts: Vec<DatedTitle>) -> Vec<Month> {
     let mut months: Vec<Month> = Vec::new();
     for post in posts {
         let month = post.published_at.date_in(&visit.site.zone).month();

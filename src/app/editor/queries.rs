@@ -77,10 +77,7 @@ pub fn list_entries(
     (from, direction): (Place, Direction),
     limit: usize,
 ) -> Result<Vec<Entry>> {
-    let (compare, order) = match direction {
-        Direction::Older => ("<", "DESC"),
-        Direction::Newer => (">", "ASC"),
-    };
+    let (compare, order) = direction.as_sql();
     let sql = format!(
         "SELECT p.id, p.title, p.kind = 'page', a.path, p.updated_at, p.published_at FROM posts AS p \
          JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 \

@@ -172,6 +172,16 @@ pub enum Direction {
     Newer,
 }
 
+impl Direction {
+    /// How SQL compares with the place, and in which order it reads on from there.
+    pub fn as_sql(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Older => ("<", "DESC"),
+            Self::Newer => (">", "ASC"),
+        }
+    }
+}
+
 /// Which posts a list is of.
 #[derive(Clone, Copy, Debug)]
 pub enum Of {
@@ -194,10 +204,7 @@ pub fn list_posts(
     direction: Direction,
     limit: usize,
 ) -> Result<Vec<ListedPost>> {
-    let (compare, order) = match direction {
-        Direction::Older => ("<", "DESC"),
-        Direction::Newer => (">", "ASC"),
-    };
+    let (compare, order) = direction.as_sql();
     let (source, filter, at, post_id, tag_id) = match of {
         Of::All => (
             "posts AS p JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1",
@@ -228,6 +235,52 @@ pub fn list_posts(
         posts.reverse();
     }
     Ok(posts)
+}
+
+/// A post by its title and date.
+#[derive(Clone, Debug)]
+pub struct DatedTitle {
+    /// Its id.
+    pub id: Id,
+    /// Its title.
+    pub title: String,
+    /// Its address.
+    pub address: Address,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// [`list_posts`] of all posts, with titles and dates only: read from two indexes, not from the posts.
+pub fn list_titles(
+    connection: &Connection,
+    from: Place,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<DatedTitle>> {
+    let (compare, order) = direction.as_sql();
+    let sql = format!(
+        "SELECT p.id, p.title, a.path, p.published_at FROM posts AS p \
+         JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 \
+         WHERE p.kind = 'post' AND p.published_at IS NOT NULL AND p.trashed_at IS NULL \
+         AND (p.published_at, p.id) {compare} (?1, ?2) \
+         ORDER BY p.published_at {order}, p.id {order} LIMIT ?3"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut titles = connection
+        .prepare_cached(&sql)?
+        .query_map([from.at, from.id.0, limit], |row| {
+            Ok(DatedTitle {
+                id: Id(row.get(0)?),
+                title: row.get(1)?,
+                address: address(row, 2)?,
+                published_at: Timestamp(row.get(3)?),
+            })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    if direction == Direction::Newer {
+        titles.reverse();
+    }
+    Ok(titles)
 }
 
 /// The posts beside a post in time: (older, newer).

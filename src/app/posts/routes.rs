@@ -111,10 +111,12 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
         .as_ref()
         .map(|_| format!("/admin/posts/{}", post.id));
     let is_draft = post.content.published_at.is_none();
-    let updated = post
+    let since = post
         .content
         .published_at
-        .is_some_and(|published| post.updated_at.0 - published.0 >= UPDATED_AFTER_S)
+        .map(|published| published.max(post.created_at));
+    let updated = since
+        .is_some_and(|since| post.updated_at.0 - since.0 >= UPDATED_AFTER_S)
         .then_some(post.updated_at);
     if post.content.kind == Kind::Page {
         return visit.public_page(&PagePage {

@@ -98,10 +98,12 @@ fn rows_of(post: &PlannedPost, now: Timestamp) -> Vec<(&'static str, Json)> {
     } = post;
     let revision = existing.as_ref().map_or(1, |before| before.revision + 1);
     let updated_at = entry.updated_at.or(content.published_at).unwrap_or(now);
+    // Not now: a post whose file says when it was updated is shown as updated since it was published.
+    let created_at = content.published_at.unwrap_or(now).min(now);
     let mut row = json!({
         "id": id, "kind": content.kind.as_str(), "title": content.title,
         "description": content.description, "excerpt": rendered.excerpt, "words": rendered.words,
-        "published_at": content.published_at, "created_at": now, "updated_at": updated_at,
+        "published_at": content.published_at, "created_at": created_at, "updated_at": updated_at,
         "expected_revision": existing.as_ref().map(|before| before.revision), "revision": revision,
         "import_key": entry.key, "import_digest": digest,
         "extra": Json::Object(entry.extra.clone()).to_string(),
