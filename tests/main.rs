@@ -8,6 +8,7 @@ mod architecture;
 mod browser;
 mod command_line;
 mod database;
+mod dependencies;
 mod durability;
 mod guards;
 mod hostile;
