@@ -16,5 +16,6 @@ mod http;
 mod lifecycle;
 mod pages;
 mod posts;
+mod round_trip;
 mod site;
 mod tools;
