@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
 mod accounts;
+mod answers;
 mod architecture;
 mod browser;
 mod command_line;
 mod database;
+mod dependencies;
 mod durability;
 mod guards;
 mod hostile;
@@ -14,5 +16,6 @@ mod http;
 mod lifecycle;
 mod pages;
 mod posts;
+mod round_trip;
 mod site;
 mod tools;

@@ -115,6 +115,11 @@ impl Site {
         &self.data
     }
 
+    /// The server's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()

@@ -53,7 +53,7 @@ impl Input {
             ))
         })?;
         // Browsers send line ends as CR LF (HTML, "constructing the entry list").
-        input.markdown = input.markdown.replace("\r\n", "\n");
+        input.markdown = input.markdown.replace("\r\n", "\n").replace('\r', "\n");
         Ok(input)
     }
 

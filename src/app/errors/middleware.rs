@@ -73,9 +73,18 @@ fn after_panic(method: &Method, path: &str, panic: &(dyn Any + Send)) -> actix_w
     InternalError::from_response(error, response).into()
 }
 
-/// An error that no handler has made a page for.
+/// An error that no handler has made a page for, and that a person may see.
 fn is_bare_error(response: &HttpResponse) -> bool {
     let status = response.status();
+    // These answer a program that asked for a part of a file (RFC 9110 sections 13 and 14.2).
+    if [
+        StatusCode::PRECONDITION_FAILED,
+        StatusCode::RANGE_NOT_SATISFIABLE,
+    ]
+    .contains(&status)
+    {
+        return false;
+    }
     let is_page = response
         .headers()
         .get(header::CONTENT_TYPE)

@@ -139,5 +139,12 @@ fn date(time: Timestamp) -> FixedDateTime {
 
 fn to_xml(feed: &Feed) -> Result<String> {
     let bytes = feed.write_to(Vec::new()).map_err(Error::internal)?;
-    String::from_utf8(bytes).map_err(Error::internal)
+    let xml = String::from_utf8(bytes).map_err(Error::internal)?;
+    // One of these anywhere, and a reader refuses the whole feed.
+    Ok(xml.replace(|c| !is_xml(c), "\u{fffd}"))
+}
+
+/// Whether XML 1.0 can carry a character (section 2.2, `Char`).
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
