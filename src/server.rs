@@ -57,6 +57,11 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let setup_path = setup.path();
 
     let listeners = listen::bind(&config.listen)?;
+    log::info!(
+        "listening on {} for HTTPS, and on {} for plain HTTP, which is sent on to HTTPS",
+        listeners.https_address,
+        listeners.http_address
+    );
     let names = names::local_names();
     let certificate = certificates::local_certificate(folder.root(), &names)?;
     let shown = tls::CertificateStore::new(certificate);
