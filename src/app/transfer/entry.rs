@@ -178,6 +178,16 @@ fn entry(
         }
     };
     let title = cut_title(title, &file.key, report);
+    if let Some(pattern) = front
+        .path
+        .as_deref()
+        .filter(|path| path_of_url(path).contains(':'))
+    {
+        let text = format!(
+            "the address pattern `{pattern}` is not understood; the address was made from the file's name"
+        );
+        report.not_understood(&file.key, None, &text);
+    }
     let address = match address_of(&front, &place) {
         Ok(address) => address,
         Err((wanted, why)) => {

@@ -319,6 +319,10 @@ fn what_a_file_has_too_much_or_odd_is_dropped_and_told_and_the_post_comes_in() {
         ),
         ("_drafts/d.md", "---\ntitle: Draft\n---\nx"),
         (
+            "_posts/2020-01-01-p.md",
+            "---\ntitle: Pattern\npermalink: /x/:title.html\n---\nx",
+        ),
+        (
             "yes.md",
             "---\ntitle: Agreed\ndraft: \"yes\"\ndate: 2020-01-01\n---\nx",
         ),
@@ -338,7 +342,9 @@ fn what_a_file_has_too_much_or_odd_is_dropped_and_told_and_the_post_comes_in() {
     );
     let told = whats(&report.not_understood);
     assert!(
-        told.contains("_config.yml") && told.contains(".hidden.md"),
+        told.contains("/x/:title.html")
+            && told.contains("_config.yml")
+            && told.contains(".hidden.md"),
         "{told}"
     );
     assert_eq!(
