@@ -265,8 +265,7 @@ fn what_no_browser_sends_is_refused_and_the_site_goes_on() {
         );
     }
     assert_eq!(site.text(&site.client(), "/post").0, 200);
-    let log = site.log();
-    assert!(!log.contains("panic"), "{log}");
+    assert!(!site.log().contains("panic"), "{}", site.log());
 }
 
 #[test]
@@ -274,16 +273,17 @@ fn an_address_with_any_query_shows_the_page_and_does_not_fill_the_memory() {
     let (site, editor) = Site::with_owner();
     site.publish(
         &editor,
-        &[("title", "Post"), ("markdown", &"text ".repeat(5000))],
+        &[("title", "Post"), ("markdown", &"text ".repeat(20_000))],
     );
     let visitor = site.client();
-    for number in 0..2500 {
+    for number in 0..1200 {
         let path = format!("/post?nonsense={number}");
         assert_eq!(site.get(&visitor, &path).status(), StatusCode::OK);
     }
-    let status = fs::read_to_string(format!("/proc/{}/status", site.process_id())).unwrap();
-    let resident_kib: u64 = between(&status, "VmRSS:", "kB").trim().parse().unwrap();
-    assert!(resident_kib < 100 * 1024, "{resident_kib} KiB");
+    let usage = fs::read_to_string(format!("/proc/{}/status", site.process_id())).unwrap();
+    let resident_kib: u64 = between(&usage, "VmRSS:", "kB").trim().parse().unwrap();
+    // All of them would be 120 MB.
+    assert!(resident_kib < 80 * 1024, "{resident_kib} KiB");
 }
 
 #[test]

@@ -129,6 +129,7 @@ fn everything_works_without_scripts() {
     browser.click("button[value=publish]");
     browser.wait_for_text("visitors can see it now");
     browser.click("form[action$='/trash'] button");
+    browser.wait_for_text("in the trash");
     browser.click("form[action$='/restore'] button");
     browser.wait_for_text("It is back");
     assert!(

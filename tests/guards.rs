@@ -118,7 +118,13 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
     assert_eq!(site.text(&grace, "/admin/settings").0, 403);
     let answer = site
         .post(&grace, "/admin/settings")
-        .form(&[("title", "Taken over")])
+        .form(&[
+            ("title", "Taken over"),
+            ("tagline", ""),
+            ("language", "en"),
+            ("time_zone", "UTC"),
+            ("posts_per_page", "10"),
+        ])
         .send()
         .unwrap();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);

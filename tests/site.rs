@@ -144,6 +144,8 @@ impl Site {
     /// [`Site::client`] before it is built.
     pub(crate) fn client_builder(&self) -> ClientBuilder {
         let pem = std::fs::read(self.data.join("tls/authority-cert.pem")).unwrap();
+        // reqwest comes without an implementation of cryptography; that of the program serves here too.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Client::builder()
             .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
             .cookie_store(true)

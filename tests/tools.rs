@@ -9,6 +9,7 @@ use std::{
 };
 
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -140,8 +141,6 @@ impl Browser {
                 "prefs": { "profile.managed_default_content_settings.javascript": scripts },
             },
         });
-        // WebDriver is plain HTTP on loopback, but the connector wants a provider all the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -152,7 +151,7 @@ impl Browser {
         };
         let client = runtime.block_on(async {
             for attempt in 0..100 {
-                let mut builder = ClientBuilder::rustls().unwrap();
+                let mut builder = ClientBuilder::new(HttpConnector::new());
                 builder.capabilities(capabilities.clone());
                 match builder.connect(&format!("http://127.0.0.1:{port}")).await {
                     Ok(client) => return client,

@@ -346,33 +346,4 @@ mod tests {
             assert!((0..=1).contains(&depth), "{html}");
         }
     }
-
-    /// Run with `--ignored --nocapture` for the figures.
-    #[test]
-    #[ignore = "a measurement"]
-    fn measure() {
-        let rss = || {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-            status
-                .lines()
-                .find(|l| l.starts_with("VmRSS"))
-                .unwrap_or_default()
-                .to_owned()
-        };
-        eprintln!("before {}", rss());
-        for round in 0..4 {
-            let start = std::time::Instant::now();
-            let mut highlighter = Highlighter::default();
-            highlighter.highlight("a", "klingon");
-            eprintln!("loaded {:?} {}", start.elapsed(), rss());
-            for language in ["rust", "toml", "bash", "js"] {
-                let at = std::time::Instant::now();
-                highlighter.highlight("fn main() { let a = 1; }\n", language);
-                eprintln!("  {language} {:?} {}", at.elapsed(), rss());
-            }
-            eprintln!("round {round}: {:?} {}", start.elapsed(), rss());
-            drop(highlighter);
-            eprintln!("dropped: {}", rss());
-        }
-    }
 }
