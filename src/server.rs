@@ -50,6 +50,7 @@ pub struct Started {
 /// What keeps the server from starting: the data folder, the certificate, the ports.
 pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -> Result<()> {
     let _lock = folder.lock_for_server()?;
+    folder.refuse_emptied()?;
     let database = Database::open(&folder.database())?;
     let media = MediaStore::new(&folder);
     media.sweep_temporary();

@@ -248,7 +248,7 @@ fn axe_finds_no_violation_on_any_page_in_light_and_dark_on_phone_and_desktop() {
     let axe = fs::read_to_string(axe).unwrap();
     let (site, _, public, private) = full_site();
     let mut found = Vec::new();
-    for (is_dark, width) in [(false, 1280), (true, 390)] {
+    for (is_dark, width) in [(false, 1280), (true, 390), (true, 1280), (false, 390)] {
         let Some(browser) = Browser::start(Look {
             is_dark,
             width,

@@ -81,12 +81,22 @@ pub(crate) const DESKTOP: Look = Look {
     scripts: true,
 };
 
+/// The program that drives a browser; ended when dropped, also if the browser never came.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A real browser, driven through `WebDriver`. Ended, by its process id, when dropped.
 pub(crate) struct Browser {
     _turn: MutexGuard<'static, ()>,
     runtime: Runtime,
     client: Client,
-    driver: Child,
+    _driver: Driver,
     _profile: tempfile::TempDir,
 }
 
@@ -106,12 +116,14 @@ impl Browser {
             .local_addr()
             .unwrap()
             .port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let driver = Driver(
+            Command::new("chromedriver")
+                .arg(format!("--port={port}"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
         let profile = tempfile::tempdir().unwrap();
         let mut args: Vec<String> = [
             "--headless=new",
@@ -165,7 +177,7 @@ impl Browser {
             _turn: turn,
             runtime,
             client,
-            driver,
+            _driver: driver,
             _profile: profile,
         })
     }
@@ -321,7 +333,5 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.runtime.block_on(self.client.clone().close());
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     base::Result,
     config::Config,
     db::{DataFolder, Database, MediaStore, integrity_problems},
+    net::certificates::LocalAuthority,
 };
 
 /// Checks and reports; exits with 1 if something is wrong.
@@ -39,6 +40,7 @@ fn check_data(folder: &Result<DataFolder>) -> Result<(String, Vec<String>)> {
         Ok(folder) => folder,
         Err(e) => return Err(crate::base::Error::Invalid(e.to_string())),
     };
+    LocalAuthority::open_or_create(folder.root())?;
     let database = Database::open(&folder.database())?;
     let media = MediaStore::new(folder);
     database.read_blocking(|connection| {

@@ -62,7 +62,26 @@ impl DataFolder {
                 root.display()
             )));
         }
+        folder.refuse_emptied()?;
         Ok(folder)
+    }
+
+    /// Refuses a database file that was emptied while its media are still there: a new site on it would
+    /// hide the loss.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if so.
+    pub fn refuse_emptied(&self) -> Result<()> {
+        let is_empty = fs::metadata(self.database()).is_ok_and(|file| file.len() == 0);
+        let has_media = fs::read_dir(self.media()).is_ok_and(|mut files| files.next().is_some());
+        if is_empty && has_media {
+            return Err(Error::Invalid(format!(
+                "{} is empty, but there are media files: the database was lost. Restore a backup of it; \
+                 to begin anew, choose another folder with --data DIR",
+                self.database().display()
+            )));
+        }
+        Ok(())
     }
 
     /// The folder itself.

@@ -1,10 +1,9 @@
 //! Every way to change a post, as a replayable change with its guards.
 
-use super::post::{Content, Rendered};
+use super::post::{Content, Rendered, tag_slug};
 use crate::{
     base::{Id, Timestamp},
     db::{Change, Value},
-    text::slug::slugify,
 };
 
 /// Guard: the post is as the editor last saw it.
@@ -149,7 +148,7 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
 
     change.push("DELETE FROM post_tags WHERE post_id = ?1", vec![id.into()]);
     for (position, name) in (0i64..).zip(&content.tags) {
-        let slug = slugify(name);
+        let slug = tag_slug(name);
         change.push(
             "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3) ON CONFLICT (slug) DO NOTHING",
             vec![Id::new().into(), (&slug).into(), name.into()],

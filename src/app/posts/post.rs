@@ -118,7 +118,7 @@ impl Content {
                 "The text holds a NUL character; remove it.".to_owned(),
             ));
         }
-        self.tags = tidy_names(&self.tags, slugify);
+        self.tags = tidy_names(&self.tags, tag_slug);
         self.authors = tidy_names(&self.authors, str::to_owned);
         check_names("tags", "tag", &self.tags, MAX_TAGS, &mut problems);
         check_names(
@@ -128,7 +128,7 @@ impl Content {
             MAX_AUTHORS,
             &mut problems,
         );
-        for tag in self.tags.iter().filter(|tag| slugify(tag).is_empty()) {
+        for tag in self.tags.iter().filter(|tag| tag_slug(tag).is_empty()) {
             problems.push((
                 "tags",
                 format!("The tag “{tag}” needs a letter or a digit."),
@@ -158,7 +158,14 @@ pub struct Rendered {
 impl Rendered {
     /// Renders Markdown. Takes milliseconds (a Pi: a hundred); call it off the async threads.
     pub fn from_markdown(markdown: &str) -> Self {
-        let html = markdown::render(markdown, &Options::default()).html;
+        Self::from_html(
+            markdown,
+            markdown::render(markdown, &Options::default()).html,
+        )
+    }
+
+    /// The same of HTML that [`markdown::render`] has made of this Markdown.
+    pub fn from_html(markdown: &str, html: String) -> Self {
         Self {
             excerpt: excerpt(&html, EXCERPT_CHARS),
             words: word_count(&html),
@@ -213,6 +220,11 @@ pub struct Tag {
     pub name: String,
     /// As it is in the address `/tags/SLUG`.
     pub slug: String,
+}
+
+/// The address part of a tag. Signs that tell names apart are words: C, C++ and C# are three tags.
+pub fn tag_slug(name: &str) -> String {
+    slugify(&name.replace('+', " plus ").replace('#', " sharp "))
 }
 
 /// One line of text: no control characters, no white space around or doubled.

@@ -11,7 +11,7 @@ use super::{
     walk::File,
 };
 use crate::{
-    app::posts::post::{Kind, MAX_MARKDOWN_BYTES, one_line},
+    app::posts::post::{Kind, MAX_MARKDOWN_BYTES, MAX_TITLE_CHARS, one_line},
     base::{Id, Timestamp},
     text::{address::Address, front_matter, slug::slugify},
 };
@@ -148,6 +148,10 @@ fn entry(
     report: &mut Report,
 ) -> Option<Entry> {
     let place = Place::of(&file.key);
+    if front.title.is_none() && body.trim().is_empty() {
+        report.left_out(&file.key, None, "it has neither a title nor a text");
+        return None;
+    }
     let title = match front
         .title
         .as_deref()
@@ -173,10 +177,11 @@ fn entry(
             }
         }
     };
+    let title = cut_title(title, &file.key, report);
     let address = match address_of(&front, &place) {
         Ok(address) => address,
         Err((wanted, why)) => {
-            let made = Address::parse(&format!("post-{}", slugify(&title))).ok()?;
+            let made = Address::parse(&format!("post-{}", slugify(&file.key))).ok()?;
             let text = format!(
                 "its address `{wanted}` cannot be used here ({why}), so it is at {}",
                 made.as_str()
@@ -193,7 +198,7 @@ fn entry(
         .is_page
         .unwrap_or(date.is_none() && !place.is_in_stream());
     let date = date.unwrap_or_else(|| {
-        if !is_page && !front.is_draft {
+        if !is_page && !front.is_draft && !place.is_draft {
             report.changed(
                 &file.key,
                 None,
@@ -221,7 +226,7 @@ fn entry(
         kind: if is_page { Kind::Page } else { Kind::Post },
         title,
         description: front.description.unwrap_or_default(),
-        published_at: (!front.is_draft).then_some(date),
+        published_at: (!front.is_draft && !place.is_draft).then_some(date),
         updated_at: front.updated,
         address,
         aliases,
@@ -234,6 +239,19 @@ fn entry(
     })
 }
 
+/// A title that is longer than the site takes loses its end, not the whole post.
+fn cut_title(title: String, key: &str, report: &mut Report) -> String {
+    if title.chars().count() <= MAX_TITLE_CHARS {
+        return title;
+    }
+    report.changed(key, None, "its title was too long and was cut");
+    title
+        .chars()
+        .take(MAX_TITLE_CHARS - 1)
+        .chain(['…'])
+        .collect()
+}
+
 /// Where a file is, and what its name says.
 struct Place {
     /// The folder's part of the address, without slashes at the ends.
@@ -243,6 +261,8 @@ struct Place {
     date: Option<Timestamp>,
     day: Option<String>,
     is_jekyll: bool,
+    /// In Jekyll's `_drafts`.
+    is_draft: bool,
 }
 
 impl Place {
@@ -269,6 +289,7 @@ impl Place {
             date: dated.map(|(at, _)| at),
             day: dated.map(|_| stem[..10].replace('-', "/")),
             is_jekyll,
+            is_draft: folder.split('/').any(|part| part == "_drafts"),
         }
     }
 

@@ -212,8 +212,8 @@ impl Reader<'_> {
     fn bool(&mut self, key: &str, line: usize, value: &Value) -> bool {
         match value {
             Value::Bool(yes) => *yes,
-            Value::String(text) if text == "true" => true,
-            Value::String(text) if text == "false" => false,
+            Value::String(text) if ["true", "yes", "on"].contains(&text.as_str()) => true,
+            Value::String(text) if ["false", "no", "off"].contains(&text.as_str()) => false,
             _ => {
                 self.wrong(key, line, "true or false");
                 // Rather a draft too many than something made public by mistake.

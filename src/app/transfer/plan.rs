@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::{
         media::queries::Medium,
-        posts::post::{Content, Rendered},
+        posts::post::{Content, MAX_NAME_CHARS, Rendered, tag_slug},
         settings::queries::list_settings,
     },
     base::{Error, Id, Result},
@@ -362,7 +362,7 @@ fn content_of(
         title: entry.title.clone(),
         description: entry.description.clone(),
         markdown: resolver.rewrite(entry, remarks),
-        tags: entry.tags.clone(),
+        tags: usable_tags(entry, remarks),
         authors: entry.authors.clone(),
         address: entry.address.clone(),
         published_at: entry.published_at,
@@ -374,7 +374,8 @@ fn content_of(
             .collect::<Vec<_>>()
             .join(" ")
     })?;
-    for removed in render(&content.markdown, &Options::default()).removed {
+    let shown = render(&content.markdown, &Options::default());
+    for removed in shown.removed {
         // "style attribute on <div>" and "… on <td>" are one thing to tell.
         let what = match removed.what.split_once(" attribute on ") {
             Some((name, _)) => format!("{name} attributes are not shown"),
@@ -382,8 +383,23 @@ fn content_of(
         };
         remarks.not_understood(&entry.key, Some(entry.body_line + removed.line - 1), &what);
     }
-    let rendered = Rendered::from_markdown(&content.markdown);
+    let rendered = Rendered::from_html(&content.markdown, shown.html);
     Ok((content, rendered))
+}
+
+/// The tags that can have an address; one odd tag does not cost the post.
+fn usable_tags(entry: &Entry, remarks: &mut Report) -> Vec<String> {
+    let is_usable =
+        |tag: &&String| !tag_slug(tag).is_empty() && tag.chars().count() <= MAX_NAME_CHARS;
+    for tag in entry.tags.iter().filter(|tag| !is_usable(tag)) {
+        let tag: String = tag.chars().take(40).collect();
+        remarks.changed(
+            &entry.key,
+            None,
+            &format!("a tag was dropped, it cannot be one: {tag}"),
+        );
+    }
+    entry.tags.iter().filter(is_usable).cloned().collect()
 }
 
 /// Decides what happens with a file whose post may be here already.

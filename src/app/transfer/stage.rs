@@ -8,9 +8,9 @@ use serde_json::{Value as Json, json};
 
 use super::plan::{Plan, PlannedPost, Progress};
 use crate::{
+    app::posts::post::tag_slug,
     base::{Error, Id, Result, Timestamp},
     db::{Change, Database, MAX_CHANGE_BYTES},
-    text::slug::slugify,
 };
 
 /// Guard: the posts are as they were when the import was planned.
@@ -134,7 +134,7 @@ fn rows_of(post: &PlannedPost, now: Timestamp) -> Vec<(&'static str, Json)> {
             "post_tags",
             json!({
                 "id": Id::new(), "tag_id": Id::new(), "post_id": id, "position": position,
-                "slug": slugify(name), "name": name,
+                "slug": tag_slug(name), "name": name,
             }),
         ));
     }

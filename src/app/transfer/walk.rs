@@ -60,6 +60,8 @@ pub(super) fn find_files(dir: &Path, report: &mut Report) -> Result<Files> {
     let content = root.join("content");
     if content.is_dir() {
         walk.folder(&content, "", 0)?;
+        let text = "of a site with a `content` folder only that and `static` are read";
+        walk.report.not_understood(".", None, text);
         if root.join("static").is_dir() {
             walk.folder(&root.join("static"), "static/", 0)?;
         }
@@ -70,6 +72,13 @@ pub(super) fn find_files(dir: &Path, report: &mut Report) -> Result<Files> {
     files.markdown.sort_by(|a, b| a.key.cmp(&b.key));
     files.media.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(files)
+}
+
+/// Hidden, or a generator's own: its output, its layouts, its settings.
+fn is_of_a_tool(name: &str) -> bool {
+    let is_jekylls_own =
+        name.starts_with('_') && !["_posts", "_drafts", "_index.md"].contains(&name);
+    name.starts_with('.') || is_jekylls_own || NOT_CONTENT.contains(&name)
 }
 
 struct Walk<'a> {
@@ -99,6 +108,12 @@ impl Walk<'_> {
             );
             return Ok(());
         }
+        // A site's own data folder holds private keys; nothing of it may become a public file.
+        if dir.join("site.db").exists() || dir.join("tls/authority-key.pem").exists() {
+            let text = "this is the data folder of a site, with its keys; nothing of it was read";
+            self.report.left_out(shown, None, text);
+            return Ok(());
+        }
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
             Err(e) => {
@@ -117,8 +132,11 @@ impl Walk<'_> {
                     .left_out(&shown, None, "its name is not UTF-8; rename it");
                 continue;
             };
-            if name.starts_with('.') || NOT_CONTENT.contains(&name) {
+            if is_of_a_tool(name) {
                 self.report.skipped += 1;
+                let text = "hidden files and what belongs to a generator are not content";
+                self.report
+                    .not_understood(&format!("{prefix}{name}"), None, text);
                 continue;
             }
             self.entry(&path, name, &format!("{prefix}{name}"), depth)?;
