@@ -32,8 +32,9 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Args)]
+#[allow(clippy::doc_markdown)] // --help shows these comments as they are
 struct Global {
-    /// The data folder, where everything of a site is [default: $`STATE_DIRECTORY`, else ./webstead-data]
+    /// The data folder, where everything of a site is [default: $STATE_DIRECTORY, else ./webstead-data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 

@@ -18,8 +18,9 @@ use crate::{
 
 /// Where to listen.
 #[derive(Args)]
+#[allow(clippy::doc_markdown)] // --help shows these comments as they are
 pub(super) struct ServeArgs {
-    /// Where to listen for HTTPS, e.g. 0.0.0.0:443, [`::1`]:8443, or a port; 0 takes any free port
+    /// Where to listen for HTTPS, e.g. 0.0.0.0:443, [::1]:8443, or a port; 0 takes any free port
     /// [default: port 443, or 8443 where that is not permitted]
     #[arg(long, value_name = "ADDRESS:PORT")]
     https: Option<Address>,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     dates::{date_of_path, split_dated_name},
+    export::KEPT_SETTINGS,
     front::{self, Front},
     report::Report,
     walk::File,
@@ -44,11 +45,8 @@ pub(super) struct Entry {
 /// What became of a Markdown file.
 pub(super) enum Outcome {
     Entry(Box<Entry>),
-    /// The root's `_index.md`: title and description of the site.
-    Site {
-        title: Option<String>,
-        tagline: Option<String>,
-    },
+    /// The root's `_index.md`: settings of the site.
+    Site(Vec<(&'static str, String)>),
     /// Nothing to import; the report says why.
     Nothing,
 }
@@ -118,7 +116,7 @@ fn section(file: &File, values: &[front_matter::Entry], report: &mut Report) -> 
         let keys: Vec<_> = values
             .iter()
             .map(|entry| entry.key.as_str())
-            .filter(|key| !matches!(*key, "title" | "description"))
+            .filter(|key| !matches!(*key, "title" | "description" | "extra"))
             .collect();
         if !keys.is_empty() {
             let text = format!(
@@ -127,10 +125,22 @@ fn section(file: &File, values: &[front_matter::Entry], report: &mut Report) -> 
             );
             report.not_understood(&file.key, None, &text);
         }
-        return Outcome::Site {
-            title: text_of("title"),
-            tagline: text_of("description"),
-        };
+        let own = values
+            .iter()
+            .find(|entry| entry.key == "extra")
+            .map(|entry| &entry.value["webstead"]);
+        let kept = KEPT_SETTINGS.iter().filter_map(|name| {
+            let value = own?.get(*name)?.as_str()?;
+            is_setting(name, value).then(|| (*name, value.to_owned()))
+        });
+        let named = [
+            ("title", text_of("title")),
+            ("tagline", text_of("description")),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        return Outcome::Site(named.chain(kept).collect());
     }
     report.left_out(
         &file.key,
@@ -138,6 +148,22 @@ fn section(file: &File, values: &[front_matter::Entry], report: &mut Report) -> 
         "it holds the settings of a section and no text, and there are no sections here",
     );
     Outcome::Nothing
+}
+
+/// Whether a setting of our own export can be one.
+fn is_setting(name: &str, value: &str) -> bool {
+    match name {
+        "time_zone" => jiff::tz::TimeZone::get(value).is_ok(),
+        "posts_per_page" => value
+            .parse()
+            .is_ok_and(|posts: usize| (1..=100).contains(&posts)),
+        _ => {
+            value.len() <= 35
+                && value
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        }
+    }
 }
 
 fn entry(

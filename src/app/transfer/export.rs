@@ -31,6 +31,9 @@ use crate::{
 /// Bytes of one part of a path that every file system takes, with room for `-2` and `.md`.
 const MAX_NAME_BYTES: usize = 200;
 
+/// Settings of the site that only we know; they are written below `extra.webstead`.
+pub(super) const KEPT_SETTINGS: [&str; 3] = ["language", "time_zone", "posts_per_page"];
+
 /// What was written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportReport {
@@ -178,6 +181,13 @@ impl Writer<'_> {
             if let Some(value) = settings.get(name).filter(|value| !value.is_empty()) {
                 front.insert(key.into(), json!(value));
             }
+        }
+        let own: Map<String, Value> = KEPT_SETTINGS
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), json!(settings.get(*name)?))))
+            .collect();
+        if !own.is_empty() {
+            front.insert("extra".into(), json!({ "webstead": own }));
         }
         self.write(Path::new("_index.md"), write_toml(&front).as_bytes())
     }

@@ -3,6 +3,7 @@
 //! An import reads everything first ([`plan::Plan`]), touches nothing until it is told to
 //! ([`plan::Plan::apply`]), and then becomes visible in one change.
 
+mod compare;
 mod dates;
 mod entry;
 pub mod export;
@@ -15,5 +16,7 @@ mod resolve;
 mod stage;
 mod walk;
 
+#[cfg(test)]
+mod round_trip_tests;
 #[cfg(test)]
 mod tests;
