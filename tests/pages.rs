@@ -236,6 +236,10 @@ fn the_html_checker_finds_no_error_on_any_page() {
     );
     if let Some(errors) = html_errors(&files) {
         assert!(errors.is_empty(), "{errors}");
+        let wrong = dir.path().join("wrong.html");
+        fs::write(&wrong, "<p>no doctype, no title</div>").unwrap();
+        let errors = html_errors(&[wrong]).unwrap_or_default();
+        assert!(!errors.is_empty(), "the checker sees nothing");
     }
 }
 
@@ -256,6 +260,14 @@ fn axe_finds_no_violation_on_any_page_in_light_and_dark_on_phone_and_desktop() {
         }) else {
             return;
         };
+        browser.open(&site.url("/"));
+        let look =
+            browser.run("return [innerWidth, matchMedia('(prefers-color-scheme: dark)').matches]");
+        assert_eq!(
+            look,
+            serde_json::json!([width, is_dark]),
+            "the browser looks as asked"
+        );
         judge_setup(&axe, &browser, &mut found);
         for path in &public {
             judge(&axe, &browser, &site, path, &mut found);
@@ -296,7 +308,7 @@ fn judge(axe: &str, browser: &Browser, site: &Site, path: &str, found: &mut Vec<
     let violations = browser.run_async(
         "const done = arguments[arguments.length - 1];\
          document.querySelectorAll('details').forEach(d => d.open = true);\
-         axe.run().then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))), e => done(['axe failed: ' + e]))",
+         axe.run().then(r => done(r.passes.length < 5 ? ['axe judged nothing'] : r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))), e => done(['axe failed: ' + e]))",
     );
     for violation in violations.as_array().unwrap() {
         found.push(format!("{path}: {}", violation.as_str().unwrap()));

@@ -146,13 +146,19 @@ impl Browser {
             i32::from(!look.is_dark)
         ));
         let scripts = if look.scripts { 1 } else { 2 };
-        let capabilities = json!({
+        let mut capabilities = json!({
             "acceptInsecureCerts": true,
             "goog:chromeOptions": {
                 "args": args,
                 "prefs": { "profile.managed_default_content_settings.javascript": scripts },
             },
         });
+        // A window is never narrower than this; a phone is.
+        if look.width < 500 {
+            capabilities["goog:chromeOptions"]["mobileEmulation"] = json!({
+                "deviceMetrics": { "width": look.width, "height": 844, "pixelRatio": 2.0, "touch": true },
+            });
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
