@@ -20,7 +20,7 @@ const SOME_LEFT_OUT: u8 = 3;
     after_help = "Exit codes: 0 everything is in; 3 some files were left out, and the report \
     names them; 1 an error, and nothing came in. It can be repeated: what has not changed stays as it is."
 )]
-#[allow(clippy::struct_excessive_bools)] // four switches of the command line
+#[allow(clippy::struct_excessive_bools)] // five switches of the command line
 pub(super) struct ImportArgs {
     /// The folder: Markdown files, or a site of Zola, Hugo or Jekyll
     dir: PathBuf,
@@ -28,6 +28,11 @@ pub(super) struct ImportArgs {
     /// Only say what would come in; write nothing
     #[arg(long)]
     dry_run: bool,
+
+    /// Let the folder win: files replace posts that were edited on the site, and posts from
+    /// elsewhere that have their address
+    #[arg(long)]
+    replace: bool,
 
     /// Import nothing if any file would be left out
     #[arg(long)]
@@ -58,7 +63,7 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
     let database = Database::open(&folder.database())?;
     let bar = Bar::new();
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
-    let mut plan = Plan::read(&database, &args.dir, &progress)?;
+    let mut plan = Plan::read(&database, &args.dir, args.replace, &progress)?;
     plan.report.is_dry_run = args.dry_run;
     let refused = args.strict && !plan.report.left_out.is_empty();
     let report = if args.dry_run || refused {

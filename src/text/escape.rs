@@ -42,7 +42,7 @@ const NAMED: &[(&str, &str)] = &[
 ];
 
 /// Text with its character references read: numeric ones and those in [`NAMED`]; others stay.
-pub(super) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {

@@ -6,7 +6,7 @@ pub mod address;
 #[cfg(test)]
 mod blog_tests;
 pub mod date;
-mod escape;
+pub(crate) mod escape;
 pub mod excerpt;
 pub mod front_matter;
 pub mod highlight;

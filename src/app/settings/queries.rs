@@ -17,6 +17,8 @@ use crate::{
 
 /// Posts on a screen of a list where nothing else is set.
 const POSTS_PER_PAGE: usize = 10;
+/// Characters of the site's name, and of its tagline.
+pub const MAX_SITE_TITLE_CHARS: usize = 120;
 /// Pages in the menu; more do not fit.
 const MAX_IN_MENU: usize = 12;
 

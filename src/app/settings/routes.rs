@@ -4,7 +4,10 @@ use actix_web::{HttpResponse, web};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::{queries::update_settings, views::SettingsPage};
+use super::{
+    queries::{MAX_SITE_TITLE_CHARS, update_settings},
+    views::SettingsPage,
+};
 use crate::{
     app::{
         layout::{FieldErrors, Notice, NoticeKind},
@@ -16,7 +19,6 @@ use crate::{
 };
 
 /// Characters of the site's name and tagline.
-const MAX_TITLE_CHARS: usize = 120;
 const MAX_POSTS_PER_PAGE: usize = 100;
 
 /// Adds the routes.
@@ -86,10 +88,10 @@ fn problems(form: &Form) -> FieldErrors {
     if let Some(problem) = title_problem(&form.title) {
         problems.push(("title", problem));
     }
-    if form.tagline.chars().count() > MAX_TITLE_CHARS {
+    if form.tagline.chars().count() > MAX_SITE_TITLE_CHARS {
         problems.push((
             "tagline",
-            format!("Shorten the tagline to {MAX_TITLE_CHARS} characters."),
+            format!("Shorten the tagline to {MAX_SITE_TITLE_CHARS} characters."),
         ));
     }
     if !is_language_tag(form.language.trim()) {
@@ -119,8 +121,8 @@ pub fn title_problem(title: &str) -> Option<String> {
     let chars = one_line(title).chars().count();
     match chars {
         0 => Some("Give the site a name.".to_owned()),
-        _ if chars > MAX_TITLE_CHARS => Some(format!(
-            "The name has {chars} characters; shorten it to {MAX_TITLE_CHARS}."
+        _ if chars > MAX_SITE_TITLE_CHARS => Some(format!(
+            "The name has {chars} characters; shorten it to {MAX_SITE_TITLE_CHARS}."
         )),
         _ => None,
     }

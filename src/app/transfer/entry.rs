@@ -12,7 +12,10 @@ use super::{
     walk::File,
 };
 use crate::{
-    app::posts::post::{Kind, MAX_MARKDOWN_BYTES, MAX_TITLE_CHARS, one_line},
+    app::{
+        posts::post::{Kind, MAX_MARKDOWN_BYTES, MAX_TITLE_CHARS, one_line},
+        settings::queries::MAX_SITE_TITLE_CHARS,
+    },
     base::{Id, Timestamp},
     text::{address::Address, front_matter, slug::slugify},
 };
@@ -23,11 +26,16 @@ const MAX_FILE_BYTES: u64 = (MAX_MARKDOWN_BYTES + front_matter::MAX_FRONT_MATTER
 /// What a file says that becomes a post or page.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
+    /// Its file below the folder: what the report names.
     pub(super) key: String,
+    /// Its file, from the root of the machine: which post it is at the next import.
+    pub(super) origin: String,
     pub(super) kind: Kind,
     pub(super) title: String,
     pub(super) description: String,
     pub(super) published_at: Option<Timestamp>,
+    /// Nothing says when it was published, so it is the time when the file was last changed.
+    pub(super) is_date_of_file: bool,
     pub(super) updated_at: Option<Timestamp>,
     pub(super) address: Address,
     /// Old addresses, with the line that names them.
@@ -36,6 +44,8 @@ pub(super) struct Entry {
     pub(super) authors: Vec<String>,
     /// The id that our own export wrote.
     pub(super) id: Option<Id>,
+    /// The revision that our own export wrote.
+    pub(super) revision: Option<i64>,
     pub(super) extra: Map<String, Value>,
     pub(super) body: String,
     /// The line of the file in which the body starts.
@@ -133,9 +143,17 @@ fn section(file: &File, values: &[front_matter::Entry], report: &mut Report) -> 
             let value = own?.get(*name)?.as_str()?;
             is_setting(name, value).then(|| (*name, value.to_owned()))
         });
+        let mut short_text_of = |key: &str| {
+            let text = text_of(key)?;
+            if text.chars().count() > MAX_SITE_TITLE_CHARS {
+                let remark = format!("the site's {key} was too long and was cut");
+                report.changed(&file.key, None, &remark);
+            }
+            Some(text.chars().take(MAX_SITE_TITLE_CHARS).collect())
+        };
         let named = [
-            ("title", text_of("title")),
-            ("tagline", text_of("description")),
+            ("title", short_text_of("title")),
+            ("tagline", short_text_of("description")),
         ];
         let named = named
             .into_iter()
@@ -168,7 +186,7 @@ fn is_setting(name: &str, value: &str) -> bool {
 
 fn entry(
     file: &File,
-    front: Front,
+    mut front: Front,
     mut body: String,
     mut body_line: usize,
     report: &mut Report,
@@ -178,31 +196,7 @@ fn entry(
         report.left_out(&file.key, None, "it has neither a title nor a text");
         return None;
     }
-    let title = match front
-        .title
-        .as_deref()
-        .map(one_line)
-        .filter(|title| !title.is_empty())
-    {
-        Some(title) => title,
-        None => {
-            if let Some(title) = take_heading(&mut body, &mut body_line) {
-                report.changed(
-                    &file.key,
-                    None,
-                    "it has no title; its first heading was taken for it",
-                );
-                title
-            } else {
-                report.changed(
-                    &file.key,
-                    None,
-                    "it has no title; the file's name was taken for it",
-                );
-                place.stem.replace(['-', '_'], " ")
-            }
-        }
-    };
+    let title = title_of(&front, &place, &mut body, &mut body_line, &file.key, report);
     let title = cut_title(title, &file.key, report);
     if let Some(pattern) = front
         .path
@@ -233,8 +227,15 @@ fn entry(
     let is_page = front
         .is_page
         .unwrap_or(date.is_none() && !place.is_in_stream());
+    let is_draft = front.is_draft || place.is_draft;
+    if let Some(at) = front.date.filter(|_| is_draft) {
+        front.extra.insert("date".into(), at.rfc3339().into());
+        let text = "the date of a draft is kept for an export, and has no effect here";
+        report.changed(&file.key, None, text);
+    }
+    let is_date_of_file = date.is_none();
     let date = date.unwrap_or_else(|| {
-        if !is_page && !front.is_draft && !place.is_draft {
+        if !is_page && !is_draft {
             report.changed(
                 &file.key,
                 None,
@@ -259,20 +260,46 @@ fn entry(
     }
     Some(Entry {
         key: file.key.clone(),
+        origin: file.path.to_string_lossy().into_owned(),
         kind: if is_page { Kind::Page } else { Kind::Post },
         title,
         description: front.description.unwrap_or_default(),
-        published_at: (!front.is_draft && !place.is_draft).then_some(date),
+        published_at: (!is_draft).then_some(date),
+        is_date_of_file,
         updated_at: front.updated,
         address,
         aliases,
         tags: front.tags,
         authors: front.authors,
         id: front.id,
+        revision: front.revision,
         extra: front.extra,
         body,
         body_line,
     })
+}
+
+/// The title that is given, else the first heading, else the file's name.
+fn title_of(
+    front: &Front,
+    place: &Place,
+    body: &mut String,
+    body_line: &mut usize,
+    key: &str,
+    report: &mut Report,
+) -> String {
+    let given = front.title.as_deref().map(one_line);
+    if let Some(title) = given.filter(|title| !title.is_empty()) {
+        return title;
+    }
+    if let Some(title) = take_heading(body, body_line) {
+        let text = "it has no title; its first heading was taken for it";
+        report.changed(key, None, text);
+        return title;
+    }
+    let text = "it has no title; the file's name was taken for it";
+    report.changed(key, None, text);
+    place.stem.replace(['-', '_'], " ")
 }
 
 /// A title that is longer than the site takes loses its end, not the whole post.

@@ -7,11 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use percent_encoding::percent_decode_str;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
 use super::{
     links::{self, Link},
+    names::{free_name, free_place, is_markdown, safe_name},
     plan::Progress,
 };
 use crate::{
@@ -27,9 +29,6 @@ use crate::{
     db::{Database, MediaStore},
     text::front_matter::write_toml,
 };
-
-/// Bytes of one part of a path that every file system takes, with room for `-2` and `.md`.
-const MAX_NAME_BYTES: usize = 200;
 
 /// Settings of the site that only we know; they are written below `extra.webstead`.
 pub(super) const KEPT_SETTINGS: [&str; 3] = ["language", "time_zone", "posts_per_page"];
@@ -131,13 +130,21 @@ fn write_all(
     }
     let unused: Vec<_> = media
         .iter()
-        .filter(|medium| !writer.used.contains(&medium.hash))
+        .filter(|medium| {
+            let written = (medium.hash.clone(), safe_name(&medium.name));
+            !writer.used.contains(&written)
+        })
         .collect();
     let mut taken = HashSet::new();
     for (done, medium) in unused.iter().enumerate() {
         progress("Writing files", done, unused.len());
-        let name = free_name(&mut taken, &safe_name(&medium.name));
-        writer.copy(medium, &Path::new("media").join(name))?;
+        let name = safe_name(&medium.name);
+        let path = if is_markdown(&name) {
+            as_download(medium, &name)
+        } else {
+            Path::new("media").join(free_place(&mut taken, &name))
+        };
+        writer.copy(medium, &path)?;
     }
     Ok(ExportReport {
         posts: ids.len(),
@@ -166,14 +173,14 @@ struct Writer<'a> {
     store: &'a MediaStore,
     /// Media by the part of their hash that addresses carry.
     media: HashMap<String, &'a Medium>,
-    /// Hashes of media that a post has with it.
-    used: HashSet<String>,
+    /// Media that a post has with it: hash and name.
+    used: HashSet<(String, String)>,
     /// Paths of posts that are taken, in lower case: some file systems do not tell the cases apart.
     names: HashSet<String>,
     files: usize,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// `_index.md`: the site's name and tagline.
     fn site(&self, settings: &HashMap<String, String>) -> Result<()> {
         let mut front = Map::new();
@@ -201,8 +208,8 @@ impl Writer<'_> {
         if media.is_empty() {
             return self.write(Path::new(&format!("{path}.md")), text.as_bytes());
         }
-        for (name, medium) in &media {
-            self.copy(medium, &Path::new(&path).join(name))?;
+        for (place, medium) in &media {
+            self.copy(medium, &Path::new(&path).join(place))?;
         }
         self.write(&Path::new(&path).join("index.md"), text.as_bytes())
     }
@@ -214,31 +221,48 @@ impl Writer<'_> {
         free_name(&mut self.names, &parts.join("/"))
     }
 
-    /// The text with its media beside it, and those media by the names that they have there.
+    /// The text with its media beside it, and those media by the places that they have there.
     fn with_local_links(&mut self, markdown: &str) -> (String, Vec<(String, Medium)>) {
-        let (mut with, mut names) = (Vec::new(), HashMap::<String, String>::new());
+        let mut with = Vec::new();
+        let mut places = HashMap::<(String, String), String>::new();
         let (mut taken, mut media) = (HashSet::from(["index.md".to_owned()]), Vec::new());
         for Link { range, target } in links::find(markdown).links {
-            let Some(rest) = target.strip_prefix("/media/") else {
+            let Some((medium, name)) = self.medium_at(&target) else {
                 continue;
             };
-            let Some((hash, _)) = rest.split_once('/') else {
+            if is_markdown(&name) {
+                // Beside the post it would come back as a page.
                 continue;
-            };
-            let Some(medium) = self.media.get(hash) else {
-                continue;
-            };
-            let name = names.entry(medium.hash.clone()).or_insert_with(|| {
-                let name = free_name(&mut taken, &safe_name(&medium.name));
-                media.push((name.clone(), (*medium).clone()));
-                name
+            }
+            let key = (medium.hash.clone(), name.clone());
+            let place = places.entry(key.clone()).or_insert_with(|| {
+                let place = free_place(&mut taken, &name);
+                media.push((place.clone(), medium.clone()));
+                place
             });
-            self.used.insert(medium.hash.clone());
-            let encoded = crate::text::address::Address::from_stored(name.clone()).href();
+            self.used.insert(key);
+            let encoded = crate::text::address::Address::from_stored(place.clone()).href();
             let suffix = target.find(['#', '?']).map_or("", |at| &target[at..]);
-            with.push((range, format!("{encoded}{suffix}")));
+            let written = links::as_written(&format!("{encoded}{suffix}"));
+            with.push((range, written));
         }
         (links::replace(markdown, with), media)
+    }
+
+    /// The file that a link leads to, with the name that the link gives it: two posts may have the
+    /// same picture by two names.
+    fn medium_at(&self, target: &str) -> Option<(&'a Medium, String)> {
+        let path = &target[..target.find(['#', '?']).unwrap_or(target.len())];
+        let (hash, name) = path.strip_prefix("/media/")?.split_once('/')?;
+        let medium = *self.media.get(hash)?;
+        let name = percent_decode_str(name).decode_utf8().ok()?;
+        let is_safe = !name.is_empty() && safe_name(&name) == name;
+        let name = if is_safe {
+            name.into_owned()
+        } else {
+            safe_name(&medium.name)
+        };
+        Some((medium, name))
     }
 
     fn copy(&mut self, medium: &Medium, to: &Path) -> Result<()> {
@@ -296,57 +320,15 @@ fn front_of(post: &Post, aliases: &[String], kept: Map<String, Value>) -> Map<St
     if !content.tags.is_empty() {
         front.insert("taxonomies".into(), json!({ "tags": content.tags }));
     }
-    let own = json!({ "id": post.id, "kind": content.kind.as_str() });
+    let own = json!({ "id": post.id, "revision": post.revision, "kind": content.kind.as_str() });
     extra.insert("webstead".into(), own);
     front.insert("extra".into(), Value::Object(extra));
     front
 }
 
-/// A name that every file system takes and that the import reads as a file of content.
-fn safe_name(name: &str) -> String {
-    let mut safe: String = name
-        .chars()
-        .map(|c| {
-            if c.is_control() || "/\\:*?\"<>|".contains(c) {
-                '-'
-            } else {
-                c
-            }
-        })
-        .collect();
-    while safe.len() > MAX_NAME_BYTES {
-        safe.pop();
-    }
-    // A leading dot hides a file; these names mean something else to an import.
-    let is_special = safe.is_empty()
-        || safe.starts_with(['.', '_'])
-        || [
-            "index",
-            "index.md",
-            "node_modules",
-            "public",
-            "static",
-            "content",
-        ]
-        .contains(&safe.as_str());
-    if is_special {
-        format!("x-{safe}")
-    } else {
-        safe
-    }
-}
-
-/// `name`, or with `-2`, `-3` … before its ending if it is taken.
-fn free_name(taken: &mut HashSet<String>, name: &str) -> String {
-    let (stem, end) = match name.rsplit_once('.') {
-        Some((stem, end)) if !stem.is_empty() && !end.contains('/') => (stem, format!(".{end}")),
-        _ => (name, String::new()),
-    };
-    let mut free = name.to_owned();
-    let mut number = 2;
-    while !taken.insert(free.to_lowercase()) {
-        free = format!("{stem}-{number}{end}");
-        number += 1;
-    }
-    free
+/// Where a Markdown file to download is written: in `static` it is no post, and links find it.
+fn as_download(medium: &Medium, name: &str) -> PathBuf {
+    Path::new("static/media")
+        .join(&medium.hash[..ADDRESS_HASH_CHARS])
+        .join(name)
 }

@@ -23,12 +23,16 @@ pub(super) struct Front {
     pub(super) tags: Vec<String>,
     pub(super) categories: Vec<String>,
     pub(super) authors: Vec<String>,
-    /// Of our own export: the post's id and kind.
+    /// Of our own export: the post's id, revision and kind.
     pub(super) id: Option<Id>,
+    pub(super) revision: Option<i64>,
     pub(super) is_page: Option<bool>,
     /// Everything else, for the next export.
     pub(super) extra: Map<String, Value>,
 }
+
+/// Saves of one post that an export can speak of; what is above is no number of ours.
+const MAX_REVISION: i64 = 1_000_000_000;
 
 /// Keys that generators know and that mean nothing here.
 const WITHOUT_EFFECT: [&str; 20] = [
@@ -163,6 +167,10 @@ impl Reader<'_> {
                 .and_then(Value::as_i64)
                 .filter(|id| *id > 0)
                 .map(Id);
+            self.front.revision = own
+                .get("revision")
+                .and_then(Value::as_i64)
+                .filter(|revision| (1..=MAX_REVISION).contains(revision));
             self.front.is_page = own
                 .get("kind")
                 .and_then(Value::as_str)

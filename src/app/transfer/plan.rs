@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    compare::compare,
+    compare::{Verdict, claim_ids, compare},
     entry::{self, Entry, Outcome},
-    matching::{Existing, find_existing, has_medium, owner_of},
+    matching::{Existing, Matched, has_medium, match_all, owner_of},
+    names::safe_name,
     report::Report,
     resolve::Resolver,
     stage,
@@ -33,6 +34,7 @@ pub struct Plan {
     /// What it will do.
     pub report: Report,
     pub(super) posts: Vec<PlannedPost>,
+    pub(super) origins: Vec<PlannedOrigin>,
     pub(super) media: Vec<PlannedMedium>,
     /// Settings of the site that are not set yet.
     pub(super) settings: Vec<(&'static str, String)>,
@@ -45,8 +47,18 @@ pub(super) struct PlannedPost {
     pub(super) content: Content,
     pub(super) rendered: Rendered,
     pub(super) digest: String,
-    /// The post as it is, if it is here.
-    pub(super) existing: Option<Existing>,
+    /// The revision that it will have.
+    pub(super) revision: i64,
+    /// The revision that it has, if it is here.
+    pub(super) expected_revision: Option<i64>,
+}
+
+/// A post that will remember the file that it comes from, and is not changed.
+pub(super) struct PlannedOrigin {
+    pub(super) id: Id,
+    pub(super) revision: i64,
+    pub(super) origin: String,
+    pub(super) digest: String,
 }
 
 /// A file that will be stored.
@@ -61,15 +73,24 @@ pub(super) struct PlannedMedium {
 impl Plan {
     /// Reads a folder and compares it with the site.
     ///
+    /// If it `is_replacing`, what the folder says wins over what was changed on the site, and over
+    /// posts that came from elsewhere and have the address of a file.
+    ///
     /// # Errors
     /// What keeps the whole import from happening; problems of single files are in the report.
-    pub fn read(database: &Database, dir: &Path, progress: Progress<'_>) -> Result<Self> {
+    pub fn read(
+        database: &Database,
+        dir: &Path,
+        is_replacing: bool,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
         let mut report = Report::default();
         let files = walk::find_files(dir, &mut report)?;
         report.files = files.markdown.len() + files.media.len() + report.left_out.len();
 
         let mut settings = Vec::new();
-        let entries = read_entries(&files.markdown, &mut settings, &mut report, progress);
+        let mut entries = read_entries(&files.markdown, &mut settings, &mut report, progress);
+        claim_ids(&mut entries, &mut report);
         let media = read_media(&files.media, &mut report, progress);
         let (entries, media, settings) = database.read_blocking(|connection| {
             let mut wanted = Vec::new();
@@ -81,12 +102,9 @@ impl Plan {
             settings.retain(|(name, value): &(&str, String)| {
                 !value.is_empty() && stored.get(*name).is_none_or(String::is_empty)
             });
-            let mut kept = Vec::new();
-            for entry in claim_addresses(entries, &mut report) {
-                kept.push((find_existing(connection, &entry)?, entry));
-            }
+            let matched = match_all(connection, claim_addresses(entries, &mut report))?;
             Ok((
-                check_owners(connection, kept, &mut report)?,
+                check_owners(connection, matched, &mut report)?,
                 wanted,
                 settings,
             ))
@@ -100,14 +118,23 @@ impl Plan {
             database,
         );
         let rendered_all = render_all(entries, &resolver, progress);
-        let mut posts = Vec::new();
+        let (mut posts, mut origins) = (Vec::new(), Vec::new());
         for (existing, entry, outcome, remarks) in rendered_all {
             report.changed.extend(remarks.changed);
             report.not_understood.extend(remarks.not_understood);
             match outcome {
                 Ok((content, rendered)) => {
-                    if let Some(post) = compare(existing, entry, content, rendered, &mut report) {
-                        posts.push(post);
+                    match compare(
+                        existing,
+                        entry,
+                        content,
+                        rendered,
+                        is_replacing,
+                        &mut report,
+                    ) {
+                        Verdict::Write(post) => posts.push(*post),
+                        Verdict::Remember(origin) => origins.push(origin),
+                        Verdict::Nothing => {}
                     }
                 }
                 Err(why) => report.left_out(&entry.key, None, &why),
@@ -115,15 +142,19 @@ impl Plan {
         }
         count_media(&media, &mut report);
         report.redirects = posts.iter().map(|post| post.entry.aliases.len()).sum();
-        // One row for each content: two files may have the same.
-        let by_hash: BTreeMap<_, _> = media
-            .into_iter()
-            .filter(|(_, is_here)| !is_here)
-            .map(|(medium, _)| (medium.medium.hash.clone(), medium))
-            .collect();
+        // One row for each content: two files may have the same, and the first name is its name.
+        let mut by_hash: BTreeMap<String, PlannedMedium> = BTreeMap::new();
+        for (medium, _) in media.into_iter().filter(|(_, is_here)| !is_here) {
+            let hash = medium.medium.hash.clone();
+            let known = by_hash.get(&hash);
+            if known.is_none_or(|known| medium.medium.name < known.medium.name) {
+                by_hash.insert(hash, medium);
+            }
+        }
         Ok(Self {
             report,
             posts,
+            origins,
             media: by_hash.into_values().collect(),
             settings,
         })
@@ -195,7 +226,7 @@ fn read_media(files: &[File], report: &mut Report, progress: Progress<'_>) -> Ve
                 continue;
             }
         };
-        let name = file.key.rsplit('/').next().unwrap_or(&file.key).to_owned();
+        let name = safe_name(file.key.rsplit('/').next().unwrap_or(&file.key));
         let content_type = mime_guess::from_path(&name)
             .first_or_octet_stream()
             .essence_str()
@@ -263,8 +294,6 @@ fn claim_addresses(entries: Vec<Entry>, report: &mut Report) -> Vec<Entry> {
     kept
 }
 
-type Matched = (Option<Existing>, Entry);
-
 /// Leaves out what would take the address of another post of the site.
 fn check_owners(
     connection: &rusqlite::Connection,
@@ -273,7 +302,7 @@ fn check_owners(
 ) -> Result<Vec<Matched>> {
     let mut kept = Vec::new();
     for (existing, mut entry) in matched {
-        let own = existing.as_ref().map(|post| post.id);
+        let own = existing.as_ref().map(|existing| existing.post.id);
         let is_other = |owner: Option<Id>| owner.is_some() && owner != own;
         if is_other(owner_of(connection, entry.address.as_str())?) {
             let text = format!(

@@ -10,6 +10,9 @@ const SHOWN_PLACES: usize = 3;
 /// Kinds of remarks that the short form names.
 const SHOWN_KINDS: usize = 15;
 
+/// Characters of a remark: it quotes a file, and the file may be hostile.
+const MAX_REMARK_CHARS: usize = 300;
+
 /// Something to tell about a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
@@ -116,10 +119,19 @@ impl fmt::Display for Report {
 }
 
 fn remark(file: &str, line: Option<usize>, what: &str) -> Remark {
+    let cut = what.char_indices().nth(MAX_REMARK_CHARS);
+    let what = match cut {
+        Some(_) => what
+            .chars()
+            .take(MAX_REMARK_CHARS - 1)
+            .chain(['…'])
+            .collect(),
+        None => what.to_owned(),
+    };
     Remark {
         file: file.to_owned(),
         line,
-        what: what.to_owned(),
+        what,
     }
 }
 

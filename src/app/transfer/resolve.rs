@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode_str;
 
 use super::{
+    calls::find_calls,
     entry::Entry,
-    links::{self, Link},
+    links::{self, Lines, Link, as_written},
     matching::owner_of,
     report::Report,
 };
@@ -28,6 +29,8 @@ const OWN: [&str; 8] = [
 pub(super) struct Resolver<'a> {
     /// File to the address of its post, percent-encoded.
     posts: HashMap<String, String>,
+    /// The last part of a file's path, without its ending, to the files that have it, in order.
+    files_by_name: HashMap<String, Vec<String>>,
     /// File to the address of the media file, percent-encoded.
     media: HashMap<String, String>,
     /// Every address and old address of the import.
@@ -61,9 +64,20 @@ impl<'a> Resolver<'a> {
                     .map(|(alias, _)| alias.as_str().to_owned()),
             );
         }
+        let mut files_by_name: HashMap<String, Vec<String>> = HashMap::new();
+        for key in posts.keys() {
+            files_by_name
+                .entry(short_name(key).to_owned())
+                .or_default()
+                .push(key.clone());
+        }
+        for keys in files_by_name.values_mut() {
+            keys.sort();
+        }
         let media = media.map(|(key, href)| (key.to_owned(), href)).collect();
         Self {
             posts,
+            files_by_name,
             media,
             paths,
             database,
@@ -74,9 +88,10 @@ impl<'a> Resolver<'a> {
     pub(super) fn rewrite(&self, entry: &Entry, report: &mut Report) -> String {
         let with_calls = self.rewrite_calls(entry, report);
         let found = links::find(&with_calls);
+        let lines = Lines::of(&with_calls);
         let mut with = Vec::new();
         for Link { range, target } in found.links {
-            let line = entry.body_line + links::line_of(&with_calls, range.start) - 1;
+            let line = entry.body_line + lines.line_of(range.start) - 1;
             match self.target(&target, &entry.key) {
                 Target::Keep => {}
                 Target::To(address) => {
@@ -85,12 +100,19 @@ impl<'a> Resolver<'a> {
                         Some(line),
                         "links to files of the folder lead to their addresses here",
                     );
-                    with.push((range, address));
+                    with.push((range, as_written(&address)));
                 }
                 Target::Nothing => {
                     let text = format!("a link leads to nothing that is here: {target}");
                     report.not_understood(&entry.key, Some(line), &text);
                 }
+            }
+        }
+        for Link { range, target } in found.odd {
+            if !matches!(self.target(&target, &entry.key), Target::Keep) {
+                let line = entry.body_line + lines.line_of(range.start) - 1;
+                let text = format!("a link is written so that it cannot be followed: {target}");
+                report.not_understood(&entry.key, Some(line), &text);
             }
         }
         links::replace(&with_calls, with)
@@ -103,9 +125,10 @@ impl<'a> Resolver<'a> {
             return text.clone();
         }
         let code = links::find(text).code;
+        let lines = Lines::of(text);
         let mut with = Vec::new();
-        for call in links::find_calls(text, &code) {
-            let line = entry.body_line + links::line_of(text, call.range.start) - 1;
+        for call in find_calls(text, &code) {
+            let line = entry.body_line + lines.line_of(call.range.start) - 1;
             if let Some(address) = call
                 .target
                 .as_deref()
@@ -113,7 +136,8 @@ impl<'a> Resolver<'a> {
             {
                 with.push((call.range, address));
             } else {
-                let shown: String = text[call.range].chars().take(60).collect();
+                let first_line = text[call.range].lines().next().unwrap_or("");
+                let shown: String = first_line.chars().take(60).collect();
                 let text = format!("a template's call is shown as it is: {shown}");
                 report.not_understood(&entry.key, Some(line), &text);
             }
@@ -180,13 +204,11 @@ impl<'a> Resolver<'a> {
                 format!("/{plain}.md"),
                 format!("/{plain}/index.md"),
             ];
-            let mut fitting: Vec<_> = self
-                .posts
+            let files = self.files_by_name.get(short_name(plain))?;
+            let fitting = files
                 .iter()
-                .filter(|(key, _)| ends.iter().any(|end| format!("/{key}").ends_with(end)))
-                .collect();
-            fitting.sort();
-            fitting.first().map(|(_, address)| (*address).clone())
+                .find(|key| ends.iter().any(|end| format!("/{key}").ends_with(end)))?;
+            self.posts.get(fitting).cloned()
         });
         found.map(|address| format!("{address}{rest}"))
     }
@@ -201,6 +223,13 @@ impl<'a> Resolver<'a> {
                 .read_blocking(|connection| owner_of(connection, path))
                 .is_ok_and(|o| o.is_some())
     }
+}
+
+/// What a template calls a file: its name without its ending, or its folder's for `index.md`.
+fn short_name(key: &str) -> &str {
+    let key = key.strip_suffix(".md").unwrap_or(key);
+    let key = key.strip_suffix("/index").unwrap_or(key);
+    key.rsplit('/').next().unwrap_or(key)
 }
 
 fn split_at_query(target: &str) -> (&str, &str) {

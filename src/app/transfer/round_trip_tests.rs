@@ -11,14 +11,14 @@ use super::{
 
 /// Imports, exports, imports the export into an empty site, and compares everything that a visitor
 /// or an editor can see; then exports that and compares the bytes.
-fn assert_round_trip(folder: &std::path::Path) -> Report {
+pub(super) fn assert_round_trip(folder: &std::path::Path) -> Report {
     let first = Scene::new(&[]);
-    let plan = Plan::read(&first.database, folder, &quiet).unwrap();
+    let plan = Plan::read(&first.database, folder, false, &quiet).unwrap();
     let report = plan.apply(&first.database, &first.store, &quiet).unwrap();
     let out = first.dir.path().join("out");
     export(&first.database, &first.store, &out, &quiet).unwrap();
     let second = Scene::new(&[]);
-    let plan = Plan::read(&second.database, &out, &quiet).unwrap();
+    let plan = Plan::read(&second.database, &out, false, &quiet).unwrap();
     let again = plan.apply(&second.database, &second.store, &quiet).unwrap();
     assert!(again.left_out.is_empty(), "{again}");
     for sql in [

@@ -17,6 +17,12 @@ use crate::{
 const POSTS_UNCHANGED: &str = "import-posts-unchanged";
 /// Guard: no other post has taken an address in the meantime.
 const ADDRESSES_FREE: &str = "import-addresses-free";
+/// What staged parts of long texts are staged for.
+const PARTS: &str = "parts";
+/// Columns whose texts may be long.
+const SPLIT_COLUMNS: [&str; 3] = ["markdown", "html", "extra"];
+/// Bytes of a part: as JSON it is six times that at most.
+const PART_BYTES: usize = 100_000;
 /// Rows of imports that never ended are swept after this long.
 const ABANDONED_AFTER_MS: i64 = 24 * 3600 * 1000;
 
@@ -47,43 +53,94 @@ fn stage_all(
     now: Timestamp,
     progress: Progress<'_>,
 ) -> Result<()> {
-    let mut waiting = Change::new();
-    let mut add = |table: &'static str, row: &Json| -> Result<()> {
-        let text = row.to_string();
-        if waiting.size_bytes() + text.len() + 1000 > MAX_CHANGE_BYTES {
-            database.apply_blocking(std::mem::take(&mut waiting))?;
-        }
-        waiting.push(
-            "INSERT INTO staged_rows (id, batch_id, into_table, row) VALUES (?1, ?2, ?3, ?4)",
-            vec![Id::new().into(), batch.into(), table.into(), text.into()],
-        );
-        Ok(())
+    let mut stage = Stage {
+        database,
+        batch,
+        waiting: Change::new(),
     };
     let total = plan.posts.len();
     for (done, post) in plan.posts.iter().enumerate() {
         progress("Saving", done, total);
         for (table, row) in rows_of(post, now) {
-            add(table, &row)?;
+            stage.add(table, row)?;
         }
+    }
+    for origin in &plan.origins {
+        let row = json!({
+            "id": origin.id, "expected_revision": origin.revision,
+            "import_key": origin.origin, "import_digest": origin.digest,
+        });
+        stage.add("origins", row)?;
     }
     for file in &plan.media {
         let (width, height) = file.size.unzip();
-        add(
-            "media",
-            &json!({
-                "id": Id::new(), "hash": file.medium.hash, "name": file.medium.name,
-                "content_type": file.medium.content_type, "size_bytes": file.medium.size_bytes,
-                "width": width, "height": height, "import_key": file.key, "created_at": now,
-            }),
-        )?;
+        let row = json!({
+            "id": Id::new(), "hash": file.medium.hash, "name": file.medium.name,
+            "content_type": file.medium.content_type, "size_bytes": file.medium.size_bytes,
+            "width": width, "height": height, "import_key": file.key, "created_at": now,
+        });
+        stage.add("media", row)?;
     }
     for (name, value) in &plan.settings {
-        add(
-            "settings",
-            &json!({ "id": Id::new(), "name": name, "value": value }),
-        )?;
+        let row = json!({ "id": Id::new(), "name": name, "value": value });
+        stage.add("settings", row)?;
     }
-    database.apply_blocking(waiting)
+    database.apply_blocking(stage.waiting)
+}
+
+/// Fills changes with staged rows, and applies each when it is full.
+struct Stage<'a> {
+    database: &'a Database,
+    batch: Id,
+    waiting: Change,
+}
+
+impl Stage<'_> {
+    fn add(&mut self, table: &'static str, mut row: Json) -> Result<()> {
+        let mut text = row.to_string();
+        if !fits(text.len()) {
+            self.take_texts_out(&mut row)?;
+            text = row.to_string();
+        }
+        self.push(table, text)?;
+        Ok(())
+    }
+
+    /// Stages the long texts of a row in parts: a control character is six bytes of JSON, so a text
+    /// that fits into a change may not fit as JSON.
+    fn take_texts_out(&mut self, row: &mut Json) -> Result<()> {
+        for column in SPLIT_COLUMNS {
+            let Some(text) = row[column].as_str().filter(|text| text.len() > PART_BYTES) else {
+                continue;
+            };
+            let (mut ids, mut rest) = (Vec::new(), text);
+            while !rest.is_empty() {
+                let (part, after) = rest.split_at(rest.floor_char_boundary(PART_BYTES));
+                ids.push(self.push(PARTS, json!({ "text": part }).to_string())?);
+                rest = after;
+            }
+            row[column] = json!({ "first": ids.first(), "last": ids.last() });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, table: &'static str, text: String) -> Result<Id> {
+        if !fits(self.waiting.size_bytes() + text.len()) {
+            self.database
+                .apply_blocking(std::mem::take(&mut self.waiting))?;
+        }
+        let id = Id::new();
+        self.waiting.push(
+            "INSERT INTO staged_rows (id, batch_id, into_table, row) VALUES (?1, ?2, ?3, ?4)",
+            vec![id.into(), self.batch.into(), table.into(), text.into()],
+        );
+        Ok(id)
+    }
+}
+
+/// Whether a row of this length and what belongs to it fit into a change.
+fn fits(bytes: usize) -> bool {
+    bytes + 1000 <= MAX_CHANGE_BYTES
 }
 
 /// The rows that a post becomes.
@@ -94,25 +151,21 @@ fn rows_of(post: &PlannedPost, now: Timestamp) -> Vec<(&'static str, Json)> {
         content,
         rendered,
         digest,
-        existing,
+        revision,
+        expected_revision,
     } = post;
-    let revision = existing.as_ref().map_or(1, |before| before.revision + 1);
     let updated_at = entry.updated_at.or(content.published_at).unwrap_or(now);
     // Not now: a post whose file says when it was updated is shown as updated since it was published.
     let created_at = content.published_at.unwrap_or(now).min(now);
-    let mut row = json!({
+    let row = json!({
         "id": id, "kind": content.kind.as_str(), "title": content.title,
         "description": content.description, "excerpt": rendered.excerpt, "words": rendered.words,
         "published_at": content.published_at, "created_at": created_at, "updated_at": updated_at,
-        "expected_revision": existing.as_ref().map(|before| before.revision), "revision": revision,
-        "import_key": entry.key, "import_digest": digest,
+        "expected_revision": expected_revision, "revision": revision,
+        "import_key": entry.origin, "import_digest": digest,
         "extra": Json::Object(entry.extra.clone()).to_string(),
         "renderer": rendered.renderer, "markdown": content.markdown, "html": rendered.html,
     });
-    if row.to_string().len() + 1000 > MAX_CHANGE_BYTES {
-        // Escaping has made it too large for one change: the HTML is made when it is read.
-        row["html"] = Json::Null;
-    }
     let mut rows = vec![("posts", row)];
     let current = (content.address.as_str(), 1);
     for (path, is_current) in
@@ -141,6 +194,26 @@ fn rows_of(post: &PlannedPost, now: Timestamp) -> Vec<(&'static str, Json)> {
     rows
 }
 
+/// SQL that puts together the texts of a column that were staged in parts.
+macro_rules! join_parts {
+    ($column:literal) => {
+        concat!(
+            "UPDATE posts SET ",
+            $column,
+            " = (SELECT group_concat(json_extract(part.row, '$.text'), '' ORDER BY part.id) \
+             FROM staged_rows AS part WHERE part.batch_id = ?1 AND part.into_table = 'parts' \
+             AND part.id BETWEEN json_extract(s.row, '$.",
+            $column,
+            ".first') AND json_extract(s.row, '$.",
+            $column,
+            ".last')) FROM staged_rows AS s WHERE s.batch_id = ?1 AND s.into_table = 'posts' \
+             AND json_type(s.row, '$.",
+            $column,
+            "') = 'object' AND posts.id = json_extract(s.row, '$.id')"
+        )
+    };
+}
+
 /// The change that makes a batch visible.
 fn publish(batch: Id) -> Change {
     let mut change = Change::new();
@@ -148,7 +221,7 @@ fn publish(batch: Id) -> Change {
         POSTS_UNCHANGED,
         "UPDATE guard SET ok = NOT EXISTS (SELECT 1 FROM staged_rows AS s \
          LEFT JOIN posts AS p ON p.id = json_extract(s.row, '$.id') \
-         WHERE s.batch_id = ?1 AND s.into_table = 'posts' \
+         WHERE s.batch_id = ?1 AND s.into_table IN ('posts', 'origins') \
          AND (p.revision IS NOT json_extract(s.row, '$.expected_revision') OR p.trashed_at IS NOT NULL))",
         vec![batch.into()],
     );
@@ -163,12 +236,25 @@ fn publish(batch: Id) -> Change {
     for sql in MOVES {
         change.push(sql, vec![batch.into()]);
     }
+    for sql in [
+        join_parts!("markdown"),
+        join_parts!("html"),
+        join_parts!("extra"),
+    ] {
+        change.push(sql, vec![batch.into()]);
+    }
     change.extend(discard(batch));
     change
 }
 
 /// Moves each table's rows from `staged_rows` to where they belong.
-const MOVES: [&str; 11] = [
+const MOVES: [&str; 13] = [
+    "UPDATE posts SET import_key = NULL WHERE import_key IN (SELECT json_extract(row, '$.import_key') \
+     FROM staged_rows WHERE batch_id = ?1 AND into_table IN ('posts', 'origins'))",
+    "UPDATE posts SET import_key = json_extract(s.row, '$.import_key'), \
+     import_digest = json_extract(s.row, '$.import_digest'), import_revision = revision \
+     FROM staged_rows AS s WHERE s.batch_id = ?1 AND s.into_table = 'origins' \
+     AND posts.id = json_extract(s.row, '$.id')",
     "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
      updated_at, trashed_at, revision, import_key, import_digest, import_revision, extra, renderer, \
      markdown, html) \

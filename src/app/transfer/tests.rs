@@ -39,14 +39,14 @@ impl Scene {
         self.dir.path().join("in")
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.folder().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    fn import(&self) -> Report {
-        let plan = Plan::read(&self.database, &self.folder(), &quiet).unwrap();
+    pub(super) fn import(&self) -> Report {
+        let plan = Plan::read(&self.database, &self.folder(), false, &quiet).unwrap();
         plan.apply(&self.database, &self.store, &quiet).unwrap()
     }
 
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-fn whats(remarks: &[super::report::Remark]) -> String {
+pub(super) fn whats(remarks: &[super::report::Remark]) -> String {
     let lines: Vec<String> = remarks
         .iter()
         .map(|remark| {

@@ -7,7 +7,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::report::Report;
+use super::{names::is_markdown, report::Report};
 use crate::base::{Error, Result, Timestamp};
 
 /// Folders inside of folders; deeper ones are a mistake or an attack.
@@ -193,10 +193,7 @@ impl Walk<'_> {
             path: path.to_path_buf(),
             modified: Timestamp(modified),
         };
-        let is_markdown = name.rsplit_once('.').is_some_and(|(_, end)| {
-            end.eq_ignore_ascii_case("md") || end.eq_ignore_ascii_case("markdown")
-        });
-        if is_markdown && !key.starts_with("static/") {
+        if is_markdown(name) && !key.starts_with("static/") {
             self.files.markdown.push(file);
         } else if metadata.len() > MAX_MEDIA_BYTES {
             let text = format!(
