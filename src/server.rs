@@ -1,6 +1,6 @@
 //! The whole server, assembled on one screen.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App as ActixApp, HttpServer,
@@ -20,13 +20,17 @@ use crate::{
     base::{Error, Result},
     config::Config,
     db::{DataFolder, Database, MediaStore},
-    edge::pipeline::{Edge, pipeline},
+    edge::{
+        incoming::{self, Incoming, MAX_FORM_BYTES},
+        pipeline::{Edge, pipeline},
+    },
     jobs,
-    net::{certificates, listen, names, tls},
+    net::{
+        certificates::{self, Renewal},
+        listen, names, tls,
+    },
 };
 
-/// The largest form: a full post, URL-encoded, kept through a sign-in (so encoded twice).
-const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
 /// Seconds that requests in flight have when the server is asked to stop.
 const SHUTDOWN_S: u64 = 20;
 /// Threads for the database and for rendering, of each worker.
@@ -50,7 +54,6 @@ pub struct Started {
 /// What keeps the server from starting: the data folder, the certificate, the ports.
 pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -> Result<()> {
     let _lock = folder.lock_for_server()?;
-    folder.refuse_emptied()?;
     let database = Database::open(&folder.database())?;
     let media = MediaStore::new(&folder);
     media.sweep_temporary();
@@ -74,6 +77,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
+    let incoming = Data::new(Incoming::default());
     let (root, swept) = (folder.root().to_path_buf(), database.clone());
     let outcome = actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
@@ -84,7 +88,9 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
                 .app_data(last_seen.clone())
                 .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
                 .app_data(PayloadConfig::new(MAX_FORM_BYTES))
+                .app_data(incoming.clone())
                 // The last one named is the first that a request meets.
+                .wrap(from_fn(incoming::bounded))
                 .wrap(from_fn(csrf::refuse_other_sites))
                 .wrap(from_fn(errors::middleware::pages))
                 .wrap(from_fn(pipeline))
@@ -108,7 +114,8 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         });
         let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
         let daily = actix_web::rt::spawn(jobs::sweep_daily(swept, sweeps));
-        let renewal = actix_web::rt::spawn(jobs::every_day(move || renew(&root, &shown)));
+        let renewal = Arc::new(Renewal::new(root, shown, names));
+        let renewal = actix_web::rt::spawn(jobs::every_minute(move || renewal.look()));
         let handle = server.handle();
         let idle = async move {
             signals.next().await;
@@ -136,19 +143,11 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     outcome
 }
 
-/// Shows a new certificate from the next handshake on, if the old one nears its end or the names of
-/// this machine have changed.
-fn renew(data: &Path, shown: &tls::CertificateStore) {
-    match certificates::local_certificate(data, &names::local_names()) {
-        Ok(certificate) => shown.replace(certificate),
-        Err(e) => log::warn!("the certificate was not renewed, that is tried again tomorrow: {e}"),
-    }
-}
-
-/// Ctrl-C and SIGTERM, heard from the moment this is made.
+/// Ctrl-C, SIGTERM and the end of the terminal (SIGHUP), heard from the moment this is made.
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl StopSignals {
@@ -157,6 +156,7 @@ impl StopSignals {
         Ok(Self {
             interrupt: hear(SignalKind::interrupt())?,
             terminate: hear(SignalKind::terminate())?,
+            hang_up: hear(SignalKind::hangup())?,
         })
     }
 
@@ -165,6 +165,7 @@ impl StopSignals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

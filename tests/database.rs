@@ -113,6 +113,59 @@ fn the_version_rises_with_every_change_and_with_one_by_another_process() {
 }
 
 #[test]
+fn a_guard_whose_row_is_gone_says_no() {
+    let (_dir, database) = open();
+    let mut lost = Change::new();
+    lost.push("DELETE FROM guard", vec![]);
+    database.apply_blocking(lost).unwrap();
+    database.apply_blocking(setting("a", true)).unwrap_err();
+    assert_eq!(count(&database), 0);
+}
+
+#[test]
+fn ids_go_on_from_the_last_change_of_the_database() {
+    let (dir, database) = open();
+    let future = Id(Id::new().0 + (1 << 45));
+    let mut sent = Change::new();
+    sent.push(
+        "INSERT INTO applied_changes (id) VALUES (?1)",
+        vec![future.into()],
+    );
+    database.apply_blocking(sent).unwrap();
+    drop(database);
+    let database = Database::open(&dir.path().join("site.db")).unwrap();
+    assert!(Id::new() > future);
+    database
+        .apply_blocking(webstead::db::sweep_applied_changes(
+            i64::MAX / 1_000_000_000,
+        ))
+        .unwrap();
+}
+
+#[test]
+fn the_database_can_be_read_by_its_owner_only_in_whatever_folder_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = dir.path().join("site.db");
+    let mode = |name: &str| {
+        fs::metadata(dir.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    let database = Database::open(&file).unwrap();
+    for name in ["site.db", "site.db-wal", "site.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name} has {:o}", mode(name));
+    }
+    drop(database);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let _database = Database::open(&file).unwrap();
+    assert_eq!(mode("site.db"), 0o600);
+}
+
+#[test]
 fn nothing_that_is_written_depends_on_the_clock_or_chance_of_the_database() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let schema = fs::read_to_string(root.join("schema.sql")).unwrap();

@@ -1,8 +1,16 @@
 //! Bad input: a clear error, and nothing lost.
 
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use reqwest::StatusCode;
 
-use crate::site::Site;
+use crate::site::{OWNER, PASSWORD, Site};
 
 #[test]
 fn script_in_every_field_never_reaches_a_page() {
@@ -137,6 +145,91 @@ fn damaged_and_oversized_forms_get_a_page_that_says_so() {
 }
 
 #[test]
+fn a_cookie_that_only_decodes_to_the_sessions_name_neither_signs_in_nor_out() {
+    let (site, _) = Site::with_owner();
+    let signed_in = site
+        .post(&site.client(), "/sign-in")
+        .form(&[("name", OWNER), ("password", PASSWORD)])
+        .send()
+        .unwrap();
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let status = |cookies: &str| {
+        let client = site.client();
+        let answer = client.get(site.url("/admin")).header("Cookie", cookies);
+        answer.send().unwrap().status()
+    };
+    assert_eq!(status(cookie), StatusCode::OK);
+    // Anybody on the network may set a cookie of this name, with a longer path, so that it comes first.
+    let planted = format!("__Host%2Dsession=AAAA; {cookie}");
+    assert_eq!(status(&planted), StatusCode::OK);
+    let stolen = cookie.replace("__Host-", "__Host%2D");
+    assert_eq!(status(&stolen), StatusCode::SEE_OTHER);
+}
+
+#[test]
+fn who_holds_many_large_forms_back_is_refused_more_and_small_ones_go_on() {
+    let (site, _) = Site::with_owner();
+    let (release, waiting) = (Arc::new(Barrier::new(3)), Arc::new(AtomicUsize::new(0)));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (site, release, waiting) = (&site, Arc::clone(&release), Arc::clone(&waiting));
+            scope.spawn(move || {
+                let body = HeldBack {
+                    left: 8_000_000,
+                    release,
+                    waiting,
+                };
+                let _ = site
+                    .post(&site.client(), "/sign-in")
+                    .body(reqwest::blocking::Body::sized(body, 8_000_001))
+                    .send();
+            });
+        }
+        while waiting.load(Ordering::Relaxed) < 2 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // What was sent has arrived when a third one of this size is refused.
+        let send = |bytes: usize| {
+            let answer = site
+                .post(&site.client(), "/sign-in")
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .body("x".repeat(bytes))
+                .send();
+            answer.map_or(StatusCode::SERVICE_UNAVAILABLE, |answer| answer.status())
+        };
+        let until = Instant::now() + Duration::from_secs(20);
+        while send(8_000_000) != StatusCode::SERVICE_UNAVAILABLE {
+            assert!(Instant::now() < until, "a third large form was taken too");
+        }
+        assert_ne!(send(1000), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(site.text(&site.client(), "/").0, 200);
+        release.wait();
+    });
+}
+
+/// A body that comes at once but for its last byte.
+struct HeldBack {
+    left: usize,
+    release: Arc<Barrier>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl std::io::Read for HeldBack {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.release.wait();
+            return Ok(0);
+        }
+        let now = into.len().min(self.left);
+        into[..now].fill(b'x');
+        self.left -= now;
+        Ok(now)
+    }
+}
+
+#[test]
 fn a_stolen_or_made_up_session_is_nobody() {
     let (site, _) = Site::with_owner();
     let client = site.client();
@@ -145,6 +238,7 @@ fn a_stolen_or_made_up_session_is_nobody() {
         "__Host-session=AAAA",
         "__Host-session=' OR 1=1 --",
         "__Host-session=%00%ff",
+        "__host-session=AAAA",
     ] {
         let answer = client
             .get(site.url("/admin"))

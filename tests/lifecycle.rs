@@ -226,6 +226,8 @@ fn a_read_only_data_folder_is_refused_with_the_remedy_and_nothing_hangs() {
     for word in ["cannot be written to", "read-only"] {
         assert!(said(&output).contains(word), "{}", said(&output));
     }
+    let check = command(site.data()).arg("check").output().unwrap();
+    assert!(said(&check).contains("All is well"), "{}", said(&check));
     let fresh = command(&site.data().join("new")).output().unwrap();
     assert_eq!(fresh.status.code(), Some(1));
     assert!(said(&fresh).contains("--data DIR"), "{}", said(&fresh));
@@ -285,6 +287,64 @@ fn a_damaged_database_is_named_by_check_and_is_not_touched() {
         said(&check)
     );
     assert!(!said(&check).contains("panicked"), "{}", said(&check));
+}
+
+#[test]
+fn check_makes_and_changes_no_file() {
+    let mut site = Site::start();
+    site.stop();
+    fs::remove_dir_all(site.data().join("tls")).unwrap();
+    let files = || {
+        let mut files: Vec<_> = fs::read_dir(site.data())
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (
+                    entry.file_name(),
+                    entry.metadata().unwrap().modified().unwrap(),
+                )
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let check = command(site.data()).arg("check").output().unwrap();
+    assert!(said(&check).contains("All is well"), "{}", said(&check));
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_database_that_was_lost_is_not_replaced_by_an_empty_one() {
+    let mut site = Site::start();
+    site.stop();
+    fs::write(site.data().join("media/0"), "a file").unwrap();
+    let database = site.data().join("site.db");
+    let folder = site.data().with_extension("in");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.md"), "# A").unwrap();
+    for what in ["is empty", "is not there"] {
+        if what == "is empty" {
+            fs::write(&database, "").unwrap();
+        } else {
+            fs::remove_file(&database).unwrap();
+        }
+        for args in [
+            &["serve"][..],
+            &["import", folder.to_str().unwrap()],
+            &["user", "list"],
+            &["check"],
+        ] {
+            let output = command(site.data()).args(args).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            assert!(
+                said(&output).contains(what) && said(&output).contains("was lost"),
+                "{args:?}: {}",
+                said(&output)
+            );
+        }
+        assert_eq!(fs::metadata(&database).map_or(0, |file| file.len()), 0);
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl App {
         Ok(Self {
             database,
             media,
-            passwords: Passwords::new()?,
+            passwords: Passwords::new(),
             throttle: Throttle::new(),
             setup,
             domain,

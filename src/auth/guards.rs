@@ -71,13 +71,12 @@ impl FromRequest for Owner {
 }
 
 async fn session_of(request: &HttpRequest) -> Result<Option<Session>> {
-    let Some(cookie) = request.cookie(sessions::COOKIE) else {
+    let Some(token) = sessions::token_of(request.headers()).map(str::to_owned) else {
         return Ok(None);
     };
     let database = request.app_data::<Data<Database>>().ok_or_else(|| {
         Error::Internal("the server was put together without its database".into())
     })?;
-    let token = cookie.value().to_owned();
     let session = database
         .read(move |connection| sessions::find_session(connection, &token, Timestamp::now()))
         .await?;

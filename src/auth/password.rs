@@ -4,7 +4,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::base::{Error, Result};
 
@@ -19,39 +19,62 @@ pub const MAX_PASSWORD_BYTES: usize = 1024;
 const MEMORY_KIB: u32 = 12 * 1024;
 const PASSES: u32 = 3;
 
+/// Passwords that wait for their turn; more are sent away, so that nobody waits for minutes.
+const MAX_WAITING: usize = 32;
+
 /// Hashes and checks passwords, one at a time: two at once would double the memory of a small board.
 pub struct Passwords {
     one: Semaphore,
-    /// A hash of nothing, checked where there is no such account, so that both take the same time.
-    decoy: String,
+    waiting: Semaphore,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Passwords {
     /// A new checker.
-    pub fn new() -> Result<Self> {
-        Ok(Self {
+    pub fn new() -> Self {
+        Self {
             one: Semaphore::new(1),
-            decoy: DECOY.to_owned(),
-        })
+            waiting: Semaphore::new(MAX_WAITING),
+        }
     }
 
     /// Hashes a password, off the async threads.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if too many wait.
     pub async fn hash(&self, password: String) -> Result<String> {
-        let _turn = self.one.acquire().await.map_err(Error::internal)?;
+        let _turn = self.turn().await?;
         tokio::task::spawn_blocking(move || hash(&password))
             .await
             .map_err(Error::internal)?
     }
 
     /// Whether the password fits the stored hash; `None` (no such account) takes as long and is no.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if too many wait.
     pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
-        let _turn = self.one.acquire().await.map_err(Error::internal)?;
+        let _turn = self.turn().await?;
         let exists = stored.is_some();
-        let stored = stored.unwrap_or_else(|| self.decoy.clone());
+        let stored = stored.unwrap_or_else(|| DECOY.to_owned());
         let fits = tokio::task::spawn_blocking(move || verify(&password, &stored))
             .await
             .map_err(Error::internal)?;
         Ok(fits && exists)
+    }
+
+    async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+        let place = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| Error::Busy("too many passwords wait to be checked"))?;
+        let turn = self.one.acquire().await.map_err(Error::internal)?;
+        Ok((place, turn))
     }
 }
 
@@ -93,7 +116,8 @@ fn hasher() -> Result<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Made by [`hash`] with the constants above; nobody knows of what.
+/// Checked where there is no such account, so that both take the same time. Made by [`hash`] with the
+/// constants above; nobody knows of what.
 const DECOY: &str = "$argon2id$v=19$m=12288,t=3,p=1$MDEyMzQ1Njc4OWFiY2RlZg$JTLXKdVk7oXo0VdS3rOzGLUHCzVe6Wz9ZyqO1vdAqLU";
 
 #[cfg(test)]

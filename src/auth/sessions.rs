@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
+use actix_web::{
+    cookie::{Cookie, SameSite, time::Duration as CookieDuration},
+    http::header::{self, HeaderMap},
+};
 use data_encoding::BASE64URL_NOPAD;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
-use super::users::{Role, User};
+use super::users::{Role, User, guard_password};
 use crate::{
     base::{Error, Id, Result, Timestamp},
     db::Change,
@@ -18,6 +21,8 @@ use crate::{
 pub const COOKIE: &str = "__Host-session";
 /// How long somebody stays signed in.
 const LIFE_S: i64 = 30 * 24 * 3600;
+/// Sessions whose last use is remembered; above that, those that were not used for a day are forgotten.
+const MAX_SEEN: usize = 1000;
 /// Characters of the browser's name that are kept.
 const MAX_USER_AGENT_CHARS: usize = 200;
 
@@ -61,6 +66,19 @@ fn cookie(value: String, max_age: CookieDuration) -> Cookie<'static> {
         .finish()
 }
 
+/// The session's token that a request carries.
+///
+/// The name is compared as it was sent: browsers check the prefix `__Host-` on that, so a name with `%`
+/// escapes could come from somebody who may not set this cookie.
+pub fn token_of(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+}
+
 /// SHA-256 of a token: what the database knows of it.
 pub fn hash_token(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
@@ -86,9 +104,16 @@ pub struct ListedSession {
     pub created_at: Timestamp,
 }
 
-/// Starts a session.
-pub fn insert_session(token: &Token, user: Id, user_agent: &str, now: Timestamp) -> Change {
+/// Starts a session, if the password that was checked is still the account's; else a conflict.
+pub fn insert_session(
+    token: &Token,
+    user: Id,
+    password_hash: &str,
+    user_agent: &str,
+    now: Timestamp,
+) -> Change {
     let mut change = Change::new();
+    guard_password(&mut change, user, password_hash);
     let user_agent: String = user_agent
         .chars()
         .filter(|c| !c.is_control())
@@ -194,10 +219,12 @@ pub struct LastSeen(Mutex<HashMap<Id, Timestamp>>);
 impl LastSeen {
     /// Notes that a session was used now.
     pub fn note(&self, session: Id) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(session, Timestamp::now());
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        if seen.len() >= MAX_SEEN {
+            seen.retain(|_, at| now.0 - at.0 < LIFE_S / 30);
+        }
+        seen.insert(session, now);
     }
 
     /// When a session was last used since this server started.
@@ -207,5 +234,41 @@ impl LastSeen {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&session)
             .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::users::{change_password_from, insert_user},
+        db::Database,
+    };
+
+    #[test]
+    fn a_session_is_not_made_with_a_password_that_was_replaced_in_the_meantime() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(&dir.path().join("site.db")).unwrap();
+        let user = User {
+            id: Id::new(),
+            name: "ada".into(),
+            display_name: "Ada".into(),
+            role: Role::Owner,
+        };
+        let now = Timestamp::now();
+        let apply = |change| database.apply_blocking(change);
+        apply(insert_user(&user, "old", now)).unwrap();
+        let start = |hash: &str| insert_session(&Token::new().unwrap(), user.id, hash, "test", now);
+        apply(start("old")).unwrap();
+        apply(change_password_from(user.id, "old", "new", None)).unwrap();
+        for late in [
+            start("old"),
+            change_password_from(user.id, "old", "newer", None),
+        ] {
+            assert!(matches!(apply(late), Err(Error::Conflict(_))));
+        }
+        let sessions = database.read_blocking(|connection| list_sessions(connection, user.id, now));
+        assert!(sessions.unwrap().is_empty());
+        apply(start("new")).unwrap();
     }
 }

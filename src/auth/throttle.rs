@@ -1,58 +1,128 @@
-//! Slows the guessing of passwords down, per account and per address.
+//! Slows the guessing of passwords down, per account and per network.
 
 use std::{
+    collections::HashSet,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    time::Duration,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
 use crate::base::{Error, Result};
 
-/// Tries at once, then one every `ACCOUNT_PERIOD`: about 2,900 guesses a day against one account.
-const ACCOUNT_BURST: u32 = 10;
-const ACCOUNT_PERIOD: Duration = Duration::from_secs(30);
-/// Tries at once, then one every `ADDRESS_PERIOD`, from one address or IPv6 network of a home (/64).
-const ADDRESS_BURST: u32 = 20;
-const ADDRESS_PERIOD: Duration = Duration::from_secs(10);
-/// Above this many remembered keys, those that are at rest are forgotten.
+/// Tries at once, then one every `TRY_PERIOD`, against one account from one network: about 2,900
+/// guesses a day.
+const TRY_BURST: u32 = 10;
+const TRY_PERIOD: Duration = Duration::from_secs(30);
+/// Tries at once, then one every `NETWORK_PERIOD`, from one network, whatever the account.
+const NETWORK_BURST: u32 = 20;
+const NETWORK_PERIOD: Duration = Duration::from_secs(10);
+/// Tries at once, then one every `ACCOUNT_PERIOD`, against one account from all networks that have never
+/// signed in to it: many machines together make about 8,600 guesses a day.
+const ACCOUNT_BURST: u32 = 100;
+const ACCOUNT_PERIOD: Duration = Duration::from_secs(10);
+/// Above this many remembered keys of a kind, those that are at rest are forgotten.
 const MAX_KEYS: usize = 10_000;
+/// No more than this many are remembered; who is new then must wait.
+const MAX_KEYS_EVER: usize = 4 * MAX_KEYS;
+/// How often resting keys are looked for at most.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+/// What those who are new wait while no more keys can be remembered.
+const WAIT_FOR_ROOM_S: u64 = 60;
+/// Characters of a name that count: a longer one is no account.
+const NAME_CHARS: usize = 64;
+
+type Limiter<Key> = DefaultKeyedRateLimiter<Key>;
+/// From where: an IPv4 address, or the /64 of an IPv6 one; `None`: unknown.
+type Network = Option<IpAddr>;
 
 /// Counts tries to sign in. In memory, of this machine.
+///
+/// A stranger cannot keep the owner out: the narrow limit is for each network on its own, and the wide
+/// one does not hold for networks from which the account was signed in to before.
 pub struct Throttle {
-    accounts: DefaultKeyedRateLimiter<String>,
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    tries: Limiter<(String, Network)>,
+    networks: Limiter<IpAddr>,
+    accounts: Limiter<String>,
+    state: Mutex<State>,
+}
+
+struct State {
+    known: HashSet<(String, Network)>,
+    forgot_at: Instant,
 }
 
 impl Throttle {
     /// A throttle that has seen nobody.
     pub fn new() -> Self {
         Self {
+            tries: RateLimiter::keyed(quota(TRY_PERIOD, TRY_BURST)),
+            networks: RateLimiter::keyed(quota(NETWORK_PERIOD, NETWORK_BURST)),
             accounts: RateLimiter::keyed(quota(ACCOUNT_PERIOD, ACCOUNT_BURST)),
-            addresses: RateLimiter::keyed(quota(ADDRESS_PERIOD, ADDRESS_BURST)),
+            state: Mutex::new(State {
+                known: HashSet::new(),
+                forgot_at: Instant::now(),
+            }),
         }
     }
 
-    /// Counts a try.
+    /// Counts a try against an account from an address.
     ///
     /// # Errors
     /// [`Error::TooMany`] with the seconds to wait.
     pub fn try_once(&self, account: &str, address: Option<IpAddr>) -> Result<()> {
-        if self.accounts.len() > MAX_KEYS {
+        self.make_room()?;
+        let key = key_of(account, address);
+        if let Some(network) = key.1 {
+            wait_of(self.networks.check_key(&network))?;
+        }
+        wait_of(self.tries.check_key(&key))?;
+        let is_known = self.state().known.contains(&key);
+        if is_known {
+            return Ok(());
+        }
+        wait_of(self.accounts.check_key(&key.0))
+    }
+
+    /// Remembers that somebody has signed in to the account from this address.
+    pub fn succeeded(&self, account: &str, address: Option<IpAddr>) {
+        let mut state = self.state();
+        if state.known.len() >= MAX_KEYS {
+            state.known.clear();
+        }
+        state.known.insert(key_of(account, address));
+    }
+
+    /// Forgets keys at rest when there are many; refuses when that does not help.
+    fn make_room(&self) -> Result<()> {
+        let most = || {
+            self.tries
+                .len()
+                .max(self.networks.len())
+                .max(self.accounts.len())
+        };
+        if most() <= MAX_KEYS {
+            return Ok(());
+        }
+        let mut state = self.state();
+        if state.forgot_at.elapsed() >= FORGET_EVERY {
+            state.forgot_at = Instant::now();
+            self.tries.retain_recent();
+            self.networks.retain_recent();
             self.accounts.retain_recent();
         }
-        if self.addresses.len() > MAX_KEYS {
-            self.addresses.retain_recent();
+        if most() > MAX_KEYS_EVER {
+            return Err(Error::TooMany {
+                retry_after_s: WAIT_FOR_ROOM_S,
+            });
         }
-        if let Some(address) = address {
-            wait_of(self.addresses.check_key(&network_of(address)))?;
-        }
-        // A long name is no account; its start is enough to count by.
-        wait_of(
-            self.accounts
-                .check_key(&account.chars().take(64).collect::<String>()),
-        )
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,6 +130,11 @@ impl Default for Throttle {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn key_of(account: &str, address: Option<IpAddr>) -> (String, Network) {
+    let name = account.chars().take(NAME_CHARS).collect();
+    (name, address.map(network_of))
 }
 
 fn quota(period: Duration, burst: u32) -> Quota {
@@ -82,7 +157,7 @@ fn wait_of<T>(
 }
 
 /// An IPv4 address itself; of an IPv6 address its /64, which one home has to itself.
-fn network_of(address: IpAddr) -> IpAddr {
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -96,13 +171,17 @@ fn network_of(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn address(n: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + n).to_be_bytes())
+    }
+
     #[test]
     fn the_eleventh_guess_at_an_account_must_wait_and_another_account_need_not() {
         let throttle = Throttle::new();
-        for _ in 0..ACCOUNT_BURST {
-            throttle.try_once("ada", None).unwrap();
+        for _ in 0..TRY_BURST {
+            throttle.try_once("ada", Some(address(1))).unwrap();
         }
-        let error = throttle.try_once("ada", None).unwrap_err();
+        let error = throttle.try_once("ada", Some(address(1))).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -112,13 +191,42 @@ mod tests {
             ),
             "{error:?}"
         );
-        throttle.try_once("grace", None).unwrap();
+        throttle.try_once("grace", Some(address(1))).unwrap();
+    }
+
+    #[test]
+    fn strangers_cannot_keep_the_owner_out() {
+        let throttle = Throttle::new();
+        throttle.try_once("ada", Some(address(1))).unwrap();
+        throttle.succeeded("ada", Some(address(1)));
+        for _ in 0..2 * TRY_BURST {
+            let _ = throttle.try_once("ada", Some(address(2)));
+        }
+        throttle.try_once("ada", Some(address(3))).unwrap();
+        let refused = (100..300)
+            .filter(|n| throttle.try_once("ada", Some(address(*n))).is_err())
+            .count();
+        assert!(
+            refused >= 90,
+            "many machines together are slowed down too: {refused}"
+        );
+        throttle.try_once("ada", Some(address(1))).unwrap();
+    }
+
+    #[test]
+    fn it_remembers_a_bounded_number_of_guesses() {
+        let throttle = Throttle::new();
+        let last = (0..100_000)
+            .map(|n| throttle.try_once(&format!("user{n}"), Some(address(n))))
+            .take_while(Result::is_ok)
+            .count();
+        assert!(throttle.tries.len() <= MAX_KEYS_EVER + 1, "{last}");
     }
 
     #[test]
     fn addresses_of_one_home_network_count_together() {
         let throttle = Throttle::new();
-        for guess in 0..ADDRESS_BURST {
+        for guess in 0..NETWORK_BURST {
             let address = format!("2001:db8::{guess:x}").parse().unwrap();
             throttle
                 .try_once(&format!("user{guess}"), Some(address))

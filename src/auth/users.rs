@@ -9,6 +9,8 @@ use crate::{
 
 /// Guard: nobody has an account yet.
 pub const NO_USERS: &str = "no-users";
+/// Guard: the password that was checked is still the account's.
+pub const PASSWORD_UNCHANGED: &str = "password-unchanged";
 /// Characters of a user's name and display name.
 const MAX_NAME_CHARS: usize = 60;
 
@@ -139,6 +141,28 @@ pub fn update_password(user: Id, password_hash: &str, kept_session: Option<Id>) 
     change
 }
 
+/// [`update_password`], if the old one is still what it was when it was checked; else a conflict.
+pub fn change_password_from(
+    user: Id,
+    old_hash: &str,
+    hash: &str,
+    kept_session: Option<Id>,
+) -> Change {
+    let mut change = Change::new();
+    guard_password(&mut change, user, old_hash);
+    change.extend(update_password(user, hash, kept_session));
+    change
+}
+
+/// Lets a change happen only while the account has this password.
+pub(super) fn guard_password(change: &mut Change, user: Id, password_hash: &str) {
+    change.guard(
+        PASSWORD_UNCHANGED,
+        "UPDATE guard SET ok = EXISTS (SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2)",
+        vec![user.into(), password_hash.into()],
+    );
+}
+
 /// Finds an account and its password hash by the name to sign in with.
 pub fn find_user(connection: &Connection, name: &str) -> Result<Option<(User, String)>> {
     let found = connection
@@ -154,6 +178,13 @@ pub fn find_user(connection: &Connection, name: &str) -> Result<Option<(User, St
 pub fn has_users(connection: &Connection) -> Result<bool> {
     Ok(connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?
+        .query_row([], |r| r.get(0))?)
+}
+
+/// Whether there is an owner.
+pub fn has_owner(connection: &Connection) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE role = 'owner')")?
         .query_row([], |r| r.get(0))?)
 }
 

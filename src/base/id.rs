@@ -14,13 +14,16 @@ const EPOCH_MS: i64 = 1_704_067_200_000;
 /// Low bits for ids of one millisecond. 20 bits of random start leave 43 for time: until the year 2302.
 const RANDOM_BITS: u32 = 20;
 
+/// The largest id that is believed: there is room for counting on from it.
+const MAX_KNOWN: i64 = i64::MAX >> 1;
+
 /// The last id that this process made, so that ids rise even when the clock stands or goes back.
 static LAST: AtomicI64 = AtomicI64::new(0);
 
-/// The id of a row or a change: positive, unique, and later ids are larger.
+/// The id of a row or a change: positive, unique, and later ids of one machine are larger.
 ///
 /// Layout: 43 bits of milliseconds since 2024, then 20 random bits. Two machines can make the same
-/// id only in the same millisecond with a chance of one in a million, and then the primary key says so.
+/// id only in the same millisecond with a chance of one in a million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Id(pub i64);
@@ -48,6 +51,11 @@ impl Id {
                 Err(seen) => last = seen,
             }
         }
+    }
+
+    /// Makes all later ids larger than this one: the clock of a small board may start in the past.
+    pub fn rise_above(known: Self) {
+        LAST.fetch_max(known.0.min(MAX_KNOWN), Ordering::Relaxed);
     }
 
     /// The smallest id that could have been made at `unix_ms` (milliseconds since 1970).
@@ -84,5 +92,14 @@ mod tests {
         let ids: Vec<Id> = (0..100_000).map(|_| Id::new()).collect();
         assert!(ids[0].0 > 0);
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn ids_rise_above_those_that_are_known_whatever_the_clock_says() {
+        let known = Id(Id::new().0 + (1 << 40));
+        Id::rise_above(known);
+        assert!(Id::new() > known);
+        Id::rise_above(Id(i64::MAX));
+        assert!(Id::new() < Id::new());
     }
 }

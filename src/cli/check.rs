@@ -1,4 +1,4 @@
-//! `webstead check`: whether settings and data are sound.
+//! `webstead check`: whether settings and data are sound. It writes nothing.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use super::Global;
 use crate::{
     base::Result,
     config::Config,
-    db::{DataFolder, Database, MediaStore, integrity_problems},
+    db::{DataFolder, MediaStore, integrity_problems, open_to_look},
     net::certificates::LocalAuthority,
 };
 
@@ -40,24 +40,26 @@ fn check_data(folder: &Result<DataFolder>) -> Result<(String, Vec<String>)> {
         Ok(folder) => folder,
         Err(e) => return Err(crate::base::Error::Invalid(e.to_string())),
     };
-    LocalAuthority::open_or_create(folder.root())?;
-    let database = Database::open(&folder.database())?;
+    LocalAuthority::check(folder.root())?;
+    let connection = open_to_look(&folder.database())?;
     let media = MediaStore::new(folder);
-    database.read_blocking(|connection| {
-        let mut problems = integrity_problems(connection)?;
-        let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
-        let files: Vec<(String, String)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        for (hash, name) in &files {
-            if !media.is_sound(hash) {
-                problems.push(format!(
-                    "the file {name} ({}) is missing or damaged; restore it from a backup or upload it again",
-                    media.path(hash).display()
-                ));
-            }
+    let mut problems = integrity_problems(&connection)?;
+    let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
+    let files: Vec<(String, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (hash, name) in &files {
+        if !media.is_sound(hash) {
+            problems.push(format!(
+                "the file {name} ({}) is missing or damaged; restore it from a backup or import it again",
+                media.path(hash).display()
+            ));
         }
-        let posts: i64 = connection.query_row("SELECT count(*) FROM posts", [], |row| row.get(0))?;
-        Ok((format!("database   {posts} posts and pages\nmedia      {} files", files.len()), problems))
-    })
+    }
+    let posts: i64 = connection.query_row("SELECT count(*) FROM posts", [], |row| row.get(0))?;
+    let counts = format!(
+        "database   {posts} posts and pages\nmedia      {} files",
+        files.len()
+    );
+    Ok((counts, problems))
 }

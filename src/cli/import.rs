@@ -57,7 +57,7 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
     }
     // A dry run makes no data folder either: where there is no site, it compares with an empty one.
     let data = global.data_path();
-    let is_only_tried = args.dry_run && DataFolder::open_existing(&data).is_err();
+    let is_only_tried = args.dry_run && !data.exists();
     let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
     let folder = DataFolder::open_or_create(if is_only_tried { scratch.path() } else { &data })?;
     let database = Database::open(&folder.database())?;

@@ -83,6 +83,14 @@ pub(super) fn run(command: &UserCommand, global: &Global) -> Result<ExitCode> {
                 RoleArg::Owner => users::Role::Owner,
                 RoleArg::Editor => users::Role::Editor,
             };
+            let has_owner = database.read_blocking(users::has_owner)?;
+            if !has_owner && role == users::Role::Editor {
+                return Err(Error::Invalid(
+                    "this site has no owner yet, and only an owner can change its settings; make the \
+                     owner's account first, with --role owner or with the link that the server prints"
+                        .into(),
+                ));
+            }
             let hash = password::hash(&ask_password(password)?)?;
             let user = User {
                 id: Id::new(),

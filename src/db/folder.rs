@@ -26,7 +26,8 @@ impl DataFolder {
     /// The folder at `root`; makes it (mode 0700) with its parents if it is not there.
     ///
     /// # Errors
-    /// [`Error::CannotSave`] if it cannot be made or is not a folder.
+    /// [`Error::CannotSave`] if it cannot be made or is not a folder, [`Error::Invalid`] if its database
+    /// was lost.
     pub fn open_or_create(root: &Path) -> Result<Self> {
         let folder = Self {
             root: root.to_path_buf(),
@@ -40,6 +41,7 @@ impl DataFolder {
                 ))
             })?;
         }
+        folder.refuse_lost()?;
         folder
             .root
             .canonicalize()
@@ -55,6 +57,7 @@ impl DataFolder {
         let folder = Self {
             root: root.to_path_buf(),
         };
+        folder.refuse_lost()?;
         if !folder.database().is_file() {
             return Err(Error::Invalid(format!(
                 "there is no site in {}; name its data folder with --data DIR, or make a new site \
@@ -62,21 +65,21 @@ impl DataFolder {
                 root.display()
             )));
         }
-        folder.refuse_emptied()?;
         Ok(folder)
     }
 
-    /// Refuses a database file that was emptied while its media are still there: a new site on it would
-    /// hide the loss.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if so.
-    pub fn refuse_emptied(&self) -> Result<()> {
-        let is_empty = fs::metadata(self.database()).is_ok_and(|file| file.len() == 0);
+    /// Refuses a folder whose database is empty or gone while its media are still there: a new site in it
+    /// would hide the loss.
+    fn refuse_lost(&self) -> Result<()> {
+        let what = match fs::metadata(self.database()) {
+            Ok(file) if file.len() == 0 => "is empty",
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => "is not there",
+            _ => return Ok(()),
+        };
         let has_media = fs::read_dir(self.media()).is_ok_and(|mut files| files.next().is_some());
-        if is_empty && has_media {
+        if has_media {
             return Err(Error::Invalid(format!(
-                "{} is empty, but there are media files: the database was lost. Restore a backup of it; \
+                "{} {what}, but there are media files: the database was lost. Restore a backup of it; \
                  to begin anew, choose another folder with --data DIR",
                 self.database().display()
             )));

@@ -49,8 +49,9 @@ impl MediaStore {
     pub fn store(&self, bytes: &[u8]) -> Result<String> {
         let hash = hash_of(bytes);
         let path = self.path(&hash);
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if fs::metadata(&path).is_ok_and(|m| m.len() == size) {
+        // A damaged one is replaced.
+        if self.is_sound(&hash) {
+            sync_folder(&self.dir)?;
             return Ok(hash);
         }
         let temporary = self.dir.join(format!(".{}.tmp", Id::new()));

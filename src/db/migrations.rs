@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 const STEPS: &[&str] = &[include_str!("migrations/1_first.sql")];
 
 /// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
-pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;
+pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// "WSTD": marks a file as ours (`SQLite`'s `application_id`).
 const APPLICATION_ID: i64 = 0x5753_5444;
@@ -19,6 +19,24 @@ const APPLICATION_ID: i64 = 0x5753_5444;
 /// # Errors
 /// [`Error::Invalid`] if the file belongs to another program or to a newer Webstead.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let tables = check_version(connection)?;
+    if tables == 0 {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    let steps = STEPS.iter().map(|sql| M::up(sql)).collect();
+    Migrations::new(steps)
+        .to_latest(connection)
+        .map_err(|e| match e {
+            rusqlite_migration::Error::RusqliteError { err, .. } => Error::Database(err),
+            e => Error::internal(e),
+        })
+}
+
+/// Whether this program understands the database; returns how many tables it has.
+///
+/// # Errors
+/// As [`migrate`].
+pub(super) fn check_version(connection: &Connection) -> Result<i64> {
     let read = |name: &str| -> rusqlite::Result<i64> {
         connection.pragma_query_value(None, name, |row| row.get(0))
     };
@@ -36,13 +54,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
              knows {SCHEMA_VERSION}); nothing was changed. Use the newer program, or a backup from before"
         )));
     }
-    if tables == 0 {
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    }
-    let steps = STEPS.iter().map(|sql| M::up(sql)).collect();
-    Migrations::new(steps)
-        .to_latest(connection)
-        .map_err(Error::internal)
+    Ok(tables)
 }
 
 #[cfg(test)]

@@ -24,10 +24,10 @@ use rusqlite::Connection;
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use folder::{DataFolder, ServerLock};
 pub use media_store::{MediaStore, hash_of};
-pub use migrations::SCHEMA_VERSION;
+pub use pool::open_to_look;
 pub use writer::WriterStats;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Id, Result};
 
 /// A site's database, open. Cheap to clone; the last clone that is dropped closes it cleanly.
 #[derive(Clone)]
@@ -45,6 +45,9 @@ impl Database {
     /// [`Error::CannotSave`] if the disk or its permissions do not let us write.
     pub fn open(file: &Path) -> Result<Self> {
         let connection = pool::open_writer(file)?;
+        let last_change: Option<i64> =
+            connection.query_row("SELECT max(id) FROM applied_changes", [], |row| row.get(0))?;
+        Id::rise_above(Id(last_change.unwrap_or(0)));
         let version = Arc::new(AtomicU64::new(1));
         let pool = pool::open_readers(file)?;
         let writer = Arc::new(writer::Writer::start(connection, Arc::clone(&version))?);
@@ -127,12 +130,14 @@ impl Database {
     }
 }
 
-/// The change that forgets applied changes older than `before_unix_ms`, which cannot come again.
+/// The change that forgets applied changes older than `before_unix_ms`, but not the last one: ids go on
+/// rising from it.
 pub fn sweep_applied_changes(before_unix_ms: i64) -> Change {
     let mut change = Change::new();
-    let oldest_kept = crate::base::Id::first_at(before_unix_ms);
+    let oldest_kept = Id::first_at(before_unix_ms);
     change.push(
-        "DELETE FROM applied_changes WHERE id < ?1",
+        "DELETE FROM applied_changes WHERE id < ?1 \
+         AND id < (SELECT max(id) FROM applied_changes)",
         vec![oldest_kept.into()],
     );
     change
@@ -147,6 +152,10 @@ pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
         .query_map([], |row| row.get::<_, String>(0))?
         .collect::<Result<_, _>>()?;
     problems.retain(|line| line != "ok");
+    let guards: i64 = connection.query_row("SELECT count(*) FROM guard", [], |row| row.get(0))?;
+    if guards != 1 {
+        problems.push("the row that guards changes is missing; restore a backup".into());
+    }
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

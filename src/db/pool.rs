@@ -1,6 +1,11 @@
 //! Opening connections: a few that read, one that writes.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -25,6 +30,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Opens the connection that writes: durable, checked, migrated.
 pub(super) fn open_writer(file: &Path) -> Result<Connection> {
+    keep_private(file);
     let mut connection = Connection::open(file).map_err(|e| cannot_open(file, &e))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(2 * KEPT_STATEMENTS);
@@ -34,6 +40,25 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection> {
         Err(e) => Err(e),
         Ok(()) if connection.is_readonly("main")? => Err(cannot_write(file)),
         Ok(()) => Ok(connection),
+    }
+}
+
+/// Makes the file if it is not there, so that only its owner reads it: it holds drafts and the hashes
+/// of passwords. The log takes its mode from it. What is wrong is said when the database is opened.
+fn keep_private(file: &Path) {
+    let is_new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .is_ok();
+    let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
+    let is_open_to_others = !is_new && mode & 0o077 != 0;
+    if is_open_to_others && fs::set_permissions(file, Permissions::from_mode(0o600)).is_ok() {
+        log::warn!(
+            "{} could be read by other users of this machine; now only its owner can",
+            file.display()
+        );
     }
 }
 
@@ -47,6 +72,31 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
     migrations::migrate(connection)
+}
+
+/// Opens a connection that only looks: it makes nothing, changes nothing, and needs no right to write.
+///
+/// # Errors
+/// As [`Database::open`](super::Database::open), but for what a newer version has made.
+pub fn open_to_look(file: &Path) -> Result<Connection> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    // Without a log nobody has the file open. To say so keeps SQLite from making a log to look into.
+    let is_at_rest = !Path::new(&log).exists();
+    let path = file.to_string_lossy();
+    let path = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
+    let uri = format!("file:{path}?immutable={}", u8::from(is_at_rest));
+    let open = || -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    let connection = open();
+    let connection = connection.map_err(|e| cannot_open(file, &e))?;
+    migrations::check_version(&connection)?;
+    Ok(connection)
 }
 
 /// Opens the pool of connections that cannot write.

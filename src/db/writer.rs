@@ -1,12 +1,12 @@
 //! The one writer: a thread that applies changes, together where they arrive together.
 //!
-//! Group commit: what waits is applied in one transaction, and one fsync makes all of it durable. A change that fails undoes itself alone. Nobody is answered before
-//! the commit is on the disk.
+//! Group commit: what waits is applied in one transaction, and one fsync makes all of it durable. A
+//! change that fails undoes itself alone. Nobody is answered before the commit is on the disk.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -21,6 +21,8 @@ use crate::base::{Error, Result};
 
 /// Changes that may wait; beyond that we say that we are busy, before memory grows.
 const MAX_WAITING: usize = 1024;
+/// Bytes of changes that may wait.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// Changes in one transaction, so that the first of them does not wait for ever.
 const MAX_BATCH: usize = 256;
 /// How often an idle writer looks whether another process (an import) has written.
@@ -51,6 +53,8 @@ pub(super) struct Writer {
 struct Counts {
     changes: AtomicU64,
     commits: AtomicU64,
+    /// Bytes of changes that wait or are being applied.
+    waiting_bytes: AtomicUsize,
 }
 
 impl Writer {
@@ -78,12 +82,18 @@ impl Writer {
             .sender
             .as_ref()
             .ok_or(Error::Busy("the database is closing"))?;
-        sender
-            .try_send(Job { change, answer })
-            .map_err(|e| match e {
+        let (size, waiting) = (change.size_bytes(), &self.counts.waiting_bytes);
+        if waiting.fetch_add(size, Ordering::AcqRel) + size > MAX_WAITING_BYTES {
+            waiting.fetch_sub(size, Ordering::AcqRel);
+            return Err(Error::Busy("too many large changes are waiting"));
+        }
+        sender.try_send(Job { change, answer }).map_err(|e| {
+            waiting.fetch_sub(size, Ordering::AcqRel);
+            match e {
                 TrySendError::Full(_) => Error::Busy("too many changes are waiting"),
                 TrySendError::Disconnected(_) => Error::Internal("the writer has stopped".into()),
-            })?;
+            }
+        })?;
         Ok(receiver)
     }
 
@@ -162,7 +172,7 @@ fn commit_together(
             {
                 log::error!("undoing a failed commit: {undo}");
             }
-            // Everybody in the batch hears it; the cause is logged here, once.
+            // Everybody in the batch hears what to do; what happened is logged here.
             log::error!("saving {} changes failed: {e}", batch.len());
             let told = explain(e, None).to_string();
             (
@@ -179,6 +189,8 @@ fn commit_together(
         counts.changes.fetch_add(changed, Ordering::Relaxed);
         counts.commits.fetch_add(1, Ordering::Relaxed);
     }
+    let size: usize = batch.iter().map(|job| job.change.size_bytes()).sum();
+    counts.waiting_bytes.fetch_sub(size, Ordering::AcqRel);
     for (job, outcome) in batch.into_iter().zip(outcomes) {
         // Who has gone away does not need the answer.
         let _ = job.answer.send(outcome);
@@ -239,13 +251,17 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Failed> {
         return Ok(());
     }
     for Statement { sql, values, guard } in change.statements() {
-        connection
+        let changed = connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(params_from_iter(values)))
             .map_err(|error| Failed {
                 error,
                 guard: *guard,
             })?;
+        if guard.is_some() && changed != 1 {
+            // Without its one row the guard would never say no.
+            return Err(plain(rusqlite::Error::StatementChangedRows(changed)));
+        }
     }
     Ok(())
 }

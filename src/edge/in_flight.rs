@@ -19,8 +19,6 @@ use actix_web::{
     web::Bytes,
 };
 
-/// An answer up to this size leaves at once: the first window of HTTP/2 (RFC 9113 section 6.9.2).
-const LEAVES_AT_ONCE_BYTES: u64 = 65_535;
 /// How long nothing must be in flight: time for the last bytes to reach the socket.
 const QUIET: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -59,14 +57,14 @@ impl Drop for Entered {
     }
 }
 
-/// Keeps a request in flight until its answer has left, if that can take a while.
+/// Keeps a request in flight until the connection has taken its answer, which the visitor may let wait
+/// (RFC 9113 section 5.2).
 pub(super) fn until_sent(
     entered: Entered,
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
     match response.response().body().size() {
-        BodySize::None => response,
-        BodySize::Sized(bytes) if bytes <= LEAVES_AT_ONCE_BYTES => response,
+        BodySize::None | BodySize::Sized(0) => response,
         _ => response.map_body(|_, body| {
             BoxBody::new(Leaving {
                 body,

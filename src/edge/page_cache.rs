@@ -12,7 +12,7 @@ use actix_web::{
     web::Bytes,
 };
 use data_encoding::HEXLOWER;
-use quick_cache::{Equivalent, Weighter, sync::Cache};
+use quick_cache::{Equivalent, OptionsBuilder, Weighter, sync::Cache};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -20,6 +20,10 @@ use super::compression::{self, Encoding};
 
 /// A larger body is not kept.
 pub(super) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// The least memory that a shard has, unless the whole cache has less: the largest page with its forms.
+const SHARD_BYTES: u64 = 4 * 1024 * 1024;
+/// More shards do not help on so few cores.
+const MAX_SHARDS: usize = 16;
 /// Pages that are expected, for sizing the table.
 const EXPECTED_PAGES: usize = 1024;
 
@@ -122,19 +126,61 @@ impl Page {
 
     /// The body in `encoding` or, if that does not help, as it is. Compresses at the first call.
     pub(super) fn body(&self, encoding: Encoding) -> (Encoding, Bytes) {
-        let kept = match encoding {
+        let compressed = self.form(encoding).and_then(|form| {
+            form.get_or_init(|| compression::compress(&self.body, encoding).map(Bytes::from))
+                .clone()
+        });
+        self.compressed_or_plain(encoding, compressed)
+    }
+
+    /// [`Page::body`], if there is nothing to compress any more.
+    pub(super) fn made_body(&self, encoding: Encoding) -> Option<(Encoding, Bytes)> {
+        match self.form(encoding) {
+            None => Some(self.plain_body()),
+            Some(form) => {
+                let compressed = form.get()?.clone();
+                Some(self.compressed_or_plain(encoding, compressed))
+            }
+        }
+    }
+
+    /// The body as it is.
+    pub(super) fn plain_body(&self) -> (Encoding, Bytes) {
+        (Encoding::Identity, self.body.clone())
+    }
+
+    fn form(&self, encoding: Encoding) -> Option<&OnceLock<Option<Bytes>>> {
+        match encoding {
             _ if !self.is_compressible => None,
             Encoding::Identity => None,
             Encoding::Gzip => Some(&self.gzip),
             Encoding::Brotli => Some(&self.brotli),
-        };
-        let compressed = kept.and_then(|form| {
-            form.get_or_init(|| compression::compress(&self.body, encoding).map(Bytes::from))
-                .clone()
-        });
-        match compressed {
-            Some(bytes) => (encoding, bytes),
-            None => (Encoding::Identity, self.body.clone()),
+        }
+    }
+
+    fn compressed_or_plain(
+        &self,
+        encoding: Encoding,
+        compressed: Option<Bytes>,
+    ) -> (Encoding, Bytes) {
+        compressed.map_or_else(|| self.plain_body(), |bytes| (encoding, bytes))
+    }
+}
+
+/// What is known of an address at a version of the site.
+#[derive(Clone)]
+pub(super) enum Kept {
+    /// Its page.
+    Page(Arc<Page>),
+    /// What is there cannot be kept, so nobody waits for anybody else who asks for it.
+    Pass(u64),
+}
+
+impl Kept {
+    fn version(&self) -> u64 {
+        match self {
+            Self::Page(page) => page.version,
+            Self::Pass(version) => *version,
         }
     }
 }
@@ -142,43 +188,63 @@ impl Page {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<Page>> for ByBytes {
-    fn weight(&self, key: &Key, page: &Arc<Page>) -> u64 {
-        // Brotli and gzip of a page take less than half of it together, small ones less than the rest.
-        (key.host.len() + key.target.len() + page.body.len() + page.body.len() / 2 + 512) as u64
+impl Weighter<Key, Kept> for ByBytes {
+    fn weight(&self, key: &Key, kept: &Kept) -> u64 {
+        let body = match kept {
+            // Brotli and gzip of text usually take less than half of it together.
+            Kept::Page(page) => page.body.len() + page.body.len() / 2 + 512,
+            Kept::Pass(_) => 0,
+        };
+        (key.host.len() + key.target.len() + body + 128) as u64
     }
 }
 
 /// The kept pages. Shared by all threads.
 pub(super) struct PageCache {
-    pages: Cache<Key, Arc<Page>, ByBytes>,
+    pages: Cache<Key, Kept, ByBytes>,
 }
 
 impl PageCache {
     pub(super) fn new(settings: Settings) -> Self {
         let max_bytes = u64::from(settings.max_mib) * 1024 * 1024;
+        // Each shard has its part of the memory to itself, and the largest page must fit into it.
+        let shards = usize::try_from(max_bytes / SHARD_BYTES)
+            .unwrap_or(1)
+            .clamp(1, MAX_SHARDS);
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(EXPECTED_PAGES)
+            .weight_capacity(max_bytes)
+            .shards(shards)
+            .build()
+            .expect("the number of pages and the memory are given");
         Self {
-            pages: Cache::with_weighter(EXPECTED_PAGES, max_bytes, ByBytes),
+            pages: Cache::with_options(
+                options,
+                ByBytes,
+                quick_cache::DefaultHashBuilder::default(),
+                quick_cache::sync::DefaultLifecycle::default(),
+            ),
         }
     }
 
-    /// The page, if it is kept and of this version of the site.
-    pub(super) fn get(&self, key: KeyRef<'_>, version: u64) -> Option<Arc<Page>> {
-        self.pages.get(&key).filter(|page| page.version == version)
+    /// What is known of an address, at this version of the site or a later one.
+    pub(super) fn get(&self, key: KeyRef<'_>, version: u64) -> Option<Kept> {
+        self.pages
+            .get(&key)
+            .filter(|kept| kept.version() >= version)
     }
 
     /// Waits while another request renders the same page, and gets it; or `Err`: the caller renders it
     /// and hands it to the place that it got, for those who wait.
-    pub(super) async fn get_or_place(
-        &self,
-        key: &Key,
-        version: u64,
-    ) -> Result<Arc<Page>, Place<'_>> {
-        self.pages.remove_if(key, |page| page.version != version);
-        match self.pages.get_value_or_guard_async(key).await {
-            Ok(page) if page.version == version => Ok(page),
-            Ok(_) => Err(Place(None)),
-            Err(guard) => Err(Place(Some(guard))),
+    pub(super) async fn get_or_place(&self, key: &Key, version: u64) -> Result<Kept, Place<'_>> {
+        loop {
+            self.pages.remove_if(key, |kept| kept.version() < version);
+            match self.pages.get_value_or_guard_async(key).await {
+                Ok(kept) if kept.version() >= version => return Ok(kept),
+                // We have waited for somebody who began before the site changed.
+                Ok(_) => {}
+                Err(guard) => return Err(Place(guard)),
+            }
         }
     }
 }
@@ -186,21 +252,96 @@ impl PageCache {
 type Guard<'a> = quick_cache::sync::PlaceholderGuard<
     'a,
     Key,
-    Arc<Page>,
+    Kept,
     ByBytes,
     quick_cache::DefaultHashBuilder,
-    quick_cache::sync::DefaultLifecycle<Key, Arc<Page>>,
+    quick_cache::sync::DefaultLifecycle<Key, Kept>,
 >;
 
 /// Where a page that is being rendered will be kept. Dropped: the next one who waits renders it.
-pub(super) struct Place<'a>(Option<Guard<'a>>);
+pub(super) struct Place<'a>(Guard<'a>);
 
 impl Place<'_> {
     /// Keeps the page and wakes those who wait for it.
     pub(super) fn put(self, page: &Arc<Page>) {
-        if let Some(guard) = self.0 {
-            // An error means that the page is larger than the cache or was removed meanwhile.
-            let _ = guard.insert(Arc::clone(page));
+        // An error means that the page is larger than the cache or was removed meanwhile.
+        let _ = self.0.insert(Kept::Page(Arc::clone(page)));
+    }
+
+    /// Remembers that what is there cannot be kept; those who wait render it themselves.
+    pub(super) fn pass(self, version: u64) {
+        let _ = self.0.insert(Kept::Pass(version));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(target: &str) -> Key {
+        KeyRef {
+            host: "localhost",
+            target,
         }
+        .to_key()
+    }
+
+    fn page(version: u64, bytes: usize) -> Arc<Page> {
+        Arc::new(Page::new(version, vec![], Bytes::from(vec![b'x'; bytes])))
+    }
+
+    #[tokio::test]
+    async fn who_waited_for_a_page_of_the_site_before_it_changed_renders_it_once_more_for_all() {
+        let cache = PageCache::new(Settings::default());
+        let key = key("/");
+        let Err(old) = cache.get_or_place(&key, 1).await else {
+            panic!("nothing is kept yet");
+        };
+        let rendered = std::sync::atomic::AtomicUsize::new(0);
+        let visitor = || async {
+            match cache.get_or_place(&key, 2).await {
+                Ok(Kept::Page(page)) => assert_eq!(page.version, 2),
+                Ok(Kept::Pass(_)) => panic!("it can be kept"),
+                Err(place) => {
+                    rendered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    place.put(&page(2, 10));
+                }
+            }
+        };
+        let first = async {
+            tokio::task::yield_now().await;
+            old.put(&page(1, 10));
+        };
+        tokio::join!(visitor(), visitor(), visitor(), first);
+        assert_eq!(rendered.into_inner(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_cannot_be_kept() {
+        let cache = PageCache::new(Settings::default());
+        let key = key("/media/photo");
+        let Err(place) = cache.get_or_place(&key, 1).await else {
+            panic!("nothing is kept yet");
+        };
+        place.pass(1);
+        for _ in 0..2 {
+            assert!(matches!(
+                cache.get_or_place(&key, 1).await,
+                Ok(Kept::Pass(1))
+            ));
+        }
+        assert!(cache.get_or_place(&key, 2).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_largest_page_that_may_be_kept_is_kept() {
+        let cache = PageCache::new(Settings::default());
+        let key = key("/large");
+        let Err(place) = cache.get_or_place(&key, 1).await else {
+            panic!("nothing is kept yet");
+        };
+        place.put(&page(1, MAX_BODY_BYTES));
+        assert!(cache.get_or_place(&key, 1).await.is_ok());
     }
 }

@@ -9,25 +9,32 @@ use actix_web::{
     error::InternalError,
     http::{
         Method, StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderMap, HeaderValue},
     },
     middleware::Next,
     web::{Bytes, Data},
 };
 
+use tokio::sync::Semaphore;
+
 use super::{
     compression::{self, Encoding},
     headers,
     in_flight::{self, InFlight},
-    page_cache::{self, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
+    page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
     tidy::tidy_location,
 };
 use crate::{auth::sessions, db::Database, net::redirect};
+
+/// Requests that the application answers at once; more are told to come again. One HTTP/2 connection may
+/// ask for any number of things at the same time.
+const MAX_ANSWERING: usize = 1024;
 
 /// What the edge needs; one for all threads.
 pub struct Edge {
     database: Database,
     pages: PageCache,
+    answering: Semaphore,
     in_flight: InFlight,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
@@ -39,6 +46,7 @@ impl Edge {
         Self {
             database,
             pages: PageCache::new(settings),
+            answering: Semaphore::new(MAX_ANSWERING),
             in_flight: InFlight::default(),
             https_port,
         }
@@ -66,7 +74,7 @@ pub async fn pipeline(
         return Ok(request.into_response(response));
     }
     let entered = edge.in_flight.enter();
-    // The answer to HEAD is that to GET without its body (RFC 9110 section 9.3.2); the connection
+    // The answer to HEAD is that to GET without its body (RFC 9110 section 9.3.2); the protocol below
     // remembers that it was HEAD and leaves the body out.
     if request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
@@ -106,23 +114,41 @@ async fn answer(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     if request.method() != Method::GET || is_personal(&request) {
-        return next.call(request).await;
+        return ask(edge, request, next).await;
     }
     let key = key_of(&request);
     // Asked for before anything is read: what is rendered is at least as new.
     let version = edge.database.version();
-    if let Some(page) = edge.pages.get(key, version) {
-        let response = send(&page, &request);
-        return Ok(request.into_response(response));
-    }
-    let key = key.to_key();
-    match edge.pages.get_or_place(&key, version).await {
-        Ok(page) => {
-            let response = send(&page, &request);
+    let kept = match edge.pages.get(key, version) {
+        Some(kept) => kept,
+        None => match edge.pages.get_or_place(&key.to_key(), version).await {
+            Ok(kept) => kept,
+            Err(place) => return render(edge, request, next, version, place).await,
+        },
+    };
+    match kept {
+        Kept::Page(page) => {
+            let response = send(&page, request.headers()).await;
             Ok(request.into_response(response))
         }
-        Err(place) => render(request, next, version, place).await,
+        Kept::Pass(_) => ask(edge, request, next).await,
     }
+}
+
+/// Lets the application answer, unless it has its hands full.
+async fn ask(
+    edge: &Edge,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Ok(_turn) = edge.answering.try_acquire() else {
+        let response = HttpResponse::ServiceUnavailable()
+            .insert_header((header::RETRY_AFTER, 2))
+            .content_type("text/plain; charset=utf-8")
+            .body("The site is busy. Please try again in a few seconds.\n");
+        return Ok(request.into_response(response));
+    };
+    next.call(request).await
 }
 
 /// What the request is for, as the cache knows it.
@@ -138,13 +164,17 @@ fn key_of(request: &ServiceRequest) -> KeyRef<'_> {
 
 /// Lets the application render a page and keeps it, if it may be kept.
 async fn render(
+    edge: &Edge,
     request: ServiceRequest,
     next: Next<BoxBody>,
     version: u64,
     place: Place<'_>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let response = next.call(request).await?;
+    let response = ask(edge, request, next).await?;
     if !may_be_kept(&response) {
+        if !response.status().is_server_error() {
+            place.pass(version);
+        }
         return Ok(response);
     }
     let (http, response) = response.into_parts();
@@ -161,12 +191,8 @@ async fn render(
         .collect();
     let page = Arc::new(Page::new(version, kept, body));
     place.put(&page);
-    // Compressing takes milliseconds; other requests of this thread go on meanwhile.
-    let (accepted, for_thread) = (compression::accepted(http.headers()), Arc::clone(&page));
-    let _ = tokio::task::spawn_blocking(move || for_thread.body(accepted)).await;
-    let request = ServiceRequest::from_request(http);
-    let response = send(&page, &request);
-    Ok(request.into_response(response))
+    let response = send(&page, http.headers()).await;
+    Ok(ServiceResponse::new(http, response))
 }
 
 /// A public page of moderate size that was answered in full.
@@ -182,7 +208,9 @@ fn may_be_kept(response: &ServiceResponse<BoxBody>) -> bool {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|kind| compression::is_worth_it(kind, MAX_BODY_BYTES));
     let is_small = matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes <= MAX_BODY_BYTES as u64);
-    response.status() == StatusCode::OK && is_public && is_text && is_small
+    // A cookie is for one visitor (RFC 9111 section 7.3).
+    let is_for_all = !response.headers().contains_key(header::SET_COOKIE);
+    response.status() == StatusCode::OK && is_public && is_text && is_small && is_for_all
 }
 
 /// Headers that this module makes anew for each answer.
@@ -198,9 +226,8 @@ fn is_about_the_form(name: &header::HeaderName) -> bool {
 }
 
 /// Answers with a kept page, or with 304 if the visitor has it (RFC 9110 section 13.1.2).
-fn send(page: &Page, request: &ServiceRequest) -> HttpResponse {
+async fn send(page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
     let has_it = request
-        .headers()
         .get(header::IF_NONE_MATCH)
         .is_some_and(|tags| matches_etag(tags, &page.etag));
     let status = if has_it {
@@ -211,12 +238,12 @@ fn send(page: &Page, request: &ServiceRequest) -> HttpResponse {
     let (encoding, body) = if has_it {
         (Encoding::Identity, Bytes::new())
     } else {
-        page.body(compression::accepted(request.headers()))
+        body_of(page, compression::accepted(request)).await
     };
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     let headers = response.headers_mut();
     for (name, value) in &page.headers {
-        headers.insert(name.clone(), value.clone());
+        headers.append(name.clone(), value.clone());
     }
     headers.insert(header::ETAG, page.etag.clone());
     headers.insert(
@@ -227,6 +254,18 @@ fn send(page: &Page, request: &ServiceRequest) -> HttpResponse {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
     response
+}
+
+/// The body in an encoding. Compressing takes milliseconds, so the first time it is done elsewhere, and
+/// other requests of this thread go on meanwhile.
+async fn body_of(page: &Arc<Page>, encoding: Encoding) -> (Encoding, Bytes) {
+    if let Some(made) = page.made_body(encoding) {
+        return made;
+    }
+    let for_thread = Arc::clone(page);
+    tokio::task::spawn_blocking(move || for_thread.body(encoding))
+        .await
+        .unwrap_or_else(|_| page.plain_body())
 }
 
 /// Weak comparison (RFC 9110 section 8.8.3.2) against a list of tags or `*`.
@@ -242,12 +281,7 @@ fn matches_etag(given: &HeaderValue, ours: &HeaderValue) -> bool {
 
 /// Whether the request carries a session: then nothing is taken from or put into the cache.
 fn is_personal(request: &ServiceRequest) -> bool {
-    request.headers().get_all(header::COOKIE).any(|value| {
-        value
-            .as_bytes()
-            .windows(sessions::COOKIE.len())
-            .any(|part| part == sessions::COOKIE.as_bytes())
-    })
+    sessions::token_of(request.headers()).is_some()
 }
 
 /// The host that a request is for: `:authority` of HTTP/2, else the Host header.

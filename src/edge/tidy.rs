@@ -4,7 +4,8 @@
 ///
 /// The result always starts with exactly one slash, so that it cannot name another host.
 pub(super) fn tidy_location(path: &str, query: Option<&str>) -> Option<String> {
-    let inner = path.trim_matches('/');
+    // Browsers take a backslash for a slash (WHATWG URL section 4.4).
+    let inner = path.trim_matches(['/', '\\']);
     let is_tidy = path == "/" || (path.len() == inner.len() + 1 && path.starts_with('/'));
     if is_tidy {
         return None;
@@ -30,6 +31,8 @@ mod tests {
             ("//evil.example/", None, Some("/evil.example")),
             ("//evil.example", None, Some("/evil.example")),
             ("///", None, Some("/")),
+            ("/\\evil.example/", None, Some("/evil.example")),
+            ("/\\/evil.example", None, Some("/evil.example")),
         ];
         for (path, query, expected) in table {
             assert_eq!(tidy_location(path, query).as_deref(), expected, "{path}");

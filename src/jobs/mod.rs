@@ -1,4 +1,4 @@
-//! Work that waits: what is done once a day.
+//! Work that waits: what is done once a day or once a minute.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_hours(24);
-/// After this many seconds an applied change can no longer be sent a second time.
+const MINUTE: Duration = Duration::from_mins(1);
+/// Seconds for which an applied change is known, so that one sent twice is applied once.
 const KEEP_APPLIED_S: i64 = 7 * 24 * 3600;
 
 /// Applies the changes that `sweeps` make, and forgets old change ids: at the start, then once a day.
@@ -29,15 +30,15 @@ pub async fn sweep_daily(database: Database, sweeps: Vec<fn(Timestamp) -> Change
     }
 }
 
-/// Does `work` once a day, off the async threads; for the first time a day from now.
+/// Does `work` once a minute, off the async threads; for the first time a minute from now.
 ///
 /// Runs until it is dropped.
-pub async fn every_day(work: impl Fn() + Clone + Send + 'static) {
+pub async fn every_minute(work: impl Fn() + Clone + Send + 'static) {
     loop {
-        tokio::time::sleep(DAY).await;
+        tokio::time::sleep(MINUTE).await;
         let work = work.clone();
         if tokio::task::spawn_blocking(work).await.is_err() {
-            log::error!("the daily work ended with a panic; it will be tried again tomorrow");
+            log::error!("work ended with a panic; it will be tried again in a minute");
         }
     }
 }

@@ -134,7 +134,7 @@ fn what_a_round_trip_could_lose_it_keeps() {
 }
 
 #[test]
-fn a_post_without_a_date_is_unchanged_when_only_the_time_of_its_file_changes() {
+fn a_post_without_a_date_stays_as_it_is_when_only_its_file_gets_another_time() {
     let scene = Scene::new(&[("about.md", "+++\ntitle = 'About'\n+++\nx")]);
     scene.import();
     let file = std::fs::File::options()
@@ -352,4 +352,18 @@ fn one_post_is_never_taken_for_two_files() {
         "{report}"
     );
     assert_eq!((report.updated, report.left_out.len()), (1, 1), "{report}");
+}
+
+#[test]
+fn a_damaged_file_of_the_site_is_put_right_by_importing_it_again() {
+    let scene = Scene::new(&[("p.png", "a picture"), ("q.png", "another")]);
+    scene.import();
+    let path = |bytes: &str| scene.store.path(&crate::db::hash_of(bytes.as_bytes()));
+    std::fs::write(path("a picture"), "a pictura").unwrap();
+    std::fs::remove_file(path("another")).unwrap();
+    assert_eq!(scene.import().media_mended, 2);
+    for bytes in ["a picture", "another"] {
+        assert_eq!(std::fs::read_to_string(path(bytes)).unwrap(), bytes);
+    }
+    assert_eq!(scene.import().media_mended, 0);
 }

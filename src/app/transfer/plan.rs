@@ -36,6 +36,8 @@ pub struct Plan {
     pub(super) posts: Vec<PlannedPost>,
     pub(super) origins: Vec<PlannedOrigin>,
     pub(super) media: Vec<PlannedMedium>,
+    /// Files that are here already; a damaged one is put right.
+    media_here: Vec<PlannedMedium>,
     /// Settings of the site that are not set yet.
     pub(super) settings: Vec<(&'static str, String)>,
 }
@@ -144,7 +146,12 @@ impl Plan {
         report.redirects = posts.iter().map(|post| post.entry.aliases.len()).sum();
         // One row for each content: two files may have the same, and the first name is its name.
         let mut by_hash: BTreeMap<String, PlannedMedium> = BTreeMap::new();
-        for (medium, _) in media.into_iter().filter(|(_, is_here)| !is_here) {
+        let mut media_here = Vec::new();
+        for (medium, is_here) in media {
+            if is_here {
+                media_here.push(medium);
+                continue;
+            }
             let hash = medium.medium.hash.clone();
             let known = by_hash.get(&hash);
             if known.is_none_or(|known| medium.medium.name < known.medium.name) {
@@ -155,6 +162,7 @@ impl Plan {
             report,
             posts,
             origins,
+            media_here,
             media: by_hash.into_values().collect(),
             settings,
         })
@@ -165,7 +173,7 @@ impl Plan {
     /// # Errors
     /// [`Error::CannotSave`] and the like; [`Error::Conflict`] if the site was changed in between.
     pub fn apply(
-        self,
+        mut self,
         database: &Database,
         store: &MediaStore,
         progress: Progress<'_>,
@@ -183,9 +191,23 @@ impl Plan {
                 )));
             }
         }
+        let total = self.media_here.len();
+        for (done, medium) in self.media_here.iter().enumerate() {
+            progress("Checking files", done, total);
+            self.report.media_mended += usize::from(mend(medium, store)?);
+        }
         stage::apply(&self, database, progress)?;
         Ok(self.report)
     }
+}
+
+/// Stores a file again that the site has and that was damaged or lost there.
+fn mend(medium: &PlannedMedium, store: &MediaStore) -> Result<bool> {
+    if store.is_sound(&medium.medium.hash) {
+        return Ok(false);
+    }
+    let bytes = std::fs::read(&medium.path).map_err(|e| Error::io("reading", &medium.path, e))?;
+    Ok(store.store(&bytes)? == medium.medium.hash)
 }
 
 fn read_entries(

@@ -41,6 +41,8 @@ pub struct Report {
     pub media_new: usize,
     /// Media files that are here already.
     pub media_unchanged: usize,
+    /// Media files that are here already, were damaged or lost, and are right again.
+    pub media_mended: usize,
     /// Old addresses that redirect.
     pub redirects: usize,
     /// Hidden files and folders of tools, which are not content.
@@ -90,6 +92,13 @@ impl Report {
             "Media: {} {came}, {} unchanged. Old addresses that redirect: {}.",
             self.media_new, self.media_unchanged, self.redirects
         )?;
+        if self.media_mended > 0 {
+            writeln!(
+                out,
+                "{} files of the site were damaged or lost, and are right again.",
+                self.media_mended
+            )?;
+        }
         if self.skipped > 0 {
             writeln!(
                 out,

@@ -13,7 +13,7 @@ use crate::{
         guards::SignedIn,
         password,
         sessions::{LastSeen, Session, delete_other_sessions, delete_session, list_sessions},
-        users::{find_user, update_password},
+        users::{change_password_from, find_user},
     },
     base::{Error, Id, Result, Timestamp},
 };
@@ -55,7 +55,9 @@ pub(super) async fn change_password(
     last_seen: web::Data<LastSeen>,
     form: web::Form<PasswordForm>,
 ) -> Result<HttpResponse> {
-    visit.app.throttle.try_once(&session.user.name, None)?;
+    // Counted for this session alone: nobody else can use up its tries.
+    let counted_as = format!("session {}", session.id);
+    visit.app.throttle.try_once(&counted_as, None)?;
     let name = session.user.name.clone();
     let found = visit
         .app
@@ -63,6 +65,7 @@ pub(super) async fn change_password(
         .read(move |connection| find_user(connection, &name))
         .await?;
     let stored = found.map(|(_, hash)| hash);
+    let assumed = stored.clone().unwrap_or_default();
     let form = form.into_inner();
     let mut errors = Vec::new();
     if !visit.app.passwords.verify(form.current, stored).await? {
@@ -80,7 +83,12 @@ pub(super) async fn change_password(
     visit
         .app
         .database
-        .apply(update_password(session.user.id, &hash, Some(session.id)))
+        .apply(change_password_from(
+            session.user.id,
+            &assumed,
+            &hash,
+            Some(session.id),
+        ))
         .await?;
     Ok(see_other("/admin/account?done=password"))
 }

@@ -78,7 +78,7 @@ pub(super) async fn save(
         outcome => outcome?,
     }
     visit.app.setup.finish();
-    let cookie = start_session(&visit, &request, user.id).await?;
+    let cookie = start_session(&visit, &request, user.id, &hash).await?;
     let mut response = see_other("/admin");
     response.add_cookie(&cookie).map_err(Error::internal)?;
     Ok(response)

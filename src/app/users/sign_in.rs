@@ -11,7 +11,7 @@ use crate::{
     },
     auth::{
         sessions::{Token, delete_session, insert_session, removal_cookie},
-        users::find_user,
+        users::{PASSWORD_UNCHANGED, find_user},
     },
     base::{Error, Id, Result, Timestamp},
 };
@@ -70,17 +70,35 @@ pub(super) async fn sign_in(
         .database
         .read(move |connection| find_user(connection, &looked_up))
         .await?;
-    let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+    let stored = found.as_ref().map(|(_, hash)| hash.clone());
     let fits = visit
         .app
         .passwords
         .verify(form.password.clone(), stored)
         .await?;
-    let Some(user) = user.filter(|_| fits) else {
-        let text = "The name or the password is wrong.".to_owned();
-        return refused(&visit, form, StatusCode::UNPROCESSABLE_ENTITY, text, None);
+    let Some((user, hash)) = found.filter(|_| fits) else {
+        return refused(
+            &visit,
+            form,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            wrong(),
+            None,
+        );
     };
-    let cookie = start_session(&visit, &request, user.id).await?;
+    visit.app.throttle.succeeded(&name, address);
+    let cookie = match start_session(&visit, &request, user.id, &hash).await {
+        // The password was changed while this one was being checked.
+        Err(Error::Conflict(guard)) if guard == PASSWORD_UNCHANGED => {
+            return refused(
+                &visit,
+                form,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                wrong(),
+                None,
+            );
+        }
+        outcome => outcome?,
+    };
     let return_to = safe_target(&form.return_to);
     let mut response = if form.kept.is_empty() {
         see_other(return_to)
@@ -106,11 +124,16 @@ pub(super) async fn sign_out(visit: Visit) -> Result<HttpResponse> {
     Ok(response)
 }
 
-/// Starts a session in the database and gives its cookie.
+fn wrong() -> String {
+    "The name or the password is wrong.".to_owned()
+}
+
+/// Starts a session of a user with this password in the database and gives its cookie.
 pub(super) async fn start_session(
     visit: &Visit,
     request: &HttpRequest,
     user: Id,
+    password_hash: &str,
 ) -> Result<Cookie<'static>> {
     let token = Token::new()?;
     let user_agent = request
@@ -121,7 +144,13 @@ pub(super) async fn start_session(
     visit
         .app
         .database
-        .apply(insert_session(&token, user, user_agent, Timestamp::now()))
+        .apply(insert_session(
+            &token,
+            user,
+            password_hash,
+            user_agent,
+            Timestamp::now(),
+        ))
         .await?;
     Ok(token.into_cookie())
 }

@@ -57,19 +57,26 @@ impl LocalAuthority {
         Self::open_or_create_for(data_dir, &names::host_name())
     }
 
+    /// Whether the authority of this data folder is sound; one that is not there yet is.
+    ///
+    /// # Errors
+    /// As [`Self::open_or_create`].
+    pub fn check(data_dir: &Path) -> Result<()> {
+        let paths = Paths::of(data_dir);
+        match (files::read_secret(&paths.key)?, files::read(&paths.cert)?) {
+            (Some(key), Some(cert)) => paths.load(&key, &cert).map(drop),
+            (Some(key), None) => paths.parse_key(&key).map(drop),
+            (None, Some(_)) => Err(paths.key_is_missing()),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// [`Self::open_or_create`] on a machine with this host name.
     pub(super) fn open_or_create_for(data_dir: &Path, host: &str) -> Result<Self> {
-        let folder = files::folder(data_dir);
-        let paths = Paths {
-            cert: folder.join("authority-cert.pem"),
-            key: folder.join("authority-key.pem"),
-            folder,
-        };
+        let paths = Paths::of(data_dir);
         match (files::read_secret(&paths.key)?, files::read(&paths.cert)?) {
             (Some(key), Some(cert)) => paths.load(&key, &cert),
-            (None, Some(_)) => {
-                Err(paths.damaged(&paths.key, "is missing, but the certificate is there"))
-            }
+            (None, Some(_)) => Err(paths.key_is_missing()),
             // The key is written first: without a certificate we were interrupted there, and go on from it.
             (Some(key), None) => paths.certify(paths.parse_key(&key)?, host),
             (None, None) => {
@@ -156,6 +163,19 @@ struct Paths {
 }
 
 impl Paths {
+    fn of(data_dir: &Path) -> Self {
+        let folder = files::folder(data_dir);
+        Self {
+            cert: folder.join("authority-cert.pem"),
+            key: folder.join("authority-key.pem"),
+            folder,
+        }
+    }
+
+    fn key_is_missing(&self) -> Error {
+        self.damaged(&self.key, "is missing, but the certificate is there")
+    }
+
     fn parse_key(&self, pem: &str) -> Result<KeyPair> {
         KeyPair::from_pem(pem)
             .map_err(|_| self.damaged(&self.key, "does not hold a private key (PKCS #8 in PEM)"))

@@ -37,10 +37,9 @@ const MADE: &str = "Made:";
 /// The certificate for these names: the one in `data_dir/tls` while it is good, else a new one, which is
 /// kept there.
 ///
-/// Good is what has the same names, is signed by this folder's authority and has more than a third of its
+/// Good is what has all these names, is signed by this folder's authority and has more than a third of its
 /// life left. Names that the authority may not speak for (public addresses, a name that the machine got
-/// later) are left out. Ask again every day, and give what comes to
-/// [`CertificateStore::replace`](crate::net::tls::CertificateStore::replace): it costs little.
+/// later) are left out. [`Renewal`](super::Renewal) asks again when it is time.
 ///
 /// # Errors
 /// As [`LocalAuthority::open_or_create`], and when the new certificate cannot be written. A damaged
@@ -161,7 +160,7 @@ impl Leaf {
         })
     }
 
-    /// Whether it has these names, is signed by this authority and has more than a third of its life left.
+    /// Whether it has all these names, is signed by this authority and has more than a third of its life left.
     fn is_good(&self, authority: &LocalAuthority, names: &[Name], clock: SystemTime) -> bool {
         let Ok(certificate) = self.certificate() else {
             return false;
@@ -175,7 +174,8 @@ impl Leaf {
         };
         let is_accepted = |name, at| authority.verify(&certificate, name, at).is_ok();
         !names.is_empty()
-            && self.names == names
+            // One name too many harms nobody; one that is missing is an address that does not open.
+            && names.iter().all(|name| self.names.contains(name))
             && names
                 .iter()
                 .all(|name| is_accepted(name, now) && is_accepted(name, later))

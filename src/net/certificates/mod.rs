@@ -5,6 +5,8 @@ mod clock;
 mod constraints;
 mod files;
 mod leaf;
+mod renewal;
 
 pub use authority::LocalAuthority;
 pub use leaf::local_certificate;
+pub use renewal::Renewal;
