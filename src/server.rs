@@ -69,7 +69,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let names = names::local_names();
     let certificate = certificates::local_certificate(folder.root(), &names)?;
     let shown = tls::CertificateStore::new(certificate);
-    let tls = tls::server_config_with(Arc::clone(&shown))?;
+    let tls = tls::server_config(Arc::clone(&shown))?;
 
     let https_port = listeners.https_address.port();
     let edge = Data::new(Edge::new(database.clone(), config.cache, https_port));

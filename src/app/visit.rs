@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::{
-        guards::Visitor, password::Passwords, sessions::Session, setup::SetupLink,
+        csrf::host_of, guards::Visitor, password::Passwords, sessions::Session, setup::SetupLink,
         throttle::Throttle, users::Role,
     },
     base::{Error, Result},
@@ -184,17 +184,7 @@ pub fn base_url(request: &HttpRequest, domain: Option<&str>) -> String {
     if let Some(domain) = domain {
         return format!("https://{domain}");
     }
-    let head = request.head();
-    let host = head
-        .uri
-        .authority()
-        .map(actix_web::http::uri::Authority::as_str)
-        .or_else(|| {
-            request
-                .headers()
-                .get(header::HOST)
-                .and_then(|v| v.to_str().ok())
-        })
+    let host = host_of(request.head())
         .filter(|host| !host.is_empty() && host.len() < 300)
         .filter(|host| {
             host.chars()

@@ -6,7 +6,7 @@
 
 use actix_web::{
     body::BoxBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{RequestHead, ServiceRequest, ServiceResponse},
     http::{Method, header},
     middleware::Next,
 };
@@ -32,6 +32,14 @@ pub async fn refuse_other_sites(
     next.call(request).await
 }
 
+/// The host that a request is for: `:authority` of HTTP/2 (RFC 9113 section 8.3.1), else the Host header.
+pub fn host_of(head: &RequestHead) -> Option<&str> {
+    head.uri
+        .authority()
+        .map(actix_web::http::uri::Authority::as_str)
+        .or_else(|| head.headers().get(header::HOST)?.to_str().ok())
+}
+
 fn is_same_origin(request: &ServiceRequest) -> bool {
     let text = |name: &str| {
         request
@@ -43,12 +51,7 @@ fn is_same_origin(request: &ServiceRequest) -> bool {
         // "none": the person's own doing, such as a reload of a form's result.
         return site == "same-origin" || site == "none";
     }
-    let host = request
-        .uri()
-        .authority()
-        .map(actix_web::http::uri::Authority::as_str)
-        .or_else(|| text(header::HOST.as_str()));
-    match (text(header::ORIGIN.as_str()), host) {
+    match (text(header::ORIGIN.as_str()), host_of(request.head())) {
         (Some(origin), Some(host)) => origin
             .strip_prefix("https://")
             .is_some_and(|sender| sender.eq_ignore_ascii_case(host)),

@@ -93,11 +93,6 @@ impl Error {
     pub fn internal(e: impl Display) -> Self {
         Self::Internal(e.to_string())
     }
-
-    /// An [`Error::Invalid`] from anything that prints.
-    pub fn invalid(e: impl Display) -> Self {
-        Self::Invalid(e.to_string())
-    }
 }
 
 impl ResponseError for Error {

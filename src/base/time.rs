@@ -38,13 +38,6 @@ impl Timestamp {
     pub fn rfc3339(self) -> String {
         self.to_jiff().to_string()
     }
-
-    /// The form of HTTP's `Last-Modified` (RFC 9110 section 5.6.7): `Fri, 12 Dec 2014 00:00:00 GMT`.
-    pub fn http_date(self) -> String {
-        self.to_jiff()
-            .strftime("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string()
-    }
 }
 
 impl From<jiff::Timestamp> for Timestamp {

@@ -24,7 +24,11 @@ use super::{
     page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
     tidy::tidy_location,
 };
-use crate::{auth::sessions, db::Database, net::redirect};
+use crate::{
+    auth::{csrf::host_of, sessions},
+    db::Database,
+    net::redirect,
+};
 
 /// Requests that the application answers at once; more are told to come again. One HTTP/2 connection may
 /// ask for any number of things at the same time.
@@ -282,18 +286,6 @@ fn matches_etag(given: &HeaderValue, ours: &HeaderValue) -> bool {
 /// Whether the request carries a session: then nothing is taken from or put into the cache.
 fn is_personal(request: &ServiceRequest) -> bool {
     sessions::token_of(request.headers()).is_some()
-}
-
-/// The host that a request is for: `:authority` of HTTP/2, else the Host header.
-pub fn host_of(head: &actix_web::dev::RequestHead) -> Option<&str> {
-    head.uri
-        .authority()
-        .map(actix_web::http::uri::Authority::as_str)
-        .or_else(|| {
-            head.headers()
-                .get(header::HOST)
-                .and_then(|value| value.to_str().ok())
-        })
 }
 
 /// The only answer to plain HTTP.

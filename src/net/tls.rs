@@ -46,11 +46,6 @@ impl ResolvesServerCert for CertificateStore {
     }
 }
 
-/// The server's side of TLS with one certificate: see [`server_config_with`].
-pub fn server_config(key: CertifiedKey) -> Result<ServerConfig> {
-    server_config_with(CertificateStore::new(key))
-}
-
 /// The server's side of TLS 1.2 and 1.3 with whatever certificate the store has.
 ///
 /// ALPN is left empty: actix-web adds `h2` and `http/1.1`. Early data is off, because it can be replayed
@@ -58,7 +53,7 @@ pub fn server_config(key: CertifiedKey) -> Result<ServerConfig> {
 ///
 /// # Errors
 /// When the system gives no randomness for the key of the session tickets.
-pub fn server_config_with(store: Arc<CertificateStore>) -> Result<ServerConfig> {
+pub fn server_config(store: Arc<CertificateStore>) -> Result<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(Error::internal)?

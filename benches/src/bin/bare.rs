@@ -20,7 +20,7 @@ fn main() -> Result<(), Failure> {
         return Err("usage: bare DATA PORT PLAIN BROTLI".into());
     };
     let certificate = certificates::local_certificate(Path::new(data), &names::local_names())?;
-    let tls = tls::server_config(certificate)?;
+    let tls = tls::server_config(tls::CertificateStore::new(certificate))?;
     let plain = Bytes::from(std::fs::read(plain)?);
     let brotli = Bytes::from(std::fs::read(brotli)?);
     // The same socket options too.

@@ -90,11 +90,7 @@ async fn asset(path: web::Path<String>) -> Result<HttpResponse> {
 }
 
 async fn icon(name: &'static str) -> Result<HttpResponse> {
-    let hashed = assets::href(name);
-    send(
-        hashed.strip_prefix("/assets/").and_then(assets::find),
-        A_DAY,
-    )
+    send(assets::named(name), A_DAY)
 }
 
 fn send(asset: Option<assets::Asset>, caching: &'static str) -> Result<HttpResponse> {

@@ -327,6 +327,7 @@ fn what_a_file_has_too_much_or_odd_is_dropped_and_told_and_the_post_comes_in() {
             "---\ntitle: Agreed\ndraft: \"yes\"\ndate: 2020-01-01\n---\nx",
         ),
         ("_config.yml", "secret: token"),
+        ("Gemfile", "source 'x'"),
         (".hidden.md", "x"),
     ]);
     let report = scene.import();

@@ -19,6 +19,16 @@ pub(super) const MAX_MEDIA_BYTES: u64 = 64 * 1024 * 1024;
 /// Folders that site generators put their own things into.
 const NOT_CONTENT: [&str; 3] = ["node_modules", "_site", "public"];
 
+/// Files beside the content that build a site and are no part of it.
+const OF_A_BUILD: [&str; 6] = [
+    "Gemfile",
+    "Gemfile.lock",
+    "Makefile",
+    "Rakefile",
+    "package.json",
+    "package-lock.json",
+];
+
 /// A file to be imported.
 #[derive(Clone, Debug)]
 pub(super) struct File {
@@ -78,7 +88,10 @@ pub(super) fn find_files(dir: &Path, report: &mut Report) -> Result<Files> {
 fn is_of_a_tool(name: &str) -> bool {
     let is_jekylls_own =
         name.starts_with('_') && !["_posts", "_drafts", "_index.md"].contains(&name);
-    name.starts_with('.') || is_jekylls_own || NOT_CONTENT.contains(&name)
+    name.starts_with('.')
+        || is_jekylls_own
+        || NOT_CONTENT.contains(&name)
+        || OF_A_BUILD.contains(&name)
 }
 
 struct Walk<'a> {
