@@ -203,6 +203,49 @@ fn of_two_editors_the_second_to_save_sees_both_texts_and_decides() {
 }
 
 #[test]
+fn a_save_that_meets_the_trash_overwrites_nothing_that_was_saved_before_the_trash() {
+    let (site, first) = Site::with_owner();
+    let second = site.sign_in(OWNER, PASSWORD);
+    for saves_before in [false, true] {
+        let title = format!("Post {saves_before}");
+        let edit = site.publish(&first, &[("title", &title), ("markdown", "opened by both")]);
+        let save = |client: &Client, text: &str, revision: &str| {
+            let form = [
+                ("title", title.as_str()),
+                ("markdown", text),
+                ("revision", revision),
+                ("action", "save"),
+            ];
+            site.post(client, &edit).form(&form).send().unwrap()
+        };
+        if saves_before {
+            assert_eq!(save(&first, "of Ada", "1").status(), StatusCode::SEE_OTHER);
+        }
+        let go = |what: &str| {
+            let answer = site.post(&first, &format!("{edit}/{what}")).send().unwrap();
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        };
+        go("trash");
+        let answer = save(&second, "of Grace", "1");
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let html = answer.text().unwrap();
+        assert!(html.contains("of Grace"), "{html}");
+        let revision = between(&html, "name=\"revision\" value=\"", "\"").to_owned();
+        // Sent once more while it is still in the trash: the same answer.
+        let html = save(&second, "of Grace", &revision).text().unwrap();
+        assert_eq!(between(&html, "name=\"revision\" value=\"", "\""), revision);
+        go("restore");
+        let answer = save(&second, "of Grace", &revision);
+        if saves_before {
+            assert_eq!(answer.status(), StatusCode::CONFLICT);
+            assert!(answer.text().unwrap().contains("of Ada"));
+        } else {
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        }
+    }
+}
+
+#[test]
 fn a_session_that_ends_while_somebody_writes_loses_nothing() {
     let (site, first) = Site::with_owner();
     let second = site.sign_in(OWNER, PASSWORD);

@@ -206,7 +206,15 @@ async fn in_trash(visit: &Visit, user: &User, input: &Input, post: &Post) -> Res
          another tab, and save again; what you wrote stays here."
             .to_owned(),
     )]);
-    let form = input.to_view(Some(post.id), post.revision + 1);
+    // If the trash is all that happened since, taking it out again is the only step before the next
+    // save. If somebody saved before that, the next save must show what they wrote.
+    let seen = input.expected_revision();
+    let revision = if seen.checked_add(1) == Some(post.revision) {
+        post.revision + 1
+    } else {
+        input.revision
+    };
+    let form = input.to_view(Some(post.id), revision);
     page(
         visit,
         user,
