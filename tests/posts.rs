@@ -38,6 +38,46 @@ fn a_draft_is_seen_by_editors_only_until_it_is_published_and_after_it_is_unpubli
 }
 
 #[test]
+fn the_date_of_a_draft_is_kept_until_it_is_published_and_when_it_is_unpublished() {
+    let (site, editor) = Site::with_owner();
+    let edit = site.save_new(
+        &editor,
+        &[("title", "Hello"), ("published", "2014-12-12 09:30")],
+        "save",
+    );
+    let shown = || {
+        let html = site.text(&editor, &edit).1;
+        between(&html, "name=\"published\" value=\"", "\"").to_owned()
+    };
+    let save = |action: &str, revision: &str, published: &str| {
+        let form = [
+            ("title", "Hello"),
+            ("published", published),
+            ("revision", revision),
+            ("action", action),
+        ];
+        let answer = site.post(&editor, &edit).form(&form).send().unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    };
+    assert_eq!(shown(), "2014-12-12 09:30");
+    save("save", "1", &shown());
+    assert_eq!(shown(), "2014-12-12 09:30");
+    save("publish", "2", &shown());
+    let html = site.text(&site.client(), "/hello").1;
+    assert!(html.contains("datetime=\"2014-12-12T09:30:00Z\""), "{html}");
+    save("unpublish", "3", &shown());
+    assert_eq!(shown(), "2014-12-12 09:30");
+    save("publish", "4", &shown());
+    assert_eq!(shown(), "2014-12-12 09:30");
+    // What was emptied is the moment of publishing again.
+    save("unpublish", "5", &shown());
+    save("save", "6", "");
+    assert_eq!(shown(), "");
+    save("publish", "7", "");
+    assert!(!shown().starts_with("2014"), "{}", shown());
+}
+
+#[test]
 fn a_changed_address_redirects_from_the_old_ones_for_ever() {
     let (site, editor) = Site::with_owner();
     let edit = site.publish(

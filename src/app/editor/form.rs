@@ -86,24 +86,17 @@ impl Input {
         let address = self
             .parse_address(before)
             .map_err(|e| problems.push(("address", e)));
-        let typed = match self.published.trim() {
-            "" => Ok(None),
-            text => date::parse(text, zone).map(Some),
-        }
-        .map_err(|e| problems.push(("published", e)));
-        let before_at = before.and_then(|post| post.content.published_at);
-        let published_at = match self.action() {
-            Action::Publish => Some(
-                typed
-                    .ok()
-                    .flatten()
-                    .or(before_at)
-                    .unwrap_or_else(Timestamp::now),
-            ),
-            Action::Unpublish => None,
-            Action::Save | Action::Preview => {
-                before_at.map(|at| keep_seconds(typed.ok().flatten(), at))
-            }
+        let typed = self
+            .parse_date(before, zone)
+            .map_err(|e| problems.push(("published", e)))
+            .unwrap_or_default();
+        let was_published_at = before.and_then(|post| post.content.published_at);
+        // An emptied date of what is published changes nothing; a draft's is taken away.
+        let at = typed.or(was_published_at);
+        let (published_at, draft_at) = match (self.action(), was_published_at) {
+            (Action::Publish, _) => (Some(at.unwrap_or_else(Timestamp::now)), None),
+            (Action::Save | Action::Preview, Some(_)) => (at, None),
+            (Action::Unpublish, _) | (Action::Save | Action::Preview, None) => (None, at),
         };
         let content = Content {
             kind: Kind::from_name(&self.kind),
@@ -116,6 +109,7 @@ impl Input {
                 .clone()
                 .unwrap_or_else(|()| Address::from_stored("/-".into())),
             published_at,
+            draft_at,
         };
         match content.checked() {
             Ok(content) if problems.is_empty() => Ok(content),
@@ -142,6 +136,22 @@ impl Input {
         }
     }
 
+    /// The date that was typed. An untouched one is the stored one: the form shows neither seconds nor,
+    /// when a clock was put back, which of two equal hours it was.
+    fn parse_date(
+        &self,
+        before: Option<&Post>,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<Option<Timestamp>, String> {
+        let typed = self.published.trim();
+        let stored = before.and_then(|post| post.content.date());
+        match stored {
+            _ if typed.is_empty() => Ok(None),
+            Some(at) if date::for_form(at, zone) == typed => Ok(Some(at)),
+            _ => date::parse(typed, zone).map(Some),
+        }
+    }
+
     /// The fields, to be shown again.
     pub(super) fn to_view(&self, id: Option<Id>, revision: i64) -> EditForm {
         EditForm {
@@ -156,15 +166,6 @@ impl Input {
             published: self.published.clone(),
             markdown: self.markdown.clone(),
         }
-    }
-}
-
-/// The form shows minutes; an untouched field must not cut the seconds off.
-fn keep_seconds(typed: Option<Timestamp>, before: Timestamp) -> Timestamp {
-    match typed {
-        Some(typed) if typed.0.div_euclid(60) == before.0.div_euclid(60) => before,
-        Some(typed) => typed,
-        None => before,
     }
 }
 
@@ -193,7 +194,7 @@ pub(super) fn view_of(post: &Post, zone: &jiff::tz::TimeZone) -> EditForm {
         tags: content.tags.join(", "),
         authors: content.authors.join("; "),
         published: content
-            .published_at
+            .date()
             .map(|at| date::for_form(at, zone))
             .unwrap_or_default(),
         markdown: content.markdown.clone(),

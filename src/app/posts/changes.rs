@@ -18,8 +18,8 @@ pub fn insert_post(id: Id, content: &Content, rendered: &Rendered, now: Timestam
     let mut change = Change::new();
     change.push(
         "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
-         updated_at, trashed_at, revision, extra, renderer, markdown, html) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11)",
+         updated_at, trashed_at, revision, extra, renderer, markdown, html, draft_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11, ?12)",
         columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
@@ -39,7 +39,7 @@ pub fn update_post(
     change.push(
         "UPDATE posts SET kind = ?2, title = ?3, description = ?4, excerpt = ?5, words = ?6, \
          published_at = ?7, updated_at = ?8, revision = revision + 1, renderer = ?9, markdown = ?10, \
-         html = ?11 WHERE id = ?1",
+         html = ?11, draft_at = ?12 WHERE id = ?1",
         columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
@@ -90,7 +90,8 @@ pub fn delete_post(id: Id) -> Change {
     change
 }
 
-/// The values of a post's row: ?1 its id, ?2 to ?6 what lists show, ?7 published, ?8 now, ?9 to ?11 the text.
+/// The values of a post's row: ?1 its id, ?2 to ?6 what lists show, ?7 published, ?8 now, ?9 to ?11 the text,
+/// ?12 the date of a draft.
 fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Vec<Value> {
     vec![
         id.into(),
@@ -104,6 +105,7 @@ fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Ve
         rendered.renderer.into(),
         (&content.markdown).into(),
         rendered.html.clone().into(),
+        content.draft_at.into(),
     ]
 }
 

@@ -74,12 +74,20 @@ pub struct Content {
     pub address: Address,
     /// When it was, or is said to have been, published; `None` for a draft.
     pub published_at: Option<Timestamp>,
+    /// The date that a draft will have when it is published; `None` for the moment of publishing, and
+    /// for what is published.
+    pub draft_at: Option<Timestamp>,
 }
 
 /// A problem of one field: the field's name and what to do about it.
 pub type FieldProblem = (&'static str, String);
 
 impl Content {
+    /// The date that the editor's form shows: the one it has, or for a draft will have.
+    pub fn date(&self) -> Option<Timestamp> {
+        self.published_at.or(self.draft_at)
+    }
+
     /// Checks the lengths and tidies the names; every problem is reported, not only the first.
     pub fn checked(mut self) -> Result<Self, Vec<FieldProblem>> {
         let mut problems = Vec::new();

@@ -52,7 +52,7 @@ pub fn find_at_address(connection: &Connection, path: &str) -> Result<Option<AtA
 pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
     let mut statement = connection.prepare_cached(
         "SELECT p.kind, p.title, p.description, p.excerpt, p.words, p.published_at, p.created_at, \
-         p.updated_at, p.trashed_at, p.revision, p.renderer, p.markdown, p.html, a.path \
+         p.updated_at, p.trashed_at, p.revision, p.renderer, p.markdown, p.html, a.path, p.draft_at \
          FROM posts AS p JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 WHERE p.id = ?1",
     )?;
     statement
@@ -76,6 +76,7 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     authors: authors_of(connection, id)?,
                     address: address(row, 13)?,
                     published_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+                    draft_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
                 },
                 rendered: Rendered {
                     excerpt: row.get(3)?,
