@@ -243,6 +243,61 @@ fn of_two_editors_the_second_to_save_sees_both_texts_and_decides() {
 }
 
 #[test]
+fn a_conflict_names_every_field_that_differs_and_no_other() {
+    let (site, first) = Site::with_owner();
+    let second = site.sign_in(OWNER, PASSWORD);
+    let opened = [
+        ("title", "Post"),
+        ("address", "/post"),
+        ("tags", "one, two"),
+        ("published", "2014-12-12 09:30"),
+        ("authors", "Ada"),
+        ("description", "Short"),
+        ("kind", "post"),
+        ("markdown", "the text"),
+    ];
+    let cases = [
+        ("Title", "title", "Other"),
+        ("Address", "address", "/other"),
+        ("Tags", "tags", "one, three"),
+        ("Date", "published", "2015-01-01 00:00"),
+        ("By", "authors", "Grace"),
+        ("Description", "description", "Longer"),
+        ("Kind", "kind", "page"),
+    ];
+    for (number, (label, field, theirs)) in cases.into_iter().enumerate() {
+        let address = format!("/post-{number}");
+        let form_of = |changed: &'static str, value: &'static str| {
+            let mut form: Vec<(&str, String)> = opened
+                .iter()
+                .map(|(name, kept)| match *name {
+                    name if name == changed => (name, value.to_owned()),
+                    "address" => ("address", address.clone()),
+                    name => (name, (*kept).to_owned()),
+                })
+                .collect();
+            form.extend([("revision", "1".to_owned()), ("action", "save".to_owned())]);
+            form
+        };
+        let new = form_of("", "");
+        let new: Vec<_> = new.iter().map(|(name, value)| (*name, &**value)).collect();
+        let edit = site.publish(&first, &new[..opened.len()]);
+        let save = |client: &Client, form: &[(&str, String)]| {
+            site.post(client, &edit).form(form).send().unwrap()
+        };
+        let answer = save(&first, &form_of(field, theirs));
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{label}");
+        let answer = save(&second, &form_of("", ""));
+        assert_eq!(answer.status(), StatusCode::CONFLICT, "{label}");
+        let html = answer.text().unwrap();
+        let rows: Vec<&str> = html.split("<tr><th scope=\"row\">").skip(1).collect();
+        assert_eq!(rows.len(), 1, "{label}: {rows:?}");
+        assert!(rows[0].starts_with(&format!("{label}<")), "{}", rows[0]);
+        assert!(rows[0].contains(&format!(">{theirs}<")), "{}", rows[0]);
+    }
+}
+
+#[test]
 fn a_save_that_meets_the_trash_overwrites_nothing_that_was_saved_before_the_trash() {
     let (site, first) = Site::with_owner();
     let second = site.sign_in(OWNER, PASSWORD);

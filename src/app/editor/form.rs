@@ -82,6 +82,16 @@ impl Input {
         before: Option<&Post>,
         zone: &jiff::tz::TimeZone,
     ) -> Result<Content, FieldErrors> {
+        self.meaning(self.action(), before, zone)
+    }
+
+    /// What the fields mean if another button were pressed.
+    pub(super) fn meaning(
+        &self,
+        action: Action,
+        before: Option<&Post>,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<Content, FieldErrors> {
         let mut problems = Vec::new();
         let address = self
             .parse_address(before)
@@ -93,7 +103,7 @@ impl Input {
         let was_published_at = before.and_then(|post| post.content.published_at);
         // An emptied date of what is published changes nothing; a draft's is taken away.
         let at = typed.or(was_published_at);
-        let (published_at, draft_at) = match (self.action(), was_published_at) {
+        let (published_at, draft_at) = match (action, was_published_at) {
             (Action::Publish, _) => (Some(at.unwrap_or_else(Timestamp::now)), None),
             (Action::Save | Action::Preview, Some(_)) => (at, None),
             (Action::Unpublish, _) | (Action::Save | Action::Preview, None) => (None, at),

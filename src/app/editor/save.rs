@@ -3,9 +3,9 @@
 use actix_web::{HttpResponse, web};
 
 use super::{
+    conflict::conflict,
     form::{Action, Input},
     pages::{Extras, page, parse_id, rendered, stored},
-    views::{Conflict, DiffLine},
 };
 use crate::{
     app::{
@@ -23,10 +23,6 @@ use crate::{
     text::address::Address,
 };
 
-/// Lines around a difference that are shown with it.
-const CONTEXT_LINES: usize = 3;
-/// How long two texts are compared; then the rest is shown as all different.
-const COMPARE_FOR: std::time::Duration = std::time::Duration::from_millis(300);
 /// Addresses `-2`, `-3` … that are tried when one made from a title is taken.
 const MAX_ADDRESS_TRIES: u32 = 200;
 
@@ -142,7 +138,7 @@ async fn apply(
     match visit.app.database.apply(change).await {
         Ok(()) => Ok(see_other(format!("/admin/posts/{id}?done={done}"))),
         Err(Error::Conflict(guard)) if guard == POST_UNCHANGED => {
-            conflict(visit, user, input, id).await
+            conflict(visit, user, input, before, id).await
         }
         Err(Error::Conflict(guard)) if guard == ADDRESS_FREE => {
             taken_address(visit, user, input, before).await
@@ -167,39 +163,12 @@ async fn apply(
     }
 }
 
-/// Somebody saved in between: shows what they did beside what this person wrote.
-async fn conflict(visit: &Visit, user: &User, input: &Input, id: Id) -> Result<HttpResponse> {
-    let theirs = stored(visit, id).await?;
-    if theirs.trashed_at.is_some() {
-        return in_trash(visit, user, input, &theirs).await;
-    }
-    let (yours, their_text) = (input.markdown.clone(), theirs.content.markdown.clone());
-    let diff = tokio::task::spawn_blocking(move || compare(&their_text, &yours))
-        .await
-        .map_err(Error::internal)?;
-    let shell = visit.private_shell("");
-    let conflict = Conflict {
-        theirs_by_when: shell.day_time(&theirs.updated_at),
-        their_title: theirs.content.title.clone(),
-        diff,
-        their_revision: theirs.revision,
-    };
-    // A plain save stays a conflict; "save mine over theirs" names the revision that was shown here.
-    let form = input.to_view(Some(id), input.revision);
-    page(
-        visit,
-        user,
-        form,
-        Some(&theirs),
-        Extras {
-            conflict: Some(conflict),
-            ..Extras::default()
-        },
-    )
-    .await
-}
-
-async fn in_trash(visit: &Visit, user: &User, input: &Input, post: &Post) -> Result<HttpResponse> {
+pub(super) async fn in_trash(
+    visit: &Visit,
+    user: &User,
+    input: &Input,
+    post: &Post,
+) -> Result<HttpResponse> {
     let errors = FieldErrors(vec![(
         "title",
         "Somebody has put this into the trash, so it was not saved. Take it out of the trash in \
@@ -302,31 +271,4 @@ async fn free_address(visit: &Visit, wanted: Address) -> Result<Address> {
             )))
         })
         .await
-}
-
-/// What differs, with a few lines around it.
-fn compare(theirs: &str, yours: &str) -> Vec<DiffLine> {
-    let diff = similar::TextDiff::configure()
-        .timeout(COMPARE_FOR)
-        .diff_lines(theirs, yours);
-    let mut lines = Vec::new();
-    for group in diff.grouped_ops(CONTEXT_LINES) {
-        if !lines.is_empty() {
-            lines.push(DiffLine {
-                kind: "same",
-                text: "…".to_owned(),
-            });
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            lines.push(DiffLine {
-                kind: match change.tag() {
-                    similar::ChangeTag::Equal => "same",
-                    similar::ChangeTag::Delete => "theirs",
-                    similar::ChangeTag::Insert => "yours",
-                },
-                text: change.value().trim_end_matches('\n').to_owned(),
-            });
-        }
-    }
-    lines
 }

@@ -136,14 +136,25 @@ pub struct EditForm {
 /// What somebody else saved while this person was writing.
 #[derive(Clone, Debug)]
 pub struct Conflict {
-    /// Who and when, as a person says it: `Ada, 3 minutes ago`.
-    pub theirs_by_when: String,
-    /// Their title.
-    pub their_title: String,
+    /// When they saved.
+    pub saved: Timestamp,
+    /// The fields that differ, but for the text.
+    pub fields: Vec<FieldDifference>,
     /// Their text against this person's text.
     pub diff: Vec<DiffLine>,
     /// The revision that is saved now.
     pub their_revision: i64,
+}
+
+/// A field in which two people's versions differ, as the form shows it.
+#[derive(Clone, Debug)]
+pub struct FieldDifference {
+    /// What the form calls it.
+    pub name: &'static str,
+    /// What is saved; may be empty.
+    pub theirs: String,
+    /// What this person wrote; may be empty.
+    pub yours: String,
 }
 
 /// A line of the comparison.

@@ -2,7 +2,7 @@
 
 use crate::app::archive::views::{Dated, Month, YearPage};
 use crate::app::editor::views::{
-    Conflict, DiffLine, EditForm, EditPage, EntryRow, ListPage, MediaRow,
+    Conflict, DiffLine, EditForm, EditPage, EntryRow, FieldDifference, ListPage, MediaRow,
 };
 use crate::app::home::views::{HomePage, Summary};
 use crate::app::layout::{FieldErrors, Link, Notice, NoticeKind, Reader, Shell, Site, Undo};
@@ -218,10 +218,19 @@ pub(super) fn conflict() -> EditPage {
         kind,
         text: text.to_owned(),
     };
+    let differs = |name, theirs: &str, yours: &str| FieldDifference {
+        name,
+        theirs: theirs.to_owned(),
+        yours: yours.to_owned(),
+    };
     EditPage {
         conflict: Some(Conflict {
-            theirs_by_when: "Grace Hopper, 3 minutes ago".to_owned(),
-            their_title: "Building the lamp".to_owned(),
+            saved: THEN,
+            fields: vec![
+                differs("Title", "Building the lamp", "Building the lamp again"),
+                differs("Tags", "", "Lamp room, Brass"),
+                differs("Description", HOSTILE, RTL),
+            ],
             diff: vec![
                 line(
                     "same",
