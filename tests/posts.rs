@@ -298,6 +298,86 @@ fn a_conflict_names_every_field_that_differs_and_no_other() {
 }
 
 #[test]
+fn a_form_that_is_sent_twice_makes_one_post_and_no_conflict_with_oneself() {
+    let (site, editor) = Site::with_owner();
+    let html = site.text(&editor, "/admin/posts/new").1;
+    let new_id = between(&html, "name=\"new_id\" value=\"", "\"").to_owned();
+    let edit = format!("/admin/posts/{new_id}");
+    let send = |path: &str, revision: &str, text: &str, action: &str| {
+        let form = [
+            ("new_id", new_id.as_str()),
+            ("title", "Twice"),
+            ("tags", "one, two"),
+            ("markdown", text),
+            ("revision", revision),
+            ("action", action),
+        ];
+        let answer = site.post(&editor, path).form(&form).send().unwrap();
+        let location = answer.headers().get("location").cloned();
+        let location = location.map(|l| l.to_str().unwrap().to_owned());
+        (answer.status(), location, answer.text().unwrap())
+    };
+    // A form that comes back with a message, or as a preview, keeps its id.
+    let html = send("/admin/posts", "0", "first", "preview").2;
+    assert!(html.contains(&format!("name=\"new_id\" value=\"{new_id}\"")));
+    for _ in 0..2 {
+        let (status, location, html) = send("/admin/posts", "0", "first", "publish");
+        assert_eq!(status, StatusCode::SEE_OTHER, "{html}");
+        assert_eq!(location, Some(format!("{edit}?done=published")));
+    }
+    assert_eq!(site.text(&editor, "/twice-2").0, 404);
+    // Its answer was lost, and the text was written on in the same form.
+    let (status, _, html) = send("/admin/posts", "0", "written on", "save");
+    assert_eq!(status, StatusCode::SEE_OTHER, "{html}");
+    assert!(site.text(&editor, "/twice").1.contains("written on"));
+    let html = site.text(&editor, &edit).1;
+    let revision = between(&html, "name=\"revision\" value=\"", "\"").to_owned();
+    for _ in 0..2 {
+        let (status, location, html) = send(&edit, &revision, "changed", "save");
+        assert_eq!(status, StatusCode::SEE_OTHER, "{html}");
+        assert_eq!(location, Some(format!("{edit}?done=saved")));
+    }
+    // What somebody has saved since then is not overwritten by the old form.
+    let (status, _, html) = send("/admin/posts", "0", "first", "publish");
+    assert_eq!(status, StatusCode::CONFLICT, "{html}");
+    assert!(site.text(&editor, "/twice").1.contains("changed"));
+}
+
+#[test]
+fn first_saves_at_one_moment_make_one_post() {
+    let (site, editor) = Site::with_owner();
+    let html = site.text(&editor, "/admin/posts/new").1;
+    let new_id = between(&html, "name=\"new_id\" value=\"", "\"");
+    let form = [
+        ("new_id", new_id),
+        ("title", "Twice"),
+        ("markdown", "x"),
+        ("action", "publish"),
+    ];
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let answer = site.post(&editor, "/admin/posts").form(&form);
+                assert_eq!(answer.send().unwrap().status(), StatusCode::SEE_OTHER);
+            });
+        }
+    });
+    assert_eq!(site.text(&editor, "/twice").0, 200);
+    assert_eq!(site.text(&editor, "/twice-2").0, 404);
+}
+
+#[test]
+fn an_id_that_was_not_made_here_is_not_taken_for_a_new_post() {
+    let (site, editor) = Site::with_owner();
+    for id in ["9223372036854775807", "0", "-1", "x", ""] {
+        let title = format!("Post {id}");
+        let fields = [("new_id", id), ("title", title.as_str())];
+        let edit = site.save_new(&editor, &fields, "save");
+        assert_ne!(edit, format!("/admin/posts/{id}"));
+    }
+}
+
+#[test]
 fn a_save_that_meets_the_trash_overwrites_nothing_that_was_saved_before_the_trash() {
     let (site, first) = Site::with_owner();
     let second = site.sign_in(OWNER, PASSWORD);
@@ -338,6 +418,34 @@ fn a_save_that_meets_the_trash_overwrites_nothing_that_was_saved_before_the_tras
             assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         }
     }
+}
+
+#[test]
+fn a_new_post_keeps_its_id_when_the_session_ends_before_its_first_save() {
+    let (site, first) = Site::with_owner();
+    let second = site.sign_in(OWNER, PASSWORD);
+    let html = site.text(&first, "/admin/posts/new").1;
+    let hidden = format!(
+        "name=\"new_id\" value=\"{}\"",
+        between(&html, "name=\"new_id\" value=\"", "\"")
+    );
+    let new_id = between(&hidden, "value=\"", "\"");
+    site.post(&second, "/admin/sessions/revoke-others")
+        .send()
+        .unwrap();
+    let form = [("title", "Post"), ("new_id", new_id), ("action", "save")];
+    let answer = site.post(&first, "/admin/posts").form(&form).send();
+    let html = answer.unwrap().text().unwrap();
+    let kept = html_unescape(between(&html, "name=\"kept_form\" value=\"", "\""));
+    let form = [
+        ("name", OWNER),
+        ("password", PASSWORD),
+        ("return_to", "/admin/posts"),
+        ("kept_form", kept.as_str()),
+    ];
+    let answer = site.post(&first, "/sign-in").form(&form).send().unwrap();
+    let html = answer.text().unwrap();
+    assert!(html.contains(&hidden), "{hidden} is not in {html}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use super::{
     form::{Action, Input},
     pages::{Extras, page, stored},
-    save::in_trash,
+    save::{in_trash, is_saved_already, saved},
     views::{Conflict, DiffLine, FieldDifference},
 };
 use crate::{
@@ -35,6 +35,9 @@ pub(super) async fn conflict(
     let theirs = stored(visit, id).await?;
     if theirs.trashed_at.is_some() {
         return in_trash(visit, user, input, &theirs).await;
+    }
+    if is_saved_already(visit, input, &theirs) {
+        return Ok(saved(input, id));
     }
     let zone = &visit.site.zone;
     // The button under the comparison saves, whatever was pressed first.

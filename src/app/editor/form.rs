@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Input {
     pub(super) action: String,
     pub(super) revision: i64,
+    /// The id that a new post will have, made when its empty form was shown.
+    new_id: String,
     /// What somebody else saved in between, as this person was shown it.
     their_revision: i64,
     pub(super) kind: String,
@@ -65,6 +67,16 @@ impl Input {
         } else {
             self.revision
         }
+    }
+
+    /// The id for a new post. A form that is sent twice names the same one both times.
+    pub(super) fn new_id(&self) -> Id {
+        let fresh = Id::new();
+        // Only one that was made already, so that nobody can choose one of the future.
+        let named = self.new_id.parse().ok();
+        named
+            .filter(|id: &Id| id.0 > 0 && *id < fresh)
+            .unwrap_or(fresh)
     }
 
     pub(super) fn action(&self) -> Action {
@@ -166,6 +178,7 @@ impl Input {
     pub(super) fn to_view(&self, id: Option<Id>, revision: i64) -> EditForm {
         EditForm {
             id: id.map(|id| id.to_string()),
+            new_id: self.new_id().to_string(),
             revision,
             kind: Kind::from_name(&self.kind).as_str().to_owned(),
             title: self.title.clone(),
@@ -196,6 +209,7 @@ pub(super) fn view_of(post: &Post, zone: &jiff::tz::TimeZone) -> EditForm {
     let content = &post.content;
     EditForm {
         id: Some(post.id.to_string()),
+        new_id: String::new(),
         revision: post.revision,
         kind: content.kind.as_str().to_owned(),
         title: content.title.clone(),
@@ -208,5 +222,63 @@ pub(super) fn view_of(post: &Post, zone: &jiff::tz::TimeZone) -> EditForm {
             .map(|at| date::for_form(at, zone))
             .unwrap_or_default(),
         markdown: content.markdown.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untouched_date_is_kept_to_the_second_and_in_the_hour_that_comes_twice() {
+        let zone = jiff::tz::TimeZone::get("Europe/Zurich").expect("a zone");
+        // 2024-10-27, 02:30:15 in Zurich, before and after the clock was put back, and 12:00:00.
+        for at in [1_729_989_015, 1_729_992_615, 1_730_026_800] {
+            for is_draft in [false, true] {
+                let at = Some(Timestamp(at));
+                let mut post = Post {
+                    id: Id(1),
+                    revision: 1,
+                    created_at: Timestamp(0),
+                    updated_at: Timestamp(0),
+                    trashed_at: None,
+                    content: Content {
+                        kind: Kind::Post,
+                        title: "Post".into(),
+                        description: String::new(),
+                        markdown: String::new(),
+                        tags: vec![],
+                        authors: vec![],
+                        address: Address::from_stored("/post".into()),
+                        published_at: at,
+                        draft_at: None,
+                    },
+                    rendered: crate::app::posts::post::Rendered::from_markdown(""),
+                };
+                if is_draft {
+                    (post.content.published_at, post.content.draft_at) = (None, at);
+                }
+                let shown = view_of(&post, &zone);
+                let mut input = Input {
+                    title: shown.title,
+                    published: shown.published,
+                    ..Input::default()
+                };
+                let dates = |input: &Input| {
+                    let content = input.to_content(Some(&post), &zone).expect("it is valid");
+                    (content.published_at, content.draft_at)
+                };
+                assert_eq!(
+                    dates(&input),
+                    (post.content.published_at, post.content.draft_at)
+                );
+                input.action = "publish".into();
+                assert_eq!(dates(&input), (at, None));
+                input.action = "unpublish".into();
+                assert_eq!(dates(&input), (None, at));
+                input.published = "2014-12-12 09:30".into();
+                assert_eq!(dates(&input).1, Some(Timestamp(1_418_373_000)));
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     app::{
         layout::FieldErrors,
         posts::{
-            changes::{ADDRESS_FREE, POST_UNCHANGED, insert_post, update_post},
+            changes::{ADDRESS_FREE, POST_IS_NEW, POST_UNCHANGED, insert_post, update_post},
             post::{Content, Post, Rendered},
             queries::{find_at_address, find_post},
         },
@@ -23,17 +23,31 @@ use crate::{
     text::address::Address,
 };
 
+/// What a new post's revision is.
+const FIRST_REVISION: i64 = 1;
 /// Addresses `-2`, `-3` … that are tried when one made from a title is taken.
 const MAX_ADDRESS_TRIES: u32 = 200;
 
 pub(super) async fn create(visit: Visit, body: String) -> Result<HttpResponse> {
     let session = signed_in(&visit, &body)?;
-    let input = Input::parse(&body)?;
+    let mut input = Input::parse(&body)?;
+    let id = input.new_id();
+    match stored(&visit, id).await {
+        // The form was sent before, and its answer may never have arrived: it goes on from that save.
+        Ok(before) => {
+            input.revision = FIRST_REVISION;
+            if is_saved_already(&visit, &input, &before) {
+                return Ok(saved(&input, id));
+            }
+            return save(&visit, &session.user, &input, before).await;
+        }
+        Err(Error::NotFound) => {}
+        Err(e) => return Err(e),
+    }
     let mut content = match ready(&visit, &session.user, &input, None).await? {
         Ready::Content(content) => content,
         Ready::Answer(response) => return Ok(response),
     };
-    let id = Id::new();
     if input.wants_made_address(None) {
         content.address = free_address(&visit, content.address).await?;
     }
@@ -50,10 +64,14 @@ pub(super) async fn update(
     let session = signed_in(&visit, &body)?;
     let input = Input::parse(&body)?;
     let before = stored(&visit, parse_id(&id)?).await?;
+    save(&visit, &session.user, &input, before).await
+}
+
+async fn save(visit: &Visit, user: &User, input: &Input, before: Post) -> Result<HttpResponse> {
     if before.trashed_at.is_some() {
-        return in_trash(&visit, &session.user, &input, &before).await;
+        return in_trash(visit, user, input, &before).await;
     }
-    let content = match ready(&visit, &session.user, &input, Some(&before)).await? {
+    let content = match ready(visit, user, input, Some(&before)).await? {
         Ready::Content(content) => content,
         Ready::Answer(response) => return Ok(response),
     };
@@ -65,15 +83,7 @@ pub(super) async fn update(
         &rendered,
         Timestamp::now(),
     );
-    apply(
-        &visit,
-        &session.user,
-        &input,
-        Some(&before),
-        before.id,
-        change,
-    )
-    .await
+    apply(visit, user, input, Some(&before), before.id, change).await
 }
 
 /// Who saves. If nobody is signed in any more, what they sent comes back after they signed in.
@@ -130,14 +140,9 @@ async fn apply(
     id: Id,
     change: Change,
 ) -> Result<HttpResponse> {
-    let done = match input.action() {
-        Action::Publish => "published",
-        Action::Unpublish => "unpublished",
-        Action::Save | Action::Preview => "saved",
-    };
     match visit.app.database.apply(change).await {
-        Ok(()) => Ok(see_other(format!("/admin/posts/{id}?done={done}"))),
-        Err(Error::Conflict(guard)) if guard == POST_UNCHANGED => {
+        Ok(()) => Ok(saved(input, id)),
+        Err(Error::Conflict(guard)) if guard == POST_UNCHANGED || guard == POST_IS_NEW => {
             conflict(visit, user, input, before, id).await
         }
         Err(Error::Conflict(guard)) if guard == ADDRESS_FREE => {
@@ -161,6 +166,25 @@ async fn apply(
         }
         Err(e) => Err(e),
     }
+}
+
+/// Whether the form asks for nothing but what is saved: it was sent twice, or two people wrote the same.
+pub(super) fn is_saved_already(visit: &Visit, input: &Input, post: &Post) -> bool {
+    post.trashed_at.is_none()
+        && input.action() != Action::Preview
+        && input
+            .to_content(Some(post), &visit.site.zone)
+            .is_ok_and(|wanted| wanted == post.content)
+}
+
+/// Sends the browser to the post that was saved.
+pub(super) fn saved(input: &Input, id: Id) -> HttpResponse {
+    let done = match input.action() {
+        Action::Publish => "published",
+        Action::Unpublish => "unpublished",
+        Action::Save | Action::Preview => "saved",
+    };
+    see_other(format!("/admin/posts/{id}?done={done}"))
 }
 
 pub(super) async fn in_trash(

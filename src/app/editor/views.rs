@@ -113,6 +113,8 @@ impl EditPage {
 pub struct EditForm {
     /// `None` before the first save.
     pub id: Option<String>,
+    /// The id that a new post will have; only used while `id` is `None`.
+    pub new_id: String,
     /// What the save is checked against; 0 before the first save.
     pub revision: i64,
     /// `post` or `page`.

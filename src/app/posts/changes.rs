@@ -10,12 +10,19 @@ use crate::{
 pub const POST_UNCHANGED: &str = "post-unchanged";
 /// Guard: no other post has, or had, the address.
 pub const ADDRESS_FREE: &str = "address-free";
+/// Guard: there is no post with this id yet.
+pub const POST_IS_NEW: &str = "post-is-new";
 /// Guard: the post is in the trash.
 pub const POST_IN_TRASH: &str = "post-in-trash";
 
 /// Makes a post.
 pub fn insert_post(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Change {
     let mut change = Change::new();
+    change.guard(
+        POST_IS_NEW,
+        "UPDATE guard SET ok = NOT EXISTS (SELECT 1 FROM posts WHERE id = ?1)",
+        vec![id.into()],
+    );
     change.push(
         "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
          updated_at, trashed_at, revision, extra, renderer, markdown, html, draft_at) \
