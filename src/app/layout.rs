@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::base::Timestamp;
+use crate::base::{Id, Timestamp};
 
 /// Languages that are usually written from right to left.
 const RIGHT_TO_LEFT: &[&str] = &[
@@ -14,6 +14,9 @@ const RIGHT_TO_LEFT: &[&str] = &[
 /// The site's settings and menu, read once for each version of the site and shared.
 #[derive(Clone, Debug)]
 pub struct Site {
+    /// The id of the site: that of the setting of its name, which is made at set-up and stays when the
+    /// name changes; 0 before.
+    pub id: Id,
     /// The name of the site; may be empty before set-up.
     pub title: String,
     /// One line under the name; may be empty.

@@ -8,7 +8,7 @@ use crate::app::home::views::{HomePage, Summary};
 use crate::app::layout::{FieldErrors, Link, Notice, NoticeKind, Reader, Shell, Site, Undo};
 use crate::app::posts::views::PostPage;
 use crate::app::users::views::{SessionRow, SignInPage};
-use crate::base::Timestamp;
+use crate::base::{Id, Timestamp};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(super) const THEN: Timestamp = Timestamp(1_418_376_600);
 
 pub(super) fn site(title: &str, is_set_up: bool) -> Site {
     Site {
+        id: Id(1),
         title: title.to_owned(),
         tagline: "Notes from a small computer in the hall".to_owned(),
         language: "en".to_owned(),
