@@ -576,6 +576,38 @@ fn a_search_finds_titles_and_takes_wildcards_as_they_are() {
 }
 
 #[test]
+fn an_entry_of_the_feed_keeps_its_id_when_address_title_and_host_change() {
+    let (site, editor) = Site::with_owner();
+    let edit = site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    site.publish(&editor, &[("title", "Another"), ("markdown", "x")]);
+    let old_http = site.client_builder().http1_only().build().unwrap();
+    let ids = |host: &str| {
+        let answer = old_http
+            .get(site.url("/feed.xml"))
+            .header("Host", host)
+            .send();
+        let feed: atom_syndication::Feed = answer.unwrap().text().unwrap().parse().unwrap();
+        assert!(feed.links()[0].href().contains(host), "{feed:?}");
+        let entries = feed.entries().iter();
+        let mut ids: Vec<_> = entries.map(|entry| entry.id().to_owned()).collect();
+        ids.sort();
+        ids.push(feed.id().to_owned());
+        ids
+    };
+    let before = ids("one.example");
+    assert!(before.iter().all(|id| id.starts_with("urn:uuid:")));
+    assert!(before[0] != before[1] && before[1] != before[2]);
+    let form = [
+        ("title", "Renamed"),
+        ("address", "/elsewhere"),
+        ("revision", "1"),
+    ];
+    let answer = site.post(&editor, &edit).form(&form).send().unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(ids("two.example"), before);
+}
+
+#[test]
 fn pages_are_in_the_menu_and_posts_in_feed_sitemap_and_beside_each_other() {
     let (site, editor) = Site::with_owner();
     site.publish(

@@ -15,6 +15,7 @@ use crate::{
         visit::{PUBLIC, Visit},
     },
     base::{Error, Result},
+    text::{attributes::attributes, escape},
 };
 
 /// Words that people read in a minute (Brysbaert 2019, doi:10.1016/j.jml.2019.104047: 238).
@@ -150,7 +151,34 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
 
 /// The whole address of the first picture of a text that is our own, for link previews.
 fn first_image(html: &str, base_url: &str) -> Option<String> {
-    let start = html.find("src=\"/media/")? + "src=\"".len();
-    let end = html[start..].find('"')?;
-    Some(format!("{base_url}{}", &html[start..start + end]))
+    let source = attributes(html)
+        .filter(|attribute| attribute.element == "img" && attribute.name == "src")
+        .find(|attribute| attribute.value.starts_with("/media/"))?;
+    Some(format!("{base_url}{}", escape::decode(source.value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_image;
+
+    #[test]
+    fn the_picture_for_link_previews_is_the_first_of_our_own_with_its_address_as_it_is() {
+        for (html, expected) in [
+            ("<p>none</p>", None),
+            ("<img src=\"https://cdn.example/media/a.jpg\">", None),
+            ("<video src=\"/media/a.mp4\"></video>", None),
+            (
+                "<pre><code>&lt;img src=\"/media/a.jpg\"></code></pre>",
+                None,
+            ),
+            (
+                "<video src=\"/media/a.mp4\"></video><img alt=\"x\" src=\"/media/a&amp;b.jpg\">\
+                 <img src=\"/media/c.jpg\">",
+                Some("https://e.org/media/a&b.jpg"),
+            ),
+        ] {
+            let found = first_image(html, "https://e.org");
+            assert_eq!(found.as_deref(), expected, "{html}");
+        }
+    }
 }
