@@ -49,8 +49,10 @@ pub struct Shell {
     pub site: Arc<Site>,
     /// Where the site is: `https://example.org`, without a slash at the end.
     pub base_url: String,
-    /// The address of this page; starts with a slash.
+    /// The address of this page, as links to it are written; starts with a slash.
     pub path: String,
+    /// Which screen of a list this is, as the address has it behind the path: `?before=…`, or nothing.
+    pub query: String,
     /// The title of this page; empty on the first page.
     pub title: String,
     /// One or two plain sentences for search engines and link previews; may be empty.
@@ -170,6 +172,11 @@ impl Shell {
     /// A day without its year in the site's zone, for lists under a year: `12 Dec`.
     pub fn short_day(&self, t: &Timestamp) -> String {
         self.format(*t, "%-d %b")
+    }
+
+    /// The whole address of this page: the one by which others should know it.
+    pub fn canonical(&self) -> String {
+        format!("{}{}{}", self.base_url, self.path, self.query)
     }
 
     /// What the browser's tab and a search engine show.

@@ -46,6 +46,15 @@ pub fn format_place(place: Place) -> String {
     format!("{}.{}", place.at, place.id)
 }
 
+/// The query that leads to a place, written as we write it; empty for the top.
+pub fn format_query((place, direction): (Place, Direction)) -> String {
+    match direction {
+        Direction::Older if place == Place::TOP => String::new(),
+        Direction::Older => format!("?before={}", format_place(place)),
+        Direction::Newer => format!("?after={}", format_place(place)),
+    }
+}
+
 fn parse_place(text: &str) -> Result<Place> {
     let (at, id) = text.split_once('.').ok_or(Error::NotFound)?;
     match (at.parse(), id.parse::<Id>()) {
@@ -134,6 +143,11 @@ pub fn summary(connection: &Connection, post: ListedPost) -> Result<Summary> {
 pub fn tag_link(tag: &Tag) -> Link {
     Link {
         title: tag.name.clone(),
-        href: Address::from_stored(format!("/tags/{}", tag.slug)).href(),
+        href: tag_href(&tag.slug),
     }
+}
+
+/// The address of a tag's page.
+pub fn tag_href(slug: &str) -> String {
+    Address::from_stored(format!("/tags/{slug}")).href()
 }

@@ -44,6 +44,7 @@ pub(super) fn shell(path: &str, title: &str) -> Shell {
         site: Arc::new(site("The Lighthouse Journal", true)),
         base_url: "https://example.org".to_owned(),
         path: path.to_owned(),
+        query: String::new(),
         title: title.to_owned(),
         description: "What the sea brings in.".to_owned(),
         og_type: "website",

@@ -159,7 +159,8 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
     for (position, name) in (0i64..).zip(&content.tags) {
         let slug = tag_slug(name);
         change.push(
-            "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3) ON CONFLICT (slug) DO NOTHING",
+            "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (slug) DO UPDATE SET name = excluded.name",
             vec![Id::new().into(), (&slug).into(), name.into()],
         );
         change.push(

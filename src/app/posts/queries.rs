@@ -17,8 +17,8 @@ pub struct AtAddress {
     pub is_current: bool,
     /// The post's address of today.
     pub current: Address,
-    /// Visitors can see it.
-    pub is_live: bool,
+    /// It is no draft: visitors can see it, or could until it was put into the trash.
+    pub is_published: bool,
     /// It is in the trash.
     pub is_trashed: bool,
 }
@@ -32,13 +32,12 @@ pub fn find_at_address(connection: &Connection, path: &str) -> Result<Option<AtA
     )?;
     let found = statement
         .query_row([path], |row| {
-            let is_trashed: bool = row.get(4)?;
             Ok(AtAddress {
                 id: Id(row.get(0)?),
                 is_current: row.get(1)?,
                 current: address(row, 2)?,
-                is_live: row.get::<_, bool>(3)? && !is_trashed,
-                is_trashed,
+                is_published: row.get(3)?,
+                is_trashed: row.get(4)?,
             })
         })
         .optional()?;

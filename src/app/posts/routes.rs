@@ -39,7 +39,7 @@ struct Shown {
 /// Shows what is at the address of the request, or redirects to where it is now.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Gone`] for what is in the trash.
+/// [`Error::NotFound`]; [`Error::Gone`] for what was published and is in the trash.
 pub async fn show(request: HttpRequest, visit: Visit) -> Result<HttpResponse> {
     if request.method() != actix_web::http::Method::GET {
         return Err(Error::NotFound);
@@ -66,11 +66,12 @@ pub async fn show(request: HttpRequest, visit: Visit) -> Result<HttpResponse> {
 }
 
 fn find_shown(connection: &rusqlite::Connection, at: &AtAddress, is_editor: bool) -> Result<Found> {
+    if !at.is_published && !is_editor {
+        // Visitors have never seen it, so it is not gone for them either.
+        return Err(Error::NotFound);
+    }
     if at.is_trashed {
         return Err(Error::Gone);
-    }
-    if !at.is_live && !is_editor {
-        return Err(Error::NotFound);
     }
     if !at.is_current {
         return Ok(Found::Moved(at.current.href()));
@@ -105,6 +106,7 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
         newer,
     } = shown;
     let mut shell = visit.shell(&post.content.title, post.summary());
+    shell.path = post.content.address.href();
     shell.og_image = first_image(&html, &visit.base_url);
     shell.published = post.content.published_at;
     let edit_href = visit
