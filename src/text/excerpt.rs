@@ -167,6 +167,7 @@ fn shorten(text: &str, max_chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::markdown::{Options, render};
     use proptest::prelude::*;
 
     #[test]
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn the_numbers_of_footnotes_are_no_words_of_the_text() {
         let markdown = "One[^a] two <a href=\"/x\">three[^a]</a>.\n\n[^a]: Four.\n";
-        let html = crate::text::markdown::render(markdown, &Default::default()).html;
+        let html = render(markdown, &Options::default()).html;
         assert_eq!(excerpt(&html, 100), "One two three.");
     }
 

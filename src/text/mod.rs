@@ -11,5 +11,6 @@ pub(crate) mod escape;
 pub mod excerpt;
 pub mod front_matter;
 pub mod highlight;
+pub mod line;
 pub mod markdown;
 pub mod slug;

@@ -71,7 +71,7 @@ pub struct Entry {
 
 /// Entries whose title contains `title`, last saved first, from a place (last saved, id) on.
 ///
-/// Titles are compared here: SQLite knows capitals of ASCII only. Only what is found is kept in memory.
+/// Titles are compared here: `SQLite` knows capitals of ASCII only. Only what is found is kept in memory.
 pub fn list_entries(
     connection: &Connection,
     filter: Filter,

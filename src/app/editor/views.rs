@@ -38,8 +38,8 @@ pub struct EntryRow {
     pub state: &'static str,
     /// Where it is edited.
     pub edit_href: String,
-    /// Where it is seen.
-    pub view_href: Option<String>,
+    /// Where it is seen; a draft by editors only.
+    pub view_href: String,
     /// When it was last changed.
     pub updated: Timestamp,
     /// When it was published.

@@ -10,6 +10,8 @@ use crate::{
     },
 };
 
+pub use crate::text::line::one_line;
+
 /// Characters of a title. Longer ones do not fit into a browser's tab, a feed or an address.
 pub const MAX_TITLE_CHARS: usize = 300;
 /// Characters of a description.
@@ -233,15 +235,6 @@ pub struct Tag {
 /// The address part of a tag. Signs that tell names apart are words: C, C++ and C# are three tags.
 pub fn tag_slug(name: &str) -> String {
     slugify(&name.replace('+', " plus ").replace('#', " sharp "))
-}
-
-/// One line of text: no control characters, no white space around or doubled.
-pub fn one_line(text: &str) -> String {
-    let visible: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Names of a comma- or semicolon-separated field.

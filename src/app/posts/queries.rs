@@ -156,11 +156,6 @@ impl Place {
         at: i64::MAX,
         id: Id(i64::MAX),
     };
-    /// After all posts.
-    pub const BOTTOM: Self = Self {
-        at: i64::MIN,
-        id: Id(0),
-    };
 }
 
 /// Which way a list goes on from its place.

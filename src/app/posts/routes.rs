@@ -6,12 +6,11 @@ use percent_encoding::percent_decode_str;
 use super::{
     post::{Kind, Post, Tag},
     queries::{self, AtAddress, ListedPost, Place},
-    views::{PagePage, PostPage},
+    views::{PagePage, PostPage, tag_link},
 };
 use crate::{
     app::{
         layout::Link,
-        lists::tag_link,
         visit::{PUBLIC, Visit},
     },
     base::{Error, Result},

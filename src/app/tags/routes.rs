@@ -8,8 +8,11 @@ use super::{
 };
 use crate::{
     app::{
-        lists::{Cursor, Screen, format_query, read_screen, summary, tag_href, tag_link},
-        posts::queries::Of,
+        lists::{Cursor, Screen, format_query, read_screen, summary},
+        posts::{
+            queries::Of,
+            views::{tag_href, tag_link},
+        },
         visit::Visit,
     },
     base::{Error, Result},
