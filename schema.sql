@@ -41,6 +41,7 @@ CREATE TABLE posts (
   excerpt        TEXT    NOT NULL,                  -- the first words of the text; used where there is no description
   words          INTEGER NOT NULL,                  -- words in the text, for the reading time
   published_at   INTEGER,                           -- NULL: a draft
+  draft_at       INTEGER,                           -- the date that a draft is published with; NULL: the moment of publishing
   created_at     INTEGER NOT NULL,
   updated_at     INTEGER NOT NULL,
   trashed_at     INTEGER,                           -- NULL: not in the trash

@@ -46,9 +46,9 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
         "lists posts, in parts by year",
     ),
     ("home", &["posts"], "lists posts"),
-    ("lists", &["home", "posts"], "a post as an entry of a list"),
+    ("lists", &["posts"], "a post as an entry of a list"),
     ("settings", &["posts"], "the menu is the published pages"),
-    ("tags", &["home", "posts"], "lists posts by tag"),
+    ("tags", &["posts"], "lists posts by tag"),
     (
         "transfer",
         &["media", "posts", "settings"],
@@ -56,7 +56,7 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
     ),
     (
         "users",
-        &["editor", "posts", "settings"],
+        &["editor", "settings"],
         "set-up names the site; signing in gives back what was being written",
     ),
     ("visit", &["settings"], "every page needs the site"),

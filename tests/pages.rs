@@ -105,6 +105,8 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         &editor,
         &[("kind", "page"), ("title", "About"), ("markdown", "x")],
     );
+    let gone = site.publish(&editor, &[("title", "Gone"), ("markdown", "x")]);
+    site.post(&editor, &format!("{gone}/trash")).send().unwrap();
     let draft = site.save_new(&editor, &[("title", "A draft"), ("markdown", "x")], "save");
     let thrown = site.save_new(
         &editor,
@@ -125,6 +127,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/archive/2019",
         "/sign-in",
         "/not-there",
+        "/gone",
         "/help",
     ]
     .map(str::to_owned)
@@ -140,6 +143,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/posts/new?kind=page".into(),
         edit,
         draft,
+        "/a-draft".into(),
         "/admin/trash".into(),
         "/admin/account".into(),
         "/admin/settings".into(),
@@ -250,7 +254,7 @@ fn axe_finds_no_violation_on_any_page_in_light_and_dark_on_phone_and_desktop() {
         return;
     }
     let axe = fs::read_to_string(axe).unwrap();
-    let (site, _, public, private) = full_site();
+    let (site, editor, public, private) = full_site();
     let mut found = Vec::new();
     for (is_dark, width) in [(false, 1280), (true, 390), (true, 1280), (false, 390)] {
         let Some(browser) = Browser::start(Look {
@@ -273,15 +277,68 @@ fn axe_finds_no_violation_on_any_page_in_light_and_dark_on_phone_and_desktop() {
             judge(&axe, &browser, &site, path, &mut found);
         }
         browser.open(&site.url("/sign-in"));
-        browser.fill("[name=name]", OWNER);
-        browser.fill("[name=password]", PASSWORD);
-        browser.click("main button[type=submit], main form button");
+        sign_in(&browser, "nobody");
+        browser.wait_for("document.querySelector('.notice.bad, .field-error')");
+        judge_shown(&axe, &browser, "sign-in with an error", &mut found);
+        sign_in(&browser, OWNER);
         browser.wait_for("location.pathname == '/admin'");
         for path in public.iter().take(2).chain(&private) {
             judge(&axe, &browser, &site, path, &mut found);
         }
+        judge_writing(&axe, &browser, &site, &editor, &mut found);
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn sign_in(browser: &Browser, name: &str) {
+    browser.fill("[name=name]", name);
+    browser.fill("[name=password]", PASSWORD);
+    browser.click("main form button");
+}
+
+/// The editor when something is wrong: a field, a conflict, the end of the session. Signs out.
+fn judge_writing(
+    axe: &str,
+    browser: &Browser,
+    site: &Site,
+    editor: &Client,
+    found: &mut Vec<String>,
+) {
+    browser.open(&site.url("/admin/posts/new"));
+    browser.accept_dialog();
+    browser.fill("[name=markdown]", "a text without a title");
+    browser.click("button[value=publish]");
+    browser.wait_for_text("Give it a title");
+    judge_shown(axe, browser, "a form with an error", found);
+
+    let edit = site.publish(
+        editor,
+        &[
+            ("title", "Twice"),
+            ("markdown", "as it was"),
+            ("tags", "One"),
+        ],
+    );
+    browser.open(&site.url(&edit));
+    browser.accept_dialog();
+    browser.fill("[name=markdown]", "of this window");
+    let theirs = [
+        ("title", "Of another"),
+        ("markdown", "of another"),
+        ("revision", "1"),
+    ];
+    site.post(editor, &edit).form(&theirs).send().unwrap();
+    browser.click("button[value=save]");
+    browser.wait_for_text("Somebody saved this while you were writing");
+    judge_shown(axe, browser, "a conflict", found);
+
+    browser.delete_cookies();
+    browser.click("button[value=save-mine]");
+    browser.wait_for("document.querySelector('[name=kept_form]')");
+    judge_shown(axe, browser, "sign-in with a kept form", found);
+    sign_in(browser, OWNER);
+    browser.wait_for_text("nothing was lost");
+    judge_shown(axe, browser, "a kept form", found);
 }
 
 fn judge_setup(axe: &str, browser: &Browser, found: &mut Vec<String>) {
@@ -299,6 +356,11 @@ fn judge_setup(axe: &str, browser: &Browser, found: &mut Vec<String>) {
 fn judge(axe: &str, browser: &Browser, site: &Site, path: &str, found: &mut Vec<String>) {
     browser.open(&site.url(path));
     browser.accept_dialog();
+    judge_shown(axe, browser, path, found);
+}
+
+/// Judges the page that is open, whatever led there.
+fn judge_shown(axe: &str, browser: &Browser, path: &str, found: &mut Vec<String>) {
     let overflow = browser
         .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
     if overflow.as_i64().unwrap_or(0) > 0 {

@@ -1,8 +1,8 @@
 //! Writing and reading posts and pages.
 
-use reqwest::{StatusCode, blocking::Client};
+use reqwest::StatusCode;
 
-use crate::site::{OWNER, PASSWORD, Site, between};
+use crate::site::{Site, between};
 
 #[test]
 fn a_draft_is_seen_by_editors_only_until_it_is_published_and_after_it_is_unpublished() {
@@ -35,6 +35,46 @@ fn a_draft_is_seen_by_editors_only_until_it_is_published_and_after_it_is_unpubli
     assert_eq!(save("unpublish", "2"), StatusCode::SEE_OTHER);
     assert_eq!(site.text(&visitor, "/hello").0, 404);
     assert!(!site.text(&visitor, "/").1.contains("Hello"));
+}
+
+#[test]
+fn the_date_of_a_draft_is_kept_until_it_is_published_and_when_it_is_unpublished() {
+    let (site, editor) = Site::with_owner();
+    let edit = site.save_new(
+        &editor,
+        &[("title", "Hello"), ("published", "2014-12-12 09:30")],
+        "save",
+    );
+    let shown = || {
+        let html = site.text(&editor, &edit).1;
+        between(&html, "name=\"published\" value=\"", "\"").to_owned()
+    };
+    let save = |action: &str, revision: &str, published: &str| {
+        let form = [
+            ("title", "Hello"),
+            ("published", published),
+            ("revision", revision),
+            ("action", action),
+        ];
+        let answer = site.post(&editor, &edit).form(&form).send().unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    };
+    assert_eq!(shown(), "2014-12-12 09:30");
+    save("save", "1", &shown());
+    assert_eq!(shown(), "2014-12-12 09:30");
+    save("publish", "2", &shown());
+    let html = site.text(&site.client(), "/hello").1;
+    assert!(html.contains("datetime=\"2014-12-12T09:30:00Z\""), "{html}");
+    save("unpublish", "3", &shown());
+    assert_eq!(shown(), "2014-12-12 09:30");
+    save("publish", "4", &shown());
+    assert_eq!(shown(), "2014-12-12 09:30");
+    // What was emptied is the moment of publishing again.
+    save("unpublish", "5", &shown());
+    save("save", "6", "");
+    assert_eq!(shown(), "");
+    save("publish", "7", "");
+    assert!(!shown().starts_with("2014"), "{}", shown());
 }
 
 #[test]
@@ -140,116 +180,6 @@ fn deleting_has_an_undo_and_deleting_for_ever_frees_the_address() {
 }
 
 #[test]
-fn of_two_editors_the_second_to_save_sees_both_texts_and_decides() {
-    let (site, first) = Site::with_owner();
-    let second = site.sign_in(OWNER, PASSWORD);
-    let edit = site.publish(
-        &first,
-        &[("title", "Post"), ("markdown", "line one\nline two")],
-    );
-    let save = |client: &Client, text: &str, action: &str, theirs: &str| {
-        let form = [
-            ("title", "Post"),
-            ("markdown", text),
-            ("revision", "1"),
-            ("their_revision", theirs),
-            ("action", action),
-        ];
-        site.post(client, &edit).form(&form).send().unwrap()
-    };
-    assert_eq!(
-        save(&first, "line one\nline of Ada", "save", "0").status(),
-        StatusCode::SEE_OTHER
-    );
-    let answer = save(&second, "line one\nline of Grace", "save", "0");
-    assert_eq!(answer.status(), StatusCode::CONFLICT);
-    let html = answer.text().unwrap();
-    for expected in [
-        "line of Ada",
-        "line of Grace",
-        "name=\"their_revision\" value=\"2\"",
-        "save-mine",
-    ] {
-        assert!(html.contains(expected), "{expected} is not in {html}");
-    }
-    assert!(
-        site.text(&first, "/post").1.contains("line of Ada"),
-        "nothing was overwritten"
-    );
-    // A third save in between is a conflict again, not lost.
-    let form = [
-        ("title", "Post"),
-        ("markdown", "a third"),
-        ("revision", "2"),
-        ("action", "save"),
-    ];
-    assert_eq!(
-        site.post(&first, &edit)
-            .form(&form)
-            .send()
-            .unwrap()
-            .status(),
-        StatusCode::SEE_OTHER
-    );
-    assert_eq!(
-        save(&second, "line of Grace", "save-mine", "2").status(),
-        StatusCode::CONFLICT
-    );
-    assert_eq!(
-        save(&second, "line of Grace", "save-mine", "3").status(),
-        StatusCode::SEE_OTHER
-    );
-    assert!(site.text(&first, "/post").1.contains("line of Grace"));
-}
-
-#[test]
-fn a_session_that_ends_while_somebody_writes_loses_nothing() {
-    let (site, first) = Site::with_owner();
-    let second = site.sign_in(OWNER, PASSWORD);
-    let edit = site.publish(&first, &[("title", "Post"), ("markdown", "old")]);
-    site.post(&second, "/admin/sessions/revoke-others")
-        .send()
-        .unwrap();
-    let form = [
-        ("title", "Post"),
-        ("markdown", "hours of \"work\" & more"),
-        ("revision", "1"),
-        ("action", "save"),
-    ];
-    let answer = site.post(&first, &edit).form(&form).send().unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    let html = answer.text().unwrap();
-    let kept = html_unescape(between(&html, "name=\"kept_form\" value=\"", "\""));
-    assert!(kept.contains("hours+of"), "{kept}");
-    let form = [
-        ("name", OWNER),
-        ("password", PASSWORD),
-        ("return_to", edit.as_str()),
-        ("kept_form", kept.as_str()),
-    ];
-    let answer = site.post(&first, "/sign-in").form(&form).send().unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let html = answer.text().unwrap();
-    assert!(
-        html.contains("hours of &#34;work&#34; &#38; more"),
-        "{html}"
-    );
-    assert!(html.contains(&format!("action=\"{edit}\"")), "{html}");
-    assert_eq!(
-        site.get(&first, "/admin").status(),
-        StatusCode::OK,
-        "and the session is there again"
-    );
-}
-
-fn html_unescape(text: &str) -> String {
-    text.replace("&#38;", "&")
-        .replace("&amp;", "&")
-        .replace("&#34;", "\"")
-        .replace("&#39;", "'")
-}
-
-#[test]
 fn walking_through_a_list_in_either_direction_meets_every_post_once() {
     let (site, editor) = Site::with_owner();
     for number in 0..25 {
@@ -273,14 +203,14 @@ fn walking_through_a_list_in_either_direction_meets_every_post_once() {
             let html = site.text(&visitor, &path).1;
             seen.extend(titles(&html));
             last = path;
-            path = link_of(&html, "?before=");
+            path = link_of(&html, "next");
         }
         let mut back = titles(&site.text(&visitor, &last).1);
-        let mut path = link_of(&site.text(&visitor, &last).1, "?after=");
+        let mut path = link_of(&site.text(&visitor, &last).1, "prev");
         while !path.is_empty() {
             let html = site.text(&visitor, &path).1;
             back.splice(0..0, titles(&html));
-            path = link_of(&html, "?after=");
+            path = link_of(&html, "prev");
         }
         let mut sorted = seen.clone();
         sorted.sort();
@@ -299,12 +229,14 @@ fn titles(html: &str) -> Vec<String> {
         .collect()
 }
 
-fn link_of(html: &str, mark: &str) -> String {
-    let Some(at) = html.find(mark) else {
-        return String::new();
-    };
-    let start = html[..at].rfind('"').unwrap() + 1;
-    html[start..start + html[start..].find('"').unwrap()].to_owned()
+/// Where the link with this `rel` leads; empty if there is none.
+fn link_of(html: &str, rel: &str) -> String {
+    let start = format!("rel=\"{rel}\" href=\"");
+    if html.contains(&start) {
+        between(html, &start, "\"").to_owned()
+    } else {
+        String::new()
+    }
 }
 
 #[test]
@@ -327,6 +259,65 @@ fn a_search_finds_titles_and_takes_wildcards_as_they_are() {
     assert_eq!(found("100%25"), 1);
     assert_eq!(found("a_b"), 1);
     assert_eq!(found("WOOL"), 1);
+}
+
+#[test]
+fn a_search_in_any_script_minds_no_capitals_and_goes_on_over_screens() {
+    let (site, editor) = Site::with_owner();
+    for number in 0..120 {
+        let title = match number % 2 {
+            0 => format!("Über Äpfel {number:03}!"),
+            _ => format!("Other {number:03}!"),
+        };
+        site.save_new(&editor, &[("title", &title)], "save");
+    }
+    site.save_new(&editor, &[("title", "ΟΔΥΣΣΕΙΑ ИВАН")], "save");
+    for (query, count) in [("über", 60), ("ÄPFEL", 60), ("οδυ", 1), ("иван", 1)] {
+        let asked = serde_urlencoded::to_string([("q", query)]).unwrap();
+        let (mut path, mut seen) = (format!("/admin?{asked}"), Vec::new());
+        while !path.is_empty() {
+            let html = site.text(&editor, &path).1;
+            let rows = html.split("class=\"row-title\"").skip(1);
+            seen.extend(rows.map(|row| between(row, ">", "<").to_owned()));
+            path = link_of(&html, "next").replace("&#38;", "&");
+        }
+        assert_eq!(seen.len(), count, "{query}");
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), count, "{query}: none twice");
+    }
+}
+
+#[test]
+fn an_entry_of_the_feed_keeps_its_id_when_address_title_and_host_change() {
+    let (site, editor) = Site::with_owner();
+    let edit = site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
+    site.publish(&editor, &[("title", "Another"), ("markdown", "x")]);
+    let old_http = site.client_builder().http1_only().build().unwrap();
+    let ids = |host: &str| {
+        let answer = old_http
+            .get(site.url("/feed.xml"))
+            .header("Host", host)
+            .send();
+        let feed: atom_syndication::Feed = answer.unwrap().text().unwrap().parse().unwrap();
+        assert!(feed.links()[0].href().contains(host), "{feed:?}");
+        let entries = feed.entries().iter();
+        let mut ids: Vec<_> = entries.map(|entry| entry.id().to_owned()).collect();
+        ids.sort();
+        ids.push(feed.id().to_owned());
+        ids
+    };
+    let before = ids("one.example");
+    assert!(before.iter().all(|id| id.starts_with("urn:uuid:")));
+    assert!(before[0] != before[1] && before[1] != before[2]);
+    let form = [
+        ("title", "Renamed"),
+        ("address", "/elsewhere"),
+        ("revision", "1"),
+    ];
+    let answer = site.post(&editor, &edit).form(&form).send().unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(ids("two.example"), before);
 }
 
 #[test]

@@ -52,7 +52,9 @@ function showPanes() {
 const key = `webstead:unsaved:${form.dataset.key}`;
 const plain = (s) => s.replace(/\r\n/g, "\n").trim();
 const content = () => ({ title: plain(title.value), markdown: plain(text.value) });
-const same = (a, b) => a.title === b.title && a.markdown === b.markdown;
+// The server makes one line of a title, without white space doubled.
+const line = (s) => s.replace(/[\s\p{Cc}]+/gu, " ").trim();
+const same = (a, b) => line(a.title) === line(b.title) && a.markdown === b.markdown;
 const fields = () => JSON.stringify([...new FormData(form)]);
 const atFirst = "unsaved" in form.dataset ? null : fields();
 const isDirty = () => fields() !== atFirst;
@@ -74,7 +76,9 @@ function keep() {
 function offer() {
   const read = (name) => { try { return JSON.parse(localStorage.getItem(name)); } catch { return null; } };
   // A new post was kept under another key before its first save.
-  for (const name of [key, "webstead:unsaved:new-post", "webstead:unsaved:new-page"]) {
+  const keys = [key, "webstead:unsaved:new-post", "webstead:unsaved:new-page"];
+  const isOurs = (name) => keys.some((own) => name === own || name.startsWith(`${own}:`));
+  for (const name of Object.keys(localStorage).filter(isOurs)) {
     const kept = read(name);
     if (kept && same(kept, content()) && !isDirty()) localStorage.removeItem(name);
   }
@@ -86,7 +90,7 @@ function offer() {
   }
   for (const name of Object.keys(localStorage).filter((name) => name.startsWith(`${key}:`))) {
     const kept = read(name);
-    if (kept) ask(kept, () => localStorage.removeItem(name));
+    if (kept && !same(kept, content())) ask(kept, () => localStorage.removeItem(name));
   }
 }
 

@@ -30,6 +30,7 @@ pub fn post(number: usize, at: i64, markdown: &str) -> Content {
         authors: vec!["Ada Lovelace".into(), "The Release Team".into()],
         address: Address::from_stored(format!("/posts/version-{number}")),
         published_at: Some(Timestamp(at)),
+        draft_at: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::base::Timestamp;
+use crate::base::{Id, Timestamp};
 
 /// Languages that are usually written from right to left.
 const RIGHT_TO_LEFT: &[&str] = &[
@@ -14,6 +14,9 @@ const RIGHT_TO_LEFT: &[&str] = &[
 /// The site's settings and menu, read once for each version of the site and shared.
 #[derive(Clone, Debug)]
 pub struct Site {
+    /// The id of the site: that of the setting of its name, which is made at set-up and stays when the
+    /// name changes; 0 before.
+    pub id: Id,
     /// The name of the site; may be empty before set-up.
     pub title: String,
     /// One line under the name; may be empty.
@@ -46,8 +49,10 @@ pub struct Shell {
     pub site: Arc<Site>,
     /// Where the site is: `https://example.org`, without a slash at the end.
     pub base_url: String,
-    /// The address of this page; starts with a slash.
+    /// The address of this page, as links to it are written; starts with a slash.
     pub path: String,
+    /// Which screen of a list this is, as the address has it behind the path: `?before=…`, or nothing.
+    pub query: String,
     /// The title of this page; empty on the first page.
     pub title: String,
     /// One or two plain sentences for search engines and link previews; may be empty.
@@ -167,6 +172,11 @@ impl Shell {
     /// A day without its year in the site's zone, for lists under a year: `12 Dec`.
     pub fn short_day(&self, t: &Timestamp) -> String {
         self.format(*t, "%-d %b")
+    }
+
+    /// The whole address of this page: the one by which others should know it.
+    pub fn canonical(&self) -> String {
+        format!("{}{}{}", self.base_url, self.path, self.query)
     }
 
     /// What the browser's tab and a search engine show.

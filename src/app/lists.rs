@@ -4,17 +4,13 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::{
-    home::views::Summary,
     layout::Link,
     posts::{
-        post::Tag,
         queries::{self, Direction, ListedPost, Of, Place},
+        views::tag_link,
     },
 };
-use crate::{
-    base::{Error, Id, Result},
-    text::address::Address,
-};
+use crate::base::{Error, Id, Result, Timestamp};
 
 /// `?before=TIME.ID` or `?after=TIME.ID`: where a list goes on.
 ///
@@ -44,6 +40,15 @@ impl Cursor {
 /// A place as [`Cursor`] reads it.
 pub fn format_place(place: Place) -> String {
     format!("{}.{}", place.at, place.id)
+}
+
+/// The query that leads to a place, written as we write it; empty for the top.
+pub fn format_query((place, direction): (Place, Direction)) -> String {
+    match direction {
+        Direction::Older if place == Place::TOP => String::new(),
+        Direction::Older => format!("?before={}", format_place(place)),
+        Direction::Newer => format!("?after={}", format_place(place)),
+    }
 }
 
 fn parse_place(text: &str) -> Result<Place> {
@@ -115,6 +120,23 @@ pub fn cut<T>(
     }
 }
 
+/// A post in a list.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The title; may be empty.
+    pub title: String,
+    /// Its address.
+    pub href: String,
+    /// Its first words, or its description; plain text.
+    pub description: String,
+    /// When it was published.
+    pub published: Option<Timestamp>,
+    /// Its by-line.
+    pub authors: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<Link>,
+}
+
 /// A listed post with its authors and tags, as the lists show it.
 pub fn summary(connection: &Connection, post: ListedPost) -> Result<Summary> {
     Ok(Summary {
@@ -128,12 +150,4 @@ pub fn summary(connection: &Connection, post: ListedPost) -> Result<Summary> {
             .map(tag_link)
             .collect(),
     })
-}
-
-/// The link to a tag's page.
-pub fn tag_link(tag: &Tag) -> Link {
-    Link {
-        title: tag.name.clone(),
-        href: Address::from_stored(format!("/tags/{}", tag.slug)).href(),
-    }
 }

@@ -120,6 +120,7 @@ impl Visit {
             site: Arc::clone(&self.site),
             base_url: self.base_url.clone(),
             path: self.path.clone(),
+            query: String::new(),
             title: title.to_owned(),
             description: description.to_owned(),
             og_type: "website",

@@ -100,7 +100,7 @@ fn collect(html: &str, prose_only: bool, mut take: impl FnMut(&str) -> bool) {
             continue;
         }
         let is_ours = tag.contains("class=\"anchor\"")
-            || tag.contains("class=\"footnote-reference\"")
+            || tag.contains("class=\"footnote-ref\"")
             || tag.contains("class=\"alert-title\"");
         if !is_end && (is_ours || prose_only && NOT_PROSE.contains(&name)) {
             skipping = Some((name.to_owned(), 1));
@@ -167,6 +167,7 @@ fn shorten(text: &str, max_chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::markdown::{Options, render};
     use proptest::prelude::*;
 
     #[test]
@@ -191,6 +192,13 @@ mod tests {
         ] {
             assert_eq!(word_count(html), words, "{html}");
         }
+    }
+
+    #[test]
+    fn the_numbers_of_footnotes_are_no_words_of_the_text() {
+        let markdown = "One[^a] two <a href=\"/x\">three[^a]</a>.\n\n[^a]: Four.\n";
+        let html = render(markdown, &Options::default()).html;
+        assert_eq!(excerpt(&html, 100), "One two three.");
     }
 
     proptest! {

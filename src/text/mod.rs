@@ -3,6 +3,7 @@
 //! Everything here is a pure function of its input: no database, no files, no clock.
 
 pub mod address;
+pub(crate) mod attributes;
 #[cfg(test)]
 mod blog_tests;
 pub mod date;
@@ -10,5 +11,6 @@ pub(crate) mod escape;
 pub mod excerpt;
 pub mod front_matter;
 pub mod highlight;
+pub mod line;
 pub mod markdown;
 pub mod slug;

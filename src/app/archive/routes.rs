@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::{
         layout::Link,
-        lists::{Cursor, cut, format_place},
+        lists::{Cursor, cut, format_place, format_query},
         posts::queries::{self, DatedTitle, Direction, Place},
         visit::Visit,
     },
@@ -69,6 +69,7 @@ async fn show(
 ) -> Result<HttpResponse> {
     let year = parse_year(&year)?;
     let (from, direction) = cursor.parse()?;
+    let query = format_query((from, direction));
     let zone = visit.site.zone.clone();
     let of_year = visit
         .app
@@ -101,7 +102,8 @@ async fn show(
     if of_year.posts.is_empty() {
         return Err(Error::NotFound);
     }
-    let shell = visit.shell(&format!("Archive {year}"), "");
+    let mut shell = visit.shell(&format!("Archive {year}"), "");
+    (shell.path, shell.query) = (format!("/archive/{year}"), query);
     let screen =
         |word: &str, place: Place| format!("/archive/{year}?{word}={}", format_place(place));
     visit.public_page(&YearPage {

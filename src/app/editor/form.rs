@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Input {
     pub(super) action: String,
     pub(super) revision: i64,
+    /// The id that a new post will have, made when its empty form was shown.
+    new_id: String,
     /// What somebody else saved in between, as this person was shown it.
     their_revision: i64,
     pub(super) kind: String,
@@ -67,6 +69,16 @@ impl Input {
         }
     }
 
+    /// The id for a new post. A form that is sent twice names the same one both times.
+    pub(super) fn new_id(&self) -> Id {
+        let fresh = Id::new();
+        // Only one that was made already, so that nobody can choose one of the future.
+        let named = self.new_id.parse().ok();
+        named
+            .filter(|id: &Id| id.0 > 0 && *id < fresh)
+            .unwrap_or(fresh)
+    }
+
     pub(super) fn action(&self) -> Action {
         match self.action.as_str() {
             "publish" => Action::Publish,
@@ -82,28 +94,31 @@ impl Input {
         before: Option<&Post>,
         zone: &jiff::tz::TimeZone,
     ) -> Result<Content, FieldErrors> {
+        self.meaning(self.action(), before, zone)
+    }
+
+    /// What the fields mean if another button were pressed.
+    pub(super) fn meaning(
+        &self,
+        action: Action,
+        before: Option<&Post>,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<Content, FieldErrors> {
         let mut problems = Vec::new();
         let address = self
             .parse_address(before)
             .map_err(|e| problems.push(("address", e)));
-        let typed = match self.published.trim() {
-            "" => Ok(None),
-            text => date::parse(text, zone).map(Some),
-        }
-        .map_err(|e| problems.push(("published", e)));
-        let before_at = before.and_then(|post| post.content.published_at);
-        let published_at = match self.action() {
-            Action::Publish => Some(
-                typed
-                    .ok()
-                    .flatten()
-                    .or(before_at)
-                    .unwrap_or_else(Timestamp::now),
-            ),
-            Action::Unpublish => None,
-            Action::Save | Action::Preview => {
-                before_at.map(|at| keep_seconds(typed.ok().flatten(), at))
-            }
+        let typed = self
+            .parse_date(before, zone)
+            .map_err(|e| problems.push(("published", e)))
+            .unwrap_or_default();
+        let was_published_at = before.and_then(|post| post.content.published_at);
+        // An emptied date of what is published changes nothing; a draft's is taken away.
+        let at = typed.or(was_published_at);
+        let (published_at, draft_at) = match (action, was_published_at) {
+            (Action::Publish, _) => (Some(at.unwrap_or_else(Timestamp::now)), None),
+            (Action::Save | Action::Preview, Some(_)) => (at, None),
+            (Action::Unpublish, _) | (Action::Save | Action::Preview, None) => (None, at),
         };
         let content = Content {
             kind: Kind::from_name(&self.kind),
@@ -116,6 +131,7 @@ impl Input {
                 .clone()
                 .unwrap_or_else(|()| Address::from_stored("/-".into())),
             published_at,
+            draft_at,
         };
         match content.checked() {
             Ok(content) if problems.is_empty() => Ok(content),
@@ -142,10 +158,27 @@ impl Input {
         }
     }
 
+    /// The date that was typed. An untouched one is the stored one: the form shows neither seconds nor,
+    /// when a clock was put back, which of two equal hours it was.
+    fn parse_date(
+        &self,
+        before: Option<&Post>,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<Option<Timestamp>, String> {
+        let typed = self.published.trim();
+        let stored = before.and_then(|post| post.content.date());
+        match stored {
+            _ if typed.is_empty() => Ok(None),
+            Some(at) if date::for_form(at, zone) == typed => Ok(Some(at)),
+            _ => date::parse(typed, zone).map(Some),
+        }
+    }
+
     /// The fields, to be shown again.
     pub(super) fn to_view(&self, id: Option<Id>, revision: i64) -> EditForm {
         EditForm {
             id: id.map(|id| id.to_string()),
+            new_id: self.new_id().to_string(),
             revision,
             kind: Kind::from_name(&self.kind).as_str().to_owned(),
             title: self.title.clone(),
@@ -156,15 +189,6 @@ impl Input {
             published: self.published.clone(),
             markdown: self.markdown.clone(),
         }
-    }
-}
-
-/// The form shows minutes; an untouched field must not cut the seconds off.
-fn keep_seconds(typed: Option<Timestamp>, before: Timestamp) -> Timestamp {
-    match typed {
-        Some(typed) if typed.0.div_euclid(60) == before.0.div_euclid(60) => before,
-        Some(typed) => typed,
-        None => before,
     }
 }
 
@@ -185,6 +209,7 @@ pub(super) fn view_of(post: &Post, zone: &jiff::tz::TimeZone) -> EditForm {
     let content = &post.content;
     EditForm {
         id: Some(post.id.to_string()),
+        new_id: String::new(),
         revision: post.revision,
         kind: content.kind.as_str().to_owned(),
         title: content.title.clone(),
@@ -193,9 +218,67 @@ pub(super) fn view_of(post: &Post, zone: &jiff::tz::TimeZone) -> EditForm {
         tags: content.tags.join(", "),
         authors: content.authors.join("; "),
         published: content
-            .published_at
+            .date()
             .map(|at| date::for_form(at, zone))
             .unwrap_or_default(),
         markdown: content.markdown.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untouched_date_is_kept_to_the_second_and_in_the_hour_that_comes_twice() {
+        let zone = jiff::tz::TimeZone::get("Europe/Zurich").expect("a zone");
+        // 2024-10-27, 02:30:15 in Zurich, before and after the clock was put back, and 12:00:00.
+        for at in [1_729_989_015, 1_729_992_615, 1_730_026_800] {
+            for is_draft in [false, true] {
+                let at = Some(Timestamp(at));
+                let mut post = Post {
+                    id: Id(1),
+                    revision: 1,
+                    created_at: Timestamp(0),
+                    updated_at: Timestamp(0),
+                    trashed_at: None,
+                    content: Content {
+                        kind: Kind::Post,
+                        title: "Post".into(),
+                        description: String::new(),
+                        markdown: String::new(),
+                        tags: vec![],
+                        authors: vec![],
+                        address: Address::from_stored("/post".into()),
+                        published_at: at,
+                        draft_at: None,
+                    },
+                    rendered: crate::app::posts::post::Rendered::from_markdown(""),
+                };
+                if is_draft {
+                    (post.content.published_at, post.content.draft_at) = (None, at);
+                }
+                let shown = view_of(&post, &zone);
+                let mut input = Input {
+                    title: shown.title,
+                    published: shown.published,
+                    ..Input::default()
+                };
+                let dates = |input: &Input| {
+                    let content = input.to_content(Some(&post), &zone).expect("it is valid");
+                    (content.published_at, content.draft_at)
+                };
+                assert_eq!(
+                    dates(&input),
+                    (post.content.published_at, post.content.draft_at)
+                );
+                input.action = "publish".into();
+                assert_eq!(dates(&input), (at, None));
+                input.action = "unpublish".into();
+                assert_eq!(dates(&input), (None, at));
+                input.published = "2014-12-12 09:30".into();
+                assert_eq!(dates(&input).1, Some(Timestamp(1_418_373_000)));
+            }
+        }
     }
 }

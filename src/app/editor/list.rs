@@ -112,7 +112,7 @@ fn row(entry: Entry) -> EntryRow {
             "draft"
         },
         edit_href: format!("/admin/posts/{}", entry.id),
-        view_href: Some(entry.address.href()),
+        view_href: entry.address.href(),
         updated: entry.updated_at,
         published: entry.published_at,
     }

@@ -1,5 +1,6 @@
 //! Writing: the list of everything, the editor, the trash.
 
+mod conflict;
 mod form;
 pub mod kept;
 mod list;

@@ -53,6 +53,7 @@ pub(super) async fn new(
 ) -> Result<HttpResponse> {
     let kind = Kind::from_name(query.kind.as_deref().unwrap_or("post"));
     let form = EditForm {
+        new_id: Id::new().to_string(),
         kind: kind.as_str().to_owned(),
         authors: if kind == Kind::Post {
             session.user.display_name.clone()

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     app::posts::queries::{Direction, Place},
-    base::{Id, Result, Timestamp},
+    base::{Error, Id, Result, Timestamp},
     text::address::Address,
 };
 
@@ -70,6 +70,8 @@ pub struct Entry {
 }
 
 /// Entries whose title contains `title`, last saved first, from a place (last saved, id) on.
+///
+/// Titles are compared here: `SQLite` knows capitals of ASCII only. Only what is found is kept in memory.
 pub fn list_entries(
     connection: &Connection,
     filter: Filter,
@@ -81,44 +83,34 @@ pub fn list_entries(
     let sql = format!(
         "SELECT p.id, p.title, p.kind = 'page', a.path, p.updated_at, p.published_at FROM posts AS p \
          JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 \
-         WHERE p.trashed_at IS NULL AND {} AND (?1 = '' OR p.title LIKE ?1 ESCAPE '\\') \
-         AND (p.updated_at, p.id) {compare} (?2, ?3) \
-         ORDER BY p.updated_at {order}, p.id {order} LIMIT ?4",
+         WHERE p.trashed_at IS NULL AND {} AND (p.updated_at, p.id) {compare} (?1, ?2) \
+         ORDER BY p.updated_at {order}, p.id {order}",
         filter.condition()
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut entries = connection
-        .prepare_cached(&sql)?
-        .query_map(
-            params![like_pattern(title), from.at, from.id.0, limit],
-            |row| {
-                Ok(Entry {
-                    id: Id(row.get(0)?),
-                    title: row.get(1)?,
-                    is_page: row.get(2)?,
-                    address: Address::from_stored(row.get(3)?),
-                    updated_at: Timestamp(row.get(4)?),
-                    published_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
-                })
-            },
-        )?
-        .collect::<Result<Vec<_>, _>>()?;
+    let wanted = title.to_lowercase();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![from.at, from.id.0])?;
+    let mut entries = Vec::new();
+    while entries.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let title = row.get_ref(1)?.as_str().map_err(Error::internal)?;
+        if !title.to_lowercase().contains(&wanted) {
+            continue;
+        }
+        entries.push(Entry {
+            id: Id(row.get(0)?),
+            title: title.to_owned(),
+            is_page: row.get(2)?,
+            address: Address::from_stored(row.get(3)?),
+            updated_at: Timestamp(row.get(4)?),
+            published_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+        });
+    }
     if direction == Direction::Newer {
         entries.reverse();
     }
     Ok(entries)
-}
-
-/// What LIKE matches titles that contain `text` with; empty for no text.
-fn like_pattern(text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{escaped}%")
 }
 
 /// What is in the trash, thrown away last first: id, title, whether a page, when.

@@ -3,15 +3,15 @@
 use actix_web::{HttpResponse, web};
 
 use super::{
+    conflict::conflict,
     form::{Action, Input},
     pages::{Extras, page, parse_id, rendered, stored},
-    views::{Conflict, DiffLine},
 };
 use crate::{
     app::{
         layout::FieldErrors,
         posts::{
-            changes::{ADDRESS_FREE, POST_UNCHANGED, insert_post, update_post},
+            changes::{ADDRESS_FREE, POST_IS_NEW, POST_UNCHANGED, insert_post, update_post},
             post::{Content, Post, Rendered},
             queries::{find_at_address, find_post},
         },
@@ -23,21 +23,31 @@ use crate::{
     text::address::Address,
 };
 
-/// Lines around a difference that are shown with it.
-const CONTEXT_LINES: usize = 3;
-/// How long two texts are compared; then the rest is shown as all different.
-const COMPARE_FOR: std::time::Duration = std::time::Duration::from_millis(300);
+/// What a new post's revision is.
+const FIRST_REVISION: i64 = 1;
 /// Addresses `-2`, `-3` … that are tried when one made from a title is taken.
 const MAX_ADDRESS_TRIES: u32 = 200;
 
 pub(super) async fn create(visit: Visit, body: String) -> Result<HttpResponse> {
     let session = signed_in(&visit, &body)?;
-    let input = Input::parse(&body)?;
+    let mut input = Input::parse(&body)?;
+    let id = input.new_id();
+    match stored(&visit, id).await {
+        // The form was sent before, and its answer may never have arrived: it goes on from that save.
+        Ok(before) => {
+            input.revision = FIRST_REVISION;
+            if is_saved_already(&visit, &input, &before) {
+                return Ok(saved(&input, id));
+            }
+            return save(&visit, &session.user, &input, before).await;
+        }
+        Err(Error::NotFound) => {}
+        Err(e) => return Err(e),
+    }
     let mut content = match ready(&visit, &session.user, &input, None).await? {
         Ready::Content(content) => content,
         Ready::Answer(response) => return Ok(response),
     };
-    let id = Id::new();
     if input.wants_made_address(None) {
         content.address = free_address(&visit, content.address).await?;
     }
@@ -54,10 +64,14 @@ pub(super) async fn update(
     let session = signed_in(&visit, &body)?;
     let input = Input::parse(&body)?;
     let before = stored(&visit, parse_id(&id)?).await?;
+    save(&visit, &session.user, &input, before).await
+}
+
+async fn save(visit: &Visit, user: &User, input: &Input, before: Post) -> Result<HttpResponse> {
     if before.trashed_at.is_some() {
-        return in_trash(&visit, &session.user, &input, &before).await;
+        return in_trash(visit, user, input, &before).await;
     }
-    let content = match ready(&visit, &session.user, &input, Some(&before)).await? {
+    let content = match ready(visit, user, input, Some(&before)).await? {
         Ready::Content(content) => content,
         Ready::Answer(response) => return Ok(response),
     };
@@ -69,15 +83,7 @@ pub(super) async fn update(
         &rendered,
         Timestamp::now(),
     );
-    apply(
-        &visit,
-        &session.user,
-        &input,
-        Some(&before),
-        before.id,
-        change,
-    )
-    .await
+    apply(visit, user, input, Some(&before), before.id, change).await
 }
 
 /// Who saves. If nobody is signed in any more, what they sent comes back after they signed in.
@@ -134,15 +140,10 @@ async fn apply(
     id: Id,
     change: Change,
 ) -> Result<HttpResponse> {
-    let done = match input.action() {
-        Action::Publish => "published",
-        Action::Unpublish => "unpublished",
-        Action::Save | Action::Preview => "saved",
-    };
     match visit.app.database.apply(change).await {
-        Ok(()) => Ok(see_other(format!("/admin/posts/{id}?done={done}"))),
-        Err(Error::Conflict(guard)) if guard == POST_UNCHANGED => {
-            conflict(visit, user, input, id).await
+        Ok(()) => Ok(saved(input, id)),
+        Err(Error::Conflict(guard)) if guard == POST_UNCHANGED || guard == POST_IS_NEW => {
+            conflict(visit, user, input, before, id).await
         }
         Err(Error::Conflict(guard)) if guard == ADDRESS_FREE => {
             taken_address(visit, user, input, before).await
@@ -167,46 +168,46 @@ async fn apply(
     }
 }
 
-/// Somebody saved in between: shows what they did beside what this person wrote.
-async fn conflict(visit: &Visit, user: &User, input: &Input, id: Id) -> Result<HttpResponse> {
-    let theirs = stored(visit, id).await?;
-    if theirs.trashed_at.is_some() {
-        return in_trash(visit, user, input, &theirs).await;
-    }
-    let (yours, their_text) = (input.markdown.clone(), theirs.content.markdown.clone());
-    let diff = tokio::task::spawn_blocking(move || compare(&their_text, &yours))
-        .await
-        .map_err(Error::internal)?;
-    let shell = visit.private_shell("");
-    let conflict = Conflict {
-        theirs_by_when: shell.day_time(&theirs.updated_at),
-        their_title: theirs.content.title.clone(),
-        diff,
-        their_revision: theirs.revision,
-    };
-    // A plain save stays a conflict; "save mine over theirs" names the revision that was shown here.
-    let form = input.to_view(Some(id), input.revision);
-    page(
-        visit,
-        user,
-        form,
-        Some(&theirs),
-        Extras {
-            conflict: Some(conflict),
-            ..Extras::default()
-        },
-    )
-    .await
+/// Whether the form asks for nothing but what is saved: it was sent twice, or two people wrote the same.
+pub(super) fn is_saved_already(visit: &Visit, input: &Input, post: &Post) -> bool {
+    post.trashed_at.is_none()
+        && input.action() != Action::Preview
+        && input
+            .to_content(Some(post), &visit.site.zone)
+            .is_ok_and(|wanted| wanted == post.content)
 }
 
-async fn in_trash(visit: &Visit, user: &User, input: &Input, post: &Post) -> Result<HttpResponse> {
+/// Sends the browser to the post that was saved.
+pub(super) fn saved(input: &Input, id: Id) -> HttpResponse {
+    let done = match input.action() {
+        Action::Publish => "published",
+        Action::Unpublish => "unpublished",
+        Action::Save | Action::Preview => "saved",
+    };
+    see_other(format!("/admin/posts/{id}?done={done}"))
+}
+
+pub(super) async fn in_trash(
+    visit: &Visit,
+    user: &User,
+    input: &Input,
+    post: &Post,
+) -> Result<HttpResponse> {
     let errors = FieldErrors(vec![(
         "title",
         "Somebody has put this into the trash, so it was not saved. Take it out of the trash in \
          another tab, and save again; what you wrote stays here."
             .to_owned(),
     )]);
-    let form = input.to_view(Some(post.id), post.revision + 1);
+    // If the trash is all that happened since, taking it out again is the only step before the next
+    // save. If somebody saved before that, the next save must show what they wrote.
+    let seen = input.expected_revision();
+    let revision = if seen.checked_add(1) == Some(post.revision) {
+        post.revision + 1
+    } else {
+        input.revision
+    };
+    let form = input.to_view(Some(post.id), revision);
     page(
         visit,
         user,
@@ -294,31 +295,4 @@ async fn free_address(visit: &Visit, wanted: Address) -> Result<Address> {
             )))
         })
         .await
-}
-
-/// What differs, with a few lines around it.
-fn compare(theirs: &str, yours: &str) -> Vec<DiffLine> {
-    let diff = similar::TextDiff::configure()
-        .timeout(COMPARE_FOR)
-        .diff_lines(theirs, yours);
-    let mut lines = Vec::new();
-    for group in diff.grouped_ops(CONTEXT_LINES) {
-        if !lines.is_empty() {
-            lines.push(DiffLine {
-                kind: "same",
-                text: "…".to_owned(),
-            });
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            lines.push(DiffLine {
-                kind: match change.tag() {
-                    similar::ChangeTag::Equal => "same",
-                    similar::ChangeTag::Delete => "theirs",
-                    similar::ChangeTag::Insert => "yours",
-                },
-                text: change.value().trim_end_matches('\n').to_owned(),
-            });
-        }
-    }
-    lines
 }

@@ -38,8 +38,8 @@ pub struct EntryRow {
     pub state: &'static str,
     /// Where it is edited.
     pub edit_href: String,
-    /// Where it is seen.
-    pub view_href: Option<String>,
+    /// Where it is seen; a draft by editors only.
+    pub view_href: String,
     /// When it was last changed.
     pub updated: Timestamp,
     /// When it was published.
@@ -113,6 +113,8 @@ impl EditPage {
 pub struct EditForm {
     /// `None` before the first save.
     pub id: Option<String>,
+    /// The id that a new post will have; only used while `id` is `None`.
+    pub new_id: String,
     /// What the save is checked against; 0 before the first save.
     pub revision: i64,
     /// `post` or `page`.
@@ -136,14 +138,25 @@ pub struct EditForm {
 /// What somebody else saved while this person was writing.
 #[derive(Clone, Debug)]
 pub struct Conflict {
-    /// Who and when, as a person says it: `Ada, 3 minutes ago`.
-    pub theirs_by_when: String,
-    /// Their title.
-    pub their_title: String,
+    /// When they saved.
+    pub saved: Timestamp,
+    /// The fields that differ, but for the text.
+    pub fields: Vec<FieldDifference>,
     /// Their text against this person's text.
     pub diff: Vec<DiffLine>,
     /// The revision that is saved now.
     pub their_revision: i64,
+}
+
+/// A field in which two people's versions differ, as the form shows it.
+#[derive(Clone, Debug)]
+pub struct FieldDifference {
+    /// What the form calls it.
+    pub name: &'static str,
+    /// What is saved; may be empty.
+    pub theirs: String,
+    /// What this person wrote; may be empty.
+    pub yours: String,
 }
 
 /// A line of the comparison.

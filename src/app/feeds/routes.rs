@@ -53,8 +53,14 @@ async fn sitemap_part(visit: Visit) -> Result<HttpResponse> {
 }
 
 async fn robots(visit: Visit) -> HttpResponse {
+    // A rule is the beginning of addresses, and $ is their end (RFC 9309 section 2.2.3): /administration
+    // may be a page of the site.
+    let rules: String = ["/admin", "/sign-in"]
+        .iter()
+        .flat_map(|path| ["$", "/", "?"].map(|end| format!("Disallow: {path}{end}\n")))
+        .collect();
     let text = format!(
-        "User-agent: *\nDisallow: /admin\nDisallow: /sign-in\n\nSitemap: {}/sitemap.xml\n",
+        "User-agent: *\n{rules}\nSitemap: {}/sitemap.xml\n",
         visit.base_url
     );
     send("text/plain; charset=utf-8", text)

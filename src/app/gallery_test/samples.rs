@@ -2,13 +2,14 @@
 
 use crate::app::archive::views::{Dated, Month, YearPage};
 use crate::app::editor::views::{
-    Conflict, DiffLine, EditForm, EditPage, EntryRow, ListPage, MediaRow,
+    Conflict, DiffLine, EditForm, EditPage, EntryRow, FieldDifference, ListPage, MediaRow,
 };
-use crate::app::home::views::{HomePage, Summary};
+use crate::app::home::views::HomePage;
 use crate::app::layout::{FieldErrors, Link, Notice, NoticeKind, Reader, Shell, Site, Undo};
+use crate::app::lists::Summary;
 use crate::app::posts::views::PostPage;
 use crate::app::users::views::{SessionRow, SignInPage};
-use crate::base::Timestamp;
+use crate::base::{Id, Timestamp};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(super) const THEN: Timestamp = Timestamp(1_418_376_600);
 
 pub(super) fn site(title: &str, is_set_up: bool) -> Site {
     Site {
+        id: Id(1),
         title: title.to_owned(),
         tagline: "Notes from a small computer in the hall".to_owned(),
         language: "en".to_owned(),
@@ -43,6 +45,7 @@ pub(super) fn shell(path: &str, title: &str) -> Shell {
         site: Arc::new(site("The Lighthouse Journal", true)),
         base_url: "https://example.org".to_owned(),
         path: path.to_owned(),
+        query: String::new(),
         title: title.to_owned(),
         description: "What the sea brings in.".to_owned(),
         og_type: "website",
@@ -218,10 +221,19 @@ pub(super) fn conflict() -> EditPage {
         kind,
         text: text.to_owned(),
     };
+    let differs = |name, theirs: &str, yours: &str| FieldDifference {
+        name,
+        theirs: theirs.to_owned(),
+        yours: yours.to_owned(),
+    };
     EditPage {
         conflict: Some(Conflict {
-            theirs_by_when: "Grace Hopper, 3 minutes ago".to_owned(),
-            their_title: "Building the lamp".to_owned(),
+            saved: THEN,
+            fields: vec![
+                differs("Title", "Building the lamp", "Building the lamp again"),
+                differs("Tags", "", "Lamp room, Brass"),
+                differs("Description", HOSTILE, RTL),
+            ],
             diff: vec![
                 line(
                     "same",
@@ -260,7 +272,7 @@ pub(super) fn entry(title: &str, kind: &'static str, state: &'static str) -> Ent
         kind,
         state,
         edit_href: "/admin/posts/7".to_owned(),
-        view_href: (state == "published").then(|| "/x".to_owned()),
+        view_href: "/x".to_owned(),
         updated: THEN,
         published: (state == "published").then_some(THEN),
     }

@@ -24,6 +24,12 @@ struct Chapter {
     markdown: String,
 }
 
+impl Chapter {
+    fn href(&self) -> String {
+        format!("/help/{}", self.name)
+    }
+}
+
 /// All chapters in the order of their numbers.
 fn chapters() -> Vec<Chapter> {
     let mut files: Vec<_> = Files::iter()
@@ -50,29 +56,33 @@ fn chapters() -> Vec<Chapter> {
 }
 
 async fn first(visit: Visit) -> Result<HttpResponse> {
-    page(&visit, None)
+    page(&visit, None).await
 }
 
 async fn show(visit: Visit, chapter: web::Path<String>) -> Result<HttpResponse> {
-    page(&visit, Some(&chapter))
+    page(&visit, Some(&chapter)).await
 }
 
-fn page(visit: &Visit, name: Option<&str>) -> Result<HttpResponse> {
+async fn page(visit: &Visit, name: Option<&str>) -> Result<HttpResponse> {
     let all = chapters();
     let chapter = match name {
         None => all.first(),
         Some(name) => all.iter().find(|chapter| chapter.name == name),
     };
     let chapter = chapter.ok_or(Error::NotFound)?;
-    let html = render(&chapter.markdown, &Options::default()).html;
-    let shell = visit.shell(&chapter.title, "");
+    let markdown = chapter.markdown.clone();
+    let html = tokio::task::spawn_blocking(move || render(&markdown, &Options::default()).html)
+        .await
+        .map_err(Error::internal)?;
+    let mut shell = visit.shell(&chapter.title, "");
+    shell.path = chapter.href();
     visit.public_page(&HelpPage {
         shell,
         chapters: all
             .iter()
             .map(|c| Link {
                 title: c.title.clone(),
-                href: format!("/help/{}", c.name),
+                href: c.href(),
             })
             .collect(),
         title: chapter.title.clone(),

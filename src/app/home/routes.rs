@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::views::HomePage;
 use crate::{
     app::{
-        lists::{Cursor, Screen, read_screen, summary},
+        lists::{Cursor, Screen, format_query, read_screen, summary},
         posts::queries::Of,
         visit::Visit,
     },
@@ -39,7 +39,8 @@ async fn show(visit: Visit, cursor: web::Query<Cursor>) -> Result<HttpResponse> 
             })
         })
         .await?;
-    let shell = visit.shell("", &visit.site.tagline);
+    let mut shell = visit.shell("", &visit.site.tagline);
+    shell.query = format_query(from);
     visit.public_page(&HomePage {
         shell,
         posts: screen.items,

@@ -1,9 +1,9 @@
-//! What the first page, and every list of posts, needs.
+//! What the first page needs.
 
 use askama::Template;
 
-use crate::app::layout::{Link, Shell};
-use crate::base::Timestamp;
+use crate::app::layout::Shell;
+use crate::app::lists::Summary;
 
 /// The first page: recent posts, newest first.
 #[derive(Template)]
@@ -17,21 +17,4 @@ pub struct HomePage {
     pub newer: Option<String>,
     /// Where the older posts are.
     pub older: Option<String>,
-}
-
-/// A post in a list.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// The title; may be empty.
-    pub title: String,
-    /// Its address.
-    pub href: String,
-    /// Its first words, or its description; plain text.
-    pub description: String,
-    /// When it was published.
-    pub published: Option<Timestamp>,
-    /// Its by-line.
-    pub authors: Vec<String>,
-    /// Its tags.
-    pub tags: Vec<Link>,
 }

@@ -10,16 +10,23 @@ use crate::{
 pub const POST_UNCHANGED: &str = "post-unchanged";
 /// Guard: no other post has, or had, the address.
 pub const ADDRESS_FREE: &str = "address-free";
+/// Guard: there is no post with this id yet.
+pub const POST_IS_NEW: &str = "post-is-new";
 /// Guard: the post is in the trash.
 pub const POST_IN_TRASH: &str = "post-in-trash";
 
 /// Makes a post.
 pub fn insert_post(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Change {
     let mut change = Change::new();
+    change.guard(
+        POST_IS_NEW,
+        "UPDATE guard SET ok = NOT EXISTS (SELECT 1 FROM posts WHERE id = ?1)",
+        vec![id.into()],
+    );
     change.push(
         "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
-         updated_at, trashed_at, revision, extra, renderer, markdown, html) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11)",
+         updated_at, trashed_at, revision, extra, renderer, markdown, html, draft_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11, ?12)",
         columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
@@ -39,7 +46,7 @@ pub fn update_post(
     change.push(
         "UPDATE posts SET kind = ?2, title = ?3, description = ?4, excerpt = ?5, words = ?6, \
          published_at = ?7, updated_at = ?8, revision = revision + 1, renderer = ?9, markdown = ?10, \
-         html = ?11 WHERE id = ?1",
+         html = ?11, draft_at = ?12 WHERE id = ?1",
         columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
@@ -90,7 +97,8 @@ pub fn delete_post(id: Id) -> Change {
     change
 }
 
-/// The values of a post's row: ?1 its id, ?2 to ?6 what lists show, ?7 published, ?8 now, ?9 to ?11 the text.
+/// The values of a post's row: ?1 its id, ?2 to ?6 what lists show, ?7 published, ?8 now, ?9 to ?11 the text,
+/// ?12 the date of a draft.
 fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Vec<Value> {
     vec![
         id.into(),
@@ -104,6 +112,7 @@ fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Ve
         rendered.renderer.into(),
         (&content.markdown).into(),
         rendered.html.clone().into(),
+        content.draft_at.into(),
     ]
 }
 
@@ -150,7 +159,8 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
     for (position, name) in (0i64..).zip(&content.tags) {
         let slug = tag_slug(name);
         change.push(
-            "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3) ON CONFLICT (slug) DO NOTHING",
+            "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (slug) DO UPDATE SET name = excluded.name",
             vec![Id::new().into(), (&slug).into(), name.into()],
         );
         change.push(

@@ -10,6 +10,8 @@ use crate::{
     },
 };
 
+pub use crate::text::line::one_line;
+
 /// Characters of a title. Longer ones do not fit into a browser's tab, a feed or an address.
 pub const MAX_TITLE_CHARS: usize = 300;
 /// Characters of a description.
@@ -74,12 +76,20 @@ pub struct Content {
     pub address: Address,
     /// When it was, or is said to have been, published; `None` for a draft.
     pub published_at: Option<Timestamp>,
+    /// The date that a draft will have when it is published; `None` for the moment of publishing, and
+    /// for what is published.
+    pub draft_at: Option<Timestamp>,
 }
 
 /// A problem of one field: the field's name and what to do about it.
 pub type FieldProblem = (&'static str, String);
 
 impl Content {
+    /// The date that the editor's form shows: the one it has, or for a draft will have.
+    pub fn date(&self) -> Option<Timestamp> {
+        self.published_at.or(self.draft_at)
+    }
+
     /// Checks the lengths and tidies the names; every problem is reported, not only the first.
     pub fn checked(mut self) -> Result<Self, Vec<FieldProblem>> {
         let mut problems = Vec::new();
@@ -225,15 +235,6 @@ pub struct Tag {
 /// The address part of a tag. Signs that tell names apart are words: C, C++ and C# are three tags.
 pub fn tag_slug(name: &str) -> String {
     slugify(&name.replace('+', " plus ").replace('#', " sharp "))
-}
-
-/// One line of text: no control characters, no white space around or doubled.
-pub fn one_line(text: &str) -> String {
-    let visible: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Names of a comma- or semicolon-separated field.

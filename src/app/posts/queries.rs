@@ -17,8 +17,8 @@ pub struct AtAddress {
     pub is_current: bool,
     /// The post's address of today.
     pub current: Address,
-    /// Visitors can see it.
-    pub is_live: bool,
+    /// It is no draft: visitors can see it, or could until it was put into the trash.
+    pub is_published: bool,
     /// It is in the trash.
     pub is_trashed: bool,
 }
@@ -32,13 +32,12 @@ pub fn find_at_address(connection: &Connection, path: &str) -> Result<Option<AtA
     )?;
     let found = statement
         .query_row([path], |row| {
-            let is_trashed: bool = row.get(4)?;
             Ok(AtAddress {
                 id: Id(row.get(0)?),
                 is_current: row.get(1)?,
                 current: address(row, 2)?,
-                is_live: row.get::<_, bool>(3)? && !is_trashed,
-                is_trashed,
+                is_published: row.get(3)?,
+                is_trashed: row.get(4)?,
             })
         })
         .optional()?;
@@ -52,7 +51,7 @@ pub fn find_at_address(connection: &Connection, path: &str) -> Result<Option<AtA
 pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
     let mut statement = connection.prepare_cached(
         "SELECT p.kind, p.title, p.description, p.excerpt, p.words, p.published_at, p.created_at, \
-         p.updated_at, p.trashed_at, p.revision, p.renderer, p.markdown, p.html, a.path \
+         p.updated_at, p.trashed_at, p.revision, p.renderer, p.markdown, p.html, a.path, p.draft_at \
          FROM posts AS p JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 WHERE p.id = ?1",
     )?;
     statement
@@ -76,6 +75,7 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     authors: authors_of(connection, id)?,
                     address: address(row, 13)?,
                     published_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+                    draft_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
                 },
                 rendered: Rendered {
                     excerpt: row.get(3)?,
@@ -155,11 +155,6 @@ impl Place {
     pub const TOP: Self = Self {
         at: i64::MAX,
         id: Id(i64::MAX),
-    };
-    /// After all posts.
-    pub const BOTTOM: Self = Self {
-        at: i64::MIN,
-        id: Id(0),
     };
 }
 

@@ -6,15 +6,15 @@ use percent_encoding::percent_decode_str;
 use super::{
     post::{Kind, Post, Tag},
     queries::{self, AtAddress, ListedPost, Place},
-    views::{PagePage, PostPage},
+    views::{PagePage, PostPage, tag_link},
 };
 use crate::{
     app::{
         layout::Link,
-        lists::tag_link,
         visit::{PUBLIC, Visit},
     },
     base::{Error, Result},
+    text::{attributes::attributes, escape},
 };
 
 /// Words that people read in a minute (Brysbaert 2019, doi:10.1016/j.jml.2019.104047: 238).
@@ -38,7 +38,7 @@ struct Shown {
 /// Shows what is at the address of the request, or redirects to where it is now.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Gone`] for what is in the trash.
+/// [`Error::NotFound`]; [`Error::Gone`] for what was published and is in the trash.
 pub async fn show(request: HttpRequest, visit: Visit) -> Result<HttpResponse> {
     if request.method() != actix_web::http::Method::GET {
         return Err(Error::NotFound);
@@ -65,11 +65,12 @@ pub async fn show(request: HttpRequest, visit: Visit) -> Result<HttpResponse> {
 }
 
 fn find_shown(connection: &rusqlite::Connection, at: &AtAddress, is_editor: bool) -> Result<Found> {
+    if !at.is_published && !is_editor {
+        // Visitors have never seen it, so it is not gone for them either.
+        return Err(Error::NotFound);
+    }
     if at.is_trashed {
         return Err(Error::Gone);
-    }
-    if !at.is_live && !is_editor {
-        return Err(Error::NotFound);
     }
     if !at.is_current {
         return Ok(Found::Moved(at.current.href()));
@@ -104,6 +105,7 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
         newer,
     } = shown;
     let mut shell = visit.shell(&post.content.title, post.summary());
+    shell.path = post.content.address.href();
     shell.og_image = first_image(&html, &visit.base_url);
     shell.published = post.content.published_at;
     let edit_href = visit
@@ -150,7 +152,34 @@ fn page(visit: &Visit, shown: Shown) -> Result<HttpResponse> {
 
 /// The whole address of the first picture of a text that is our own, for link previews.
 fn first_image(html: &str, base_url: &str) -> Option<String> {
-    let start = html.find("src=\"/media/")? + "src=\"".len();
-    let end = html[start..].find('"')?;
-    Some(format!("{base_url}{}", &html[start..start + end]))
+    let source = attributes(html)
+        .filter(|attribute| attribute.element == "img" && attribute.name == "src")
+        .find(|attribute| attribute.value.starts_with("/media/"))?;
+    Some(format!("{base_url}{}", escape::decode(source.value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_image;
+
+    #[test]
+    fn the_picture_for_link_previews_is_the_first_of_our_own_with_its_address_as_it_is() {
+        for (html, expected) in [
+            ("<p>none</p>", None),
+            ("<img src=\"https://cdn.example/media/a.jpg\">", None),
+            ("<video src=\"/media/a.mp4\"></video>", None),
+            (
+                "<pre><code>&lt;img src=\"/media/a.jpg\"></code></pre>",
+                None,
+            ),
+            (
+                "<video src=\"/media/a.mp4\"></video><img alt=\"x\" src=\"/media/a&amp;b.jpg\">\
+                 <img src=\"/media/c.jpg\">",
+                Some("https://e.org/media/a&b.jpg"),
+            ),
+        ] {
+            let found = first_image(html, "https://e.org");
+            assert_eq!(found.as_deref(), expected, "{html}");
+        }
+    }
 }

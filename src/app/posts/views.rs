@@ -3,7 +3,9 @@
 use askama::Template;
 
 use crate::app::layout::{Link, Shell};
-use crate::base::Timestamp;
+use crate::{base::Timestamp, text::address::Address};
+
+use super::post::Tag;
 
 /// A post, as visitors see it.
 #[derive(Template)]
@@ -49,4 +51,17 @@ pub struct PagePage {
     pub edit_href: Option<String>,
     /// Whether only editors can see it.
     pub is_draft: bool,
+}
+
+/// The link to a tag's page.
+pub fn tag_link(tag: &Tag) -> Link {
+    Link {
+        title: tag.name.clone(),
+        href: tag_href(&tag.slug),
+    }
+}
+
+/// The address of a tag's page.
+pub fn tag_href(slug: &str) -> String {
+    Address::from_stored(format!("/tags/{slug}")).href()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
     app::{
@@ -38,6 +38,7 @@ pub fn load_site(connection: &Connection) -> Result<Site> {
     let zone = TimeZone::get(&take("time_zone")).unwrap_or(TimeZone::UTC);
     let language = take("language");
     Ok(Site {
+        id: find_site_id(connection)?,
         title: take("title"),
         tagline: take("tagline"),
         language: if language.is_empty() {
@@ -57,6 +58,14 @@ pub fn load_site(connection: &Connection) -> Result<Site> {
             .collect(),
         is_set_up: has_users(connection)?,
     })
+}
+
+fn find_site_id(connection: &Connection) -> Result<Id> {
+    let id = connection
+        .prepare_cached("SELECT id FROM settings WHERE name = 'title'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(Id(id.unwrap_or(0)))
 }
 
 /// Sets settings, name and value each.

@@ -11,11 +11,11 @@ use super::{
 use crate::{
     app::{
         layout::{FieldErrors, Notice, NoticeKind},
-        posts::post::one_line,
         visit::{Visit, see_other},
     },
     auth::guards::Owner,
     base::Result,
+    text::line::one_line,
 };
 
 /// Characters of the site's name and tagline.

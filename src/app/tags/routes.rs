@@ -8,8 +8,11 @@ use super::{
 };
 use crate::{
     app::{
-        lists::{Cursor, Screen, read_screen, summary, tag_link},
-        posts::queries::Of,
+        lists::{Cursor, Screen, format_query, read_screen, summary},
+        posts::{
+            queries::Of,
+            views::{tag_href, tag_link},
+        },
         visit::Visit,
     },
     base::{Error, Result},
@@ -36,11 +39,9 @@ async fn show(
     slug: web::Path<String>,
     cursor: web::Query<Cursor>,
 ) -> Result<HttpResponse> {
-    let (from, limit, path) = (
-        cursor.parse()?,
-        visit.site.posts_per_page,
-        visit.path.clone(),
-    );
+    let (from, limit) = (cursor.parse()?, visit.site.posts_per_page);
+    let path = tag_href(&slug);
+    let of = path.clone();
     let (name, screen) = visit
         .app
         .database
@@ -50,7 +51,7 @@ async fn show(
                 items,
                 newer,
                 older,
-            } = read_screen(connection, Of::Tag(id), from, limit, &path)?;
+            } = read_screen(connection, Of::Tag(id), from, limit, &of)?;
             if items.is_empty() {
                 return Err(Error::NotFound);
             }
@@ -68,7 +69,8 @@ async fn show(
             ))
         })
         .await?;
-    let shell = visit.shell(&name, "");
+    let mut shell = visit.shell(&name, "");
+    (shell.path, shell.query) = (path, format_query(from));
     visit.public_page(&TagPage {
         shell,
         name,

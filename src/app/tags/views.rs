@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use crate::app::home::views::Summary;
 use crate::app::layout::{Link, Shell};
+use crate::app::lists::Summary;
 
 /// All tags.
 #[derive(Template)]

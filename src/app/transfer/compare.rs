@@ -125,6 +125,7 @@ fn is_alike(existing: &Existing, entry: &Entry, content: &Content) -> bool {
     let has_same_content = post.content
         == Content {
             tags,
+            draft_at: post.content.draft_at,
             ..content.clone()
         };
     let has_alias = |path: &str| existing.old_addresses.iter().any(|known| known == path);

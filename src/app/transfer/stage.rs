@@ -268,7 +268,8 @@ const MOVES: [&str; 13] = [
      FROM staged_rows WHERE batch_id = ?1 AND into_table = 'posts' ORDER BY id \
      ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, title = excluded.title, \
      description = excluded.description, excerpt = excluded.excerpt, words = excluded.words, \
-     published_at = excluded.published_at, updated_at = excluded.updated_at, \
+     published_at = excluded.published_at, \
+     draft_at = CASE WHEN excluded.published_at IS NULL THEN draft_at END, updated_at = excluded.updated_at, \
      revision = excluded.revision, import_key = excluded.import_key, \
      import_digest = excluded.import_digest, import_revision = excluded.import_revision, \
      extra = excluded.extra, renderer = excluded.renderer, markdown = excluded.markdown, \

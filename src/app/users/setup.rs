@@ -7,7 +7,6 @@ use super::{sign_in::start_session, views::SetupPage};
 use crate::{
     app::{
         layout::{FieldErrors, Shell},
-        posts::post::one_line,
         settings::{queries::update_settings, routes::title_problem},
         visit::{Visit, see_other},
     },
@@ -16,6 +15,7 @@ use crate::{
         users::{NO_USERS, Role, User, insert_first_user, parse_display_name, parse_name},
     },
     base::{Error, Id, Result, Timestamp},
+    text::line::one_line,
 };
 
 #[derive(Deserialize)]

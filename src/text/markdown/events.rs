@@ -73,7 +73,7 @@ impl<'a> Renderer<'a> {
         }
         match event {
             Event::Start(tag) => self.start(tag, offset),
-            Event::End(end) => self.end(end, offset),
+            Event::End(end) => self.end(end),
             Event::Html(html) => match &mut self.block {
                 Some((text, origins)) => {
                     origins.push((text.len(), offset));
@@ -257,7 +257,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn end(&mut self, end: TagEnd, offset: usize) {
+    fn end(&mut self, end: TagEnd) {
         match end {
             TagEnd::CodeBlock => {
                 if let Some((language, code)) = self.code.take() {
@@ -285,7 +285,6 @@ impl<'a> Renderer<'a> {
             TagEnd::TableHead => self.in_table_head = false,
             _ => {}
         }
-        let _ = offset;
         self.writer.close();
     }
 

@@ -36,7 +36,7 @@ impl Footnotes {
         attribute(&mut link, "id", &id);
         note.references.push(id);
         if writer.is_open("a") {
-            return writer.html(&format!("<sup>{number}</sup>"));
+            return writer.html(&format!("<sup class=\"footnote-ref\">{number}</sup>"));
         }
         writer.html(&format!(
             "<sup class=\"footnote-ref\"><a{link} aria-label=\"Footnote {number}\">{number}</a></sup>"

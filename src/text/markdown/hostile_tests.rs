@@ -247,6 +247,8 @@ const BOMBS: &[(&str, &str)] = &[
     ("inline scripts", "a <script>"),
     ("svg", "<svg>"),
     ("selects", "<select><option>"),
+    ("ids in text", " id=\"a\""),
+    ("doubled ids", "<b id=\"a\">x</b>"),
     ("entities", "&amp;&unknown;"),
     ("unknown entities", "<b>&abcdefghij;"),
     ("headings", "# a\n"),

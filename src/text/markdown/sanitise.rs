@@ -12,6 +12,7 @@ use std::{
 use ammonia::{Builder, UrlRelative};
 
 use super::{rules, url};
+use crate::text::attributes::attributes;
 
 /// The rules as ammonia wants them; made once, because they are a few hundred small allocations.
 static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(cleaner);
@@ -25,28 +26,20 @@ pub(super) fn sanitise(html: &str) -> String {
 /// browser does copies links and emphasis into every part of a table that they were cut into (HTML
 /// Living Standard section 13.2.6.4.7, the adoption agency algorithm).
 fn without_doubled_ids(html: String) -> String {
-    const START: &str = " id=\"";
-    let (mut seen, mut doubled) = (HashSet::new(), Vec::new());
-    let mut from = 0;
-    // The serialiser writes attributes in this form alone, and escapes the quotes of text and values.
-    while let Some(at) = html[from..].find(START).map(|at| from + at) {
-        let value = at + START.len();
-        let Some(end) = html[value..].find('"').map(|end| value + end) else {
-            break;
-        };
-        let is_in_tag = html[..at].rfind('<') > html[..at].rfind('>');
-        if is_in_tag && !seen.insert(&html[value..end]) {
-            doubled.push(at..=end);
-        }
-        from = end + 1;
-    }
+    let mut seen = HashSet::new();
+    let doubled: Vec<_> = attributes(&html)
+        .filter(|attribute| attribute.name == "id" && !seen.insert(attribute.value))
+        .map(|attribute| attribute.at)
+        .collect();
     if doubled.is_empty() {
         return html;
     }
-    let mut out = html.clone();
-    for range in doubled.into_iter().rev() {
-        out.replace_range(range, "");
+    let (mut out, mut from) = (String::with_capacity(html.len()), 0);
+    for range in doubled {
+        out.push_str(&html[from..range.start]);
+        from = range.end;
     }
+    out.push_str(&html[from..]);
     out
 }
 
