@@ -125,7 +125,6 @@ fn is_alike(existing: &Existing, entry: &Entry, content: &Content) -> bool {
     let has_same_content = post.content
         == Content {
             tags,
-            draft_at: post.content.draft_at,
             ..content.clone()
         };
     let has_alias = |path: &str| existing.old_addresses.iter().any(|known| known == path);
@@ -148,6 +147,7 @@ fn digest_of(entry: &Entry, content: &Content) -> String {
         .collect();
     let published_at = match content.published_at {
         Some(_) if entry.is_date_of_file => json!("file"),
+        None => json!(content.draft_at),
         at => json!(at),
     };
     let all = json!([
@@ -158,6 +158,7 @@ fn digest_of(entry: &Entry, content: &Content) -> String {
         content.tags,
         content.authors,
         content.address.as_str(),
+        content.published_at.is_some(),
         published_at,
         entry.updated_at,
         aliases,

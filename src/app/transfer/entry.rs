@@ -34,6 +34,8 @@ pub(super) struct Entry {
     pub(super) title: String,
     pub(super) description: String,
     pub(super) published_at: Option<Timestamp>,
+    /// The date that a draft has given itself.
+    pub(super) draft_at: Option<Timestamp>,
     /// Nothing says when it was published, so it is the time when the file was last changed.
     pub(super) is_date_of_file: bool,
     pub(super) updated_at: Option<Timestamp>,
@@ -186,7 +188,7 @@ fn is_setting(name: &str, value: &str) -> bool {
 
 fn entry(
     file: &File,
-    mut front: Front,
+    front: Front,
     mut body: String,
     mut body_line: usize,
     report: &mut Report,
@@ -228,11 +230,7 @@ fn entry(
         .is_page
         .unwrap_or(date.is_none() && !place.is_in_stream());
     let is_draft = front.is_draft || place.is_draft;
-    if let Some(at) = front.date.filter(|_| is_draft) {
-        front.extra.insert("date".into(), at.rfc3339().into());
-        let text = "the date of a draft is kept for an export, and has no effect here";
-        report.changed(&file.key, None, text);
-    }
+    let draft_at = front.date.filter(|_| is_draft);
     let is_date_of_file = date.is_none();
     let date = date.unwrap_or_else(|| {
         if !is_page && !is_draft {
@@ -265,6 +263,7 @@ fn entry(
         title,
         description: front.description.unwrap_or_default(),
         published_at: (!is_draft).then_some(date),
+        draft_at,
         is_date_of_file,
         updated_at: front.updated,
         address,

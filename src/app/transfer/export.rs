@@ -294,6 +294,9 @@ fn front_of(post: &Post, aliases: &[String], kept: Map<String, Value>) -> Map<St
             front.insert("updated".into(), json!(post.updated_at.rfc3339()));
         }
     } else {
+        if let Some(at) = content.draft_at {
+            front.insert("date".into(), json!(at.rfc3339()));
+        }
         front.insert("draft".into(), json!(true));
         front.insert("updated".into(), json!(post.updated_at.rfc3339()));
     }

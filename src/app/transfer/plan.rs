@@ -417,7 +417,7 @@ fn content_of(
         authors: entry.authors.clone(),
         address: entry.address.clone(),
         published_at: entry.published_at,
-        draft_at: None,
+        draft_at: entry.draft_at,
     };
     let content = content.checked().map_err(|problems| {
         problems

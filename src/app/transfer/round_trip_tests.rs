@@ -22,7 +22,7 @@ pub(super) fn assert_round_trip(folder: &std::path::Path) -> Report {
     let again = plan.apply(&second.database, &second.store, &quiet).unwrap();
     assert!(again.left_out.is_empty(), "{again}");
     for sql in [
-        "SELECT json_array(id, kind, title, description, excerpt, words, published_at, updated_at, extra, markdown, html) FROM posts ORDER BY id",
+        "SELECT json_array(id, kind, title, description, excerpt, words, published_at, draft_at, updated_at, extra, markdown, html) FROM posts ORDER BY id",
         "SELECT json_array(path, post_id, is_current) FROM addresses ORDER BY path",
         "SELECT json_array(post_id, position, name) FROM post_authors ORDER BY post_id, position",
         "SELECT json_array(pt.post_id, pt.position, pt.listed_at, t.slug, t.name) FROM post_tags AS pt JOIN tags AS t ON t.id = pt.tag_id ORDER BY pt.post_id, pt.position",

@@ -160,7 +160,7 @@ fn rows_of(post: &PlannedPost, now: Timestamp) -> Vec<(&'static str, Json)> {
     let row = json!({
         "id": id, "kind": content.kind.as_str(), "title": content.title,
         "description": content.description, "excerpt": rendered.excerpt, "words": rendered.words,
-        "published_at": content.published_at, "created_at": created_at, "updated_at": updated_at,
+        "published_at": content.published_at, "draft_at": content.draft_at, "created_at": created_at, "updated_at": updated_at,
         "expected_revision": expected_revision, "revision": revision,
         "import_key": entry.origin, "import_digest": digest,
         "extra": Json::Object(entry.extra.clone()).to_string(),
@@ -255,12 +255,13 @@ const MOVES: [&str; 13] = [
      import_digest = json_extract(s.row, '$.import_digest'), import_revision = revision \
      FROM staged_rows AS s WHERE s.batch_id = ?1 AND s.into_table = 'origins' \
      AND posts.id = json_extract(s.row, '$.id')",
-    "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
-     updated_at, trashed_at, revision, import_key, import_digest, import_revision, extra, renderer, \
+    "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, draft_at, \
+     created_at, updated_at, trashed_at, revision, import_key, import_digest, import_revision, extra, renderer, \
      markdown, html) \
      SELECT json_extract(row, '$.id'), json_extract(row, '$.kind'), json_extract(row, '$.title'), \
      json_extract(row, '$.description'), json_extract(row, '$.excerpt'), json_extract(row, '$.words'), \
-     json_extract(row, '$.published_at'), json_extract(row, '$.created_at'), \
+     json_extract(row, '$.published_at'), json_extract(row, '$.draft_at'), \
+     json_extract(row, '$.created_at'), \
      json_extract(row, '$.updated_at'), NULL, json_extract(row, '$.revision'), \
      json_extract(row, '$.import_key'), json_extract(row, '$.import_digest'), \
      json_extract(row, '$.revision'), json_extract(row, '$.extra'), json_extract(row, '$.renderer'), \
@@ -268,8 +269,8 @@ const MOVES: [&str; 13] = [
      FROM staged_rows WHERE batch_id = ?1 AND into_table = 'posts' ORDER BY id \
      ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, title = excluded.title, \
      description = excluded.description, excerpt = excluded.excerpt, words = excluded.words, \
-     published_at = excluded.published_at, \
-     draft_at = CASE WHEN excluded.published_at IS NULL THEN draft_at END, updated_at = excluded.updated_at, \
+     published_at = excluded.published_at, draft_at = excluded.draft_at, \
+     updated_at = excluded.updated_at, \
      revision = excluded.revision, import_key = excluded.import_key, \
      import_digest = excluded.import_digest, import_revision = excluded.import_revision, \
      extra = excluded.extra, renderer = excluded.renderer, markdown = excluded.markdown, \
