@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_our_own_are_whole_in_the_feed_and_nothing_else_changes() {
+    fn addresses_of_our_own_are_whole_in_the_feed_and_all_else_is_as_it_was() {
         for (html, expected) in [
             ("<a href=\"/x\">x</a>", "<a href=\"https://e.org/x\">x</a>"),
             ("<a href=\"/\">x</a>", "<a href=\"https://e.org/\">x</a>"),
