@@ -70,13 +70,8 @@ impl Site {
     /// A server on a data folder that stays.
     pub(crate) fn start_on(data: &Path) -> Self {
         let log = data.with_extension("log");
-        // Its real port is not printed, so one that is free is chosen here.
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
         let mut child = command(data)
-            .args(["--https", "127.0.0.1:0", "--http", &free.to_string()])
+            .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(
                 std::fs::File::options()
@@ -104,7 +99,7 @@ impl Site {
             data: data.to_path_buf(),
             child,
             base,
-            http_port: free.port(),
+            http_port: http_port_of(&log),
             setup_path,
             log,
         }
@@ -263,6 +258,13 @@ impl Site {
             .unwrap();
         assert!(sent.success());
     }
+}
+
+/// The port of plain HTTP that the last start has logged.
+fn http_port_of(log: &Path) -> u16 {
+    let text = std::fs::read_to_string(log).unwrap();
+    let before = text.rsplit_once(" for plain HTTP").unwrap().0;
+    before.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 impl Drop for Site {
