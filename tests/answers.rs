@@ -167,7 +167,7 @@ fn the_security_headers_are_on_answers_of_every_status() {
             "content-security-policy",
             "x-content-type-options",
             "referrer-policy",
-            "x-frame-options",
+            "permissions-policy",
         ] {
             assert!(
                 answer.headers().contains_key(name),

@@ -178,7 +178,7 @@ fn every_answer_has_the_security_headers_and_no_page_needs_inline_code() {
             ("content-security-policy", "default-src 'none'"),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "strict-origin-when-cross-origin"),
-            ("x-frame-options", "DENY"),
+            ("content-security-policy", "frame-ancestors 'none'"),
         ] {
             let value = headers
                 .get(name)

@@ -93,7 +93,7 @@ impl Equivalent<Key> for KeyRef<'_> {
 pub(super) struct Page {
     /// The version of the site at which it was rendered.
     pub(super) version: u64,
-    /// Headers of the application's, without those about the body's form.
+    /// All headers but those about the body's form: an answer from the cache adds only these.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// `W/"…"`: of the body's content, weak because it stands for all encodings (RFC 9110 section 8.8.1).
     pub(super) etag: HeaderValue,

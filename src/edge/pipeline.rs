@@ -83,16 +83,16 @@ pub async fn pipeline(
     if request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let mut response = match moved_to(&request) {
+    let response = match moved_to(&request) {
         Some(location) => {
-            let response = HttpResponse::MovedPermanently()
+            let mut response = HttpResponse::MovedPermanently()
                 .insert_header((header::LOCATION, location))
                 .finish();
+            headers::add(response.headers_mut());
             request.into_response(response)
         }
         None => answer(&edge, request, next).await.map_err(with_headers)?,
     };
-    headers::add(response.headers_mut());
     Ok(in_flight::until_sent(entered, response))
 }
 
@@ -145,14 +145,17 @@ async fn ask(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Ok(_turn) = edge.answering.try_acquire() else {
+    let mut response = if let Ok(_turn) = edge.answering.try_acquire() {
+        next.call(request).await?
+    } else {
         let response = HttpResponse::ServiceUnavailable()
             .insert_header((header::RETRY_AFTER, 2))
             .content_type("text/plain; charset=utf-8")
             .body("The site is busy. Please try again in a few seconds.\n");
-        return Ok(request.into_response(response));
+        request.into_response(response)
     };
-    next.call(request).await
+    headers::add(response.headers_mut());
+    Ok(response)
 }
 
 /// What the request is for, as the cache knows it.
@@ -187,11 +190,13 @@ async fn render(
         let response = HttpResponse::InternalServerError().finish();
         return Ok(ServiceResponse::new(http, response));
     };
+    let vary = HeaderValue::from_static("Accept-Encoding, Cookie");
     let kept = response
         .headers()
         .iter()
-        .filter(|(name, _)| !is_about_the_form(name))
+        .filter(|(name, _)| !is_made_anew(name))
         .map(|(name, value)| (name.clone(), value.clone()))
+        .chain([(header::VARY, vary)])
         .collect();
     let page = Arc::new(Page::new(version, kept, body));
     place.put(&page);
@@ -217,14 +222,15 @@ fn may_be_kept(response: &ServiceResponse<BoxBody>) -> bool {
     response.status() == StatusCode::OK && is_public && is_text && is_small && is_for_all
 }
 
-/// Headers that this module makes anew for each answer.
-fn is_about_the_form(name: &header::HeaderName) -> bool {
+/// Headers that are not kept from the application's answer.
+fn is_made_anew(name: &header::HeaderName) -> bool {
     [
         header::CONTENT_LENGTH,
         header::CONTENT_ENCODING,
         header::ETAG,
         header::ACCEPT_RANGES,
         header::DATE,
+        header::VARY,
     ]
     .contains(name)
 }
@@ -249,13 +255,9 @@ async fn send(page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
     for (name, value) in &page.headers {
         headers.append(name.clone(), value.clone());
     }
-    headers.insert(header::ETAG, page.etag.clone());
-    headers.insert(
-        header::VARY,
-        HeaderValue::from_static("Accept-Encoding, Cookie"),
-    );
+    headers.append(header::ETAG, page.etag.clone());
     if let Some(name) = encoding.name() {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        headers.append(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
     response
 }
