@@ -24,7 +24,7 @@ use crate::{
         incoming::{self, Incoming, MAX_FORM_BYTES},
         pipeline::{Edge, pipeline},
     },
-    jobs,
+    jobs::{self, service_manager},
     net::{
         certificates::{self, Renewal},
         listen, names, tls,
@@ -78,7 +78,8 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::default());
-    let (root, swept) = (folder.root().to_path_buf(), database.clone());
+    let root = folder.root().to_path_buf();
+    let (swept, watched) = (database.clone(), database.clone());
     let outcome = actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             ActixApp::new()
@@ -107,18 +108,22 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
 
         // Before the address is told: who knows it may ask to stop.
         let mut signals = StopSignals::listen()?;
+        let addresses = listen::shown_addresses(listeners.https_address, &names);
+        service_manager::ready(addresses.first().map_or("", String::as_str));
         started(&Started {
-            addresses: listen::shown_addresses(listeners.https_address, &names),
+            addresses,
             setup_path,
             https_address: listeners.https_address,
         });
         let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
         let daily = actix_web::rt::spawn(jobs::sweep_daily(swept, sweeps));
+        let alive = actix_web::rt::spawn(service_manager::keep_alive(watched));
         let renewal = Arc::new(Renewal::new(root, shown, names));
         let renewal = actix_web::rt::spawn(jobs::every_minute(move || renewal.look()));
         let handle = server.handle();
         let idle = async move {
             signals.next().await;
+            service_manager::stopping();
             log::info!("stopping: finishing what is in flight");
             actix_web::rt::spawn(async move {
                 signals.next().await;
@@ -136,6 +141,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         };
         daily.abort();
         renewal.abort();
+        alive.abort();
         outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
     });
     database.close();

@@ -206,7 +206,8 @@ fn raw(site: &Site, request: &[u8]) -> String {
         .set_read_timeout(Some(std::time::Duration::from_secs(30)))
         .unwrap();
     let mut stream = rustls::Stream::new(&mut tls, &mut socket);
-    stream.write_all(request).unwrap();
+    // A door that closes before all is said is an answer too.
+    let _ = stream.write_all(request);
     let mut answer = Vec::new();
     // A connection that is closed without a farewell ends the answer too.
     let _ = stream.read_to_end(&mut answer);

@@ -19,5 +19,6 @@ mod pages;
 mod posts;
 mod round_trip;
 mod saving;
+mod service;
 mod site;
 mod tools;

@@ -1,5 +1,7 @@
 //! Work that waits: what is done once a day or once a minute.
 
+pub mod service_manager;
+
 use std::time::Duration;
 
 use crate::{

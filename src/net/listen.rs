@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{address::Address, names::Name};
+use super::{address::Address, inherited, names::Name};
 use crate::base::{Error, Result};
 
 /// Connections that the system keeps for us until we accept them. The kernel caps it at `somaxconn`.
@@ -61,14 +61,23 @@ const HTTP: Role = Role {
     high_port: 8080,
 };
 
-/// Opens both sockets.
+/// Opens both sockets, or takes those that the service manager has opened.
 ///
 /// # Errors
 /// When an address is in use, is not one of this machine's, or is not permitted. The message names
 /// the setting, the address and the remedy. What is not set falls back only where permission is denied:
 /// a port in use may be another copy of this site, and that should be seen.
 pub fn bind(settings: &Settings) -> Result<Listeners> {
-    bind_with(settings, open)
+    let Some((https, http)) = inherited::take()? else {
+        return bind_with(settings, open);
+    };
+    if *settings != Settings::default() {
+        log::warn!(
+            "the sockets come from the service manager, so [listen], --https and --http have no effect; \
+             change ListenStream= in webstead.socket instead"
+        );
+    }
+    Listeners::of(https, http)
 }
 
 /// [`bind`] with a stand-in for the system, so that tests can refuse ports.
@@ -83,12 +92,18 @@ fn bind_with(
         &open,
         Some(local_address(&secure)?.port()),
     )?;
-    Ok(Listeners {
-        https_address: local_address(&secure)?,
-        http_address: local_address(&plain)?,
-        https: secure,
-        http: plain,
-    })
+    Listeners::of(secure, plain)
+}
+
+impl Listeners {
+    fn of(https: TcpListener, http: TcpListener) -> Result<Self> {
+        Ok(Self {
+            https_address: local_address(&https)?,
+            http_address: local_address(&http)?,
+            https,
+            http,
+        })
+    }
 }
 
 /// Opens one of the sockets. `taken_port` is the port that we hold ourselves already.

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod certificates;
+mod inherited;
 pub mod listen;
 pub mod names;
 pub mod redirect;

@@ -1,0 +1,53 @@
+//! Tells the service manager how we are (systemd's `Type=notify`, `sd_notify(3)`).
+//!
+//! Without one that listens, all of this does nothing.
+
+use sd_notify::NotifyState;
+
+use crate::{base::Result, db::Database};
+
+/// Says that requests are answered.
+pub fn ready(address: &str) {
+    say(&[
+        NotifyState::Ready,
+        NotifyState::Status(&format!("serving {address}")),
+    ]);
+}
+
+/// Says that what is in flight is being finished.
+pub fn stopping() {
+    say(&[
+        NotifyState::Stopping,
+        NotifyState::Status("finishing what is in flight"),
+    ]);
+}
+
+/// Says in time that the site is alive, as long as its database answers (`WatchdogSec=`).
+///
+/// Runs until it is dropped; ends at once where nobody asks.
+pub async fn keep_alive(database: Database) {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    // Twice in the time that we have, as `sd_watchdog_enabled(3)` advises.
+    let mut timer = tokio::time::interval(limit / 2);
+    loop {
+        timer.tick().await;
+        match answers(&database).await {
+            Ok(()) => say(&[NotifyState::Watchdog]),
+            Err(e) => log::error!("the database does not answer: {e}"),
+        }
+    }
+}
+
+async fn answers(database: &Database) -> Result<()> {
+    database
+        .read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
+        .await
+}
+
+fn say(what: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(what) {
+        log::warn!("the service manager was not told: {e}");
+    }
+}

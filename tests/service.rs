@@ -1,0 +1,119 @@
+//! Under a service manager: sockets from outside, and signs of life.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::blocking::Client;
+
+use crate::{site::command, tools::is_there};
+
+#[test]
+fn the_service_manager_hears_when_it_is_ready_alive_and_stopping() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut server = command(&dir.path().join("data"))
+        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "400000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = || {
+        let mut message = [0; 512];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let ready = said();
+    assert!(
+        ready.contains("READY=1") && ready.contains("STATUS=serving https://"),
+        "{ready}"
+    );
+    for _ in 0..3 {
+        let alive = said();
+        assert!(alive.contains("WATCHDOG=1"), "{alive}");
+    }
+    let stop = Command::new("kill").arg(server.id().to_string()).status();
+    assert!(stop.unwrap().success());
+    let until = Instant::now() + Duration::from_secs(20);
+    while !said().contains("STOPPING=1") {
+        assert!(Instant::now() < until);
+    }
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn sockets_that_the_service_manager_holds_are_taken_and_a_wrong_number_is_refused() {
+    let tool = "systemd-socket-activate";
+    let found = Command::new(tool).arg("--version").output().is_ok();
+    if !is_there(tool, found) {
+        return;
+    }
+    // reqwest comes without an implementation of cryptography; that of the program serves here too.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let free = || {
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    };
+    let (https, http) = (free(), free());
+    let serve = |sockets: &[String]| {
+        let mut manager = Command::new(tool);
+        for socket in sockets {
+            manager.args(["-l", socket]);
+        }
+        let program = command(&dir.path().join("data"));
+        manager
+            .arg(program.get_program())
+            .args(program.get_args())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let knock = |socket| {
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(socket).is_err() {
+            assert!(Instant::now() < until, "nobody listens");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let mut alone = serve(&[https.to_string()]);
+    knock(https);
+    let log = BufReader::new(alone.stderr.take().unwrap());
+    let refusal = log
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.contains("two are needed"));
+    assert!(refusal.is_some());
+    assert!(!alone.wait().unwrap().success());
+
+    let mut both = serve(&[https.to_string(), http.to_string()]);
+    knock(https);
+    let client = Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let page = client.get(format!("https://{https}/")).send().unwrap();
+    assert_eq!(page.status(), 200);
+    let sent_on = client.get(format!("http://{http}/x")).send().unwrap();
+    assert_eq!(
+        sent_on.headers()["location"].to_str().unwrap(),
+        format!("https://{https}/x")
+    );
+    let stop = Command::new("kill").arg(both.id().to_string()).status();
+    assert!(stop.unwrap().success());
+    assert!(both.wait().unwrap().success());
+}
