@@ -14,11 +14,16 @@ def measure(place, args):
     path = bodies[len(bodies) // 2][1]
     plain, brotli = place.path / "plain", place.path / "brotli"
     host = f"localhost:{site.port}"
-    plain.write_bytes(site.get(path)[2])
+    _, headers, body = site.get(path)
+    plain.write_bytes(body)
+    kept = place.path / "headers"
+    made_anew = {"content-length", "connection", "date"}
+    kept.write_text("".join(f"{name}: {value}\n" for name, value in headers.items()
+                            if name.lower() not in made_anew))
     brotli.write_bytes(site.get(path, {"Accept-Encoding": "br"})[2])
     print(f"the post: {plain.stat().st_size} bytes, {brotli.stat().st_size} in brotli")
     port = free_port()
-    peer = place.start([program("bare"), data, port, plain, brotli])
+    peer = place.start([program("bare"), data, port, plain, brotli, kept])
     wait_for(port, "/plain")
     bare = f"https://localhost:{port}"
     rounds = args.rounds or 5
@@ -27,6 +32,8 @@ def measure(place, args):
         ("HTTP/1.1, br", wrk, ["Accept-Encoding: br"], "/br"),
         ("HTTP/2", h2load, [], "/plain"),
         ("HTTP/2, br", h2load, ["accept-encoding: br"], "/br"),
+        ("HTTP/2, a peer with our headers", h2load, [], "/same"),
+        ("HTTP/2, br, a peer with our headers", h2load, ["accept-encoding: br"], "/same-br"),
     ]:
         ours, theirs, our_cpu, their_cpu = [], [], [], []
         load(site.url + path, 1, headers=sent)
