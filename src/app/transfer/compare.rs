@@ -1,5 +1,7 @@
 //! Decides what happens with a file: new, the same, changed there, here, or on both sides.
 
+use std::path::Path;
+
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -59,9 +61,15 @@ pub(super) fn compare(
     let is_alike = is_alike(&existing, &entry, &content);
     if is_alike || existing.digest.as_deref() == Some(&digest) {
         report.unchanged += 1;
-        let is_known = existing.origin.as_deref() == Some(&*entry.origin)
-            && existing.import_revision == Some(post.revision);
-        if is_alike && !is_known {
+        let is_of_this_file = existing.origin.as_deref() == Some(&*entry.origin);
+        let is_known = is_of_this_file && existing.import_revision == Some(post.revision);
+        // A copy of the folder does not take the post away from a folder that is still there.
+        let is_of_another_file = !is_of_this_file
+            && existing
+                .origin
+                .as_ref()
+                .is_some_and(|origin| Path::new(origin).exists());
+        if is_alike && !is_known && !is_of_another_file {
             return Verdict::Remember(PlannedOrigin {
                 id: post.id,
                 revision: post.revision,

@@ -264,6 +264,12 @@ fn a_file_of_another_folder_replaces_nothing_unless_it_is_told_to() {
         "{report}"
     );
     assert_eq!(scene.rows("SELECT markdown FROM posts"), ["second"]);
+    // A copy that says the same takes nothing away.
+    let copy = scene.dir.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::copy(other.join("about.md"), copy.join("about.md")).unwrap();
+    let plan = Plan::read(&scene.database, &copy, false, &quiet).unwrap();
+    plan.apply(&scene.database, &scene.store, &quiet).unwrap();
     // Now it is of the other folder.
     assert_eq!(import(false).unchanged, 1);
     assert_eq!(scene.import().left_out.len(), 1);
