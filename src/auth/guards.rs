@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web::Data};
 
 use super::{
     sessions::{self, LastSeen, Session},
@@ -70,7 +70,21 @@ impl FromRequest for Owner {
     }
 }
 
+/// Who makes this request: looked up once, however many guards ask.
+#[derive(Clone)]
+struct Known(Option<Session>);
+
 async fn session_of(request: &HttpRequest) -> Result<Option<Session>> {
+    let known = request.extensions().get::<Known>().cloned();
+    if let Some(Known(session)) = known {
+        return Ok(session);
+    }
+    let session = find_session_of(request).await?;
+    request.extensions_mut().insert(Known(session.clone()));
+    Ok(session)
+}
+
+async fn find_session_of(request: &HttpRequest) -> Result<Option<Session>> {
     let Some(token) = sessions::token_of(request.headers()).map(str::to_owned) else {
         return Ok(None);
     };

@@ -12,7 +12,7 @@ use crate::{
         layout::FieldErrors,
         posts::{
             changes::{ADDRESS_FREE, POST_IS_NEW, POST_UNCHANGED, insert_post, update_post},
-            post::{Content, Post, Rendered},
+            post::{Content, FieldProblem, Post, Rendered},
             queries::{find_at_address, find_post},
         },
         visit::{Visit, see_other},
@@ -150,19 +150,7 @@ async fn apply(
         }
         Err(Error::CannotSave(text) | Error::TooLarge(text)) => {
             // The text stays in the form: a full disk must not cost what was written.
-            let errors = FieldErrors(vec![("markdown", text)]);
-            let form = input.to_view(before.map(|post| post.id), input.revision);
-            page(
-                visit,
-                user,
-                form,
-                before,
-                Extras {
-                    errors,
-                    ..Extras::default()
-                },
-            )
-            .await
+            refused(visit, user, input, before, ("markdown", text)).await
         }
         Err(e) => Err(e),
     }
@@ -245,19 +233,24 @@ async fn taken_address(
         }
         None => "This address is taken; choose another.".to_owned(),
     };
-    let errors = FieldErrors(vec![("address", text)]);
+    refused(visit, user, input, before, ("address", text)).await
+}
+
+/// The form again, filled in, with what is wrong about one field.
+async fn refused(
+    visit: &Visit,
+    user: &User,
+    input: &Input,
+    before: Option<&Post>,
+    problem: FieldProblem,
+) -> Result<HttpResponse> {
+    let errors = FieldErrors(vec![problem]);
     let form = input.to_view(before.map(|post| post.id), input.revision);
-    page(
-        visit,
-        user,
-        form,
-        before,
-        Extras {
-            errors,
-            ..Extras::default()
-        },
-    )
-    .await
+    let extras = Extras {
+        errors,
+        ..Extras::default()
+    };
+    page(visit, user, form, before, extras).await
 }
 
 /// Title of the post that has an address, and whether it is in the trash.
