@@ -1,6 +1,7 @@
-//! What everything may use: the error, ids and time. Imports nothing of ours.
+//! What everything may use: the error, ids, time and whole files. Imports nothing of ours.
 
 pub mod error;
+pub mod files;
 pub mod id;
 pub mod time;
 

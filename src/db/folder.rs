@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, files};
 
 /// A site's data folder: `site.db`, `media/`, `tls/` and the lock of the running server.
 #[derive(Clone, Debug)]
@@ -113,6 +113,7 @@ impl DataFolder {
             .truncate(false)
             .mode(0o600)
             .open(&path)
+            .and_then(|file| files::give_to_owner_of(&self.root, &file).map(|()| file))
             .map_err(|e| {
                 Error::CannotSave(format!(
                     "{} cannot be written to ({e}); check the permissions of the data folder and \
@@ -140,16 +141,4 @@ impl DataFolder {
         let _ = writeln!(file, "{}", std::process::id());
         Ok(ServerLock { _file: file })
     }
-}
-
-/// Makes the names in a folder durable: after a file was made or renamed in it.
-pub(super) fn sync_folder(dir: &Path) -> Result<()> {
-    File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(|e| Error::io("syncing", dir, e))
-}
-
-/// Removes a file that may not be there.
-pub(super) fn remove_if_there(path: &Path) {
-    let _ = fs::remove_file(path);
 }

@@ -1,26 +1,21 @@
 //! Media files: stored under the hash of their content, written once, never changed.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs,
+    io::{self, Read},
     path::PathBuf,
-    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::folder::{DataFolder, remove_if_there, sync_folder};
-use crate::base::{Error, Id, Result};
+use super::folder::DataFolder;
+use crate::base::{Error, Result, files};
 
 /// SHA-256 of `bytes`, 64 lower-case hex digits: the name of a media file.
 pub fn hash_of(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
-
-/// A temporary file of this age belongs to nobody: no file takes an hour to write.
-const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 
 /// The folder of media files.
 #[derive(Clone, Debug)]
@@ -51,30 +46,20 @@ impl MediaStore {
         let path = self.path(&hash);
         // A damaged one is replaced.
         if self.is_sound(&hash) {
-            sync_folder(&self.dir)?;
+            files::sync_folder(&self.dir).map_err(|e| Error::io("syncing", &self.dir, e))?;
             return Ok(hash);
         }
-        let temporary = self.dir.join(format!(".{}.tmp", Id::new()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&temporary, &path));
-        if let Err(e) = written {
-            remove_if_there(&temporary);
+        files::write_whole(&path, bytes, 0o600).map_err(|e| {
             let why = if e.kind() == io::ErrorKind::StorageFull {
                 "the disk is full"
             } else {
                 "the disk said no"
             };
-            return Err(Error::CannotSave(format!(
+            Error::CannotSave(format!(
                 "a file could not be stored in {}: {why} ({e})",
                 self.dir.display()
-            )));
-        }
-        sync_folder(&self.dir)?;
+            ))
+        })?;
         Ok(hash)
     }
 
@@ -95,18 +80,6 @@ impl MediaStore {
 
     /// Removes what an interrupted [`MediaStore::store`] left behind, over an hour ago.
     pub fn sweep_temporary(&self) {
-        let Ok(entries) = fs::read_dir(&self.dir) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let is_temporary = entry.path().extension().is_some_and(|e| e == "tmp");
-            let age = entry
-                .metadata()
-                .and_then(|m| m.modified())
-                .map(|t| t.elapsed().unwrap_or_default());
-            if is_temporary && age.is_ok_and(|age| age > ABANDONED_AFTER) {
-                remove_if_there(&entry.path());
-            }
-        }
+        files::sweep_temporary(&self.dir);
     }
 }

@@ -1,17 +1,12 @@
 //! Opening connections: a few that read, one that writes.
 
-use std::{
-    fs::{self, OpenOptions, Permissions},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-    time::Duration,
-};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrations;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, files};
 
 /// Makes read-only connections for the pool.
 pub(super) type ReadOnly = SqliteConnectionManager;
@@ -46,15 +41,15 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection> {
 /// Makes the file if it is not there, so that only its owner reads it: it holds drafts and the hashes
 /// of passwords. The log takes its mode from it. What is wrong is said when the database is opened.
 fn keep_private(file: &Path) {
-    let is_new = OpenOptions::new()
+    let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(file)
-        .is_ok();
-    let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
-    let is_open_to_others = !is_new && mode & 0o077 != 0;
-    if is_open_to_others && fs::set_permissions(file, Permissions::from_mode(0o600)).is_ok() {
+        .open(file);
+    if let (Ok(made), Some(folder)) = (&made, file.parent()) {
+        let _ = files::give_to_owner_of(folder, made);
+    }
+    if files::close_to_others(file).unwrap_or(false) {
         log::warn!(
             "{} could be read by other users of this machine; now only its owner can",
             file.display()

@@ -1,6 +1,12 @@
 //! When somebody else saved in between: what they saved beside what this person wrote.
 
+use std::time::{Duration, Instant};
+
 use actix_web::HttpResponse;
+use similar::{
+    ChangeTag,
+    algorithms::{Capture, Replace, myers},
+};
 
 use super::{
     form::{Action, Input},
@@ -21,7 +27,7 @@ use crate::{
 /// Lines around a difference that are shown with it.
 const CONTEXT_LINES: usize = 3;
 /// How long two texts are compared; then the rest is shown as all different.
-const COMPARE_FOR: std::time::Duration = std::time::Duration::from_millis(300);
+const COMPARE_FOR: Duration = Duration::from_millis(300);
 
 /// Shows what somebody saved in between beside what this person wrote. `before` is the post as it was
 /// when this save began.
@@ -105,27 +111,77 @@ fn differing_fields(
 
 /// What differs, with a few lines around it.
 fn compare(theirs: &str, yours: &str) -> Vec<DiffLine> {
-    let diff = similar::TextDiff::configure()
-        .timeout(COMPARE_FOR)
-        .diff_lines(theirs, yours);
+    let (old, new): (Vec<&str>, Vec<&str>) = (
+        theirs.split_inclusive('\n').collect(),
+        yours.split_inclusive('\n').collect(),
+    );
+    // By name, because a choice at run time would bring half a megabyte of other ways to compare.
+    let mut found = Replace::new(Capture::new());
+    let Ok(()) = myers::diff_deadline(
+        &mut found,
+        old.as_slice(),
+        0..old.len(),
+        new.as_slice(),
+        0..new.len(),
+        Some(Instant::now() + COMPARE_FOR),
+    );
     let mut lines = Vec::new();
-    for group in diff.grouped_ops(CONTEXT_LINES) {
+    for group in found.into_inner().into_grouped_ops(CONTEXT_LINES) {
         if !lines.is_empty() {
             lines.push(DiffLine {
                 kind: "same",
                 text: "…".to_owned(),
             });
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+        let changes = group
+            .iter()
+            .flat_map(|op| op.iter_changes(old.as_slice(), new.as_slice()));
+        for change in changes {
             lines.push(DiffLine {
                 kind: match change.tag() {
-                    similar::ChangeTag::Equal => "same",
-                    similar::ChangeTag::Delete => "theirs",
-                    similar::ChangeTag::Insert => "yours",
+                    ChangeTag::Equal => "same",
+                    ChangeTag::Delete => "theirs",
+                    ChangeTag::Insert => "yours",
                 },
                 text: change.value().trim_end_matches('\n').to_owned(),
             });
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare;
+
+    fn shown(theirs: &str, yours: &str) -> Vec<String> {
+        compare(theirs, yours)
+            .iter()
+            .map(|line| format!("{} {}", line.kind, line.text))
+            .collect()
+    }
+
+    #[test]
+    fn what_differs_is_shown_with_three_lines_around_it() {
+        assert_eq!(
+            shown("one\ntwo\nthree", "one\n2\nthree"),
+            ["same one", "theirs two", "yours 2", "same three"]
+        );
+        assert_eq!(shown("a\n", "a\nb"), ["same a", "yours b"]);
+        assert_eq!(shown("", "new"), ["yours new"]);
+        assert!(shown("same\n", "same\n").is_empty());
+        let long: String = (0..30).map(|n| format!("{n}\n")).collect();
+        let changed = long.replace("5\n", "five\n");
+        let lines = shown(&long, &changed);
+        assert_eq!(lines[0], "same 2");
+        assert!(lines.contains(&"same …".to_owned()));
+        assert!(!lines.contains(&"same 20".to_owned()));
+    }
+
+    #[test]
+    fn two_long_texts_without_a_common_line_are_compared_in_bounded_time() {
+        let theirs: String = (0..50_000).map(|n| format!("t{n}\n")).collect();
+        let yours: String = (0..50_000).map(|n| format!("y{n}\n")).collect();
+        assert_eq!(compare(&theirs, &yours).len(), 100_000);
+    }
 }

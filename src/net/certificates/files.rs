@@ -1,13 +1,13 @@
 //! Files of the folder `tls/`: written whole or not at all, and keys readable by nobody else.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, files};
 
 /// Read and write for the owner, nothing for others.
 pub(super) const SECRET: u32 = 0o600;
@@ -25,48 +25,18 @@ pub(super) fn folder(data_dir: &Path) -> PathBuf {
 pub(super) fn create_folder(data_dir: &Path) -> Result<PathBuf> {
     let folder = folder(data_dir);
     match DirBuilder::new().mode(0o700).create(&folder) {
-        Ok(()) => sync_folder(data_dir)?,
+        Ok(()) => {
+            files::sync_folder(data_dir).map_err(|e| Error::io("syncing", data_dir, e))?;
+        }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
         Err(e) => return Err(Error::io("making the folder", folder, e)),
     }
     Ok(folder)
 }
 
-/// Writes a file with this mode so that a pulled plug leaves the old one, or none, or the new one whole.
-///
-/// The mode is the file's from its creation (less what the umask takes): there is no moment in which
-/// others can open a key.
+/// Writes a file of this mode, whole or not at all.
 pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
-    let temporary = path.with_extension("pem.new");
-    // What an interrupted write left. It was never used.
-    match fs::remove_file(&temporary) {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(Error::io("removing", temporary, e));
-        }
-        _ => {}
-    }
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)
-        .and_then(|mut file: File| {
-            file.write_all(content.as_bytes())?;
-            file.sync_all()
-        });
-    if let Err(e) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(Error::io("writing", temporary, e));
-    }
-    fs::rename(&temporary, path).map_err(|e| Error::io("writing", path, e))?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
-}
-
-/// Puts the names in a folder on the disk.
-fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(|e| Error::io("saving the folder", folder, e))
+    files::write_whole(path, content.as_bytes(), mode).map_err(|e| Error::io("writing", path, e))
 }
 
 /// The text of a file, or `None` if there is none.
@@ -91,19 +61,14 @@ pub(super) fn read_secret(path: &Path) -> Result<Option<String>> {
     let Some(text) = read(path)? else {
         return Ok(None);
     };
-    let mode = fs::metadata(path)
-        .map_err(|e| Error::io("reading", path, e))?
-        .permissions()
-        .mode()
-        & 0o777;
-    if mode & 0o077 != 0 {
+    let was_open =
+        files::close_to_others(path).map_err(|e| Error::io("closing to others", path, e))?;
+    if was_open {
         log::warn!(
-            "{} could be read by others (mode {mode:04o}): now it is yours only (0600). If somebody may have \
-             read it, move the folder away to get a new key",
+            "{} could be read by others: now it is yours only (mode 0600). If somebody may have read it, \
+             move the folder away to get a new key",
             path.display()
         );
-        fs::set_permissions(path, Permissions::from_mode(SECRET))
-            .map_err(|e| Error::io("closing to others", path, e))?;
     }
     Ok(Some(text))
 }

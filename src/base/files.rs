@@ -1,0 +1,132 @@
+//! Files that are written whole or not at all, and that belong to whom their folder belongs to.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    path::Path,
+    time::Duration,
+};
+
+use super::Id;
+
+/// A temporary file of this age belongs to nobody: no file takes an hour to write.
+const ABANDONED_AFTER: Duration = Duration::from_hours(1);
+
+/// Writes a file so that a pulled plug leaves the old one, or none, or the new one whole. When it
+/// returns, the new one is on the disk, and nothing is left behind if it fails.
+///
+/// The file has `mode` from its creation, less what the umask takes away: there is no moment in which
+/// others can open a key. It belongs to the owner of its folder.
+pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".{}.tmp", Id::new()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)
+        .and_then(|mut file| {
+            give_to_owner_of(folder, &file)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    sync_folder(folder)
+}
+
+/// Makes the names in a folder durable: after a file was made, renamed or removed in it.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Gives a new file to the owner of its folder.
+///
+/// What root brings in by hand must stay readable to the service, which is another user. Nobody but root
+/// can give files away: for others this does nothing.
+pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
+    let (wanted, made) = (fs::metadata(folder)?, file.metadata()?);
+    if wanted.uid() == made.uid() {
+        return Ok(());
+    }
+    match fchown(file, Some(wanted.uid()), Some(wanted.gid())) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Takes every right of others away from a file; says whether they had any.
+pub fn close_to_others(path: &Path) -> io::Result<bool> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(false);
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(true)
+}
+
+/// Removes what interrupted calls of [`write_whole`] left in a folder, over an hour ago.
+pub fn sweep_temporary(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_temporary = entry.path().extension().is_some_and(|e| e == "tmp");
+        let age = entry
+            .metadata()
+            .and_then(|m| m.modified())
+            .map(|t| t.elapsed().unwrap_or_default());
+        if is_temporary && age.is_ok_and(|age| age > ABANDONED_AFTER) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+    use super::{close_to_others, write_whole};
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        for (content, mode) in [("first", 0o644), ("second", 0o600)] {
+            write_whole(&path, content.as_bytes(), mode).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            let found = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode);
+            assert_eq!(names(dir.path()), ["key"]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("taken")).unwrap();
+        write_whole(&dir.path().join("taken"), b"x", 0o600).unwrap_err();
+        assert_eq!(names(dir.path()), ["taken"]);
+        write_whole(&dir.path().join("no/file"), b"x", 0o600).unwrap_err();
+    }
+
+    #[test]
+    fn a_file_that_others_could_read_is_closed_to_them_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        write_whole(&path, b"x", 0o644).unwrap();
+        assert!(close_to_others(&path).unwrap());
+        assert!(!close_to_others(&path).unwrap());
+    }
+}
