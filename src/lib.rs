@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod edge;
+pub mod install;
 pub mod jobs;
 pub mod net;
 pub mod server;

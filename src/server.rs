@@ -7,6 +7,7 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, FormConfig, PayloadConfig},
 };
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -36,7 +37,8 @@ const SHUTDOWN_S: u64 = 20;
 /// Threads for the database and for rendering, of each worker.
 const BLOCKING_THREADS: usize = 2;
 
-/// What a running server tells the person who started it.
+/// What a running server tells the person who started it, and who asks later ([`running`]).
+#[derive(Serialize, Deserialize)]
 pub struct Started {
     /// Addresses of the site, best first.
     pub addresses: Vec<String>,
@@ -46,6 +48,15 @@ pub struct Started {
     pub https_address: SocketAddr,
 }
 
+/// What the server that runs on this folder told when it started.
+///
+/// `None` if no server runs on it, or if it is not ready yet.
+pub fn running(folder: &DataFolder) -> Result<Option<Started>> {
+    let note = folder.running_server()?.and_then(|server| server.note);
+    // A note of another version may have another form.
+    Ok(note.and_then(|note| serde_json::from_str(&note).ok()))
+}
+
 /// Serves a site until it is asked to stop (Ctrl-C or SIGTERM), then finishes what is in flight.
 ///
 /// `started` is called once requests are answered.
@@ -53,7 +64,7 @@ pub struct Started {
 /// # Errors
 /// What keeps the server from starting: the data folder, the certificate, the ports.
 pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -> Result<()> {
-    let _lock = folder.lock_for_server()?;
+    let mut lock = folder.lock_for_server()?;
     let database = Database::open(&folder.database())?;
     let media = MediaStore::new(&folder);
     media.sweep_temporary();
@@ -80,6 +91,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let incoming = Data::new(Incoming::default());
     let root = folder.root().to_path_buf();
     let (swept, watched) = (database.clone(), database.clone());
+    let noted = &mut lock;
     let outcome = actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             ActixApp::new()
@@ -109,12 +121,14 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         // Before the address is told: who knows it may ask to stop.
         let mut signals = StopSignals::listen()?;
         let addresses = listen::shown_addresses(listeners.https_address, &names);
-        service_manager::ready(addresses.first().map_or("", String::as_str));
-        started(&Started {
+        let ready = Started {
             addresses,
             setup_path,
             https_address: listeners.https_address,
-        });
+        };
+        noted.note(&serde_json::to_string(&ready).map_err(Error::internal)?)?;
+        service_manager::ready(ready.addresses.first().map_or("", String::as_str));
+        started(&ready);
         let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
         let daily = actix_web::rt::spawn(jobs::sweep_daily(swept, sweeps));
         let alive = actix_web::rt::spawn(service_manager::keep_alive(watched));

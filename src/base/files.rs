@@ -62,11 +62,11 @@ pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
 /// Takes every right of others away from a file; says whether they had any.
 pub fn close_to_others(path: &Path) -> io::Result<bool> {
     let mode = fs::metadata(path)?.permissions().mode();
-    if mode & 0o077 == 0 {
-        return Ok(false);
+    let is_open = mode & 0o077 != 0;
+    if is_open {
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(true)
+    Ok(is_open)
 }
 
 /// Removes what interrupted calls of [`write_whole`] left in a folder, over an hour ago.

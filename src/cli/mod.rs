@@ -1,10 +1,13 @@
 //! The command line: one file for each command.
 
+mod addresses;
 mod check;
 mod export;
 mod import;
+mod install;
 mod progress;
 mod serve;
+mod status;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -34,7 +37,8 @@ pub struct Cli {
 #[derive(Args)]
 #[allow(clippy::doc_markdown)] // --help shows these comments as they are
 struct Global {
-    /// The data folder, where everything of a site is [default: $STATE_DIRECTORY, else ./webstead-data]
+    /// The data folder, where everything of a site is [default: $STATE_DIRECTORY; for the installed
+    /// program /var/lib/webstead; else ./webstead-data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -44,16 +48,19 @@ struct Global {
 }
 
 impl Global {
-    /// The data folder's path: `--data`, else systemd's, else one in the working directory.
+    /// The data folder's path: `--data`, else systemd's, else the service's where this program is its
+    /// program, else one in the working directory.
     fn data_path(&self) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| {
-            // systemd may name several folders, separated by colons (systemd.exec(5)); ours is the first.
-            let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
-            match given.split(':').next() {
-                Some(first) if !first.is_empty() => PathBuf::from(first),
-                _ => PathBuf::from("webstead-data"),
-            }
-        })
+        if let Some(given) = &self.data {
+            return given.clone();
+        }
+        // systemd may name several folders, separated by colons (systemd.exec(5)); ours is the first.
+        let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+        match given.split(':').next() {
+            Some(first) if !first.is_empty() => PathBuf::from(first),
+            _ => crate::install::data_of_installed_program()
+                .map_or_else(|| PathBuf::from("webstead-data"), PathBuf::from),
+        }
     }
 }
 
@@ -61,6 +68,8 @@ impl Global {
 enum Command {
     /// Serve the site over HTTPS (this is what no command does too)
     Serve(serve::ServeArgs),
+    /// Say whether the site runs, and where it is
+    Status,
     /// Check settings and data, and say what is wrong
     Check,
     /// Bring in a folder of Markdown files (Zola, Hugo, Jekyll), all or nothing
@@ -72,6 +81,10 @@ enum Command {
         #[command(subcommand)]
         command: user::UserCommand,
     },
+    /// Make this program a service that starts with the machine, or bring the installed one to this version
+    Install(install::InstallArgs),
+    /// Take the service away; the site stays unless it is purged
+    Uninstall(install::UninstallArgs),
 }
 
 impl Cli {
@@ -86,10 +99,13 @@ impl Cli {
         match self.command {
             None => serve::run(&self.serve, &global),
             Some(Command::Serve(args)) => serve::run(&args, &global),
+            Some(Command::Status) => status::run(&global),
             Some(Command::Check) => Ok(check::run(&global)),
             Some(Command::Import(args)) => import::run(&args, &global),
             Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),
+            Some(Command::Install(args)) => install::install(&args, &global),
+            Some(Command::Uninstall(args)) => install::uninstall(&args, &global),
         }
     }
 }

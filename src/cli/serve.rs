@@ -1,20 +1,14 @@
 //! `webstead serve`: what the program is for.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{io, process::ExitCode};
 
 use clap::Args;
 
-use super::Global;
-use crate::{
-    base::Result,
-    config::Config,
-    db::DataFolder,
-    net::address::Address,
-    server::{self, Started},
+use super::{
+    Global,
+    addresses::{self, For},
 };
+use crate::{base::Result, config::Config, db::DataFolder, net::address::Address, server};
 
 /// Where to listen.
 #[derive(Args)]
@@ -48,26 +42,8 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
     let root = folder.root().to_path_buf();
     server::run(config, folder, |started| {
         // A closed terminal must not end the server.
-        let _ = tell(started, &root.display().to_string());
+        let out = &mut io::stdout().lock();
+        let _ = addresses::tell(out, started, &root.display().to_string(), For::ThisMachine);
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The lines that a person can act on.
-fn tell(started: &Started, root: &str) -> io::Result<()> {
-    let fallback = format!("https://{}", started.https_address);
-    let address = started.addresses.first().unwrap_or(&fallback);
-    let mut out = io::stdout().lock();
-    let others = started.addresses.get(1..).unwrap_or(&[]);
-    if others.is_empty() {
-        writeln!(out, "Your site:  {address}/")?;
-    } else {
-        writeln!(out, "Your site:  {address}/  (also {})", others.join(", "))?;
-    }
-    match &started.setup_path {
-        Some(path) => writeln!(out, "Set it up:  {address}{path}")?,
-        None => writeln!(out, "Sign in:    {address}/sign-in")?,
-    }
-    writeln!(out, "Its data:   {root}")?;
-    out.flush()
 }

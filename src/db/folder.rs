@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -19,7 +19,24 @@ pub struct DataFolder {
 /// by the system when the process ends, however it ends.
 #[derive(Debug)]
 pub struct ServerLock {
-    _file: File,
+    file: File,
+}
+
+impl ServerLock {
+    /// Leaves a line beside the lock, for who looks with [`DataFolder::running_server`].
+    pub fn note(&mut self, line: &str) -> Result<()> {
+        debug_assert!(!line.contains('\n'));
+        writeln!(self.file, "{line}").map_err(|e| Error::CannotSave(format!("server.lock: {e}")))
+    }
+}
+
+/// A server that runs on a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningServer {
+    /// Its process id.
+    pub process: u32,
+    /// What it left with [`ServerLock::note`]; `None` while it is starting.
+    pub note: Option<String>,
 }
 
 impl DataFolder {
@@ -32,6 +49,7 @@ impl DataFolder {
         let folder = Self {
             root: root.to_path_buf(),
         };
+        folder.refuse_closed()?;
         for dir in [folder.root.clone(), folder.media()] {
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| {
                 Error::CannotSave(format!(
@@ -57,6 +75,7 @@ impl DataFolder {
         let folder = Self {
             root: root.to_path_buf(),
         };
+        folder.refuse_closed()?;
         folder.refuse_lost()?;
         if !folder.database().is_file() {
             return Err(Error::Invalid(format!(
@@ -68,12 +87,24 @@ impl DataFolder {
         Ok(folder)
     }
 
+    /// Refuses a folder that this user may not look into, such as that of the service.
+    fn refuse_closed(&self) -> Result<()> {
+        match fs::read_dir(&self.root) {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(Error::Forbidden(format!(
+                "you may not look into the data folder {}, which belongs to another user; try again \
+                 with sudo in front, or choose another with --data DIR",
+                self.root.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a folder whose database is empty or gone while its media are still there: a new site in it
     /// would hide the loss.
     fn refuse_lost(&self) -> Result<()> {
         let what = match fs::metadata(self.database()) {
             Ok(file) if file.len() == 0 => "is empty",
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => "is not there",
+            Err(e) if e.kind() == ErrorKind::NotFound => "is not there",
             _ => return Ok(()),
         };
         let has_media = fs::read_dir(self.media()).is_ok_and(|mut files| files.next().is_some());
@@ -124,8 +155,9 @@ impl DataFolder {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                let _ = file.read_to_string(&mut owner);
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                let owner = text.lines().next().unwrap_or_default();
                 return Err(Error::Invalid(format!(
                     "another Webstead (process {}) already serves {}; stop it first, or choose \
                      another folder with --data DIR",
@@ -139,6 +171,33 @@ impl DataFolder {
         let _ = file.set_len(0);
         let _ = file.rewind();
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(ServerLock { _file: file })
+        Ok(ServerLock { file })
+    }
+
+    /// The server that runs on the folder, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder may not be looked into.
+    pub fn running_server(&self) -> Result<Option<RunningServer>> {
+        let path = self.root.join("server.lock");
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("opening", path, e)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(Error::io("looking at", path, e)),
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .map_err(|e| Error::io("reading", path, e))?;
+        let mut lines = text.lines();
+        let process = lines.next().and_then(|line| line.trim().parse().ok());
+        Ok(Some(RunningServer {
+            process: process.unwrap_or_default(),
+            note: lines.next().map(str::to_owned),
+        }))
     }
 }

@@ -22,7 +22,7 @@ use std::{
 use rusqlite::Connection;
 
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
-pub use folder::{DataFolder, ServerLock};
+pub use folder::{DataFolder, RunningServer, ServerLock};
 pub use media_store::{MediaStore, hash_of};
 pub use pool::open_to_look;
 pub use writer::WriterStats;

@@ -5,5 +5,6 @@ pub mod certificates;
 mod inherited;
 pub mod listen;
 pub mod names;
+pub mod probe;
 pub mod redirect;
 pub mod tls;

@@ -161,6 +161,11 @@ mod tests {
             .collect()
     }
 
+    fn lines_of(prefix: &str, count: usize) -> String {
+        let lines: Vec<String> = (0..count).map(|n| format!("{prefix}{n}\n")).collect();
+        lines.concat()
+    }
+
     #[test]
     fn what_differs_is_shown_with_three_lines_around_it() {
         assert_eq!(
@@ -170,7 +175,7 @@ mod tests {
         assert_eq!(shown("a\n", "a\nb"), ["same a", "yours b"]);
         assert_eq!(shown("", "new"), ["yours new"]);
         assert!(shown("same\n", "same\n").is_empty());
-        let long: String = (0..30).map(|n| format!("{n}\n")).collect();
+        let long = lines_of("", 30);
         let changed = long.replace("5\n", "five\n");
         let lines = shown(&long, &changed);
         assert_eq!(lines[0], "same 2");
@@ -180,8 +185,7 @@ mod tests {
 
     #[test]
     fn two_long_texts_without_a_common_line_are_compared_in_bounded_time() {
-        let theirs: String = (0..50_000).map(|n| format!("t{n}\n")).collect();
-        let yours: String = (0..50_000).map(|n| format!("y{n}\n")).collect();
+        let (theirs, yours) = (lines_of("t", 50_000), lines_of("y", 50_000));
         assert_eq!(compare(&theirs, &yours).len(), 100_000);
     }
 }

@@ -71,6 +71,21 @@ impl LocalAuthority {
         }
     }
 
+    /// What trusts the authority of this data folder, and nothing else.
+    ///
+    /// # Errors
+    /// When there is no certificate, or it is damaged.
+    pub fn roots_of(data_dir: &Path) -> Result<RootCertStore> {
+        let paths = Paths::of(data_dir);
+        let pem = files::read(&paths.cert)?.unwrap_or_default();
+        let mut roots = RootCertStore::empty();
+        CertificateDer::from_pem_slice(pem.as_bytes())
+            .ok()
+            .and_then(|certificate| roots.add(certificate).ok())
+            .ok_or_else(|| paths.damaged(&paths.cert, "does not hold a certificate (PEM)"))?;
+        Ok(roots)
+    }
+
     /// [`Self::open_or_create`] on a machine with this host name.
     pub(super) fn open_or_create_for(data_dir: &Path, host: &str) -> Result<Self> {
         let paths = Paths::of(data_dir);

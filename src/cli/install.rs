@@ -1,0 +1,168 @@
+//! `webstead install` and `uninstall`: a service of this machine, and no service again.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::{
+    Global,
+    addresses::{self, For},
+};
+use crate::{
+    base::{Error, Result},
+    db::DataFolder,
+    install::{self, Choices, DATA, Data, Plan},
+    server,
+};
+
+/// What the service is installed with.
+#[derive(Args)]
+#[allow(clippy::doc_markdown)] // --help shows these comments as they are
+pub(super) struct InstallArgs {
+    /// Say every step, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The port for HTTPS [default: 443, or the one that is installed]
+    #[arg(long, value_name = "PORT")]
+    https: Option<NonZeroU16>,
+    /// The port for plain HTTP, which is only sent on to HTTPS [default: 80, or the one that is installed]
+    #[arg(long, value_name = "PORT")]
+    http: Option<NonZeroU16>,
+    /// Begin with a copy of the site in this data folder, e.g. that of a trial
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+}
+
+/// How the service is taken away.
+#[derive(Args)]
+pub(super) struct UninstallArgs {
+    /// Say every step, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete the site too: every post, picture and account
+    #[arg(long)]
+    purge: bool,
+    /// Do not ask before the site is deleted
+    #[arg(long, requires = "purge")]
+    yes: bool,
+}
+
+/// Installs this program as a service, or brings the installed one to this version.
+pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
+    refuse_global(global)?;
+    let plan = install::install(&Choices {
+        https: args.https.map(NonZeroU16::get),
+        http: args.http.map(NonZeroU16::get),
+        from: args.from.clone(),
+    })?;
+    if args.dry_run {
+        return Ok(show(&plan));
+    }
+    refuse_without_root("install")?;
+    println!("Installing Webstead {}:", env!("CARGO_PKG_VERSION"));
+    perform(&plan)?;
+    println!();
+    let folder = DataFolder::open_existing(Path::new(DATA))?;
+    if let Some(started) = server::running(&folder)? {
+        addresses::tell(&mut io::stdout().lock(), &started, DATA, For::TheNetwork)?;
+    }
+    println!("It starts with the machine. `sudo webstead status` shows this again.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the service away.
+pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCode> {
+    refuse_global(global)?;
+    let data = if args.purge { Data::Delete } else { Data::Keep };
+    let plan = install::uninstall(data)?;
+    if args.dry_run {
+        return Ok(show(&plan));
+    }
+    refuse_without_root("uninstall")?;
+    if args.purge && !args.yes {
+        ask_for_deletion()?;
+    }
+    println!("Taking Webstead away:");
+    perform(&plan)?;
+    println!();
+    match data {
+        Data::Keep if Path::new(DATA).exists() => println!(
+            "Your site is still in {DATA}. When you install Webstead again, it is back; to delete it, \
+             `sudo rm -r {DATA}`."
+        ),
+        _ => println!("Nothing of it is left."),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse_global(global: &Global) -> Result<()> {
+    if global.data.is_none() && global.config.is_none() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "the service has its data and its settings in {DATA}, so --data and --config have no place here. \
+         `install --from DIR` begins with a copy of a site; the manual shows how to have the data on another \
+         disk (/help/as-a-service)"
+    )))
+}
+
+fn refuse_without_root(command: &str) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let own = std::env::current_exe().unwrap_or_else(|_| "webstead".into());
+    Err(Error::Forbidden(format!(
+        "this changes the system, and only root may do that: `sudo {} {command}`. With --dry-run it says \
+         what it would do, and does nothing",
+        own.display()
+    )))
+}
+
+fn show(plan: &Plan) -> ExitCode {
+    println!("This would be done, in this order:");
+    for step in plan.steps() {
+        println!("  {}", line(step));
+    }
+    println!("Nothing was changed.");
+    ExitCode::SUCCESS
+}
+
+fn perform(plan: &Plan) -> Result<()> {
+    plan.perform(|step| println!("  {}", line(step)))
+}
+
+fn line(step: &install::Step) -> String {
+    let already = if step.is_done_already() {
+        " (it is so already)"
+    } else {
+        ""
+    };
+    format!("{}{already}", step.what)
+}
+
+fn ask_for_deletion() -> Result<()> {
+    let not_deleted = |why: &str| Error::Invalid(format!("{why}: nothing was changed"));
+    if !io::stdin().is_terminal() {
+        return Err(not_deleted(
+            "--purge deletes the site and asks before it does, but nobody can answer here; add --yes",
+        ));
+    }
+    print!(
+        "This deletes every post, picture and account in {DATA}, for ever. Type `delete` to go on: "
+    );
+    io::stdout().flush().map_err(Error::internal)?;
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(Error::internal)?;
+    if answer.trim() == "delete" {
+        return Ok(());
+    }
+    Err(not_deleted("the answer was not `delete`"))
+}

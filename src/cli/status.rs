@@ -1,0 +1,61 @@
+//! `webstead status`: whether the site runs and answers, and where it is.
+
+use std::{io, process::ExitCode};
+
+use super::{
+    Global,
+    addresses::{self, For},
+};
+use crate::{
+    auth::users,
+    base::Result,
+    db::{DataFolder, open_to_look},
+    net::probe,
+    server,
+};
+
+/// No server runs on the folder (the code of the Linux Standard Base for `status`).
+const NOT_RUNNING: u8 = 3;
+
+/// Looks, and says; exits with 0 if the site answers, 3 if it does not run, 1 if it runs and does not answer.
+pub(super) fn run(global: &Global) -> Result<ExitCode> {
+    let data = global.data_path();
+    let folder = DataFolder::open_existing(&data)?;
+    let Some(running) = folder.running_server()? else {
+        println!("The site in {} does not run.", data.display());
+        return Ok(ExitCode::from(NOT_RUNNING));
+    };
+    let Some(started) = server::running(&folder)? else {
+        println!("The site is starting (process {}).", running.process);
+        return Ok(ExitCode::FAILURE);
+    };
+    let started = server::Started {
+        // The link is used up once there is an owner.
+        setup_path: started.setup_path.filter(|_| !has_owner(&folder)),
+        ..started
+    };
+    let shown = data.canonicalize().unwrap_or_else(|_| data.clone());
+    addresses::tell(
+        &mut io::stdout().lock(),
+        &started,
+        &shown.display().to_string(),
+        For::TheNetwork,
+    )?;
+    match probe::first_page(&data, started.https_address) {
+        Ok(status) if status < 500 => {
+            println!("It answers over HTTPS (process {}).", running.process);
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(status) => {
+            println!("It answers with an error ({status}); its log says why.");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn has_owner(folder: &DataFolder) -> bool {
+    open_to_look(&folder.database())
+        .and_then(|connection| users::has_users(&connection))
+        .unwrap_or(false)
+}

@@ -1,0 +1,167 @@
+//! What is done to install the program as a service, or to bring an installed one to this version.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    DATA, PROGRAM, copy_site,
+    machine::{self, Machine},
+    plan::{Before, Plan},
+    step::{Action, Step, owned},
+    units::{self, Ports, SERVICE, SOCKET},
+};
+use crate::base::{Error, Result};
+
+/// What may be chosen when the service is installed.
+#[derive(Debug, Default)]
+pub struct Choices {
+    /// The port for HTTPS; if `None`, the one that is installed, or 443.
+    pub https: Option<u16>,
+    /// The port for plain HTTP; if `None`, the one that is installed, or 80.
+    pub http: Option<u16>,
+    /// The data folder of a site that the service shall begin with.
+    pub from: Option<PathBuf>,
+}
+
+/// The plan to install the program that is running now.
+///
+/// # Errors
+/// [`Error::Invalid`] if this machine is not one for it: no systemd, a package, a taken port, or a site to
+/// begin with where there is one already.
+pub fn install(choices: &Choices) -> Result<Plan> {
+    let machine = Machine::look()?;
+    let own = std::env::current_exe().map_err(Error::internal)?;
+    let program = fs::read(&own).map_err(|e| Error::io("reading", &own, e))?;
+    let ports = Ports {
+        https: choices.https.unwrap_or(machine.ports.https),
+        http: choices.http.unwrap_or(machine.ports.http),
+    };
+    refuse_ports(&machine, ports)?;
+    let has_site = Path::new(DATA).join("site.db").exists();
+    if let Some(from) = &choices.from {
+        if has_site {
+            return Err(Error::Invalid(format!(
+                "there is a site in {DATA} already, and it is not replaced. Without --from it is kept; to \
+                 begin with another one, move that folder away first"
+            )));
+        }
+        copy_site::look(from)?;
+    }
+
+    let mut files = Files::default();
+    let size_mb = program.len() / 1_000_000;
+    let what = format!("copy this program to {PROGRAM} ({size_mb} MB)");
+    let new_program = files.write(what, PROGRAM.into(), program, 0o755);
+    let (mut new_units, mut new_socket) = (false, false);
+    for unit in units::wanted(machine.systemd, ports) {
+        let is_of_socket = unit.path.to_string_lossy().contains(SOCKET);
+        let what = format!("write {}", unit.path.display());
+        let is_new = files.write(what, unit.path, unit.text.into_bytes(), 0o644);
+        new_units |= is_new;
+        new_socket |= is_new && is_of_socket;
+    }
+    if ports == Ports::USUAL && units::ports_file().exists() {
+        files.remove(units::ports_file());
+        (new_units, new_socket) = (true, true);
+    }
+
+    let mut steps = Vec::new();
+    if has_site && new_program {
+        steps.push(check_site(&own));
+    }
+    steps.append(&mut files.steps);
+    steps.push(make_user(&machine));
+    if let Some(from) = &choices.from {
+        let what = format!("copy the site in {} to {DATA}", from.display());
+        steps.push(Step::new(what, Action::CopySite(from.clone())));
+    }
+    if new_units {
+        steps.push(Step::run(&["systemctl", "daemon-reload"]));
+    }
+    steps.push(Step::run(&["systemctl", "enable", SOCKET, SERVICE]));
+    let runs = machine.service_is_active && machine.socket_is_active;
+    if new_socket && (machine.service_is_active || machine.socket_is_active) {
+        steps.push(Step::run(&["systemctl", "stop", SERVICE, SOCKET]));
+    }
+    steps.push(Step::run(&["systemctl", "start", SOCKET]));
+    if new_program || new_units || !runs {
+        steps.push(Step::run(&["systemctl", "restart", SERVICE]));
+    }
+    let what = "wait until the site answers over HTTPS";
+    steps.push(Step::new(what, Action::AwaitAnswer));
+    Ok(Plan {
+        steps,
+        before: if runs { files.before } else { Vec::new() },
+    })
+}
+
+/// Files to write and to remove, and how they were.
+#[derive(Default)]
+struct Files {
+    steps: Vec<Step>,
+    before: Vec<Before>,
+}
+
+impl Files {
+    /// Plans to write a file; whether that changes it.
+    fn write(&mut self, what: String, path: PathBuf, bytes: Vec<u8>, mode: u32) -> bool {
+        let is_new = self.remember(&path, mode) != Some(bytes.as_slice());
+        let action = if is_new {
+            Action::Write { path, bytes, mode }
+        } else {
+            Action::Already
+        };
+        self.steps.push(Step::new(what, action));
+        is_new
+    }
+
+    fn remove(&mut self, path: PathBuf) {
+        self.remember(&path, 0o644);
+        self.steps.push(Step::remove(path));
+    }
+
+    fn remember(&mut self, path: &Path, mode: u32) -> Option<&[u8]> {
+        self.before.push(Before {
+            path: path.to_path_buf(),
+            content: fs::read(path).ok(),
+            mode,
+        });
+        self.before.last()?.content.as_deref()
+    }
+}
+
+fn check_site(own: &Path) -> Step {
+    Step::new(
+        format!("look whether the site in {DATA} is sound and fits this version"),
+        Action::Run(owned(&[&own.to_string_lossy(), "check", "--data", DATA])),
+    )
+}
+
+fn make_user(machine: &Machine) -> Step {
+    let line = format!("u webstead - \"Webstead\" {DATA}");
+    Step::new(
+        "make the user webstead, as whom the service runs",
+        if machine.has_user {
+            Action::Already
+        } else {
+            Action::Run(owned(&["systemd-sysusers", "--inline", &line]))
+        },
+    )
+}
+
+/// Refuses ports that cannot be had.
+fn refuse_ports(machine: &Machine, ports: Ports) -> Result<()> {
+    if ports.https == ports.http {
+        return Err(Error::Invalid(format!(
+            "HTTPS and plain HTTP cannot both have port {}; name two different ones",
+            ports.https
+        )));
+    }
+    let ours = [machine.ports.https, machine.ports.http];
+    [ports.https, ports.http]
+        .iter()
+        .filter(|port| !(machine.socket_is_active && ours.contains(port)))
+        .try_for_each(|&port| machine::refuse_taken(port))
+}

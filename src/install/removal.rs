@@ -1,0 +1,80 @@
+//! What is done to take the service away.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    DATA, PROGRAM,
+    machine::Machine,
+    plan::Plan,
+    step::{Action, Step, owned},
+    units::{self, SERVICE, SOCKET},
+};
+use crate::base::{Error, Result};
+
+/// What becomes of the data when the service is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// They stay where they are.
+    Keep,
+    /// They are deleted.
+    Delete,
+}
+
+/// The plan to take the service away.
+///
+/// # Errors
+/// [`Error::Invalid`] if nothing is installed, or if it is a package.
+pub fn uninstall(data: Data) -> Result<Plan> {
+    let machine = Machine::look()?;
+    let files: Vec<PathBuf> = [SOCKET, SERVICE]
+        .iter()
+        .flat_map(|unit| [Path::new(units::FOLDER).join(unit), units::drop_ins(unit)])
+        .chain([PathBuf::from(PROGRAM)])
+        .filter(|path| path.exists())
+        .collect();
+    let has_data = Path::new(DATA).exists();
+    let is_nothing_left = files.is_empty() && !(has_data && data == Data::Delete);
+    if is_nothing_left {
+        return Err(Error::Invalid(format!(
+            "Webstead is not installed on this machine: there is no {PROGRAM} and no {SERVICE}"
+        )));
+    }
+    let mut steps = vec![Step::attempt(&[
+        "systemctl",
+        "disable",
+        "--now",
+        SERVICE,
+        SOCKET,
+    ])];
+    steps.extend(files.into_iter().map(Step::remove));
+    steps.push(Step::run(&["systemctl", "daemon-reload"]));
+    steps.push(Step::attempt(&[
+        "systemctl",
+        "reset-failed",
+        SERVICE,
+        SOCKET,
+    ]));
+    if has_data {
+        steps.push(match data {
+            // The number of a removed user may be given to another one, who would own the site.
+            Data::Keep => Step::new(
+                format!("keep the site in {DATA}, and give it to root"),
+                Action::Run(owned(&["chown", "-R", "root:root", DATA])),
+            ),
+            Data::Delete => Step::new(
+                format!("DELETE the site in {DATA}"),
+                Action::Remove(DATA.into()),
+            ),
+        });
+    }
+    if machine.has_user {
+        steps.push(Step::new(
+            "remove the user webstead",
+            Action::Run(owned(&["userdel", "webstead"])),
+        ));
+    }
+    Ok(Plan {
+        steps,
+        before: Vec::new(),
+    })
+}

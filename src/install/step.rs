@@ -1,0 +1,162 @@
+//! One step of a plan: what it says, and what it does.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{DATA, copy_site, machine};
+use crate::{
+    base::{Error, Result, files},
+    db::DataFolder,
+    net::probe,
+    server,
+};
+
+/// How long a started service may take until it answers, on the slowest board.
+const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
+
+/// One step: a sentence for people, and what is done.
+#[derive(Debug)]
+pub struct Step {
+    /// What is done, as a line for people.
+    pub what: String,
+    pub(super) action: Action,
+}
+
+/// What a step does.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing, because it is so already.
+    Already,
+    /// Writes a file, with the folder that it is in.
+    Write {
+        path: PathBuf,
+        bytes: Vec<u8>,
+        mode: u32,
+    },
+    /// Removes a file or a folder with all that is in it.
+    Remove(PathBuf),
+    /// Runs a program of the system.
+    Run(Vec<String>),
+    /// As [`Action::Run`], but failing is no matter.
+    Try(Vec<String>),
+    /// Copies a site into the service's data folder.
+    CopySite(PathBuf),
+    /// Waits until the site answers.
+    AwaitAnswer,
+}
+
+impl Step {
+    pub(super) fn new(what: impl Into<String>, action: Action) -> Self {
+        Self {
+            what: what.into(),
+            action,
+        }
+    }
+
+    /// A step that runs a program of the system, and says so.
+    pub(super) fn run(command: &[&str]) -> Self {
+        Self::new(command.join(" "), Action::Run(owned(command)))
+    }
+
+    /// As [`Step::run`], but failing is no matter.
+    pub(super) fn attempt(command: &[&str]) -> Self {
+        Self::new(command.join(" "), Action::Try(owned(command)))
+    }
+
+    /// A step that removes a file or a folder.
+    pub(super) fn remove(path: PathBuf) -> Self {
+        Self::new(format!("remove {}", path.display()), Action::Remove(path))
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_done_already(&self) -> bool {
+        self.action == Action::Already
+    }
+
+    /// Does it.
+    pub(super) fn perform(&self) -> Result<()> {
+        match &self.action {
+            Action::Already => Ok(()),
+            Action::Write { path, bytes, mode } => write(path, bytes, *mode),
+            Action::Remove(path) => remove(path),
+            Action::Run(command) => run(command),
+            Action::Try(command) => {
+                let _ = run(command);
+                Ok(())
+            }
+            Action::CopySite(from) => copy_site::copy(from, Path::new(DATA)),
+            Action::AwaitAnswer => await_answer(),
+        }
+    }
+}
+
+pub(super) fn owned(command: &[&str]) -> Vec<String> {
+    command.iter().map(|&word| word.to_owned()).collect()
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    path.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| files::write_whole(path, bytes, mode))
+        .map_err(|e| Error::io("writing", path, e))
+}
+
+pub(super) fn remove(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) => Err(e),
+    };
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn run(command: &[String]) -> Result<()> {
+    let shown = command.join(" ");
+    let output = Command::new(&command[0])
+        .args(&command[1..])
+        .env("PATH", machine::SEARCH_PATH)
+        .output()
+        .map_err(|e| Error::Internal(format!("`{shown}` could not be run: {e}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Internal(format!(
+        "`{shown}` failed ({}): {}",
+        output.status,
+        said.trim()
+    )))
+}
+
+/// Waits until the service has told that it is ready and answers over HTTPS.
+fn await_answer() -> Result<()> {
+    let data = Path::new(DATA);
+    let until = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        let outcome = DataFolder::open_existing(data)
+            .and_then(|folder| server::running(&folder))
+            .and_then(|started| match started {
+                Some(started) => probe::first_page(data, started.https_address),
+                None => Err(Error::Internal("the service has not started yet".into())),
+            });
+        match outcome {
+            Ok(status) if status < 500 => return Ok(()),
+            _ if Instant::now() < until => thread::sleep(Duration::from_millis(200)),
+            Ok(status) => {
+                return Err(Error::Internal(format!(
+                    "the site answers with an error ({status})"
+                )));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
