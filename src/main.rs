@@ -1,18 +1,14 @@
 //! Parses the command line, runs it, and turns an error into an exit code.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
+use log::Level;
 use webstead::cli::Cli;
 
 fn main() -> ExitCode {
     few_arenas();
-    env_logger::Builder::from_env(env_logger::Env::new().filter_or(
-        "WEBSTEAD_LOG",
-        "info,actix_server=warn,rusqlite_migration=warn",
-    ))
-    .format_target(false)
-    .init();
+    start_log();
     match Cli::parse().run() {
         Ok(code) => code,
         Err(e) => {
@@ -20,6 +16,33 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Logs to standard error: for people with the time, for systemd's journal with a level that it
+/// understands (sd-daemon(3)), because it keeps the time itself.
+fn start_log() {
+    let levels = env_logger::Env::new().filter_or(
+        "WEBSTEAD_LOG",
+        "info,actix_server=warn,rusqlite_migration=warn",
+    );
+    let mut builder = env_logger::Builder::from_env(levels);
+    builder.format_target(false);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.format(|out, record| {
+            let level = match record.level() {
+                Level::Error => 3,
+                Level::Warn => 4,
+                Level::Info => 6,
+                Level::Debug | Level::Trace => 7,
+            };
+            // A line of the journal is one entry.
+            for line in record.args().to_string().lines() {
+                writeln!(out, "<{level}>{line}")?;
+            }
+            Ok(())
+        });
+    }
+    builder.init();
 }
 
 /// Lets glibc keep memory for two threads and not for each of them: every thread that once rendered or

@@ -7,9 +7,10 @@ use std::{
 };
 
 /// Modules from the top to the bottom. A module imports only from lines below its own.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
+    &["install"],
     &["server"],
     &["config"],
     &["net", "edge", "app"],

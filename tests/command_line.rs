@@ -19,7 +19,18 @@ fn help_names_every_command_and_version_is_the_one_of_the_package() {
     let output = command(dir.path()).arg("--help").output().unwrap();
     assert!(output.status.success());
     for word in [
-        "serve", "check", "import", "export", "user", "--https", "--http", "--data", "/help",
+        "serve",
+        "status",
+        "check",
+        "import",
+        "export",
+        "user",
+        "install",
+        "uninstall",
+        "--https",
+        "--http",
+        "--data",
+        "/help",
     ] {
         assert!(
             text(&output).contains(word),

@@ -13,6 +13,7 @@ mod durability;
 mod guards;
 mod hostile;
 mod http;
+mod install;
 mod lifecycle;
 mod lists_and_links;
 mod pages;

@@ -135,7 +135,7 @@ impl Files {
 fn check_site(own: &Path) -> Step {
     Step::new(
         format!("look whether the site in {DATA} is sound and fits this version"),
-        Action::Run(owned(&[&own.to_string_lossy(), "check", "--data", DATA])),
+        Action::Look(owned(&[&own.to_string_lossy(), "check", "--data", DATA])),
     )
 }
 

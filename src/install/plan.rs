@@ -40,10 +40,14 @@ impl Plan {
     /// # Errors
     /// What the step that failed says, with the last words of the service.
     pub fn perform(&self, mut tell: impl FnMut(&Step)) -> Result<()> {
+        let mut changed = false;
         for step in &self.steps {
             tell(step);
-            if let Err(e) = step.perform() {
-                return Err(self.put_back(&e));
+            changed |= !step.is_harmless();
+            match step.perform() {
+                Ok(()) => {}
+                Err(e) if changed => return Err(self.put_back(&e)),
+                Err(e) => return Err(Error::Internal(format!("{e}\nNothing was changed."))),
             }
         }
         Ok(())
@@ -85,5 +89,70 @@ impl Plan {
         commands
             .iter()
             .try_for_each(|command| Step::run(command).perform())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Before, Plan};
+    use crate::install::step::{Action, Step, owned};
+
+    #[test]
+    fn a_look_that_fails_stops_before_anything_is_changed_or_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        fs::write(&path, "running").unwrap();
+        let plan = Plan {
+            steps: vec![
+                Step::new("look", Action::Look(owned(&["false"]))),
+                Step::remove(path.clone()),
+            ],
+            before: vec![Before {
+                path: path.clone(),
+                content: Some(b"older".to_vec()),
+                mode: 0o644,
+            }],
+        };
+        let refusal = plan.perform(|_| ()).unwrap_err().to_string();
+        assert!(refusal.ends_with("Nothing was changed."), "{refusal}");
+        assert_eq!(fs::read_to_string(path).unwrap(), "running");
+    }
+
+    #[test]
+    fn every_step_is_told_before_it_is_done_and_none_after_one_that_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/file");
+        let plan = Plan {
+            steps: vec![
+                Step::new(
+                    "write",
+                    Action::Write {
+                        path: path.clone(),
+                        bytes: b"x".to_vec(),
+                        mode: 0o644,
+                    },
+                ),
+                Step::attempt(&["false"]),
+                Step::run(&["cat", "/no/such/file"]),
+                Step::run(&["true"]),
+            ],
+            before: Vec::new(),
+        };
+        let mut told = Vec::new();
+        let refusal = plan
+            .perform(|step| told.push(step.what.clone()))
+            .unwrap_err();
+        assert_eq!(told, ["write", "false", "cat /no/such/file"]);
+        assert!(path.exists());
+        let refusal = refusal.to_string();
+        for words in [
+            "`cat /no/such/file` failed",
+            "No such file",
+            "goes on from here",
+        ] {
+            assert!(refusal.contains(words), "{refusal}");
+        }
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum Action {
     },
     /// Removes a file or a folder with all that is in it.
     Remove(PathBuf),
+    /// Runs a program that only looks.
+    Look(Vec<String>),
     /// Runs a program of the system.
     Run(Vec<String>),
     /// As [`Action::Run`], but failing is no matter.
@@ -74,6 +76,11 @@ impl Step {
         Self::new(format!("remove {}", path.display()), Action::Remove(path))
     }
 
+    /// Whether it leaves everything as it is.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(self.action, Action::Already | Action::Look(_))
+    }
+
     /// Whether there is nothing to do.
     pub fn is_done_already(&self) -> bool {
         self.action == Action::Already
@@ -85,7 +92,7 @@ impl Step {
             Action::Already => Ok(()),
             Action::Write { path, bytes, mode } => write(path, bytes, *mode),
             Action::Remove(path) => remove(path),
-            Action::Run(command) => run(command),
+            Action::Look(command) | Action::Run(command) => run(command),
             Action::Try(command) => {
                 let _ = run(command);
                 Ok(())
