@@ -51,7 +51,7 @@ impl DataFolder {
         };
         folder.refuse_closed()?;
         for dir in [folder.root.clone(), folder.media()] {
-            DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| {
+            folder.create(&dir).map_err(|e| {
                 Error::CannotSave(format!(
                     "the data folder {} cannot be made or written to ({e}); check its owner and \
                      permissions, or choose another with --data DIR",
@@ -65,6 +65,15 @@ impl DataFolder {
             .canonicalize()
             .map(|root| Self { root })
             .map_err(|e| Error::io("opening", root, e))
+    }
+
+    /// Makes a folder that is closed to others and belongs to whom the data folder belongs to.
+    fn create(&self, dir: &Path) -> std::io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        files::give_to_owner_of(&self.root, &File::open(dir)?)
     }
 
     /// The folder at `root`, which must hold a site.
