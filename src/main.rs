@@ -6,6 +6,13 @@ use clap::Parser;
 use log::Level;
 use webstead::cli::Cli;
 
+/// The programs of `cross/build` bring an allocator along: the one of their C library takes three times as
+/// long for a page that is compressed. `CROSS_RUSTFLAGS="--cfg system_allocator"` leaves it out, to compare
+/// (`benches/run programs`).
+#[cfg(all(target_env = "musl", not(system_allocator)))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     few_arenas();
     start_log();

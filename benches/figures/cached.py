@@ -1,6 +1,6 @@
 """A post from the page cache against a bare actix-web handler that holds the same bytes."""
 
-from common import compare, cpu_seconds, free_port, h2load, need, program, urls, wait_for, wrk
+from common import compare, cpu_seconds, free_port, h2load, need, path_of, urls, wait_for, wrk
 
 TARGET = 0.9
 
@@ -23,7 +23,7 @@ def measure(place, args):
     brotli.write_bytes(site.get(path, {"Accept-Encoding": "br"})[2])
     print(f"the post: {plain.stat().st_size} bytes, {brotli.stat().st_size} in brotli")
     port = free_port()
-    peer = place.start([program("bare"), data, port, plain, brotli, kept])
+    peer = place.start([path_of("bare"), data, port, plain, brotli, kept])
     wait_for(port, "/plain")
     bare = f"https://localhost:{port}"
     rounds = args.rounds or 5

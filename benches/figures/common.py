@@ -25,7 +25,7 @@ def target():
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
 
-def program(name):
+def path_of(name):
     return str(target() / name)
 
 
@@ -69,19 +69,19 @@ class Workplace:
         self.running.append(process)
         return process
 
-    def site(self, data, cache_mib=None, env=None):
-        """Starts a site on a free port and returns it once it answers."""
+    def site(self, data, cache_mib=None, env=None, program=None):
+        """Starts a site on a free port and returns it once it answers; `program` is another than the built one."""
         if cache_mib is not None:
             (data / "webstead.toml").write_text(f"[cache]\nmax_mib = {cache_mib}\n")
         port = free_port()
-        process = self.start([program("webstead"), "--data", data, "--https", f"127.0.0.1:{port}",
+        process = self.start([program or path_of("webstead"), "--data", data, "--https", f"127.0.0.1:{port}",
                               "--http", "127.0.0.1:0"], env={**os.environ, **(env or {})})
         wait_for(port)
         return Site(port, process)
 
     def seed(self, name, posts):
         data = self.path / name
-        subprocess.run([program("seed"), data, str(posts)], check=True)
+        subprocess.run([path_of("seed"), data, str(posts)], check=True)
         return data
 
     def blog(self, folder, name="blog"):
@@ -89,7 +89,7 @@ class Workplace:
         if not folder:
             return self.seed(name, 390)
         data = self.path / name
-        done = subprocess.run([program("webstead"), "import", folder, "--data", data], capture_output=True, text=True)
+        done = subprocess.run([path_of("webstead"), "import", folder, "--data", data], capture_output=True, text=True)
         if done.returncode not in (0, 3):
             raise SystemExit(done.stderr)
         return data
@@ -167,6 +167,18 @@ def wrk(url, seconds, connections=64, threads=1, headers=(), script=None):
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(f"errors while measuring {url}:\n{out}")
     return float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1])
+
+
+def another_query(place):
+    """A script for `wrk` that asks for another query each time: requests for the same page share one rendering."""
+    script = place.path / "another-query.lua"
+    script.write_text("""local number = 0
+request = function()
+  number = number + 1
+  return wrk.format("GET", wrk.path .. "?n=" .. number)
+end
+""")
+    return script
 
 
 def h2load(url, seconds, headers=()):

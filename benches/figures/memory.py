@@ -4,7 +4,7 @@ import re
 import statistics
 import time
 
-from common import free_port, need, program, spread, stop, urls, wait_for, wrk
+from common import free_port, need, path_of, spread, stop, urls, wait_for, wrk
 
 IDLE_MIB, LOADED_MIB, START_MS, STARTS = 16, 48, 100, 20
 
@@ -61,7 +61,7 @@ def starts(place, data):
     for _ in range(STARTS):
         port = free_port()
         started = time.monotonic()
-        process = place.start([program("webstead"), "--data", data, "--https", f"127.0.0.1:{port}",
+        process = place.start([path_of("webstead"), "--data", data, "--https", f"127.0.0.1:{port}",
                                "--http", "127.0.0.1:0"])
         wait_for(port)
         took.append(1000 * (time.monotonic() - started))

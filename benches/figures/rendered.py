@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 
-from common import BENCHES, compare, free_port, get, need, wait_for, wrk
+from common import BENCHES, another_query, compare, free_port, get, need, wait_for, wrk
 
 TARGET = 5
 POSTS = 390
@@ -19,8 +19,7 @@ def measure(place, args):
     # Nothing is kept, and every request asks for another query, because requests that wait for the same
     # page share one rendering: so every request is rendered.
     site = place.site(data, cache_mib=0)
-    script = place.path / "another-query.lua"
-    script.write_text(LUA)
+    script = another_query(place)
     port = peer(place, data)
     ours, theirs = site.get(PATH)[2], get(port, PATH)[2]
     print(f"the page: {len(ours)} bytes here, {len(theirs)} there")
@@ -85,14 +84,6 @@ def peer(place, data):
 
 
 PATH_WITH_SBIN = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
-
-
-LUA = f"""local n = 0
-request = function()
-  n = n + 1
-  return wrk.format("GET", "{PATH}?n=" .. n)
-end
-"""
 
 
 def virtual_environment():

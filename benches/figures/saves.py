@@ -3,13 +3,13 @@
 import re
 import subprocess
 
-from common import compare, program
+from common import compare, path_of
 
 TARGET = 5
 
 
 def measure(place, args):
-    command = [program("saves"), place.path, args.rounds or 5, args.seconds]
+    command = [path_of("saves"), place.path, args.rounds or 5, args.seconds]
     out = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
     found = re.findall(r"grouped_per_s (\d+) changes_per_commit ([\d.]+) single_per_s (\d+)", out)
     print(f"fsync of 4 KiB: {re.search(r'fsync_us (.*)', out)[1]} µs (median of 200); "
