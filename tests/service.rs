@@ -117,3 +117,29 @@ fn sockets_that_the_service_manager_holds_are_taken_and_a_wrong_number_is_refuse
     assert!(stop.unwrap().success());
     assert!(both.wait().unwrap().success());
 }
+
+#[test]
+fn the_journal_is_given_levels_and_a_terminal_times() {
+    for (variable, expected) in [
+        (Some("8:1234"), "<6>listening on"),
+        (None, " INFO ] listening on"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut program = command(&dir.path().join("data"));
+        program.args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        program.env_remove("JOURNAL_STREAM");
+        program.envs(variable.map(|value| ("JOURNAL_STREAM", value)));
+        let mut server = program
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut log = BufReader::new(server.stderr.take().unwrap());
+        log.read_line(&mut line).unwrap();
+        let stop = Command::new("kill").arg(server.id().to_string()).status();
+        assert!(stop.unwrap().success());
+        server.wait().unwrap();
+        assert!(line.contains(expected), "{line}");
+    }
+}
