@@ -12,12 +12,12 @@ use clap::Args;
 use super::{
     Global,
     addresses::{self, For},
+    status,
 };
 use crate::{
     base::{Error, Result},
     db::DataFolder,
     install::{self, Choices, DATA, Data, Plan},
-    server,
 };
 
 /// What the service is installed with.
@@ -68,7 +68,7 @@ pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
     perform(&plan)?;
     println!();
     let folder = DataFolder::open_existing(Path::new(DATA))?;
-    if let Some(started) = server::running(&folder)? {
+    if let Some(started) = status::started(&folder)? {
         addresses::tell(&mut io::stdout().lock(), &started, DATA, For::TheNetwork)?;
     }
     println!("It starts with the machine. `sudo webstead status` shows this again.");

@@ -11,7 +11,7 @@ use crate::{
     base::Result,
     db::{DataFolder, open_to_look},
     net::probe,
-    server,
+    server::{self, Started},
 };
 
 /// No server runs on the folder (the code of the Linux Standard Base for `status`).
@@ -25,14 +25,9 @@ pub(super) fn run(global: &Global) -> Result<ExitCode> {
         println!("The site in {} does not run.", data.display());
         return Ok(ExitCode::from(NOT_RUNNING));
     };
-    let Some(started) = server::running(&folder)? else {
+    let Some(started) = started(&folder)? else {
         println!("The site is starting (process {}).", running.process);
         return Ok(ExitCode::FAILURE);
-    };
-    let started = server::Started {
-        // The link is used up once there is an owner.
-        setup_path: started.setup_path.filter(|_| !has_owner(&folder)),
-        ..started
     };
     let shown = data.canonicalize().unwrap_or_else(|_| data.clone());
     addresses::tell(
@@ -52,6 +47,15 @@ pub(super) fn run(global: &Global) -> Result<ExitCode> {
         }
         Err(e) => Err(e),
     }
+}
+
+/// What the running server told, without the link that sets the site up once that is used up.
+pub(super) fn started(folder: &DataFolder) -> Result<Option<Started>> {
+    let started = server::running(folder)?;
+    Ok(started.map(|started| Started {
+        setup_path: started.setup_path.filter(|_| !has_owner(folder)),
+        ..started
+    }))
 }
 
 fn has_owner(folder: &DataFolder) -> bool {

@@ -1,8 +1,9 @@
 //! One step of a plan: what it says, and what it does.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::ErrorKind,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -111,6 +112,8 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     path.parent()
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| files::write_whole(path, bytes, mode))
+        // Whatever root's umask is: the service's user must be able to run the program.
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
         .map_err(|e| Error::io("writing", path, e))
 }
 
@@ -121,8 +124,11 @@ pub(super) fn remove(path: &Path) -> Result<()> {
         Err(e) => Err(e),
     };
     match removed {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),
-        _ => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        // A disk of its own is mounted here: it is empty now, and where it is mounted stays.
+        Err(e) if e.kind() == ErrorKind::ResourceBusy => Ok(()),
+        Err(e) => Err(Error::io("removing", path, e)),
+        Ok(()) => Ok(()),
     }
 }
 
