@@ -107,7 +107,11 @@ pub(super) fn refuse_taken(port: u16) -> Result<()> {
         SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
     ]
     .iter()
-    .any(|address| TcpStream::connect_timeout(address, Duration::from_secs(2)).is_ok());
+    .any(|address| {
+        // A socket that reached itself proves nothing: the system may have given it this very port.
+        TcpStream::connect_timeout(address, Duration::from_secs(2))
+            .is_ok_and(|socket| socket.local_addr().ok() != socket.peer_addr().ok())
+    });
     if !is_taken {
         return Ok(());
     }
