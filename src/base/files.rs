@@ -47,10 +47,12 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Gives a new file to the owner of its folder.
 ///
 /// What root brings in by hand must stay readable to the service, which is another user. Nobody but root
-/// can give files away: for others this does nothing.
+/// can give files away: for others this does nothing. `file` must have been opened without following a
+/// link; one that has a second name is not given away, because it may lie elsewhere.
 pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
     let (wanted, made) = (fs::metadata(folder)?, file.metadata()?);
-    if wanted.uid() == made.uid() {
+    let has_other_names = made.is_file() && made.nlink() != 1;
+    if wanted.uid() == made.uid() || has_other_names {
         return Ok(());
     }
     match fchown(file, Some(wanted.uid()), Some(wanted.gid())) {
@@ -59,12 +61,15 @@ pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
     }
 }
 
-/// Takes every right of others away from a file; says whether they had any.
+/// Takes every right of others away from a file; says whether they had any. Follows no link.
 pub fn close_to_others(path: &Path) -> io::Result<bool> {
-    let mode = fs::metadata(path)?.permissions().mode();
-    let is_open = mode & 0o077 != 0;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    let is_open = file.metadata()?.permissions().mode() & 0o077 != 0;
     if is_open {
-        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(is_open)
 }
@@ -88,9 +93,13 @@ pub fn sweep_temporary(folder: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt, chown},
+        path::Path,
+    };
 
-    use super::{close_to_others, write_whole};
+    use super::{close_to_others, give_to_owner_of, write_whole};
 
     fn names(folder: &Path) -> Vec<String> {
         fs::read_dir(folder)
@@ -119,6 +128,28 @@ mod tests {
         write_whole(&dir.path().join("taken"), b"x", 0o600).unwrap_err();
         assert_eq!(names(dir.path()), ["taken"]);
         write_whole(&dir.path().join("no/file"), b"x", 0o600).unwrap_err();
+    }
+
+    #[test]
+    fn no_link_is_followed_and_no_file_with_a_second_name_is_given_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        write_whole(&victim, b"x", 0o644).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        assert!(close_to_others(&link).is_err());
+        let mode = fs::metadata(&victim).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o644);
+
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        fs::hard_link(&victim, folder.join("name")).unwrap();
+        if chown(&folder, Some(65534), Some(65534)).is_ok() {
+            let before = fs::metadata(&victim).unwrap().uid();
+            let file = fs::File::open(folder.join("name")).unwrap();
+            give_to_owner_of(&folder, &file).unwrap();
+            assert_eq!(fs::metadata(&victim).unwrap().uid(), before);
+        }
     }
 
     #[test]

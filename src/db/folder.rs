@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{ErrorKind, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -73,7 +73,11 @@ impl DataFolder {
             return Ok(());
         }
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        files::give_to_owner_of(&self.root, &File::open(dir)?)
+        let made = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)
+            .open(dir)?;
+        files::give_to_owner_of(&self.root, &made)
     }
 
     /// The folder at `root`, which must hold a site.
@@ -152,6 +156,8 @@ impl DataFolder {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // Root may serve, or copy, a folder that is somebody else's: no link leads it out of there.
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .and_then(|file| files::give_to_owner_of(&self.root, &file).map(|()| file))
             .map_err(|e| {
@@ -175,6 +181,14 @@ impl DataFolder {
                 )));
             }
             Err(TryLockError::Error(e)) => return Err(Error::io("locking", path, e)),
+        }
+        let has_other_names = file.metadata().is_ok_and(|found| found.nlink() != 1);
+        if has_other_names {
+            return Err(Error::Invalid(format!(
+                "{} has a second name somewhere else, and what is written to it would be written there; remove \
+                 it and try again",
+                path.display()
+            )));
         }
         // The process id is only for the message above.
         let _ = file.set_len(0);

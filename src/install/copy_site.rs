@@ -39,7 +39,15 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     let _lock = folder.lock_for_server()?;
     copy_folder(from, to, &["site.db", "server.lock"])?;
     // At last: as long as it is not there, there is no site, and a copy that was interrupted begins anew.
-    copy_file(&folder.database(), &to.join("site.db"))?;
+    let (whole, half) = (to.join("site.db"), to.join("site.db.copy"));
+    if whole.exists() {
+        return Err(Error::Invalid(format!(
+            "a site was made in {} meanwhile, and it is not replaced",
+            to.display()
+        )));
+    }
+    copy_file(&folder.database(), &half)?;
+    fs::rename(&half, &whole).map_err(|e| Error::io("renaming", &half, e))?;
     sync(to)
 }
 
@@ -58,14 +66,24 @@ fn copy_folder(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
             copy_folder(&source, &target, &[])?;
         } else if kind.is_file() && !left_out.iter().any(|name| entry.file_name() == *name) {
             copy_file(&source, &target)?;
+        } else if kind.is_symlink() {
+            return Err(Error::Invalid(format!(
+                "{} is a link, and links are not copied; put what it leads to in its place",
+                source.display()
+            )));
         }
     }
     sync(to)
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().unwrap_or(Path::new("."));
     fs::copy(from, to)
-        .and_then(|_| fs::File::open(to)?.sync_all())
+        .and_then(|_| fs::File::open(to))
+        .and_then(|file| {
+            files::give_to_owner_of(folder, &file)?;
+            file.sync_all()
+        })
         .map_err(|e| Error::io("copying", from, e))
 }
 

@@ -39,6 +39,7 @@ pub fn install(choices: &Choices) -> Result<Plan> {
         http: choices.http.unwrap_or(machine.ports.http),
     };
     refuse_ports(&machine, ports)?;
+    let had_program = Path::new(PROGRAM).exists();
     let has_site = Path::new(DATA).join("site.db").exists();
     if let Some(from) = &choices.from {
         if has_site {
@@ -74,6 +75,10 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     steps.append(&mut files.steps);
     steps.push(make_user(&machine));
     if let Some(from) = &choices.from {
+        // Else the first visitor would make a new site in the same place.
+        if machine.service_is_active || machine.socket_is_active {
+            steps.push(Step::run(&["systemctl", "stop", SERVICE, SOCKET]));
+        }
         let what = format!("copy the site in {} to {DATA}", from.display());
         steps.push(Step::new(what, Action::CopySite(from.clone())));
     }
@@ -86,14 +91,18 @@ pub fn install(choices: &Choices) -> Result<Plan> {
         steps.push(Step::run(&["systemctl", "stop", SERVICE, SOCKET]));
     }
     steps.push(Step::run(&["systemctl", "start", SOCKET]));
-    if new_program || new_units || !runs {
+    if new_program || new_units || !runs || choices.from.is_some() {
         steps.push(Step::run(&["systemctl", "restart", SERVICE]));
     }
     let what = "wait until the site answers over HTTPS";
     steps.push(Step::new(what, Action::AwaitAnswer));
     Ok(Plan {
         steps,
-        before: if runs { files.before } else { Vec::new() },
+        before: if had_program {
+            files.before
+        } else {
+            Vec::new()
+        },
     })
 }
 

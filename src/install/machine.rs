@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::units::{self, Ports, SERVICE, SOCKET};
+use super::{
+    DATA,
+    units::{self, Ports, SERVICE, SOCKET},
+};
 use crate::base::{Error, Result};
 
 /// Where a program of the system is looked for; `sudo` may give us less.
@@ -49,10 +52,18 @@ impl Machine {
                 unit.display()
             )));
         }
+        let account = output_of("getent", &["passwd", "webstead"]).unwrap_or_default();
+        let home = account.split(':').nth(5);
+        if home.is_some_and(|home| home != DATA) {
+            return Err(Error::Invalid(format!(
+                "there is an account called webstead on this machine that is not the service's (its home is \
+                 not {DATA}); give that account another name first"
+            )));
+        }
         let version = output_of("systemctl", &["--version"]).unwrap_or_default();
         Ok(Self {
             systemd: version_of(&version).unwrap_or_default(),
-            has_user: output_of("id", &["-u", "webstead"]).is_some(),
+            has_user: home.is_some(),
             service_is_active: is_active(SERVICE),
             socket_is_active: is_active(SOCKET),
             ports: fs::read_to_string(units::ports_file())

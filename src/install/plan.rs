@@ -1,6 +1,6 @@
 //! A list of steps that is shown or performed, and taken back where the old version can go on.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use super::{
     machine,
@@ -43,9 +43,8 @@ impl Plan {
         let mut changed = false;
         for step in &self.steps {
             tell(step);
-            changed |= !step.is_harmless();
             match step.perform() {
-                Ok(()) => {}
+                Ok(()) => changed |= !step.is_harmless(),
                 Err(e) if changed => return Err(self.put_back(&e)),
                 Err(e) => return Err(Error::Internal(format!("{e}\nNothing was changed."))),
             }
@@ -75,20 +74,24 @@ impl Plan {
     }
 
     fn restore(&self) -> Result<()> {
+        let mut of_socket = false;
         for file in &self.before {
+            if fs::read(&file.path).ok() == file.content {
+                continue;
+            }
+            of_socket |= file.path.to_string_lossy().contains(SOCKET);
             match &file.content {
                 Some(bytes) => step::write(&file.path, bytes, file.mode)?,
                 None => step::remove(&file.path)?,
             }
         }
-        let commands: [&[&str]; 3] = [
-            &["systemctl", "daemon-reload"],
-            &["systemctl", "start", SOCKET],
-            &["systemctl", "restart", SERVICE],
-        ];
-        commands
-            .iter()
-            .try_for_each(|command| Step::run(command).perform())
+        Step::run(&["systemctl", "daemon-reload"]).perform()?;
+        if of_socket {
+            // It goes on listening on the ports that it was started with.
+            Step::attempt(&["systemctl", "stop", SERVICE, SOCKET]).perform()?;
+        }
+        Step::run(&["systemctl", "start", SOCKET]).perform()?;
+        Step::run(&["systemctl", "restart", SERVICE]).perform()
     }
 }
 

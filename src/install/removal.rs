@@ -46,7 +46,10 @@ pub fn uninstall(data: Data) -> Result<Plan> {
         SERVICE,
         SOCKET,
     ])];
-    steps.extend(files.into_iter().map(Step::remove));
+    let (program, units): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .into_iter()
+        .partition(|path| path == Path::new(PROGRAM));
+    steps.extend(units.into_iter().map(Step::remove));
     steps.push(Step::run(&["systemctl", "daemon-reload"]));
     steps.push(Step::attempt(&[
         "systemctl",
@@ -70,9 +73,12 @@ pub fn uninstall(data: Data) -> Result<Plan> {
     if machine.has_user {
         steps.push(Step::new(
             "remove the user webstead",
-            Action::Run(owned(&["userdel", "webstead"])),
+            // Somebody may be signed in as that user; nothing depends on it.
+            Action::Try(owned(&["userdel", "webstead"])),
         ));
     }
+    // At last, so that what was interrupted can be taken up again.
+    steps.extend(program.into_iter().map(Step::remove));
     Ok(Plan {
         steps,
         before: Vec::new(),

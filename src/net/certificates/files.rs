@@ -26,6 +26,9 @@ pub(super) fn create_folder(data_dir: &Path) -> Result<PathBuf> {
     let folder = folder(data_dir);
     match DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => {
+            fs::File::open(&folder)
+                .and_then(|made| files::give_to_owner_of(data_dir, &made))
+                .map_err(|e| Error::io("making the folder", &folder, e))?;
             files::sync_folder(data_dir).map_err(|e| Error::io("syncing", data_dir, e))?;
         }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
