@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -116,7 +117,9 @@ struct Files {
 impl Files {
     /// Plans to write a file; whether that changes it.
     fn write(&mut self, what: String, path: PathBuf, bytes: Vec<u8>, mode: u32) -> bool {
-        let is_new = self.remember(&path, mode) != Some(bytes.as_slice());
+        let has_mode =
+            fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o777 == mode);
+        let is_new = self.remember(&path, mode) != Some(bytes.as_slice()) || !has_mode;
         let action = if is_new {
             Action::Write { path, bytes, mode }
         } else {

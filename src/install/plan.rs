@@ -13,7 +13,7 @@ use crate::base::{Error, Result};
 #[derive(Debug)]
 pub struct Plan {
     pub(super) steps: Vec<Step>,
-    /// What is put back if a step fails; empty where nothing ran before.
+    /// What is put back if a step fails; empty where no program was there before.
     pub(super) before: Vec<Before>,
 }
 
@@ -34,8 +34,8 @@ impl Plan {
 
     /// Does every step, each after `tell` was called with it.
     ///
-    /// If a service that ran before does not come up again, the program and the units that it had are put
-    /// back, and it is started with them.
+    /// If a step fails after something was changed, and there was a program before, it and its units are put
+    /// back, and the service is started with them.
     ///
     /// # Errors
     /// What the step that failed says, with the last words of the service.
