@@ -78,31 +78,14 @@ mod tests {
             setup_path: None,
             https_address: "[::]:443".parse().unwrap(),
         };
+        let here = ["localhost", "pi.local", "192.168.1.7"];
+        let by_name = ["pi.local", "192.168.1.7", "localhost"];
+        let by_number = ["192.168.1.7", "pi.local", "localhost"];
         for (port, announced, whom, expected) in [
-            (
-                "",
-                true,
-                For::ThisMachine,
-                ["localhost", "pi.local", "192.168.1.7"],
-            ),
-            (
-                "",
-                true,
-                For::TheNetwork,
-                ["pi.local", "192.168.1.7", "localhost"],
-            ),
-            (
-                "",
-                false,
-                For::TheNetwork,
-                ["192.168.1.7", "pi.local", "localhost"],
-            ),
-            (
-                ":8443",
-                true,
-                For::TheNetwork,
-                ["pi.local", "192.168.1.7", "localhost"],
-            ),
+            ("", true, For::ThisMachine, here),
+            ("", true, For::TheNetwork, by_name),
+            ("", false, For::TheNetwork, by_number),
+            (":8443", true, For::TheNetwork, by_name),
         ] {
             let found = in_order(&started(port), whom, announced);
             let expected = expected.map(|host| format!("https://{host}{port}"));
