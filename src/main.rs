@@ -1,6 +1,11 @@
 //! Parses the command line, runs it, and turns an error into an exit code.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use log::Level;
@@ -34,7 +39,7 @@ fn start_log() {
     );
     let mut builder = env_logger::Builder::from_env(levels);
     builder.format_target(false);
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
+    if logs_to_journal() {
         builder.format(|out, record| {
             let level = match record.level() {
                 Level::Error => 3,
@@ -50,6 +55,17 @@ fn start_log() {
         });
     }
     builder.init();
+}
+
+/// Whether standard error is the journal: a program that the service started, or that was sent elsewhere,
+/// has the variable too (systemd.exec(5), `$JOURNAL_STREAM`).
+fn logs_to_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let own = io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|descriptor| File::from(descriptor).metadata());
+    own.is_ok_and(|found| stream == format!("{}:{}", found.dev(), found.ino()))
 }
 
 /// Lets glibc keep memory for two threads and not for each of them: every thread that once rendered or

@@ -5,10 +5,13 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, chown},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
-use crate::site::{Site, command};
+use crate::{
+    site::{Site, command},
+    tools::is_there,
+};
 
 fn webstead(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_webstead"))
@@ -57,6 +60,7 @@ fn status_gives_the_set_up_link_of_a_new_site() {
 #[test]
 fn a_machine_without_systemd_is_told_what_to_do() {
     if Path::new("/run/systemd/system").exists() {
+        println!("skipped: this machine is run by systemd; cross/boot tries it in one of its own");
         return;
     }
     for arguments in [
@@ -69,6 +73,71 @@ fn a_machine_without_systemd_is_told_what_to_do() {
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output).contains("OpenRC"), "{}", text(&output));
     }
+}
+
+#[test]
+fn a_site_that_starts_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let waiting = command(dir.path())
+        .args(["status", "--wait"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut server = command(dir.path())
+        .args(["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let waited = waiting.wait_with_output().unwrap();
+    let stop = Command::new("kill").arg(server.id().to_string()).status();
+    assert!(stop.unwrap().success());
+    assert!(server.wait().unwrap().success());
+    assert!(waited.status.success());
+    assert!(text(&waited).contains("It answers"), "{}", text(&waited));
+}
+
+#[test]
+fn help_of_install_lists_nothing_that_install_refuses() {
+    for command in ["install", "uninstall"] {
+        let help = text(&webstead(&[command, "--help"]));
+        assert!(help.contains("--dry-run"), "{help}");
+        assert!(
+            !help.contains("--data") && !help.contains("--config"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn the_service_manager_understands_the_units_and_finds_their_sandbox_tight() {
+    let tool = "systemd-analyze";
+    let found = Command::new(tool).arg("--version").output().is_ok();
+    if !is_there(tool, found) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/systemd");
+    // The program that the unit names need not be on this machine.
+    let service = fs::read_to_string(root.join("webstead.service"))
+        .unwrap()
+        .replace("/usr/local/bin/webstead", env!("CARGO_BIN_EXE_webstead"));
+    let unit = folder.path().join("webstead.service");
+    fs::write(&unit, service).unwrap();
+    let socket = folder.path().join("webstead.socket");
+    fs::copy(root.join("webstead.socket"), &socket).unwrap();
+    let analyze = |arguments: &[&str], file: &Path| {
+        let output = Command::new(tool).args(arguments).arg(file).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    for file in [&unit, &socket] {
+        let words = analyze(&["verify"], file);
+        assert!(!words.contains("webstead"), "{words}");
+    }
+    // In tenths: 1.5 is what a service may have at most.
+    analyze(&["security", "--offline=true", "--threshold=15"], &unit);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Under a service manager: sockets from outside, and signs of life.
 
 use std::{
-    io::{BufRead, BufReader},
+    fs::File,
+    io::{self, BufRead, BufReader},
     net::{TcpListener, TcpStream},
-    os::unix::net::UnixDatagram,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::MetadataExt, net::UnixDatagram},
+    },
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -119,23 +123,30 @@ fn sockets_that_the_service_manager_holds_are_taken_and_a_wrong_number_is_refuse
 }
 
 #[test]
-fn the_journal_is_given_levels_and_a_terminal_times() {
-    for (variable, expected) in [
-        (Some("8:1234"), "<6>listening on"),
+fn the_journal_is_given_levels_and_everything_else_times() {
+    for (is_journal, expected) in [
+        (Some(true), "<6>listening on"),
+        (Some(false), " INFO ] listening on"),
         (None, " INFO ] listening on"),
     ] {
         let dir = tempfile::tempdir().unwrap();
+        let (log, theirs) = io::pipe().unwrap();
+        let pipe = File::from(OwnedFd::from(theirs.try_clone().unwrap()))
+            .metadata()
+            .unwrap();
+        let own = format!("{}:{}", pipe.dev(), pipe.ino());
+        let variable = is_journal.map(|it_is| if it_is { own } else { "8:1234".into() });
         let mut program = command(&dir.path().join("data"));
         program.args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         program.env_remove("JOURNAL_STREAM");
         program.envs(variable.map(|value| ("JOURNAL_STREAM", value)));
         let mut server = program
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(theirs)
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let mut log = BufReader::new(server.stderr.take().unwrap());
+        let mut log = BufReader::new(log);
         log.read_line(&mut line).unwrap();
         let stop = Command::new("kill").arg(server.id().to_string()).status();
         assert!(stop.unwrap().success());

@@ -20,7 +20,7 @@ const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// others can open a key. It belongs to the owner of its folder.
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".{}.tmp", Id::new()));
+    let temporary = folder.join(temporary_name(Id::new()));
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -37,6 +37,17 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
     written?;
     sync_folder(folder)
+}
+
+fn temporary_name(id: Id) -> String {
+    format!(".{id}.tmp")
+}
+
+/// Whether [`write_whole`] makes files of this name. Others have temporary files too.
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix('.')
+        .and_then(|rest| rest.strip_suffix(".tmp"))
+        .is_some_and(|id| id.parse::<Id>().is_ok())
 }
 
 /// Makes the names in a folder durable: after a file was made, renamed or removed in it.
@@ -80,7 +91,7 @@ pub fn sweep_temporary(folder: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        let is_temporary = entry.path().extension().is_some_and(|e| e == "tmp");
+        let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
         let age = entry
             .metadata()
             .and_then(|m| m.modified())
@@ -97,9 +108,11 @@ mod tests {
         fs,
         os::unix::fs::{MetadataExt, PermissionsExt, chown},
         path::Path,
+        time::{Duration, SystemTime},
     };
 
-    use super::{close_to_others, give_to_owner_of, write_whole};
+    use super::{close_to_others, give_to_owner_of, sweep_temporary, temporary_name, write_whole};
+    use crate::base::Id;
 
     fn names(folder: &Path) -> Vec<String> {
         fs::read_dir(folder)
@@ -119,6 +132,28 @@ mod tests {
             assert_eq!(found, mode);
             assert_eq!(names(dir.path()), ["key"]);
         }
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_goes_after_an_hour_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (temporary_name(Id::new()), temporary_name(Id::new()));
+        let others = ["site.db", ".other.tmp", "x.tmp", ".tmp"];
+        for name in [&*old, &*new].into_iter().chain(others) {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        for name in std::iter::once(&*old).chain(others) {
+            let file = fs::File::options().write(true).open(dir.path().join(name));
+            let long_ago = SystemTime::now() - Duration::from_hours(2);
+            file.unwrap().set_modified(long_ago).unwrap();
+        }
+        sweep_temporary(dir.path());
+        let mut left = names(dir.path());
+        left.sort();
+        let mut expected: Vec<_> = others.map(String::from).into();
+        expected.push(new);
+        expected.sort();
+        assert_eq!(left, expected);
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::{
 #[derive(Args)]
 #[allow(clippy::doc_markdown)] // --help shows these comments as they are
 pub(super) struct InstallArgs {
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Say every step, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -38,9 +40,20 @@ pub(super) struct InstallArgs {
     from: Option<PathBuf>,
 }
 
+/// What the other commands take, kept out of `--help`: the service has its own folder, and they are refused.
+#[derive(Args)]
+struct Elsewhere {
+    #[arg(long, hide = true)]
+    data: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    config: Option<PathBuf>,
+}
+
 /// How the service is taken away.
 #[derive(Args)]
 pub(super) struct UninstallArgs {
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Say every step, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -54,7 +67,7 @@ pub(super) struct UninstallArgs {
 
 /// Installs this program as a service, or brings the installed one to this version.
 pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
-    refuse_global(global)?;
+    refuse_elsewhere(&args.elsewhere, global)?;
     let plan = install::install(&Choices {
         https: args.https.map(NonZeroU16::get),
         http: args.http.map(NonZeroU16::get),
@@ -64,9 +77,8 @@ pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
         return Ok(show(&plan));
     }
     refuse_without_root("install")?;
-    println!("Installing Webstead {}:", env!("CARGO_PKG_VERSION"));
-    perform(&plan)?;
-    println!();
+    let heading = format!("Installing Webstead {}:", env!("CARGO_PKG_VERSION"));
+    perform(&heading, &plan)?;
     let folder = DataFolder::open_existing(Path::new(DATA))?;
     if let Some(started) = status::started(&folder)? {
         addresses::tell(&mut io::stdout().lock(), &started, DATA, For::TheNetwork)?;
@@ -77,7 +89,7 @@ pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
 
 /// Takes the service away.
 pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCode> {
-    refuse_global(global)?;
+    refuse_elsewhere(&args.elsewhere, global)?;
     let data = if args.purge { Data::Delete } else { Data::Keep };
     let plan = install::uninstall(data)?;
     if args.dry_run {
@@ -87,9 +99,7 @@ pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCod
     if args.purge && !args.yes {
         ask_for_deletion()?;
     }
-    println!("Taking Webstead away:");
-    perform(&plan)?;
-    println!();
+    perform("Taking Webstead away:", &plan)?;
     match data {
         Data::Keep if Path::new(DATA).exists() => println!(
             "Your site is still in {DATA}. When you install Webstead again, it is back; to delete it, \
@@ -100,8 +110,9 @@ pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn refuse_global(global: &Global) -> Result<()> {
-    if global.data.is_none() && global.config.is_none() {
+fn refuse_elsewhere(here: &Elsewhere, global: &Global) -> Result<()> {
+    let given = [&here.data, &here.config, &global.data, &global.config];
+    if given.iter().all(|path| path.is_none()) {
         return Ok(());
     }
     Err(Error::Invalid(format!(
@@ -132,8 +143,13 @@ fn show(plan: &Plan) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn perform(plan: &Plan) -> Result<()> {
-    plan.perform(|step| println!("  {}", line(step)))
+fn perform(heading: &str, plan: &Plan) -> Result<()> {
+    // Nobody may be reading any more (`| head`), and half an installation helps nobody.
+    let tell = |line: &str| drop(writeln!(io::stdout(), "{line}"));
+    tell(heading);
+    plan.perform(|step| tell(&format!("  {}", line(step))))?;
+    tell("");
+    Ok(())
 }
 
 fn line(step: &install::Step) -> String {

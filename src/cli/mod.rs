@@ -69,9 +69,9 @@ enum Command {
     /// Serve the site over HTTPS (this is what no command does too)
     Serve(serve::ServeArgs),
     /// Say whether the site runs, and where it is
-    Status,
+    Status(status::StatusArgs),
     /// Check settings and data, and say what is wrong
-    Check,
+    Check(check::CheckArgs),
     /// Bring in a folder of Markdown files (Zola, Hugo, Jekyll), all or nothing
     Import(import::ImportArgs),
     /// Write the whole site as a folder of Markdown files
@@ -99,8 +99,8 @@ impl Cli {
         match self.command {
             None => serve::run(&self.serve, &global),
             Some(Command::Serve(args)) => serve::run(&args, &global),
-            Some(Command::Status) => status::run(&global),
-            Some(Command::Check) => Ok(check::run(&global)),
+            Some(Command::Status(args)) => status::run(&args, &global),
+            Some(Command::Check(args)) => Ok(check::run(&args, &global)),
             Some(Command::Import(args)) => import::run(&args, &global),
             Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),

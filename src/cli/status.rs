@@ -2,6 +2,8 @@
 
 use std::{io, process::ExitCode};
 
+use clap::Args;
+
 use super::{
     Global,
     addresses::{self, For},
@@ -10,6 +12,7 @@ use crate::{
     auth::users,
     base::Result,
     db::{DataFolder, open_to_look},
+    install,
     net::probe,
     server::{self, Started},
 };
@@ -17,9 +20,20 @@ use crate::{
 /// No server runs on the folder (the code of the Linux Standard Base for `status`).
 const NOT_RUNNING: u8 = 3;
 
+/// How the site is asked for.
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    /// Wait until the site answers, a minute at most
+    #[arg(long)]
+    wait: bool,
+}
+
 /// Looks, and says; exits with 0 if the site answers, 3 if it does not run, 1 if it runs and does not answer.
-pub(super) fn run(global: &Global) -> Result<ExitCode> {
+pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     let data = global.data_path();
+    if args.wait {
+        install::await_answer(&data)?;
+    }
     let folder = DataFolder::open_existing(&data)?;
     let Some(running) = folder.running_server()? else {
         println!("The site in {} does not run.", data.display());

@@ -1,15 +1,17 @@
 //! Compression: brotli (RFC 7932) or gzip (RFC 1952), as the visitor accepts it.
 
-use std::io::Write;
+use std::{io::Write, ops::RangeInclusive};
 
 use actix_web::http::header::{self, HeaderMap};
+use brotli::enc::BrotliEncoderParams;
 
 /// Below this many bytes compression saves no packet.
 const MIN_BYTES: usize = 512;
 /// Brotli's quality 5 comes within a few per cent of 9 for a tenth of the time.
-const BROTLI_QUALITY: u32 = 5;
-/// Brotli's window, 2^18 bytes: larger ones only cost memory for pages of this size.
-const BROTLI_WINDOW_BITS: u32 = 18;
+const BROTLI_QUALITY: i32 = 5;
+/// Brotli's window is 2^bits bytes. It looks back over the whole page and no further, because the tables
+/// for it take memory in every thread; 10 is the least (RFC 7932 section 9.1).
+const BROTLI_WINDOW_BITS: RangeInclusive<i32> = 10..=18;
 const GZIP_LEVEL: u32 = 6;
 
 /// A form in which a body can be sent.
@@ -97,18 +99,23 @@ pub(super) fn compress(body: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
                 .ok()?;
         }
         Encoding::Brotli => {
-            let mut br = brotli::CompressorWriter::new(
-                &mut out,
-                16 * 1024,
-                BROTLI_QUALITY,
-                BROTLI_WINDOW_BITS,
-            );
-            br.write_all(body).and_then(|()| br.flush()).ok()?;
-            drop(br);
+            brotli::BrotliCompress(&mut &body[..], &mut out, &brotli_parameters(body.len()))
+                .ok()?;
         }
     }
     out.shrink_to_fit();
     (out.len() < body.len()).then_some(out)
+}
+
+fn brotli_parameters(bytes: usize) -> BrotliEncoderParams {
+    let bits = bytes.next_power_of_two().trailing_zeros() + 1;
+    let (least, most) = BROTLI_WINDOW_BITS.into_inner();
+    BrotliEncoderParams {
+        quality: BROTLI_QUALITY,
+        lgwin: i32::try_from(bits).map_or(most, |bits| bits.clamp(least, most)),
+        size_hint: bytes,
+        ..BrotliEncoderParams::default()
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     };
     refuse_ports(&machine, ports)?;
     let had_program = Path::new(PROGRAM).exists();
-    let has_site = Path::new(DATA).join("site.db").exists();
+    // Who may not look into it, in a dry run, sees that there is a folder of the service.
+    let has_site = Path::new(DATA).join("site.db").try_exists().unwrap_or(true);
     if let Some(from) = &choices.from {
         if has_site {
             return Err(Error::Invalid(format!(
@@ -56,7 +57,8 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     let size_mb = program.len() / 1_000_000;
     let what = format!("copy this program to {PROGRAM} ({size_mb} MB)");
     let new_program = files.write(what, PROGRAM.into(), program, 0o755);
-    let (mut new_units, mut new_socket) = (false, false);
+    let mut new_units = machine.undone.units;
+    let mut new_socket = machine.undone.units;
     for unit in units::wanted(machine.systemd, ports) {
         let is_of_socket = unit.path.to_string_lossy().contains(SOCKET);
         let what = format!("write {}", unit.path.display());
@@ -92,7 +94,7 @@ pub fn install(choices: &Choices) -> Result<Plan> {
         steps.push(Step::run(&["systemctl", "stop", SERVICE, SOCKET]));
     }
     steps.push(Step::run(&["systemctl", "start", SOCKET]));
-    if new_program || new_units || !runs || choices.from.is_some() {
+    if new_program || new_units || machine.undone.program || !runs || choices.from.is_some() {
         steps.push(Step::run(&["systemctl", "restart", SERVICE]));
     }
     let what = "wait until the site answers over HTTPS";
@@ -147,7 +149,14 @@ impl Files {
 fn check_site(own: &Path) -> Step {
     Step::new(
         format!("look whether the site in {DATA} is sound and fits this version"),
-        Action::Look(owned(&[&own.to_string_lossy(), "check", "--data", DATA])),
+        // A damaged picture is no reason to keep an old version.
+        Action::Look(owned(&[
+            &own.to_string_lossy(),
+            "check",
+            "--without-media",
+            "--data",
+            DATA,
+        ])),
     )
 }
 

@@ -2,17 +2,23 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use super::{
-    DATA,
+    DATA, PROGRAM,
     units::{self, Ports, SERVICE, SOCKET},
 };
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    db::DataFolder,
+    server,
+};
 
 /// Where a program of the system is looked for; `sudo` may give us less.
 pub(super) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -29,6 +35,16 @@ pub(super) struct Machine {
     pub(super) socket_is_active: bool,
     /// The ports that are installed, or would be.
     pub(super) ports: Ports,
+    /// What an interrupted installation has left to do.
+    pub(super) undone: Undone,
+}
+
+/// Files that are installed and not in use yet.
+pub(super) struct Undone {
+    /// The service runs another program than the installed one.
+    pub(super) program: bool,
+    /// The service manager goes by other units than the installed ones.
+    pub(super) units: bool,
 }
 
 impl Machine {
@@ -61,17 +77,53 @@ impl Machine {
             )));
         }
         let version = output_of("systemctl", &["--version"]).unwrap_or_default();
+        let ports = fs::read_to_string(units::ports_file())
+            .ok()
+            .and_then(|text| units::ports_of(&text))
+            .unwrap_or(Ports::USUAL);
         Ok(Self {
             systemd: version_of(&version).unwrap_or_default(),
             has_user: home.is_some(),
             service_is_active: is_active(SERVICE),
             socket_is_active: is_active(SOCKET),
-            ports: fs::read_to_string(units::ports_file())
-                .ok()
-                .and_then(|text| units::ports_of(&text))
-                .unwrap_or(Ports::USUAL),
+            ports,
+            undone: Undone {
+                program: runs_another_program(),
+                units: has_unread_unit() || serves_on_another_port(ports),
+            },
         })
     }
+}
+
+/// A property of a unit (systemctl(1), `show`).
+fn property(unit: &str, name: &str) -> Option<String> {
+    let arguments = ["show", "--value", "--property", name, unit];
+    output_of("systemctl", &arguments).map(|value| value.trim().to_owned())
+}
+
+/// Whether a unit was changed since the service manager has read it.
+fn has_unread_unit() -> bool {
+    [SERVICE, SOCKET]
+        .iter()
+        .any(|unit| property(unit, "NeedDaemonReload").as_deref() == Some("yes"))
+}
+
+/// Whether the service's process came from another file than the one that is installed now. Without root
+/// that cannot be seen.
+fn runs_another_program() -> bool {
+    let process = property(SERVICE, "MainPID").unwrap_or_default();
+    let file = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    match (file(&format!("/proc/{process}/exe")), file(PROGRAM)) {
+        (Ok(running), Ok(installed)) => running != installed,
+        _ => false,
+    }
+}
+
+/// Whether the service listens where it was not told to.
+fn serves_on_another_port(ports: Ports) -> bool {
+    DataFolder::open_existing(Path::new(DATA))
+        .and_then(|folder| server::running(&folder))
+        .is_ok_and(|started| started.is_some_and(|s| s.https_address.port() != ports.https))
 }
 
 fn packaged_unit() -> Option<PathBuf> {
@@ -123,7 +175,7 @@ pub(super) fn refuse_taken(port: u16) -> Result<()> {
         TcpStream::connect_timeout(address, Duration::from_secs(2))
             .is_ok_and(|socket| socket.local_addr().ok() != socket.peer_addr().ok())
     });
-    if !is_taken {
+    if !is_taken && !is_held_somewhere(port) {
         return Ok(());
     }
     let filter = format!("sport = :{port}");
@@ -138,17 +190,37 @@ pub(super) fn refuse_taken(port: u16) -> Result<()> {
     )))
 }
 
+/// Whether somebody listens on one of this machine's addresses, so that our socket could not have all of
+/// them. Without the right to listen on this port, that cannot be seen.
+fn is_held_somewhere(port: u16) -> bool {
+    let is_held = |address: SocketAddr| {
+        TcpListener::bind(address).is_err_and(|e| e.kind() == ErrorKind::AddrInUse)
+    };
+    // The first takes both families, except where IPv6 is off.
+    is_held((Ipv6Addr::UNSPECIFIED, port).into()) || is_held((Ipv4Addr::UNSPECIFIED, port).into())
+}
+
 /// The program's name in a line of ss(8): `users:(("nginx",pid=812,fd=6))`.
 fn holder_of(line: &str) -> Option<String> {
     let rest = &line[line.find("users:((\"")? + "users:((\"".len()..];
     Some(rest[..rest.find('"')?].to_owned())
 }
 
-/// The last words of the service, for an error message.
+/// The last words of the service and of its socket, for an error message.
 pub(super) fn last_words() -> String {
     output_of(
         "journalctl",
-        &["-u", SERVICE, "-n", "12", "-o", "cat", "--no-pager"],
+        &[
+            "-u",
+            SERVICE,
+            "-u",
+            SOCKET,
+            "-n",
+            "12",
+            "-o",
+            "cat",
+            "--no-pager",
+        ],
     )
     .unwrap_or_default()
 }
@@ -169,6 +241,13 @@ mod tests {
         ] {
             assert_eq!(version_of(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_on_one_address_only_is_refused() {
+        let listener = std::net::TcpListener::bind("127.0.0.9:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(refuse_taken(port).is_err());
     }
 
     #[test]

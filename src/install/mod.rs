@@ -11,12 +11,12 @@ mod removal;
 mod step;
 mod units;
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 pub use installation::{Choices, install};
 pub use plan::Plan;
 pub use removal::{Data, uninstall};
-pub use step::Step;
+pub use step::{Step, await_answer};
 
 /// Where the program is installed.
 pub const PROGRAM: &str = "/usr/local/bin/webstead";
@@ -25,12 +25,13 @@ const PACKAGED_PROGRAM: &str = "/usr/bin/webstead";
 /// The data folder of the service (`StateDirectory=`).
 pub const DATA: &str = "/var/lib/webstead";
 
-/// The service's data folder, if this is the installed program and there is one.
+/// The service's data folder, if this is the service's program.
+///
+/// Whether the folder is there does not matter: where a disk is not mounted, no other site is meant.
 pub fn data_of_installed_program() -> Option<&'static Path> {
     let program = std::env::current_exe().ok()?;
-    let is_installed = [PROGRAM, PACKAGED_PROGRAM]
-        .iter()
-        .any(|path| program == Path::new(path));
-    let data = Path::new(DATA);
-    (is_installed && data.is_dir()).then_some(data)
+    let has_unit = || Path::new(units::FOLDER).join(units::SERVICE).exists();
+    let is_of_service = program == Path::new(PACKAGED_PROGRAM)
+        || (program == Path::new(PROGRAM) && (has_unit() || fs::symlink_metadata(DATA).is_ok()));
+    is_of_service.then_some(Path::new(DATA))
 }

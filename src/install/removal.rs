@@ -1,6 +1,9 @@
 //! What is done to take the service away.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     DATA, PROGRAM,
@@ -32,7 +35,7 @@ pub fn uninstall(data: Data) -> Result<Plan> {
         .chain([PathBuf::from(PROGRAM)])
         .filter(|path| path.exists())
         .collect();
-    let has_data = Path::new(DATA).exists();
+    let has_data = fs::symlink_metadata(DATA).is_ok();
     let is_nothing_left = files.is_empty() && !(has_data && data == Data::Delete);
     if is_nothing_left {
         return Err(Error::Invalid(format!(
@@ -58,16 +61,9 @@ pub fn uninstall(data: Data) -> Result<Plan> {
         SOCKET,
     ]));
     if has_data {
-        steps.push(match data {
-            // The number of a removed user may be given to another one, who would own the site.
-            Data::Keep => Step::new(
-                format!("keep the site in {DATA}, and give it to root"),
-                Action::Run(owned(&["chown", "-R", "root:root", DATA])),
-            ),
-            Data::Delete => Step::new(
-                format!("DELETE the site in {DATA}"),
-                Action::Remove(DATA.into()),
-            ),
+        steps.extend(match data {
+            Data::Keep => vec![keep_site()],
+            Data::Delete => delete_site(),
         });
     }
     if machine.has_user {
@@ -83,4 +79,28 @@ pub fn uninstall(data: Data) -> Result<Plan> {
         steps,
         before: Vec::new(),
     })
+}
+
+fn keep_site() -> Step {
+    Step::new(
+        format!("keep the site in {DATA}, and give it to root"),
+        // The number of a removed user may be given to another one, who would own the site. Goes through a
+        // link to the site, and through none that is in it (chown(1)).
+        Action::Run(owned(&["chown", "-R", "-H", "-h", "root:root", DATA])),
+    )
+}
+
+/// Deletes the folder, and what it leads to where it is a link to another disk.
+fn delete_site() -> Vec<Step> {
+    let real = fs::canonicalize(DATA).unwrap_or_else(|_| DATA.into());
+    [real.as_path(), Path::new(DATA)]
+        .into_iter()
+        .take(if real == Path::new(DATA) { 1 } else { 2 })
+        .map(|path| {
+            Step::new(
+                format!("DELETE the site in {}", path.display()),
+                Action::Remove(path.into()),
+            )
+        })
+        .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -99,7 +99,7 @@ impl Step {
                 Ok(())
             }
             Action::CopySite(from) => copy_site::copy(from, Path::new(DATA)),
-            Action::AwaitAnswer => await_answer(),
+            Action::AwaitAnswer => await_answer(Path::new(DATA)),
         }
     }
 }
@@ -110,14 +110,32 @@ pub(super) fn owned(command: &[&str]) -> Vec<String> {
 
 pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
+        .map_or(Ok(()), create_folder)
         .and_then(|()| files::write_whole(path, bytes, mode))
         // Whatever root's umask is: the service's user must be able to run the program.
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
         .map_err(|e| Error::io("writing", path, e))
 }
 
+/// Makes a folder that everybody may look into, with its parents, whatever root's umask is; in one that is
+/// there, removes what an interrupted write has left.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        files::sweep_temporary(folder);
+        return Ok(());
+    }
+    folder.parent().map_or(Ok(()), create_folder)?;
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))
+}
+
 pub(super) fn remove(path: &Path) -> Result<()> {
+    remove_all(path).map_err(|e| Error::io("removing", path, e))
+}
+
+/// Removes a file, a link, or a folder with all that is in it. Where a disk of its own is mounted, it is
+/// empty afterwards, and the place stays.
+fn remove_all(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -125,10 +143,14 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     };
     match removed {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        // A disk of its own is mounted here: it is empty now, and where it is mounted stays.
-        Err(e) if e.kind() == ErrorKind::ResourceBusy => Ok(()),
-        Err(e) => Err(Error::io("removing", path, e)),
-        Ok(()) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::ResourceBusy => {
+            // It stopped at the mounted disk, which may be further down.
+            for entry in fs::read_dir(path)? {
+                remove_all(&entry?.path())?;
+            }
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 
@@ -150,16 +172,18 @@ fn run(command: &[String]) -> Result<()> {
     )))
 }
 
-/// Waits until the service has told that it is ready and answers over HTTPS.
-fn await_answer() -> Result<()> {
-    let data = Path::new(DATA);
+/// Waits until the server of a data folder has told that it is ready and answers over HTTPS.
+///
+/// # Errors
+/// What is wrong when it does not within a minute.
+pub fn await_answer(data: &Path) -> Result<()> {
     let until = Instant::now() + ANSWERS_WITHIN;
     loop {
         let outcome = DataFolder::open_existing(data)
             .and_then(|folder| server::running(&folder))
             .and_then(|started| match started {
                 Some(started) => probe::first_page(data, started.https_address),
-                None => Err(Error::Internal("the service has not started yet".into())),
+                None => Err(Error::Internal("it has not started yet".into())),
             });
         match outcome {
             Ok(status) if status < 500 => return Ok(()),

@@ -21,7 +21,7 @@ pub(super) fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("tls")
 }
 
-/// Makes the folder, open to its owner only, if it is not there.
+/// Makes the folder, open to its owner only, if it is not there; else removes what interrupted writes left.
 pub(super) fn create_folder(data_dir: &Path) -> Result<PathBuf> {
     let folder = folder(data_dir);
     match DirBuilder::new().mode(0o700).create(&folder) {
@@ -31,7 +31,7 @@ pub(super) fn create_folder(data_dir: &Path) -> Result<PathBuf> {
                 .map_err(|e| Error::io("making the folder", &folder, e))?;
             files::sync_folder(data_dir).map_err(|e| Error::io("syncing", data_dir, e))?;
         }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => files::sweep_temporary(&folder),
         Err(e) => return Err(Error::io("making the folder", folder, e)),
     }
     Ok(folder)
