@@ -81,9 +81,10 @@ pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
     perform(&heading, &plan)?;
     let folder = DataFolder::open_existing(Path::new(DATA))?;
     if let Some(started) = status::started(&folder)? {
-        addresses::tell(&mut io::stdout().lock(), &started, DATA, For::TheNetwork)?;
+        // It is done, whether somebody reads this or not.
+        let _ = addresses::tell(&mut io::stdout().lock(), &started, DATA, For::TheNetwork);
     }
-    println!("It starts with the machine. `sudo webstead status` shows this again.");
+    say("It starts with the machine. `sudo webstead status` shows this again.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,11 +102,11 @@ pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCod
     }
     perform("Taking Webstead away:", &plan)?;
     match data {
-        Data::Keep if Path::new(DATA).exists() => println!(
+        Data::Keep if Path::new(DATA).exists() => say(&format!(
             "Your site is still in {DATA}. When you install Webstead again, it is back; to delete it, \
              `sudo rm -r {DATA}`."
-        ),
-        _ => println!("Nothing of it is left."),
+        )),
+        _ => say("Nothing of it is left."),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -144,12 +145,15 @@ fn show(plan: &Plan) -> ExitCode {
 }
 
 fn perform(heading: &str, plan: &Plan) -> Result<()> {
-    // Nobody may be reading any more (`| head`), and half an installation helps nobody.
-    let tell = |line: &str| drop(writeln!(io::stdout(), "{line}"));
-    tell(heading);
-    plan.perform(|step| tell(&format!("  {}", line(step))))?;
-    tell("");
+    say(heading);
+    plan.perform(|step| say(&format!("  {}", line(step))))?;
+    say("");
     Ok(())
+}
+
+/// Prints a line, or does not where nobody reads any more (`| head`): half an installation helps nobody.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn line(step: &install::Step) -> String {

@@ -1,6 +1,6 @@
 //! Compression: brotli (RFC 7932) or gzip (RFC 1952), as the visitor accepts it.
 
-use std::{io::Write, ops::RangeInclusive};
+use std::io::Write;
 
 use actix_web::http::header::{self, HeaderMap};
 use brotli::enc::BrotliEncoderParams;
@@ -9,9 +9,9 @@ use brotli::enc::BrotliEncoderParams;
 const MIN_BYTES: usize = 512;
 /// Brotli's quality 5 comes within a few per cent of 9 for a tenth of the time.
 const BROTLI_QUALITY: i32 = 5;
-/// Brotli's window is 2^bits bytes. It looks back over the whole page and no further, because the tables
-/// for it take memory in every thread; 10 is the least (RFC 7932 section 9.1).
-const BROTLI_WINDOW_BITS: RangeInclusive<i32> = 10..=18;
+/// Brotli's window, 2^17 bytes: larger ones only cost memory for pages of this size. For smaller ones the
+/// crate has no table of this quality, and takes one of many megabytes.
+const BROTLI_WINDOW_BITS: i32 = 17;
 const GZIP_LEVEL: u32 = 6;
 
 /// A form in which a body can be sent.
@@ -99,23 +99,17 @@ pub(super) fn compress(body: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
                 .ok()?;
         }
         Encoding::Brotli => {
-            brotli::BrotliCompress(&mut &body[..], &mut out, &brotli_parameters(body.len()))
-                .ok()?;
+            let parameters = BrotliEncoderParams {
+                quality: BROTLI_QUALITY,
+                lgwin: BROTLI_WINDOW_BITS,
+                size_hint: body.len(),
+                ..BrotliEncoderParams::default()
+            };
+            brotli::BrotliCompress(&mut &body[..], &mut out, &parameters).ok()?;
         }
     }
     out.shrink_to_fit();
     (out.len() < body.len()).then_some(out)
-}
-
-fn brotli_parameters(bytes: usize) -> BrotliEncoderParams {
-    let bits = bytes.next_power_of_two().trailing_zeros() + 1;
-    let (least, most) = BROTLI_WINDOW_BITS.into_inner();
-    BrotliEncoderParams {
-        quality: BROTLI_QUALITY,
-        lgwin: i32::try_from(bits).map_or(most, |bits| bits.clamp(least, most)),
-        size_hint: bytes,
-        ..BrotliEncoderParams::default()
-    }
 }
 
 #[cfg(test)]
