@@ -83,7 +83,12 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
     let tls = tls::server_config(Arc::clone(&shown))?;
 
     let https_port = listeners.https_address.port();
-    let edge = Data::new(Edge::new(database.clone(), config.cache, https_port));
+    let edge = Data::new(Edge::new(
+        database.clone(),
+        config.cache,
+        folder.public(),
+        https_port,
+    ));
     let quiet = edge.clone();
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));

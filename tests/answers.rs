@@ -1,9 +1,6 @@
 //! Every kind of answer, also to what no browser would ask.
 
-use std::{
-    fs,
-    io::{Read, Write},
-};
+use std::fs;
 
 use reqwest::{StatusCode, blocking::Client};
 
@@ -181,39 +178,6 @@ fn the_security_headers_are_on_answers_of_every_status() {
     }
 }
 
-/// Sends bytes as they are over TLS to the site and gives the whole answer.
-fn raw(site: &Site, request: &[u8]) -> String {
-    let port = site.base.rsplit(':').next().unwrap();
-    let pem = fs::read(site.data().join("tls/authority-cert.pem")).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in
-        <rustls::pki_types::CertificateDer as rustls::pki_types::pem::PemObject>::pem_slice_iter(
-            &pem,
-        )
-    {
-        roots.add(certificate.unwrap()).unwrap();
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "127.0.0.1".try_into().unwrap();
-    let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
-    let mut socket = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    socket
-        .set_read_timeout(Some(std::time::Duration::from_secs(30)))
-        .unwrap();
-    let mut stream = rustls::Stream::new(&mut tls, &mut socket);
-    // A door that closes before all is said is an answer too.
-    let _ = stream.write_all(request);
-    let mut answer = Vec::new();
-    // A connection that is closed without a farewell ends the answer too.
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
 #[test]
 fn what_no_browser_sends_is_refused_and_the_site_goes_on() {
     let (site, editor) = Site::with_owner();
@@ -242,7 +206,7 @@ fn what_no_browser_sends_is_refused_and_the_site_goes_on() {
     ] {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-        let answer = raw(&site, request.as_bytes());
+        let answer = site.raw(request.as_bytes());
         let status = answer.strip_prefix("HTTP/1.1 ").unwrap_or(&answer);
         // A request line without end may also be met with a closed door.
         let is_closed = path.len() > 100_000 && answer.is_empty();
@@ -259,7 +223,7 @@ fn what_no_browser_sends_is_refused_and_the_site_goes_on() {
         "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
     ] {
         let request = junk.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
-        let answer = raw(&site, request.as_bytes());
+        let answer = site.raw(request.as_bytes());
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
             "{junk:?} gives {answer:.200}"

@@ -17,6 +17,7 @@ mod install;
 mod lifecycle;
 mod lists_and_links;
 mod pages;
+mod plain_files;
 mod posts;
 mod round_trip;
 mod saving;

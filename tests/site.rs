@@ -1,7 +1,7 @@
 //! Starts the real program on a temporary data folder and a free port, and talks to it over HTTPS.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -209,6 +209,39 @@ impl Site {
             .map(|l| l.to_str().unwrap().to_owned());
         let location = location.unwrap_or_else(|| panic!("{status}: {}", answer.text().unwrap()));
         location.split('?').next().unwrap().to_owned()
+    }
+
+    /// Sends bytes as they are over TLS and gives the whole answer.
+    pub(crate) fn raw(&self, request: &[u8]) -> String {
+        let port = self.base.rsplit(':').next().unwrap();
+        let pem = std::fs::read(self.data.join("tls/authority-cert.pem")).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in
+            <rustls::pki_types::CertificateDer as rustls::pki_types::pem::PemObject>::pem_slice_iter(
+                &pem,
+            )
+        {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "127.0.0.1".try_into().unwrap();
+        let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+        let mut socket = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+        // A door that closes before all is said is an answer too.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        // A connection that is closed without a farewell ends the answer too.
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// Ends the server at once, as a pulled plug does (SIGKILL), and starts it again.

@@ -9,7 +9,7 @@ use std::{
 
 use crate::base::{Error, Result, files};
 
-/// A site's data folder: `site.db`, `media/`, `tls/` and the lock of the running server.
+/// A site's data folder: `site.db`, `media/`, `public/`, `tls/` and the lock of the running server.
 #[derive(Clone, Debug)]
 pub struct DataFolder {
     root: PathBuf,
@@ -138,6 +138,10 @@ impl DataFolder {
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.root.join("site.db")
+    }
+    /// Where plain files lie that are served beside the application, if there are any.
+    pub fn public(&self) -> PathBuf {
+        self.root.join("public")
     }
     /// Where media files are.
     pub fn media(&self) -> PathBuf {

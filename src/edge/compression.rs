@@ -33,31 +33,61 @@ impl Encoding {
     }
 }
 
-/// The best encoding that `Accept-Encoding` allows (RFC 9110 section 12.5.3): br, then gzip.
-pub(super) fn accepted(headers: &HeaderMap) -> Encoding {
-    let value = headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or("");
-    let (mut brotli, mut gzip, mut any) = (None, None, None);
-    for item in value.split(',') {
-        let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-        let is_wanted = !is_zero_weight(parameters);
-        match name.trim() {
-            n if n.eq_ignore_ascii_case("br") => brotli = Some(is_wanted),
-            n if n.eq_ignore_ascii_case("gzip") || n.eq_ignore_ascii_case("x-gzip") => {
-                gzip = Some(is_wanted);
+/// The encodings that a visitor accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    brotli: bool,
+    zstd: bool,
+    gzip: bool,
+}
+
+impl Accepted {
+    /// What `Accept-Encoding` allows (RFC 9110 section 12.5.3).
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let value = headers
+            .get(header::ACCEPT_ENCODING)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("");
+        let (mut brotli, mut zstd, mut gzip, mut any) = (None, None, None, None);
+        for item in value.split(',') {
+            let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let is_wanted = Some(!is_zero_weight(parameters));
+            match name.trim() {
+                n if n.eq_ignore_ascii_case("br") => brotli = is_wanted,
+                n if n.eq_ignore_ascii_case("zstd") => zstd = is_wanted,
+                n if n.eq_ignore_ascii_case("gzip") || n.eq_ignore_ascii_case("x-gzip") => {
+                    gzip = is_wanted;
+                }
+                "*" => any = is_wanted,
+                _ => {}
             }
-            "*" => any = Some(is_wanted),
-            _ => {}
+        }
+        let is_accepted = |named: Option<bool>| named.or(any).unwrap_or(false);
+        Self {
+            brotli: is_accepted(brotli),
+            zstd: is_accepted(zstd),
+            gzip: is_accepted(gzip),
         }
     }
-    if brotli.or(any).unwrap_or(false) {
-        Encoding::Brotli
-    } else if gzip.or(any).unwrap_or(false) {
-        Encoding::Gzip
-    } else {
-        Encoding::Identity
+
+    /// The best of those that we make ourselves.
+    pub(super) fn best(self) -> Encoding {
+        match self {
+            Self { brotli: true, .. } => Encoding::Brotli,
+            Self { gzip: true, .. } => Encoding::Gzip,
+            _ => Encoding::Identity,
+        }
+    }
+
+    /// Names of encodings with the endings of files that are in them, smallest first.
+    pub(super) fn endings(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [
+            (self.brotli, ("br", ".br")),
+            (self.zstd, ("zstd", ".zst")),
+            (self.gzip, ("gzip", ".gz")),
+        ]
+        .into_iter()
+        .filter_map(|(is_accepted, named)| is_accepted.then_some(named))
     }
 }
 
@@ -75,15 +105,19 @@ fn is_zero_weight(parameters: &str) -> bool {
 
 /// Whether a body of this type and length is worth compressing.
 pub(super) fn is_worth_it(content_type: &str, bytes: usize) -> bool {
+    bytes >= MIN_BYTES && is_compressible(content_type)
+}
+
+/// Whether bodies of this type become smaller by compression.
+pub(super) fn is_compressible(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or("").trim();
-    bytes >= MIN_BYTES
-        && (kind.starts_with("text/")
-            || kind.ends_with("+xml")
-            || kind.ends_with("+json")
-            || matches!(
-                kind,
-                "application/json" | "application/javascript" | "application/xml"
-            ))
+    kind.starts_with("text/")
+        || kind.ends_with("+xml")
+        || kind.ends_with("+json")
+        || matches!(
+            kind,
+            "application/json" | "application/javascript" | "application/xml" | "application/wasm"
+        )
 }
 
 /// Compresses a body; `None` if that does not make it smaller.
@@ -136,7 +170,7 @@ mod tests {
         for (value, expected) in table {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            assert_eq!(accepted(&headers), expected, "{value}");
+            assert_eq!(Accepted::of(&headers).best(), expected, "{value}");
         }
     }
 

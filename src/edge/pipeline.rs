@@ -1,6 +1,6 @@
 //! The way of a request through the edge, in order.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use actix_web::{
     HttpResponse,
@@ -18,8 +18,8 @@ use actix_web::{
 use tokio::sync::Semaphore;
 
 use super::{
-    compression::{self, Encoding},
-    headers,
+    compression::{self, Accepted, Encoding},
+    files, headers,
     in_flight::{self, InFlight},
     page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
     tidy::tidy_location,
@@ -40,18 +40,26 @@ pub struct Edge {
     pages: PageCache,
     answering: Semaphore,
     in_flight: InFlight,
+    /// Plain files beside the application.
+    public: PathBuf,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
 }
 
 impl Edge {
-    /// The edge of a site.
-    pub fn new(database: Database, settings: page_cache::Settings, https_port: u16) -> Self {
+    /// The edge of a site, with the folder of plain files beside it; that need not be there.
+    pub fn new(
+        database: Database,
+        settings: page_cache::Settings,
+        public: PathBuf,
+        https_port: u16,
+    ) -> Self {
         Self {
             database,
             pages: PageCache::new(settings),
             answering: Semaphore::new(MAX_ANSWERING),
             in_flight: InFlight::default(),
+            public,
             https_port,
         }
     }
@@ -83,11 +91,8 @@ pub async fn pipeline(
     if request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let response = match moved_to(&request) {
-        Some(location) => {
-            let mut response = HttpResponse::MovedPermanently()
-                .insert_header((header::LOCATION, location))
-                .finish();
+    let response = match answer_early(&edge, &request).await {
+        Some(mut response) => {
             headers::add(response.headers_mut());
             request.into_response(response)
         }
@@ -96,19 +101,27 @@ pub async fn pipeline(
     Ok(in_flight::until_sent(entered, response))
 }
 
+/// The answer to what needs no application: a plain file, or an address that is written in another way.
+async fn answer_early(edge: &Edge, request: &ServiceRequest) -> Option<HttpResponse> {
+    // Forms are never redirected: they would be lost.
+    if request.method() != Method::GET {
+        return None;
+    }
+    if let Some(file) = files::answer(&edge.public, request).await {
+        return Some(file);
+    }
+    let location = tidy_location(request.path(), request.uri().query())?;
+    let moved = HttpResponse::MovedPermanently()
+        .insert_header((header::LOCATION, location))
+        .finish();
+    Some(moved)
+}
+
 /// An error that took its request with it (a panic) is answered with the security headers too.
 fn with_headers(error: actix_web::Error) -> actix_web::Error {
     let mut response = error.error_response();
     headers::add(response.headers_mut());
     InternalError::from_response(error, response).into()
-}
-
-/// Where a request for an untidy address should go. Forms are never redirected: they would be lost.
-fn moved_to(request: &ServiceRequest) -> Option<String> {
-    if request.method() != Method::GET {
-        return None;
-    }
-    tidy_location(request.path(), request.uri().query())
 }
 
 /// Answers from the page cache where that may be, else lets the application answer.
@@ -248,7 +261,7 @@ async fn send(page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
     let (encoding, body) = if has_it {
         (Encoding::Identity, Bytes::new())
     } else {
-        body_of(page, compression::accepted(request)).await
+        body_of(page, Accepted::of(request).best()).await
     };
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     let headers = response.headers_mut();
