@@ -19,7 +19,7 @@ use webstead::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    few_arenas();
+    keep_less_memory();
     start_log();
     match Cli::parse().run() {
         Ok(code) => code,
@@ -73,12 +73,29 @@ fn logs_to_journal() -> bool {
 /// difference.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
-fn few_arenas() {
+fn keep_less_memory() {
     // SAFETY: mallopt sets a number in the allocator; no other thread runs yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn few_arenas() {}
+/// Lets mimalloc give freed memory back to the system after 1 ms and not after 10: under load the next page
+/// would otherwise find it taken (`mi_option_purge_delay`). Without any delay a compressed page takes three
+/// times as long. `benches/run memory` and `benches/run programs` have the difference.
+#[cfg(all(target_env = "musl", not(system_allocator)))]
+#[allow(unsafe_code)]
+fn keep_less_memory() {
+    /// The option's place in version 2's list (mimalloc.h, `mi_option_t`).
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    // SAFETY: this sets a number in the allocator; no other thread runs yet.
+    unsafe {
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, 1);
+    }
+}
+
+#[cfg(not(any(
+    all(target_os = "linux", target_env = "gnu"),
+    all(target_env = "musl", not(system_allocator))
+)))]
+fn keep_less_memory() {}

@@ -88,7 +88,7 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         config.cache,
         folder.public(),
         https_port,
-    ));
+    )?);
     let quiet = edge.clone();
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));

@@ -5,6 +5,7 @@
 //! leaves with the security headers. Forms are read before the application sees them, within limits.
 
 mod compression;
+mod compressor;
 mod files;
 mod headers;
 mod in_flight;

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     compression::{self, Accepted, Encoding},
+    compressor::Compressor,
     files, headers,
     in_flight::{self, InFlight},
     page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
@@ -26,6 +27,7 @@ use super::{
 };
 use crate::{
     auth::{csrf::host_of, sessions},
+    base,
     db::Database,
     net::redirect,
 };
@@ -38,6 +40,7 @@ const MAX_ANSWERING: usize = 1024;
 pub struct Edge {
     database: Database,
     pages: PageCache,
+    compressor: Compressor,
     answering: Semaphore,
     in_flight: InFlight,
     /// Plain files beside the application.
@@ -48,20 +51,24 @@ pub struct Edge {
 
 impl Edge {
     /// The edge of a site, with the folder of plain files beside it; that need not be there.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::base::Error::Internal) if the system gives us no thread.
     pub fn new(
         database: Database,
         settings: page_cache::Settings,
         public: PathBuf,
         https_port: u16,
-    ) -> Self {
-        Self {
+    ) -> base::Result<Self> {
+        Ok(Self {
             database,
             pages: PageCache::new(settings),
+            compressor: Compressor::start()?,
             answering: Semaphore::new(MAX_ANSWERING),
             in_flight: InFlight::default(),
             public,
             https_port,
-        }
+        })
     }
 
     /// Returns when no request has been in flight for a moment.
@@ -76,10 +83,9 @@ pub async fn pipeline(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(edge) = request.app_data::<Data<Edge>>().cloned() else {
-        return Err(crate::base::Error::Internal(
-            "the server was put together without its edge".into(),
-        )
-        .into());
+        return Err(
+            base::Error::Internal("the server was put together without its edge".into()).into(),
+        );
     };
     if !request.app_config().secure() {
         let response = to_https(&request, edge.https_port);
@@ -145,7 +151,7 @@ async fn answer(
     };
     match kept {
         Kept::Page(page) => {
-            let response = send(&page, request.headers()).await;
+            let response = send(edge, &page, request.headers()).await;
             Ok(request.into_response(response))
         }
         Kept::Pass(_) => ask(edge, request, next).await,
@@ -213,7 +219,7 @@ async fn render(
         .collect();
     let page = Arc::new(Page::new(version, kept, body));
     place.put(&page);
-    let response = send(&page, http.headers()).await;
+    let response = send(edge, &page, http.headers()).await;
     Ok(ServiceResponse::new(http, response))
 }
 
@@ -249,7 +255,7 @@ fn is_made_anew(name: &header::HeaderName) -> bool {
 }
 
 /// Answers with a kept page, or with 304 if the visitor has it (RFC 9110 section 13.1.2).
-async fn send(page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
+async fn send(edge: &Edge, page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
     let has_it = request
         .get(header::IF_NONE_MATCH)
         .is_some_and(|tags| matches_etag(tags, &page.etag));
@@ -261,7 +267,8 @@ async fn send(page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
     let (encoding, body) = if has_it {
         (Encoding::Identity, Bytes::new())
     } else {
-        body_of(page, Accepted::of(request).best()).await
+        let encoding = Accepted::of(request).best();
+        edge.compressor.body(page, encoding).await
     };
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     let headers = response.headers_mut();
@@ -273,18 +280,6 @@ async fn send(page: &Arc<Page>, request: &HeaderMap) -> HttpResponse {
         headers.append(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
     response
-}
-
-/// The body in an encoding. Compressing takes milliseconds, so the first time it is done elsewhere, and
-/// other requests of this thread go on meanwhile.
-async fn body_of(page: &Arc<Page>, encoding: Encoding) -> (Encoding, Bytes) {
-    if let Some(made) = page.made_body(encoding) {
-        return made;
-    }
-    let for_thread = Arc::clone(page);
-    tokio::task::spawn_blocking(move || for_thread.body(encoding))
-        .await
-        .unwrap_or_else(|_| page.plain_body())
 }
 
 /// Weak comparison (RFC 9110 section 8.8.3.2) against a list of tags or `*`.
