@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::{
     base::{Error, Result},
-    edge::page_cache,
-    net::listen,
+    edge::{hosts, observe::access_log, page_cache},
+    net::{admission, listen, trust},
 };
 
 /// The file's name in the data folder.
@@ -23,6 +23,14 @@ pub struct Config {
     pub domain: Option<String>,
     /// `[listen]`: where to listen.
     pub listen: listen::Settings,
+    /// `[limits]`: how many connections there may be.
+    pub limits: admission::Settings,
+    /// `[trusted_proxies]`: whose word about the visitor's address counts.
+    pub trusted_proxies: trust::Settings,
+    /// `[hosts."NAME"]`: what else is served.
+    pub hosts: hosts::Settings,
+    /// `[log]`: what becomes of the requests' lines.
+    pub log: access_log::Settings,
     /// `[cache]`: memory for rendered pages.
     pub cache: page_cache::Settings,
 }

@@ -1,15 +1,25 @@
 //! The whole server, assembled on one screen.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod readings;
+mod reload;
+mod signals;
 
+use std::{net::SocketAddr, sync::Arc};
+
+use actix_server::Server;
 use actix_web::{
-    App as ActixApp, HttpServer,
+    App as ActixApp,
     middleware::from_fn,
     web::{Data, FormConfig, PayloadConfig},
 };
+use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::{
+    readings::Sources,
+    reload::{Reload, host_names},
+    signals::{Signals, Wish},
+};
 use crate::{
     app::{self, errors, visit::App},
     auth::{
@@ -22,13 +32,20 @@ use crate::{
     config::Config,
     db::{DataFolder, Database, MediaStore},
     edge::{
+        hosts::Hosts,
         incoming::{self, Incoming, MAX_FORM_BYTES},
-        pipeline::{Edge, pipeline},
+        pipeline::{self, Edge},
     },
-    jobs::{self, service_manager},
+    jobs::{self, Jobs, service_manager},
     net::{
+        accept::{self, Door},
+        admission::Admission,
         certificates::{self, Renewal},
-        listen, names, tls,
+        handshakes::Handshakes,
+        listen,
+        names::{self, Name},
+        tls,
+        trust::TrustedProxies,
     },
 };
 
@@ -59,11 +76,17 @@ pub fn running(folder: &DataFolder) -> Result<Option<Started>> {
 
 /// Serves a site until it is asked to stop (Ctrl-C or SIGTERM), then finishes what is in flight.
 ///
-/// `started` is called once requests are answered.
+/// `reread` gives the settings anew when that is asked for (SIGHUP); `started` is called once requests are
+/// answered.
 ///
 /// # Errors
 /// What keeps the server from starting: the data folder, the certificate, the ports.
-pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -> Result<()> {
+pub fn run(
+    config: Config,
+    folder: DataFolder,
+    reread: impl Fn() -> Result<Config>,
+    started: impl FnOnce(&Started),
+) -> Result<()> {
     let mut lock = folder.lock_for_server()?;
     let database = Database::open(&folder.database())?;
     let media = MediaStore::new(&folder);
@@ -78,27 +101,51 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         listeners.http_address
     );
     let names = names::local_names();
-    let certificate = certificates::local_certificate(folder.root(), &names)?;
-    let shown = tls::CertificateStore::new(certificate);
-    let tls = tls::server_config(Arc::clone(&shown))?;
+    let (tls, renewal) = certificate(&folder, &names, host_names(&config))?;
+    let admission = Admission::new(config.limits);
+    let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies));
+    let handshakes = Arc::new(Handshakes::default());
+    let https = Door::https(
+        tls,
+        admission.clone(),
+        Arc::clone(&trusted),
+        Arc::clone(&handshakes),
+    );
+    let http = https.http();
 
-    let https_port = listeners.https_address.port();
     let edge = Data::new(Edge::new(
         database.clone(),
-        config.cache,
         folder.public(),
-        https_port,
+        Hosts::new(&config.hosts, folder.root())?,
+        trusted,
+        pipeline::Settings {
+            cache: config.cache,
+            log: config.log,
+        },
+        listeners.https_address.port(),
     )?);
-    let quiet = edge.clone();
+    let sources = Sources {
+        database: database.clone(),
+        admission,
+        handshakes,
+        // The edge has the numbers; it would never end if they had the edge.
+        edge: Arc::downgrade(&edge.clone().into_inner()),
+    };
+    edge.observer().metrics.also(move || sources.read());
+    let reload = Reload {
+        reread,
+        root: folder.root().to_path_buf(),
+        edge: edge.clone(),
+        renewal: Arc::clone(&renewal),
+    };
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::default());
-    let root = folder.root().to_path_buf();
-    let (swept, watched) = (database.clone(), database.clone());
+    let background = (database.clone(), edge.clone());
     let noted = &mut lock;
     let outcome = actix_web::rt::System::new().block_on(async move {
-        let server = HttpServer::new(move || {
+        let site = move || {
             ActixApp::new()
                 .app_data(edge.clone())
                 .app_data(app.clone())
@@ -111,20 +158,24 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
                 .wrap(from_fn(incoming::bounded))
                 .wrap(from_fn(csrf::refuse_other_sites))
                 .wrap(from_fn(errors::middleware::pages))
-                .wrap(from_fn(pipeline))
+                .wrap(from_fn(pipeline::pipeline))
                 .configure(app::configure)
-        })
-        .worker_max_blocking_threads(BLOCKING_THREADS)
-        .shutdown_timeout(SHUTDOWN_S)
-        .client_request_timeout(Duration::from_secs(20))
-        .disable_signals()
-        .listen_rustls_0_23(listeners.https, tls)
-        .and_then(|server| server.listen(listeners.http))
-        .map_err(|e| Error::Internal(format!("starting to listen: {e}")))?
-        .run();
+        };
+        let mut server = Server::build()
+            .worker_max_blocking_threads(BLOCKING_THREADS)
+            .shutdown_timeout(SHUTDOWN_S)
+            .disable_signals();
+        for (listener, door) in [(listeners.https, https), (listeners.http, http)] {
+            let (stopping, site) = (server.graceful_shutdown_signal(), site.clone());
+            let serve = move || accept::serve(door.clone(), stopping.clone(), site());
+            server = server
+                .listen("site", listener, serve)
+                .map_err(|e| Error::Internal(format!("starting to listen: {e}")))?;
+        }
+        let server = server.run();
 
         // Before the address is told: who knows it may ask to stop.
-        let mut signals = StopSignals::listen()?;
+        let signals = Signals::listen()?;
         let addresses = listen::shown_addresses(listeners.https_address, &names);
         let ready = Started {
             addresses,
@@ -134,63 +185,66 @@ pub fn run(config: Config, folder: DataFolder, started: impl FnOnce(&Started)) -
         noted.note(&serde_json::to_string(&ready).map_err(Error::internal)?)?;
         service_manager::ready(ready.addresses.first().map_or("", String::as_str));
         started(&ready);
-        let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
-        let daily = actix_web::rt::spawn(jobs::sweep_daily(swept, sweeps));
-        let alive = actix_web::rt::spawn(service_manager::keep_alive(watched));
-        let renewal = Arc::new(Renewal::new(root, shown, names));
-        let renewal = actix_web::rt::spawn(jobs::every_minute(move || renewal.look()));
-        let handle = server.handle();
-        let idle = async move {
-            signals.next().await;
-            service_manager::stopping();
-            log::info!("stopping: finishing what is in flight");
-            actix_web::rt::spawn(async move {
-                signals.next().await;
-                log::warn!("asked to stop again: stopping now");
-                std::process::exit(130);
-            });
-            // The command is sent by now; `server` below ends when it is done, if that is sooner.
-            drop(handle.stop(true));
-            quiet.quiet().await;
-        };
-        // A dropped server closes the connections that browsers keep open without a request on them.
-        let outcome = tokio::select! {
-            outcome = server => outcome,
-            () = idle => Ok(()),
-        };
-        daily.abort();
-        renewal.abort();
-        alive.abort();
-        outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
+        let _background = start_background(background, renewal);
+        until_stopped(server, signals, reload).await
     });
     database.close();
     log::info!("stopped");
     outcome
 }
 
-/// Ctrl-C, SIGTERM and the end of the terminal (SIGHUP), heard from the moment this is made.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+/// Serves until a signal asks to stop, and then until nothing is in flight.
+async fn until_stopped(
+    server: Server,
+    mut signals: Signals,
+    reload: Reload<impl Fn() -> Result<Config>>,
+) -> Result<()> {
+    let handle = server.handle();
+    let idle = async {
+        while signals.next().await == Wish::Reload {
+            reload.now();
+        }
+        service_manager::stopping();
+        log::info!("stopping: finishing what is in flight");
+        actix_web::rt::spawn(async move {
+            signals.next_stop().await;
+            log::warn!("asked to stop again: stopping now");
+            std::process::exit(130);
+        });
+        // The command is sent by now; `server` below ends when it is done, if that is sooner.
+        drop(handle.stop(true));
+        reload.edge.quiet().await;
+    };
+    // A dropped server closes the connections that browsers keep open without a request on them.
+    let outcome = tokio::select! {
+        outcome = server => outcome,
+        () = idle => Ok(()),
+    };
+    outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
 }
 
-impl StopSignals {
-    fn listen() -> Result<Self> {
-        let hear = |kind| signal(kind).map_err(Error::internal);
-        Ok(Self {
-            interrupt: hear(SignalKind::interrupt())?,
-            terminate: hear(SignalKind::terminate())?,
-            hang_up: hear(SignalKind::hangup())?,
-        })
-    }
+/// The certificate that is shown for the machine's names and those of its hosts, and who renews it.
+fn certificate(
+    folder: &DataFolder,
+    names: &[Name],
+    hosts: Vec<Name>,
+) -> Result<(ServerConfig, Arc<Renewal>)> {
+    let all = [names, &hosts].concat();
+    let key = certificates::local_certificate(folder.root(), &all)?;
+    let shown = tls::CertificateStore::new(key);
+    let tls = tls::server_config(Arc::clone(&shown))?;
+    let root = folder.root().to_path_buf();
+    let renewal = Renewal::new(root, shown, names.to_vec(), hosts);
+    Ok((tls, Arc::new(renewal)))
+}
 
-    /// Waits for the next of them.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
+/// Starts what is done beside the requests, for as long as the answer is kept.
+fn start_background((database, edge): (Database, Data<Edge>), renewal: Arc<Renewal>) -> Jobs {
+    let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
+    let mut jobs = Jobs::default();
+    jobs.start(jobs::sweep_daily(database.clone(), sweeps));
+    jobs.start(service_manager::keep_alive(database));
+    jobs.start(jobs::every_minute(move || renewal.look()));
+    jobs.start(async move { edge.watch_upstreams().await });
+    jobs
 }

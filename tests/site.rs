@@ -2,8 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,6 +13,11 @@ use reqwest::{
     Certificate, StatusCode, Url,
     blocking::{Client, ClientBuilder, RequestBuilder, Response},
     redirect::Policy,
+};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use tempfile::TempDir;
 
@@ -31,6 +38,7 @@ pub(crate) struct Site {
     /// The path of the one-time link, if it was printed.
     pub(crate) setup_path: Option<String>,
     log: PathBuf,
+    output: Arc<Mutex<String>>,
 }
 
 impl Site {
@@ -72,6 +80,7 @@ impl Site {
         let log = data.with_extension("log");
         let mut child = command(data)
             .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(
                 std::fs::File::options()
@@ -85,6 +94,16 @@ impl Site {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = || lines.next().map(Result::unwrap).unwrap_or_default();
         let (first, second, _third) = (line(), line(), line());
+        // What comes later is kept: a program that nobody reads would stop when the pipe is full.
+        let output = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&output);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
         let shown = first.split_whitespace().nth(2).unwrap_or_else(|| {
             panic!(
                 "the server did not start: {}",
@@ -102,6 +121,7 @@ impl Site {
             http_port: http_port_of(&log),
             setup_path,
             log,
+            output,
         }
     }
 
@@ -140,7 +160,7 @@ impl Site {
     pub(crate) fn client_builder(&self) -> ClientBuilder {
         let pem = std::fs::read(self.data.join("tls/authority-cert.pem")).unwrap();
         // reqwest comes without an implementation of cryptography; that of the program serves here too.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = ring::default_provider().install_default();
         Client::builder()
             .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
             .cookie_store(true)
@@ -211,37 +231,90 @@ impl Site {
         location.split('?').next().unwrap().to_owned()
     }
 
-    /// Sends bytes as they are over TLS and gives the whole answer.
-    pub(crate) fn raw(&self, request: &[u8]) -> String {
+    /// A connection over TLS to the server by a name, with the protocol's bytes left to the test.
+    pub(crate) fn connect(&self, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
         let port = self.base.rsplit(':').next().unwrap();
         let pem = std::fs::read(self.data.join("tls/authority-cert.pem")).unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in
-            <rustls::pki_types::CertificateDer as rustls::pki_types::pem::PemObject>::pem_slice_iter(
-                &pem,
-            )
-        {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             roots.add(certificate.unwrap()).unwrap();
         }
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = "127.0.0.1".try_into().unwrap();
-        let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
-        let mut socket = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let socket = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
-        let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+        StreamOwned::new(tls, socket)
+    }
+
+    /// Sends bytes as they are over TLS and gives the whole answer.
+    pub(crate) fn raw(&self, request: &[u8]) -> String {
+        self.raw_to("127.0.0.1", request)
+    }
+
+    /// [`Site::raw`] with bytes before the handshake.
+    pub(crate) fn raw_after(&self, before: &[u8], request: &[u8]) -> String {
+        let mut stream = self.connect("127.0.0.1");
+        stream.sock.write_all(before).unwrap();
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// What the server has written to its standard output since it was ready, once `word` is in it.
+    pub(crate) fn output_until(&self, word: &str) -> String {
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            let output = self.output.lock().unwrap().clone();
+            if output.contains(word) || std::time::Instant::now() > deadline {
+                return output;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// [`Site::raw`] with a name in the handshake.
+    pub(crate) fn raw_to(&self, name: &str, request: &[u8]) -> String {
+        let mut stream = self.connect(name);
         // A door that closes before all is said is an answer too.
         let _ = stream.write_all(request);
         let mut answer = Vec::new();
         // A connection that is closed without a farewell ends the answer too.
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// A server with these settings, and a client that finds its hosts.
+    pub(crate) fn with_settings(toml: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let data = dir.path().join("data");
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(data.join("webstead.toml"), toml).unwrap();
+        let mut site = Self::start_on(&data);
+        site.dir = Some(dir);
+        site
+    }
+
+    /// A client that finds the names below `localhost` here.
+    pub(crate) fn client_for(&self, hosts: &[&str]) -> Client {
+        let port = self.base.rsplit(':').next().unwrap().parse().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let builder = hosts.iter().fold(self.client_builder(), |builder, host| {
+            builder.resolve(host, address)
+        });
+        builder.build().unwrap()
+    }
+
+    /// The address of a path of another host.
+    pub(crate) fn url_of(&self, host: &str, path: &str) -> String {
+        format!("{}{path}", self.base.replace("127.0.0.1", host))
     }
 
     /// Ends the server at once, as a pulled plug does (SIGKILL), and starts it again.

@@ -9,6 +9,7 @@ use crate::{
     base::Result,
     config::Config,
     db::{DataFolder, MediaStore, integrity_problems, open_to_look},
+    edge::hosts::Hosts,
     net::certificates::LocalAuthority,
 };
 
@@ -25,7 +26,13 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     let data = global.data_path();
     let mut problems = Vec::new();
     match Config::load(global.config.as_deref(), &data) {
-        Ok(_) => println!("settings   fine"),
+        Ok(config) => {
+            let found = Hosts::problems(&config.hosts, &data);
+            if found.is_empty() {
+                println!("settings   fine");
+            }
+            problems.extend(found);
+        }
         Err(e) => problems.push(e.to_string()),
     }
     match check_data(args, &DataFolder::open_existing(&data)) {

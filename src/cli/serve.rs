@@ -40,7 +40,8 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
     config.listen.https = args.https.or(config.listen.https);
     config.listen.http = args.http.or(config.listen.http);
     let root = folder.root().to_path_buf();
-    server::run(config, folder, |started| {
+    let reread = || Config::load(global.config.as_deref(), &root);
+    server::run(config, folder, reread, |started| {
         // A closed terminal must not end the server.
         let out = &mut io::stdout().lock();
         let _ = addresses::tell(out, started, &root.display().to_string(), For::ThisMachine);

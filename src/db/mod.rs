@@ -124,6 +124,12 @@ impl Database {
         }
     }
 
+    /// The connections for reading, and how many of them nobody uses.
+    pub fn readers(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
     /// How the writer has fared since the start.
     pub fn writer_stats(&self) -> WriterStats {
         self.writer.stats()

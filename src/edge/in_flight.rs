@@ -4,7 +4,9 @@
 //! would be waiting for people.
 
 use std::{
+    mem,
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,8 +18,12 @@ use std::{
 use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::ServiceResponse,
+    http::StatusCode,
     web::Bytes,
 };
+
+use super::observe::Watched;
+use crate::net::Flow;
 
 /// How long nothing must be in flight: time for the last bytes to reach the socket.
 const QUIET: Duration = Duration::from_millis(300);
@@ -61,13 +67,20 @@ impl Drop for Entered {
 /// (RFC 9113 section 5.2).
 pub(super) fn until_sent(
     entered: Entered,
+    flow: Rc<Flow>,
+    watched: Watched,
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
+    // Nobody waits for the end of a WebSocket.
+    let entered = (response.status() != StatusCode::SWITCHING_PROTOCOLS).then_some(entered);
     match response.response().body().size() {
         BodySize::None | BodySize::Sized(0) => response,
         _ => response.map_body(|_, body| {
             BoxBody::new(Leaving {
                 body,
+                flow,
+                is_undelivered: false,
+                watched,
                 _entered: entered,
             })
         }),
@@ -77,7 +90,25 @@ pub(super) fn until_sent(
 /// A body that counts as in flight until its last piece was taken.
 struct Leaving {
     body: BoxBody,
-    _entered: Entered,
+    flow: Rc<Flow>,
+    /// Whether the connection has a piece and did not ask for the next one yet.
+    is_undelivered: bool,
+    watched: Watched,
+    _entered: Option<Entered>,
+}
+
+impl Leaving {
+    fn delivered(&mut self) {
+        if mem::take(&mut self.is_undelivered) {
+            self.flow.piece_gone();
+        }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.delivered();
+    }
 }
 
 impl MessageBody for Leaving {
@@ -91,6 +122,13 @@ impl MessageBody for Leaving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
+        self.delivered();
+        let piece = Pin::new(&mut self.body).poll_next(context);
+        if let Poll::Ready(Some(Ok(bytes))) = &piece {
+            self.watched.sent(bytes.len());
+            self.is_undelivered = true;
+            self.flow.piece_taken();
+        }
+        piece
     }
 }

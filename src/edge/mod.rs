@@ -1,15 +1,24 @@
 //! The edge of the program: what happens to every request before and after the application.
 //!
-//! In order: plain HTTP is sent to HTTPS, HEAD becomes GET, a plain file of `public/` is sent, an untidy
-//! address is redirected, and the page cache answers or lets the application answer and keeps what is public. Every answer over HTTPS
-//! leaves with the security headers. Forms are read before the application sees them, within limits.
+//! In order: plain HTTP is sent to HTTPS; the request gets its id and its visitor's real address; its host is
+//! found. A host of files or of another program answers by itself. The site sends a plain file of `public/`,
+//! redirects an untidy address, and lets the page cache answer, or the application, of which it keeps what is
+//! public; all that leaves with the security headers. Forms are read before the application sees them,
+//! within limits.
 
 mod compression;
 mod compressor;
 mod files;
 mod headers;
+mod health;
+pub mod hosts;
 mod in_flight;
 pub mod incoming;
+pub mod observe;
 pub mod page_cache;
 pub mod pipeline;
+mod plain_page;
+mod proxy;
+mod request_context;
+mod site;
 mod tidy;

@@ -234,6 +234,11 @@ impl PageCache {
             .filter(|kept| kept.version() >= version)
     }
 
+    /// Pages that are kept, and the bytes that they are counted for.
+    pub(super) fn size(&self) -> (usize, u64) {
+        (self.pages.len(), self.pages.weight())
+    }
+
     /// Waits while another request renders the same page, and gets it; or `Err`: the caller renders it
     /// and hands it to the place that it got, for those who wait.
     pub(super) async fn get_or_place(&self, key: &Key, version: u64) -> Result<Kept, Place<'_>> {

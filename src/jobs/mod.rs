@@ -2,7 +2,9 @@
 
 pub mod service_manager;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
+
+use actix_web::rt::task::JoinHandle;
 
 use crate::{
     base::Timestamp,
@@ -13,6 +15,25 @@ const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
 /// Seconds for which an applied change is known, so that one sent twice is applied once.
 const KEEP_APPLIED_S: i64 = 7 * 24 * 3600;
+
+/// Work that goes on beside the requests, until this is dropped.
+#[derive(Default)]
+pub struct Jobs(Vec<JoinHandle<()>>);
+
+impl Jobs {
+    /// Starts work.
+    pub fn start(&mut self, work: impl Future<Output = ()> + 'static) {
+        self.0.push(actix_web::rt::spawn(work));
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        for job in &self.0 {
+            job.abort();
+        }
+    }
+}
 
 /// Applies the changes that `sweeps` make, and forgets old change ids: at the start, then once a day.
 ///

@@ -1,10 +1,20 @@
 //! The wire: sockets, TLS, certificates, the redirect to HTTPS.
 
+pub mod accept;
 pub mod address;
+pub mod admission;
 pub mod certificates;
+mod flow;
+pub mod handshakes;
 mod inherited;
 pub mod listen;
 pub mod names;
 pub mod probe;
+mod proxy_protocol;
 pub mod redirect;
+mod stream;
 pub mod tls;
+pub mod trust;
+
+pub use flow::Flow;
+pub use stream::Peer;

@@ -4,7 +4,7 @@
 use std::{any::Any, panic::AssertUnwindSafe};
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, ResponseError,
+    FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError,
     body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::InternalError,
@@ -21,7 +21,7 @@ use crate::{
         users::views::SignInPage,
         visit::{PRIVATE, Visit, see_other},
     },
-    base::{Error, Id},
+    base::{Error, RequestId, RequestIds},
     text::address::Address,
 };
 
@@ -32,10 +32,11 @@ pub async fn pages(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     // Only its words are kept: actix needs the request itself for its own while it is routed.
     let (method, path) = (request.method().clone(), request.path().to_owned());
+    let id = id_of(request.request());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let response = match outcome {
         Ok(outcome) => outcome?,
-        Err(panic) => return Err(after_panic(&method, &path, panic.as_ref())),
+        Err(panic) => return Err(after_panic(id, &method, &path, panic.as_ref())),
     };
     if !is_bare_error(response.response()) {
         return Ok(response);
@@ -49,13 +50,17 @@ pub async fn pages(
 }
 
 /// The answer to a request whose handler panicked: the request is lost with it, the site is not.
-fn after_panic(method: &Method, path: &str, panic: &(dyn Any + Send)) -> actix_web::Error {
+fn after_panic(
+    id: RequestId,
+    method: &Method,
+    path: &str,
+    panic: &(dyn Any + Send),
+) -> actix_web::Error {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a message");
-    let id = Id::new();
     log::error!("request {id}: {method} {path}: panic: {text}");
     let error = Error::Internal("panic".into());
     let told = told(&error);
@@ -71,6 +76,12 @@ fn after_panic(method: &Method, path: &str, panic: &(dyn Any + Send)) -> actix_w
         told.heading,
     );
     InternalError::from_response(error, response).into()
+}
+
+/// What the edge calls the request.
+fn id_of(http: &HttpRequest) -> RequestId {
+    let id = http.extensions().get().copied();
+    id.unwrap_or_else(|| RequestIds::new().next())
 }
 
 /// An error that no handler has made a page for, and that a person may see.
@@ -114,7 +125,7 @@ async fn page(http: &HttpRequest, error: &Error) -> HttpResponse {
         return see_other(format!("/sign-in?return_to={target}"));
     }
     let request_id = status.is_server_error().then(|| {
-        let id = Id::new();
+        let id = id_of(http);
         log::error!("request {id}: {} {}: {error}", http.method(), http.path());
         id.to_string()
     });

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     beneath::{self, Patience},
+    folder::Folder,
     path::Wanted,
 };
 use crate::edge::compression::{self, Accepted};
@@ -26,8 +27,10 @@ const SAME_AGE: Duration = Duration::from_secs(1);
 pub(super) enum Found {
     /// A file to send.
     File(Box<Selected>),
-    /// A folder that has an index, asked for without its slash.
+    /// A folder that can be shown, asked for without its slash.
     Folder,
+    /// A folder without an index, open, whose content may be listed.
+    Listing(File),
 }
 
 /// A file in the form that will be sent.
@@ -52,12 +55,12 @@ pub(super) struct Selected {
 /// [`ErrorKind::WouldBlock`] if the disk must be asked and there is no patience for it; else what keeps a
 /// file that is there from being opened.
 pub(super) fn find(
-    folder: &Path,
+    folder: &Folder,
     wanted: &Wanted,
     accepted: Accepted,
     patience: Patience,
 ) -> io::Result<Option<Found>> {
-    let Some(root) = there(beneath::open_root(folder, patience))? else {
+    let Some(root) = there(beneath::open_root(&folder.root, patience))? else {
         return Ok(None);
     };
     let look = Look {
@@ -67,14 +70,23 @@ pub(super) fn find(
     };
     let index = || look.file(wanted.path.join(INDEX));
     if wanted.is_folder {
-        return Ok(index()?.map(Found::File));
+        if let Some(index) = index()? {
+            return Ok(Some(Found::File(index)));
+        }
+        let listed = folder
+            .listing
+            .then(|| look.open(&wanted.path))
+            .transpose()?
+            .flatten();
+        let listed = listed.filter(|(_, found)| found.is_dir());
+        return Ok(listed.map(|(open, _)| Found::Listing(open)));
     }
     if let Some((file, found)) = look.open(&wanted.path)? {
         if found.is_file() {
             let selected = look.select(&wanted.path, file, &found)?;
             return Ok(Some(Found::File(selected)));
         }
-        if found.is_dir() && index()?.is_some() {
+        if found.is_dir() && (folder.listing || index()?.is_some()) {
             return Ok(Some(Found::Folder));
         }
     }

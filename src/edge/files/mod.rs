@@ -4,54 +4,156 @@
 //! where that is a folder with an index. Beside `style.css` may lie `style.css.br`, `.zst` or `.gz`, which is
 //! sent to who accepts it, unless it is older. Hidden files are not served, nor what lies outside of the
 //! folder.
+//!
+//! A host of files answers with its `404.html` where there is nothing, lists folders if its owner wants that,
+//! and may answer every address without a file with its `index.html` (a single-page application).
 
 mod beneath;
 mod body;
+mod caching;
 mod conditions;
 mod find;
+mod folder;
+mod listing;
 mod path;
 mod range;
 mod send;
 
-use std::{
-    io::{self, ErrorKind},
-    path::Path,
-};
+use std::io::{self, ErrorKind};
 
-use actix_web::{HttpResponse, dev::ServiceRequest, http::header};
+use actix_web::{
+    HttpResponse,
+    dev::ServiceRequest,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+};
 
 use self::{
     beneath::Patience,
     find::{Found, find},
     path::Wanted,
 };
-use super::compression::Accepted;
+use super::{
+    compression::Accepted,
+    plain_page::{self, STYLE},
+};
 
-/// The answer to a GET with a file below `folder`; `None` if there is none for this address.
-pub(super) async fn answer(folder: &Path, request: &ServiceRequest) -> Option<HttpResponse> {
-    let wanted = Wanted::parse(request.path())?;
-    let accepted = Accepted::of(request.headers());
-    let mut found = find(folder, &wanted, accepted, Patience::None);
-    if matches!(&found, Err(e) if e.kind() == ErrorKind::WouldBlock) {
-        let folder = folder.to_path_buf();
-        let look = move || find(&folder, &wanted, accepted, Patience::Any);
-        found = tokio::task::spawn_blocking(look)
-            .await
-            .unwrap_or_else(|e| Err(io::Error::other(e)));
+pub(super) use self::folder::{Folder, Settings};
+
+/// What a host may have in its folder for addresses that lead nowhere.
+const NOT_FOUND: &str = "/404.html";
+/// What a single-page application is in its folder.
+const SINGLE_PAGE: &str = "/index.html";
+
+/// The answer of a host of files to any request.
+pub(super) async fn serve(folder: &Folder, request: &mut ServiceRequest) -> HttpResponse {
+    match *request.method() {
+        Method::GET => {}
+        // The protocol below leaves the body out.
+        Method::HEAD => request.head_mut().method = Method::GET,
+        // RFC 9110 section 9.3.7
+        Method::OPTIONS => return allowing(StatusCode::NO_CONTENT),
+        _ => return allowing(StatusCode::METHOD_NOT_ALLOWED),
     }
-    match found {
-        Ok(Some(Found::File(file))) => Some(send::answer(*file, request)),
+    if let Some(file) = answer(folder, request).await {
+        return file;
+    }
+    let fallback = if folder.single_page {
+        SINGLE_PAGE
+    } else {
+        NOT_FOUND
+    };
+    let page = match Wanted::parse(fallback) {
+        Some(wanted) => look(folder, &wanted, request).await,
+        None => Ok(None),
+    };
+    match page {
+        Ok(Some(Found::File(file))) if folder.single_page => send::answer(*file, folder, request),
+        Ok(Some(Found::File(file))) => send::not_found(*file, folder),
+        _ => plain_page::error(
+            StatusCode::NOT_FOUND,
+            "Not found",
+            "There is nothing at this address. It may have been typed wrongly, or what was here is gone.",
+            None,
+        ),
+    }
+}
+
+/// The answer to a GET with a file of `folder`; `None` if there is none for this address.
+pub(super) async fn answer(folder: &Folder, request: &ServiceRequest) -> Option<HttpResponse> {
+    let wanted = Wanted::parse(request.path())?;
+    match look(folder, &wanted, request).await {
+        Ok(Some(Found::File(file))) => Some(send::answer(*file, folder, request)),
         Ok(Some(Found::Folder)) => Some(to_folder(request)),
+        Ok(Some(Found::Listing(open))) => Some(list(open, request.path()).await),
         Ok(None) => None,
         Err(e) => {
             log::warn!(
                 "{} in {}: {e}; make it readable for the user that the program runs as",
                 request.path(),
-                folder.display()
+                folder.root.display()
             );
-            Some(HttpResponse::Forbidden().body("This file cannot be read.\n"))
+            let text = "This file is there, and the server has no permission to read it.";
+            Some(plain_page::error(
+                StatusCode::FORBIDDEN,
+                "Not readable",
+                text,
+                None,
+            ))
         }
     }
+}
+
+/// Finds a file: at once if the system has it in memory, else without keeping others waiting.
+async fn look(
+    folder: &Folder,
+    wanted: &Wanted,
+    request: &ServiceRequest,
+) -> io::Result<Option<Found>> {
+    let accepted = Accepted::of(request.headers());
+    match find(folder, wanted, accepted, Patience::None) {
+        Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+        found => return found,
+    }
+    let (folder, wanted) = (folder.clone(), wanted.clone());
+    tokio::task::spawn_blocking(move || find(&folder, &wanted, accepted, Patience::Any))
+        .await
+        .unwrap_or_else(|e| Err(io::Error::other(e)))
+}
+
+async fn list(open: std::fs::File, address: &str) -> HttpResponse {
+    let path = address.to_owned();
+    let page = tokio::task::spawn_blocking(move || listing::page(open, &path, STYLE)).await;
+    let page = page.unwrap_or_else(|e| Err(io::Error::other(e)));
+    match page {
+        Ok(text) => {
+            let mut response = plain_page::html(StatusCode::OK, text);
+            let caching = HeaderValue::from_static("public, no-cache");
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, caching);
+            response
+        }
+        Err(e) => {
+            log::warn!("{address} cannot be listed: {e}");
+            let text = "This folder cannot be listed at the moment.";
+            plain_page::error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Not readable",
+                text,
+                None,
+            )
+        }
+    }
+}
+
+/// What may be done with files (RFC 9110 section 10.2.1).
+fn allowing(status: StatusCode) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::ALLOW, "GET, HEAD, OPTIONS"))
+        .finish()
 }
 
 /// A folder's address ends with a slash, so that what its pages name lies in it.

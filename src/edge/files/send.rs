@@ -17,17 +17,20 @@ use super::{
     body::{FileBody, Segment},
     conditions::{self, Validators, Verdict},
     find::Selected,
+    folder::Folder,
     range::Asked,
 };
 
-/// Kept by browsers and asked about at each use: a file may change at any time.
-const CACHING: &str = "public, no-cache";
-/// Who may write into the folder decides what its pages do; other sites do not show them in a frame.
-const POLICY: &str = "frame-ancestors 'self'";
-
 /// Answers a GET with a file.
-pub(super) fn answer(selected: Selected, request: &ServiceRequest) -> HttpResponse {
+pub(super) fn answer(
+    selected: Selected,
+    folder: &Folder,
+    request: &ServiceRequest,
+) -> HttpResponse {
     let ours = validators(&selected);
+    let described = |status, selected: &Selected, ours| {
+        described(status, selected, ours, folder, request.path())
+    };
     match conditions::verdict(request, &ours) {
         Verdict::Failed => return HttpResponse::PreconditionFailed().finish(),
         Verdict::NotModified => {
@@ -66,14 +69,38 @@ pub(super) fn answer(selected: Selected, request: &ServiceRequest) -> HttpRespon
     }
 }
 
+/// Answers an address that leads nowhere with the page that its owner made for that.
+pub(super) fn not_found(selected: Selected, folder: &Folder) -> HttpResponse {
+    let mut response = HttpResponse::NotFound();
+    response
+        .insert_header((header::CONTENT_TYPE, selected.content_type))
+        .insert_header((header::CACHE_CONTROL, "no-cache"));
+    if let Some(policy) = folder.policy() {
+        response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+    }
+    if let Some(encoding) = selected.encoding {
+        response.insert_header((header::CONTENT_ENCODING, encoding));
+    }
+    let whole = [Segment::OfFile(0..selected.length)];
+    response.body(FileBody::new(selected.file, whole))
+}
+
 /// The headers that a 304 has too.
-fn described(status: StatusCode, selected: &Selected, ours: Validators) -> HttpResponseBuilder {
+fn described(
+    status: StatusCode,
+    selected: &Selected,
+    ours: Validators,
+    folder: &Folder,
+    path: &str,
+) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
         .insert_header(ETag(ours.etag))
         .insert_header(LastModified(ours.modified))
-        .insert_header((header::CACHE_CONTROL, CACHING))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+        .insert_header((header::CACHE_CONTROL, folder.caching(path)));
+    if let Some(policy) = folder.policy() {
+        response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+    }
     if selected.varies {
         response.insert_header((header::VARY, "Accept-Encoding"));
     }

@@ -29,22 +29,41 @@ struct Seen {
 pub struct Renewal {
     data_dir: PathBuf,
     shown: Arc<CertificateStore>,
+    /// Names of hosts, beside those of the machine.
+    hosts: Mutex<Vec<Name>>,
     last: Mutex<Seen>,
 }
 
 impl Renewal {
-    /// Of the certificate that `shown` has for these names, from now on.
-    pub fn new(data_dir: PathBuf, shown: Arc<CertificateStore>, names: Vec<Name>) -> Self {
+    /// Of the certificate that `shown` has for these names of the machine and of its hosts, from now on.
+    pub fn new(
+        data_dir: PathBuf,
+        shown: Arc<CertificateStore>,
+        names: Vec<Name>,
+        hosts: Vec<Name>,
+    ) -> Self {
         Self {
             data_dir,
             shown,
-            last: Mutex::new(seen(names)),
+            last: Mutex::new(seen([names, hosts.clone()].concat())),
+            hosts: Mutex::new(hosts),
         }
+    }
+
+    /// There are other hosts from now on.
+    pub fn replace_hosts(&self, names: Vec<Name>) {
+        *self.hosts.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        self.look();
     }
 
     /// Looks whether it is time, which costs next to nothing; then looks at the certificate itself.
     pub fn look(&self) {
-        let now = seen(local_names());
+        let hosts = self
+            .hosts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let now = seen([local_names(), hosts].concat());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_time(&last, &now) {
             return;

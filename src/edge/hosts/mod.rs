@@ -1,0 +1,120 @@
+//! Which host a request is for: the site, a folder of files, or another program.
+
+mod name;
+mod settings;
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use actix_web::{HttpResponse, http::StatusCode};
+
+use super::{files::Folder, plain_page, proxy::Proxy, request_context::RequestContext};
+use crate::{base::Result, net::Peer};
+
+pub use settings::Settings;
+
+/// What is served under a name.
+#[derive(Clone)]
+pub(super) enum Host {
+    /// The built-in application, under every name that is nothing else's.
+    Site,
+    /// A folder.
+    Files(Arc<Folder>),
+    /// Another program.
+    Proxy(Arc<Proxy>),
+}
+
+/// The hosts beside the site.
+#[derive(Default)]
+pub struct Hosts(HashMap<String, Host>);
+
+/// The request names one host in its handshake and another one in its head (RFC 9110 section 15.5.20).
+pub(super) struct Misdirected;
+
+impl Hosts {
+    /// The hosts of the settings; folders that are not absolute are below `data`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::base::Error::Invalid) with the host, what is wrong with it, and the remedy.
+    pub fn new(settings: &Settings, data: &Path) -> Result<Self> {
+        let mut hosts = HashMap::new();
+        for (name, host) in &settings.0 {
+            let host = match host {
+                settings::Host::Files(files) => Host::Files(Arc::new(Folder::new(files, data))),
+                settings::Host::Proxy(proxy) => Host::Proxy(Proxy::new(proxy, data)?),
+            };
+            hosts.insert(name.clone(), host);
+        }
+        Ok(Self(hosts))
+    }
+
+    /// What is wrong with the hosts on this machine, in words that name the host and the remedy.
+    pub fn problems(settings: &Settings, data: &Path) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, host) in &settings.0 {
+            let found = match host {
+                settings::Host::Files(files) => Folder::new(files, data).problem(),
+                settings::Host::Proxy(proxy) => {
+                    Proxy::new(proxy, data).err().map(|e| e.to_string())
+                }
+            };
+            problems.extend(found.map(|problem| format!("hosts.\"{name}\": {problem}")));
+        }
+        problems
+    }
+
+    /// The host of a request with this authority over this connection.
+    pub(super) fn find(
+        &self,
+        authority: Option<&str>,
+        peer: &Peer,
+    ) -> std::result::Result<Host, Misdirected> {
+        let asked = authority.and_then(name::of_authority);
+        if let Some(server_name) = &peer.server_name
+            && asked.as_deref() != Some(server_name)
+        {
+            return Err(Misdirected);
+        }
+        let host = asked.and_then(|name| self.0.get(&*name));
+        Ok(host.cloned().unwrap_or(Host::Site))
+    }
+
+    /// Every program behind with its host, and whether it is well.
+    pub(super) fn upstreams(&self) -> Vec<(String, String, bool)> {
+        let of_host = |(name, host): (&String, &Host)| match host {
+            Host::Proxy(proxy) => {
+                let all = proxy
+                    .state()
+                    .map(|(upstream, is_well)| (name.clone(), upstream, is_well));
+                all.collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut all: Vec<_> = self.0.iter().flat_map(of_host).collect();
+        all.sort();
+        all
+    }
+
+    /// Asks the programs behind whether they are well, where there is a way to ask.
+    pub(super) async fn check_upstreams(&self) {
+        for host in self.0.values() {
+            if let Host::Proxy(proxy) = host {
+                proxy.check().await;
+            }
+        }
+    }
+}
+
+impl Misdirected {
+    /// The page that says so.
+    pub(super) fn answer(context: &RequestContext) -> HttpResponse {
+        let id = context.id.to_string();
+        let text = "The connection was made for another name than the one that was asked for. Open the \
+                    address again, in a new window if it keeps happening.";
+        plain_page::error(
+            StatusCode::MISDIRECTED_REQUEST,
+            "Wrong server name",
+            text,
+            Some(&id),
+        )
+    }
+}

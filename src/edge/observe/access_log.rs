@@ -1,0 +1,84 @@
+//! Who asked for what. Kept in memory, and written out only where the owner wants that: nothing goes to the
+//! disk because somebody reads.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    sync::{Mutex, PoisonError},
+};
+
+use serde::Deserialize;
+
+pub use super::entry::Entry;
+
+/// Requests that are remembered, at most about 1 KB each.
+const REMEMBERED: usize = 500;
+
+/// Section `[log]` of `webstead.toml`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What becomes of the requests' lines.
+    pub access: Access,
+}
+
+/// What becomes of the requests' lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Nothing is remembered.
+    Off,
+    /// The last few hundred are remembered for the owner, until the program ends.
+    #[default]
+    Memory,
+    /// Also written to standard output, and so to the journal, in the Combined Log Format.
+    Combined,
+    /// Also written to standard output, as JSON.
+    Json,
+}
+
+/// The access log; one for all threads.
+pub struct AccessLog {
+    access: Access,
+    last: Mutex<VecDeque<Entry>>,
+}
+
+impl AccessLog {
+    /// An empty log.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            access: settings.access,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Whether lines are wanted at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.access != Access::Off
+    }
+
+    /// Remembers a request and writes it out, as the settings say.
+    pub(super) fn write(&self, entry: Entry) {
+        let line = match self.access {
+            Access::Off => return,
+            Access::Memory => None,
+            Access::Combined => Some(entry.combined()),
+            Access::Json => Some(entry.json()),
+        };
+        if let Some(line) = line {
+            // Nobody is there to be told that nobody listens.
+            let _ = writeln!(io::stdout().lock(), "{line}");
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == REMEMBERED {
+            last.pop_front();
+        }
+        last.push_back(entry);
+    }
+
+    /// The last requests, newest first, at most `count` of them.
+    pub fn last(&self, count: usize) -> Vec<Entry> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.iter().rev().take(count).cloned().collect()
+    }
+}

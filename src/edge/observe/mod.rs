@@ -1,0 +1,83 @@
+//! What is seen of the traffic: numbers for machines, lines for people.
+
+pub mod access_log;
+mod entry;
+pub mod metrics;
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{dev::ServiceRequest, http::StatusCode};
+
+use self::{access_log::AccessLog, entry::Entry, metrics::Metrics};
+use super::request_context::RequestContext;
+
+/// Sees every request; one for all threads.
+pub struct Observer {
+    /// Numbers.
+    pub metrics: Metrics,
+    /// Lines.
+    pub log: AccessLog,
+}
+
+/// Which kind of host answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Site,
+    Files,
+    Proxy,
+    /// Nobody: the request was sent to the wrong place.
+    None,
+}
+
+/// One request that is being answered; it is counted and written down when this is dropped.
+pub(super) struct Watched {
+    observer: Arc<Observer>,
+    started: Instant,
+    kind: Kind,
+    status: StatusCode,
+    bytes: u64,
+    entry: Option<Box<Entry>>,
+}
+
+impl Watched {
+    /// Begins with the head of a request.
+    pub(super) fn begin(
+        observer: Arc<Observer>,
+        request: &ServiceRequest,
+        context: &RequestContext,
+    ) -> Self {
+        let entry = observer.log.is_on();
+        Self {
+            entry: entry.then(|| Box::new(Entry::of(request, context))),
+            observer,
+            started: Instant::now(),
+            kind: Kind::None,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            bytes: 0,
+        }
+    }
+
+    /// Somebody answered.
+    pub(super) fn answered(&mut self, kind: Kind, status: StatusCode) {
+        self.kind = kind;
+        self.status = status;
+    }
+
+    /// So many bytes of the body were taken by the connection.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        let metrics = &self.observer.metrics;
+        metrics.request(self.kind, self.status, took, self.bytes);
+        if let Some(entry) = self.entry.take() {
+            self.observer
+                .log
+                .write(entry.finished(self.status, self.bytes, took));
+        }
+    }
+}

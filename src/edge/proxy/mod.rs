@@ -1,0 +1,379 @@
+//! A host that is another program, on this machine or beside it.
+//!
+//! A request goes to the program as it came, without what is between neighbours and with what is known of
+//! the visitor; the answer comes back the same way, a piece at a time. Connections are kept and used again.
+//! A program that cannot be reached is left out while there is another one. Asked again is only what surely
+//! was not done: a request that never left, or one that changes nothing.
+
+mod body;
+mod headers;
+mod settings;
+mod tls;
+mod upstreams;
+mod websocket;
+
+use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpMessage as _, HttpResponse,
+    body::BoxBody,
+    dev::{Payload, ServiceRequest},
+    http::{Method, StatusCode, header as visitor_header},
+};
+use hyper::{
+    Request, Response, Version,
+    body::Incoming,
+    http::{
+        Uri,
+        header::{self, HeaderValue},
+    },
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::time::timeout;
+
+use self::{
+    body::{Answered, Sending, Sent},
+    headers::Visitor,
+    upstreams::{Load, Upstream, Upstreams},
+};
+use super::{plain_page, request_context::RequestContext};
+use crate::base::Result;
+
+pub(super) use self::settings::Settings;
+
+/// Time for a connection to a program; it is in this house.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+/// Unused connections that are kept for each program.
+const MAX_IDLE: usize = 64;
+/// Time for the answer to a health check.
+const CHECK: Duration = Duration::from_secs(3);
+
+/// A host that is one or more other programs.
+pub(super) struct Proxy {
+    client: Client<HttpsConnector<HttpConnector>, Sending>,
+    upstreams: Upstreams,
+    keep_host: Option<bool>,
+    health: Option<String>,
+    answer_timeout: Duration,
+}
+
+/// Why there is no answer of the program.
+enum Failure {
+    /// It was not reached, so it was not asked.
+    Unreached(String),
+    /// It was reached, and did not answer.
+    Broken(String),
+    /// It did not begin to answer in time.
+    Slow,
+    /// The visitor's own request broke off.
+    Visitor,
+}
+
+impl Proxy {
+    /// A host with these settings, and files below `data` where they are not absolute. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::base::Error::Invalid) if its certificate cannot be read or there is nothing to trust.
+    pub(super) fn new(settings: &Settings, data: &Path) -> Result<Arc<Self>> {
+        let file = settings.certificate.as_ref().map(|file| data.join(file));
+        let tls = if settings.has_tls() {
+            tls::client(file.as_deref())?
+        } else {
+            tls::none()?
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .build(connector);
+        Ok(Arc::new(Self {
+            client,
+            upstreams: Upstreams::new(settings.proxy.iter().cloned()),
+            keep_host: settings.keep_host,
+            health: settings.health.clone(),
+            answer_timeout: Duration::from_secs(settings.answer_timeout_s),
+        }))
+    }
+
+    /// The program's answer, or a page that says why there is none.
+    pub(super) async fn serve(
+        &self,
+        request: &mut ServiceRequest,
+        context: &RequestContext,
+    ) -> HttpResponse {
+        let is_socket = websocket::is_wanted(request.version(), request.headers());
+        let mut payload = request.take_payload();
+        let body = if is_socket {
+            Sent::nothing()
+        } else {
+            match body_length(request) {
+                BodyLength::None => Sent::nothing(),
+                BodyLength::Known(length) => Sent::from_visitor(payload.take(), Some(length)),
+                BodyLength::Unknown => Sent::from_visitor(payload.take(), None),
+            }
+        };
+        let is_safe = matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
+        let mut tried: Option<Arc<Upstream>> = None;
+        loop {
+            let others = self.upstreams.choose(tried.as_deref());
+            // There is only one: it gets a second chance.
+            let Some(upstream) = others.or_else(|| self.upstreams.choose(None)) else {
+                return failed(&Failure::Unreached("no upstream".into()), context);
+            };
+            let load = upstream.load();
+            let outcome = self
+                .ask(upstream, request, body.clone(), is_socket, context)
+                .await;
+            let failure = match outcome {
+                Ok(answer) => {
+                    upstream.answered();
+                    return finish(answer, payload, is_socket, load, context).await;
+                }
+                Err(failure) => failure,
+            };
+            match &failure {
+                Failure::Unreached(_) => self.upstreams.failed(upstream),
+                Failure::Broken(why) => log::debug!("{} broke off: {why}", upstream.base),
+                Failure::Slow | Failure::Visitor => {}
+            }
+            let may_again = match failure {
+                Failure::Unreached(_) => body.is_whole(),
+                Failure::Broken(_) => is_safe && body.is_whole(),
+                Failure::Slow | Failure::Visitor => false,
+            };
+            if !may_again || tried.is_some() {
+                return failed(&failure, context);
+            }
+            tried = Some(Arc::clone(upstream));
+        }
+    }
+
+    async fn ask(
+        &self,
+        upstream: &Upstream,
+        request: &ServiceRequest,
+        body: Sent,
+        is_socket: bool,
+        context: &RequestContext,
+    ) -> std::result::Result<Response<Incoming>, Failure> {
+        let unasked = |why: String| Failure::Unreached(why);
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let uri = address(&upstream.base, target).map_err(|e| unasked(e.to_string()))?;
+        let host = self
+            .host_for(upstream, &context.host)
+            .ok_or(Failure::Visitor)?;
+        let id = context.id.to_string();
+        let visitor = Visitor {
+            address: request.peer_addr(),
+            trusted_proxy: context.trusted_proxy,
+            host: &context.host,
+            request_id: &id,
+        };
+        let mut headers = headers::to_upstream(request.headers(), &visitor, host);
+        if is_socket {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        let mut asked = Request::builder()
+            .method(request.method().as_str())
+            .uri(uri)
+            .version(Version::HTTP_11)
+            .body(Sending::from(body))
+            .map_err(|e| unasked(e.to_string()))?;
+        *asked.headers_mut() = headers;
+        match timeout(self.answer_timeout, self.client.request(asked)).await {
+            Err(_) => Err(Failure::Slow),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(e)) if e.is_connect() => Err(Failure::Unreached(causes(&e))),
+            Ok(Err(e)) if is_from_visitor(&e) => Err(Failure::Visitor),
+            Ok(Err(e)) => Err(Failure::Broken(causes(&e))),
+        }
+    }
+
+    /// Which host a program is asked for.
+    fn host_for(&self, upstream: &Upstream, asked: &str) -> Option<HeaderValue> {
+        let authority = upstream.base.authority()?;
+        // A server behind HTTPS expects the name that its certificate has.
+        let has_own_name = upstream.base.scheme_str() == Some("https")
+            && authority.host().parse::<std::net::IpAddr>().is_err();
+        let host = if self.keep_host.unwrap_or(!has_own_name) {
+            asked
+        } else {
+            authority.as_str()
+        };
+        HeaderValue::try_from(host).ok()
+    }
+
+    /// Asks every program whether it is well, if there is a way to ask.
+    pub(super) async fn check(&self) {
+        let Some(path) = &self.health else { return };
+        for upstream in self.upstreams.all() {
+            let is_well =
+                matches!(self.check_one(upstream, path).await, Some(status) if status < 400);
+            upstream.checked(is_well);
+        }
+    }
+
+    async fn check_one(&self, upstream: &Upstream, path: &str) -> Option<u16> {
+        let request = Request::get(address(&upstream.base, path).ok()?)
+            .header(header::USER_AGENT, "Webstead health check")
+            .body(Sending::from(Sent::nothing()))
+            .ok()?;
+        let answer = timeout(CHECK, self.client.request(request))
+            .await
+            .ok()?
+            .ok()?;
+        Some(answer.status().as_u16())
+    }
+
+    /// Every program with whether it is well.
+    pub(super) fn state(&self) -> impl Iterator<Item = (String, bool)> {
+        let all = self.upstreams.all().iter();
+        all.map(|upstream| (upstream.base.to_string(), upstream.is_well()))
+    }
+}
+
+enum BodyLength {
+    None,
+    Known(u64),
+    Unknown,
+}
+
+/// How long a request's body will be (RFC 9112 section 6.3; over HTTP/2 a length need not be said).
+fn body_length(request: &ServiceRequest) -> BodyLength {
+    let headers = request.headers();
+    let said = headers.get(visitor_header::CONTENT_LENGTH);
+    if let Some(length) = said.and_then(|value| value.to_str().ok()?.parse().ok()) {
+        return if length == 0 {
+            BodyLength::None
+        } else {
+            BodyLength::Known(length)
+        };
+    }
+    let may_have_one = headers.contains_key(visitor_header::TRANSFER_ENCODING)
+        || (request.version() == actix_web::http::Version::HTTP_2
+            && matches!(
+                *request.method(),
+                Method::POST | Method::PUT | Method::PATCH
+            ));
+    if may_have_one {
+        BodyLength::Unknown
+    } else {
+        BodyLength::None
+    }
+}
+
+fn address(base: &Uri, target: &str) -> std::result::Result<Uri, hyper::http::Error> {
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(target.parse()?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+async fn finish(
+    answer: Response<Incoming>,
+    payload: Payload,
+    is_socket: bool,
+    load: Load,
+    context: &RequestContext,
+) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        if !is_socket {
+            return failed(
+                &Failure::Broken("it switched protocols unasked".into()),
+                context,
+            );
+        }
+        let joined = websocket::join(answer, payload, load).await;
+        return joined.unwrap_or_else(|e| failed(&Failure::Broken(e.to_string()), context));
+    }
+    let said = answer.headers().get(header::CONTENT_LENGTH);
+    let length = said.and_then(|value| value.to_str().ok()?.parse().ok());
+    let (parts, body) = answer.into_parts();
+    let mut response = HttpResponse::new(status);
+    headers::to_visitor(&parts.headers, response.headers_mut());
+    let has_body = !(status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED);
+    if !has_body {
+        return response;
+    }
+    response.set_body(BoxBody::new(Answered::new(body, length, load)))
+}
+
+/// The page for a visitor who gets no answer of the program.
+fn failed(failure: &Failure, context: &RequestContext) -> HttpResponse {
+    let host = &context.host;
+    let (status, heading, text) = match failure {
+        Failure::Unreached(why) | Failure::Broken(why) => {
+            log::warn!("request {}: {host} gave no answer: {why}", context.id);
+            let text = "The program behind this address gives no answer at the moment. It may be \
+                        starting; try again in a minute.";
+            (StatusCode::BAD_GATEWAY, "Not available", text)
+        }
+        Failure::Slow => {
+            log::warn!("request {}: {host} gave no answer in time", context.id);
+            let text = "The program behind this address did not answer in time. What you sent may have \
+                        arrived all the same; look before you send it again.";
+            (StatusCode::GATEWAY_TIMEOUT, "No answer in time", text)
+        }
+        Failure::Visitor => {
+            let text = "The request broke off before it was complete. Send it again.";
+            (StatusCode::BAD_REQUEST, "Incomplete request", text)
+        }
+    };
+    let mut response = plain_page::error(status, heading, text, Some(&context.id.to_string()));
+    if status == StatusCode::BAD_GATEWAY {
+        let soon = visitor_header::HeaderValue::from_static("10");
+        response
+            .headers_mut()
+            .insert(visitor_header::RETRY_AFTER, soon);
+    }
+    response
+}
+
+/// Whether sending failed because the visitor's body did.
+fn is_from_visitor(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && error.is_user()
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// An error with its causes, which say more than it does.
+fn causes(error: &hyper_util::client::legacy::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! What the edge knows of a request beside what is in it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::dev::ServiceRequest;
+
+use crate::{auth::csrf::host_of, base::RequestId, net::trust::TrustedProxies};
+
+/// More addresses than any chain of proxies has.
+const MAX_PROXIES: usize = 32;
+
+/// One request, as the edge knows it.
+pub(super) struct RequestContext {
+    /// What the log calls it.
+    pub(super) id: RequestId,
+    /// The host that was asked for, with its port.
+    pub(super) host: String,
+    /// The proxy that passed it on, if we trust it.
+    pub(super) trusted_proxy: Option<IpAddr>,
+}
+
+impl RequestContext {
+    /// Takes a request in: from here on its peer is the visitor, also behind trusted proxies.
+    pub(super) fn enter(
+        request: &mut ServiceRequest,
+        trusted: &TrustedProxies,
+        id: RequestId,
+    ) -> Self {
+        let host = host_of(request.head()).unwrap_or_default().to_owned();
+        let neighbour = request.peer_addr().map(|address| address.ip());
+        let trusted_proxy = neighbour.filter(|address| trusted.contains(*address));
+        if trusted_proxy.is_some()
+            && let Some(visitor) = forwarded_for(request, trusted)
+        {
+            request.head_mut().peer_addr = Some(SocketAddr::new(visitor, 0));
+        }
+        Self {
+            id,
+            host,
+            trusted_proxy,
+        }
+    }
+}
+
+/// The visitor's address as trusted proxies say it: the last one that is not theirs, because everything
+/// before it may be the visitor's own invention. `X-Forwarded-For` counts before `Forwarded` (RFC 7239).
+fn forwarded_for(request: &ServiceRequest, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let texts = |name: &str| -> Vec<String> {
+        let values = request.headers().get_all(name);
+        values
+            .filter_map(|value| value.to_str().ok())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut said = texts("x-forwarded-for");
+    if said.is_empty() {
+        said = texts("forwarded");
+    }
+    visitor_of(&said.join(","), trusted)
+}
+
+fn visitor_of(list: &str, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let mut farthest = None;
+    for element in list.rsplit(',').take(MAX_PROXIES) {
+        // What is no address hides all that is before it.
+        let address = address_of(element)?;
+        farthest = Some(address);
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    farthest
+}
+
+/// The address in an element of either list: `1.2.3.4`, `[::1]:80`, `for="[::1]:80";proto=https`.
+fn address_of(element: &str) -> Option<IpAddr> {
+    let element = element.trim();
+    let node = element
+        .split(';')
+        .find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            name.trim()
+                .eq_ignore_ascii_case("for")
+                .then(|| value.trim())
+        })
+        .unwrap_or(element)
+        .trim_matches('"');
+    let plain = node.parse::<IpAddr>().ok();
+    let with_port = || node.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || node.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    plain.or_else(with_port).or_else(bracketed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TrustedProxies, visitor_of};
+    use crate::net::trust;
+
+    #[test]
+    fn the_visitor_is_the_last_one_whom_no_trusted_proxy_is() {
+        let settings: trust::Settings = toml::from_str("addresses = [\"10.0.0.0/8\"]").unwrap();
+        let trusted = TrustedProxies::new(settings);
+        for (list, expected) in [
+            ("203.0.113.9", Some("203.0.113.9")),
+            ("1.2.3.4, 203.0.113.9", Some("203.0.113.9")),
+            ("203.0.113.9, 10.0.0.2, 10.0.0.3", Some("203.0.113.9")),
+            ("10.0.0.9, 10.0.0.3", Some("10.0.0.9")),
+            ("203.0.113.9:4711", Some("203.0.113.9")),
+            ("for=203.0.113.9;proto=https", Some("203.0.113.9")),
+            ("for=\"[2001:db8::1]:4711\"", Some("2001:db8::1")),
+            ("For=\"[2001:db8::1]\";by=10.0.0.1", Some("2001:db8::1")),
+            ("proto=https; for=203.0.113.9", Some("203.0.113.9")),
+            ("1.2.3.4, nonsense", None),
+            ("1.2.3.4, unknown, 10.0.0.1", None),
+            ("", None),
+        ] {
+            let visitor = visitor_of(list, &trusted).map(|address| address.to_string());
+            assert_eq!(visitor.as_deref(), expected, "{list}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Whether a connection moves: who reads slowly or not at all is let go.
+//!
+//! A visitor may open a page and never read it: over HTTP/1.1 by leaving the socket's buffer full, over
+//! HTTP/2 with a window of zero (RFC 9113 section 5.2). No timer of the protocols below notices. So each
+//! connection counts the bytes that went out and whether some wait, and a look every few seconds at all
+//! connections of a thread ends those that had bytes waiting and moved next to none for a minute.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    task::{Context, Waker},
+    time::Duration,
+};
+
+/// How often the connections are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Looks in a row that find a connection standing, after which it is closed.
+const PATIENCE: u8 = 6;
+/// What must go out between two looks: 64 bytes a second are slower than any telephone.
+const LEAST_BYTES: u64 = 64 * LOOK_EVERY.as_secs();
+
+/// What goes out over one connection; on its thread only.
+#[derive(Default)]
+pub struct Flow {
+    sent: Cell<u64>,
+    sent_at_last_look: Cell<u64>,
+    is_write_blocked: Cell<bool>,
+    /// Answers of which a piece was taken and the next one not yet asked for.
+    undelivered: Cell<usize>,
+    stood: Cell<u8>,
+    is_ended: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
+}
+
+impl Flow {
+    /// Bytes were taken by the socket.
+    pub(super) fn sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+        self.is_write_blocked.set(false);
+    }
+
+    /// The socket takes no more for now.
+    pub(super) fn blocked(&self) {
+        self.is_write_blocked.set(true);
+    }
+
+    /// Remembers who to wake when the connection is ended from here.
+    pub(super) fn waits_for_input(&self, context: &Context<'_>) {
+        let mut reader = self.reader.borrow_mut();
+        match &mut *reader {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
+
+    /// Whether the connection is to be closed.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended.get()
+    }
+
+    /// A piece of an answer was handed to the connection, and it has not asked for the next one.
+    pub fn piece_taken(&self) {
+        self.undelivered.set(self.undelivered.get() + 1);
+    }
+
+    /// The connection asked for the next piece, or gave the answer up.
+    pub fn piece_gone(&self) {
+        self.undelivered.set(self.undelivered.get() - 1);
+    }
+
+    /// One look: counts how often it stood, and ends it when that was too often.
+    fn look(&self) {
+        let moved = self.sent.get() - self.sent_at_last_look.replace(self.sent.get());
+        let has_to_move = self.is_write_blocked.get() || self.undelivered.get() > 0;
+        if !has_to_move || moved >= LEAST_BYTES {
+            self.stood.set(0);
+            return;
+        }
+        self.stood.set(self.stood.get() + 1);
+        if self.stood.get() >= PATIENCE {
+            self.is_ended.set(true);
+            if let Some(waker) = self.reader.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// The connections of one thread.
+#[derive(Clone, Default)]
+pub(super) struct Flows(Rc<RefCell<Vec<Weak<Flow>>>>);
+
+impl Flows {
+    /// Looks at the connections for as long as the thread goes on.
+    pub(super) fn watched() -> Self {
+        let flows = Self::default();
+        let looked_at = Rc::downgrade(&flows.0);
+        actix_web::rt::spawn(async move {
+            let mut ticks = tokio::time::interval(LOOK_EVERY);
+            loop {
+                ticks.tick().await;
+                let Some(flows) = looked_at.upgrade() else {
+                    break;
+                };
+                flows.borrow_mut().retain(|flow| match flow.upgrade() {
+                    Some(flow) => {
+                        flow.look();
+                        true
+                    }
+                    None => false,
+                });
+            }
+        });
+        flows
+    }
+
+    /// A new connection.
+    pub(super) fn begin(&self) -> Rc<Flow> {
+        let flow = Rc::new(Flow::default());
+        self.0.borrow_mut().push(Rc::downgrade(&flow));
+        flow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flow, LEAST_BYTES, PATIENCE};
+
+    /// Looks `PATIENCE` times after `between` each, and says whether the connection was ended.
+    fn ends(flow: &Flow, between: impl Fn(&Flow)) -> bool {
+        for _ in 0..PATIENCE {
+            between(flow);
+            flow.look();
+        }
+        flow.is_ended()
+    }
+
+    #[test]
+    fn who_takes_nothing_or_a_trickle_is_let_go() {
+        assert!(ends(&Flow::default(), Flow::blocked), "the socket is full");
+        let held = Flow::default();
+        held.piece_taken();
+        assert!(ends(&held, |_| {}), "a window of zero");
+        assert!(
+            ends(&Flow::default(), |flow| {
+                flow.sent(32);
+                flow.blocked();
+            }),
+            "a trickle"
+        );
+    }
+
+    #[test]
+    fn who_is_idle_or_slow_stays() {
+        assert!(!ends(&Flow::default(), |_| {}), "nothing waits");
+        assert!(!ends(&Flow::default(), |flow| {
+            flow.sent(usize::try_from(LEAST_BYTES).unwrap());
+            flow.blocked();
+        }));
+        let delivered = Flow::default();
+        assert!(!ends(&delivered, |flow| {
+            flow.blocked();
+            flow.sent(1);
+        }));
+        delivered.piece_taken();
+        delivered.piece_gone();
+        assert!(!ends(&delivered, |_| {}));
+    }
+}

@@ -1,0 +1,91 @@
+//! Proxies and tunnels in front of the site: whose word about the visitor's address counts.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Section `[trusted_proxies]` of `webstead.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`.
+    #[serde(deserialize_with = "networks")]
+    pub addresses: Vec<IpNet>,
+    /// Whether they say the visitor's address before the first byte (`HAProxy`'s PROXY protocol, 1 and 2).
+    pub proxy_protocol: bool,
+}
+
+/// The proxies that are believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Settings);
+
+impl TrustedProxies {
+    /// Those of the settings, and nobody else.
+    pub fn new(settings: Settings) -> Self {
+        Self(settings)
+    }
+
+    /// Whether an address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0
+            .addresses
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    /// Whether connections from them begin with a PROXY header.
+    pub fn speak_proxy_protocol(&self) -> bool {
+        self.0.proxy_protocol
+    }
+}
+
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    Vec::<String>::deserialize(from)?
+        .iter()
+        .map(|text| {
+            let network = text.parse::<IpNet>();
+            network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                D::Error::custom(format!(
+                    "{text:?} is neither an address such as 192.168.1.2 nor a network such as 10.0.0.0/8"
+                ))
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, TrustedProxies};
+
+    #[test]
+    fn an_address_a_network_and_nothing_else_is_believed() {
+        let text = r#"addresses = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"]"#;
+        let trusted = TrustedProxies::new(toml::from_str::<Settings>(text).unwrap());
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("10.255.0.1", true),
+            ("11.0.0.1", false),
+            ("fd00::1", true),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(
+                trusted.contains(address.parse().unwrap()),
+                expected,
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_named() {
+        for bad in ["home", "10.0.0.0/33", "", "1.2.3"] {
+            let text = format!("addresses = [{bad:?}]");
+            let message = toml::from_str::<Settings>(&text).unwrap_err().to_string();
+            assert!(message.contains("neither an address"), "{message}");
+        }
+    }
+}

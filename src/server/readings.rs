@@ -1,0 +1,141 @@
+//! Numbers that modules below keep, as `/metrics` shows them.
+
+use std::{
+    fs,
+    sync::{Arc, Weak},
+};
+
+use crate::{
+    db::Database,
+    edge::{observe::metrics::Reading, pipeline::Edge},
+    net::{admission::Admission, handshakes::Handshakes},
+};
+
+/// What the numbers are read from.
+pub(super) struct Sources {
+    pub(super) database: Database,
+    pub(super) admission: Admission,
+    pub(super) handshakes: Arc<Handshakes>,
+    pub(super) edge: Weak<Edge>,
+}
+
+impl Sources {
+    /// The numbers as they are now.
+    #[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point
+    pub(super) fn read(&self) -> Vec<Reading> {
+        let edge = self.edge.upgrade();
+        let edge = edge.as_deref();
+        let (pages, page_bytes) = edge.map(Edge::kept_pages).unwrap_or_default();
+        let writer = self.database.writer_stats();
+        let (readers, idle_readers) = self.database.readers();
+        let mut readings = vec![
+            gauge(
+                "connections",
+                "Connections that are open",
+                self.admission.open() as f64,
+            ),
+            counter(
+                "connections_refused",
+                "Connections for which there was no place",
+                self.admission.refused() as f64,
+            ),
+            gauge("page_cache_pages", "Pages that are kept", pages as f64),
+            gauge(
+                "page_cache_bytes",
+                "Memory that kept pages are counted for",
+                page_bytes as f64,
+            ),
+            counter(
+                "database_changes",
+                "Changes that are on the disk",
+                writer.changes as f64,
+            ),
+            counter(
+                "database_commits",
+                "Transactions that they took, and so times that the disk was waited for",
+                writer.commits as f64,
+            ),
+            gauge(
+                "database_readers",
+                "Connections for reading",
+                f64::from(readers),
+            ),
+            gauge(
+                "database_readers_idle",
+                "Those that nobody uses",
+                f64::from(idle_readers),
+            ),
+        ];
+        let handshakes = self.handshakes.counts();
+        readings.push(Reading {
+            name: "tls_handshakes",
+            help: "TLS handshakes by what became of them",
+            is_counter: true,
+            values: handshakes
+                .map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count as f64))
+                .into(),
+        });
+        readings.push(Reading {
+            name: "upstream_up",
+            help: "Whether a program behind is well",
+            is_counter: false,
+            values: edge
+                .map(Edge::upstreams)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(host, upstream, is_well)| {
+                    let labels = vec![("host", host), ("upstream", upstream)];
+                    (labels, f64::from(u8::from(is_well)))
+                })
+                .collect(),
+        });
+        readings.extend(process());
+        readings
+    }
+}
+
+/// What the system says of this process (proc(5)); nothing where there is no `/proc`.
+#[allow(clippy::cast_precision_loss)]
+fn process() -> Vec<Reading> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| -> Option<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    let mut readings = Vec::new();
+    if let Some(kib) = field("VmRSS:") {
+        let help = "Memory of the process, with what it shares";
+        readings.push(gauge("process_resident_memory_bytes", help, kib * 1024.0));
+    }
+    if let Some(threads) = field("Threads:") {
+        readings.push(gauge("process_threads", "Threads of the process", threads));
+    }
+    if let Ok(open) = fs::read_dir("/proc/self/fd") {
+        let help = "Files and sockets that are open";
+        readings.push(gauge("process_open_fds", help, open.count() as f64));
+    }
+    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9;
+    readings.push(counter(
+        "process_cpu_seconds",
+        "Processor time of the process",
+        seconds,
+    ));
+    readings
+}
+
+fn gauge(name: &'static str, help: &'static str, value: f64) -> Reading {
+    Reading {
+        name,
+        help,
+        is_counter: false,
+        values: vec![(Vec::new(), value)],
+    }
+}
+
+fn counter(name: &'static str, help: &'static str, value: f64) -> Reading {
+    Reading {
+        is_counter: true,
+        ..gauge(name, help, value)
+    }
+}
