@@ -20,6 +20,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use folder::{DataFolder, RunningServer, ServerLock};
@@ -74,10 +75,21 @@ impl Database {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        let (answer, result) = oneshot::channel();
+        let work = move |database: &Self| {
+            // Who asked may be gone.
+            let _ = answer.send(database.read_blocking(query));
+        };
+        self.off_the_async_threads(Box::new(work)).await?;
+        result.await.map_err(Error::internal)?
+    }
+
+    /// Runs work where it may wait. Of one type for all queries, because each type of task is kilobytes of
+    /// program.
+    async fn off_the_async_threads(&self, work: Box<dyn FnOnce(&Self) + Send>) -> Result<()> {
         let database = self.clone();
-        tokio::task::spawn_blocking(move || database.read_blocking(query))
-            .await
-            .map_err(Error::internal)?
+        let done = tokio::task::spawn_blocking(move || work(&database));
+        done.await.map_err(Error::internal)
     }
 
     /// [`Database::read`] for the command line and for threads of our own.
