@@ -23,7 +23,7 @@ const SIBLINGS: [(&str, &str, &str); 2] = [
     (
         "edge",
         "net",
-        "the redirect of plain HTTP is the wire's knowledge of ports and hosts",
+        "the edge knows what the wire says of a connection, and where plain HTTP is sent",
     ),
     ("db", "base", "everything may use base"),
 ];

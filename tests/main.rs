@@ -5,6 +5,7 @@
 mod accounts;
 mod answers;
 mod architecture;
+mod attacks;
 mod browser;
 mod command_line;
 mod database;
@@ -14,6 +15,7 @@ mod guards;
 mod hostile;
 mod hosts;
 mod http;
+mod http_edge;
 mod install;
 mod lifecycle;
 mod lists_and_links;

@@ -135,6 +135,16 @@ impl Site {
         self.child.id()
     }
 
+    /// The most memory that the server has had until now, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        peak.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
@@ -233,17 +243,29 @@ impl Site {
 
     /// A connection over TLS to the server by a name, with the protocol's bytes left to the test.
     pub(crate) fn connect(&self, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+        self.connect_for(name, &[])
+    }
+
+    /// [`Site::connect`] for a protocol of RFC 7301, such as `h2`.
+    pub(crate) fn connect_for(
+        &self,
+        name: &str,
+        protocol: &[u8],
+    ) -> StreamOwned<ClientConnection, TcpStream> {
         let port = self.base.rsplit(':').next().unwrap();
         let pem = std::fs::read(self.data.join("tls/authority-cert.pem")).unwrap();
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             roots.add(certificate.unwrap()).unwrap();
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        if !protocol.is_empty() {
+            config.alpn_protocols = vec![protocol.to_vec()];
+        }
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let tls = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
