@@ -27,5 +27,6 @@ mod round_trip;
 mod saving;
 mod service;
 mod site;
+mod tls_judge;
 mod tools;
 mod upstream;

@@ -1,0 +1,143 @@
+"""Files, new connections, large files, a program behind, and idle connections, against nginx.
+
+Both servers run on the first processor and the load comes from the second, so that neither takes the
+other's time. Both have the same certificate and serve the same files; the program behind is nginx's.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+
+from common import (BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, spread, wait_for, wrk)
+
+IDLE = 5000
+LARGE = 1 << 30
+
+
+def measure(place, args):
+    need("nginx", "wrk", "h2load", "taskset", "curl")
+    if os.cpu_count() < 2:
+        raise SystemExit("two processors are needed: one for the servers, one for the load")
+    ours, theirs, webstead, nginx = start(place, args)
+    os.sched_setaffinity(0, {1})
+    rounds = args.rounds or 5
+    for what, path, target in [("a file of 10 kB", "/small.html", 1.0), ("a post", ours["post"], 1.0)]:
+        for name, load in [("HTTP/1.1", wrk), ("HTTP/2", h2load)]:
+            pairs(f"{what}, {name}", lambda url: load(url + path, args.seconds), ours, theirs, rounds, target)
+    pairs("new TLS 1.3 connections, one request on each",
+          lambda url: wrk(url + "/small.html", args.seconds, headers=["Connection: close"]),
+          ours, theirs, rounds, 0.9)
+    # By its number, with the name in the request only: `wrk` asks DNS, which need not know names of loopback.
+    pairs("a program behind, HTTP/1.1",
+          lambda url: wrk(url.replace("localhost", "127.0.0.1") + "/", args.seconds, headers=["Host: app.localhost"]),
+          ours, theirs, rounds, 0.7)
+    before = pss(webstead)
+    pairs("a file of 1 GiB", lambda url: download(url + "/large.bin"), ours, theirs, max(2, rounds // 2), 0.8,
+          unit="MB/s")
+    print(f"    memory of webstead before {before / 1024:.1f} MiB, afterwards {pss(webstead) / 1024:.1f} MiB")
+    idle(ours["url"], webstead)
+
+
+def start(place, args):
+    data = place.blog(args.blog)
+    public = data / "public"
+    public.mkdir()
+    (public / "small.html").write_bytes(os.urandom(5000).hex().encode())
+    with open(public / "large.bin", "wb") as large:
+        large.truncate(LARGE)
+    upstream, port = free_port(), free_port()
+    (data / "webstead.toml").write_text(
+        f'[limits]\nconnections_per_network = 8192\n[hosts."app.localhost"]\nproxy = "http://127.0.0.1:{upstream}"\n')
+    site = place.site(data, program=pinned(place))
+    # nginx serves the bytes of a post from the disk.
+    path = "/" + re.search(rb'<h2[^>]*><a href="/([^"]+)"', site.get("/")[2])[1].decode()
+    root = place.path / "root"
+    root.mkdir()
+    (root / "small.html").write_bytes((public / "small.html").read_bytes())
+    with open(root / "large.bin", "wb") as large:
+        large.truncate(LARGE)
+    post = root / path.lstrip("/")
+    post.parent.mkdir(parents=True, exist_ok=True)
+    post.write_bytes(site.get(path)[2])
+    conf = (BENCHES / "peer" / "nginx-web.conf").read_text()
+    tls = data / "tls"
+    for key, value in {"DIR": place.path, "PORT": port, "UPSTREAM": upstream, "ROOT": root,
+                       "CERT": tls / "local-cert.pem", "KEY": tls / "local-key.pem"}.items():
+        conf = conf.replace(f"@{key}@", str(value))
+    (place.path / "nginx.conf").write_text(conf)
+    nginx = place.start(["taskset", "-c", "0", "nginx", "-e", place.path / "nginx.log", "-c", place.path / "nginx.conf"])
+    wait_for(port, "/small.html")
+    return ({"url": site.url, "post": path}, {"url": f"https://localhost:{port}"}, site.process, nginx)
+
+
+def pinned(place):
+    """The program on the first processor: it makes as many threads as it may use processors."""
+    from common import path_of
+    script = place.path / "pinned"
+    script.write_text(f'#!/bin/sh\nexec taskset -c 0 {path_of("webstead")} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+def pairs(what, load, ours, theirs, rounds, target, unit="requests/s"):
+    load(ours["url"])
+    load(theirs["url"])
+    rates = [(load(ours["url"]), load(theirs["url"])) for _ in range(rounds)]
+    compare(what, [a for a, _ in rates], [b for _, b in rates], target, unit=unit, names=("webstead", "nginx"))
+
+
+def download(url):
+    out = subprocess.run(["curl", "-sko", "/dev/null", "--http1.1", "-w", "%{size_download} %{speed_download}", url],
+                         capture_output=True, text=True, check=True).stdout.split()
+    if int(out[0]) != LARGE:
+        raise SystemExit(f"{url} gave {out[0]} bytes")
+    return float(out[1]) / 1e6
+
+
+def pss(process):
+    """Memory of a process in KiB; what is shared is counted in part (proc(5), smaps_rollup)."""
+    text = open(f"/proc/{process.pid}/smaps_rollup").read()
+    return int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
+
+
+def idle(url, process):
+    """Memory of a connection that is kept open after a request, and what a visitor beside them notices."""
+    port = int(url.rsplit(":", 1)[1])
+    calm = [timed(port) for _ in range(50)]
+    for path in ["/robots.txt", "/small.html"]:
+        before, held = pss(process), []
+        for _ in range(IDLE):
+            held.append(asked(port, path))
+        time.sleep(2)
+        each = (pss(process) - before) * 1024 / IDLE
+        print(f"idle TLS connections, {IDLE} after {path}: {each / 1000:.1f} kB each, target ≤ 25: "
+              f"{'met' if each <= 25000 else 'MISSED'}")
+        if path == "/robots.txt":
+            beside = [timed(port) for _ in range(50)]
+            print(f"    a new visitor's answer: {spread([1000 * t for t in calm], 1)} ms alone, "
+                  f"{spread([1000 * t for t in beside], 1)} ms beside them")
+        for connection in held:
+            connection.close()
+        time.sleep(2)
+
+
+def asked(port, path):
+    """A connection on which one answer was read to its end."""
+    connection = UNVERIFIED.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    head, body = answer.split(b"\r\n\r\n", 1)
+    left = int(re.search(rb"(?i)content-length: (\d+)", head)[1]) - len(body)
+    while left > 0:
+        left -= len(connection.recv(65536))
+    return connection
+
+
+def timed(port):
+    start = time.monotonic()
+    get(port, "/")
+    return time.monotonic() - start
