@@ -45,7 +45,7 @@ fn testssl_finds_modern_protocols_resumption_and_no_known_weakness() {
         ("ALPN/HTTP2", "h2, http/1.1"),
         ("Session Resumption", "Tickets: yes"),
         ("PFS is offered", "(OK)"),
-        ("Secure Renegotiation", "supported (OK)"),
+        ("Secure Renegotiation (RFC 5746)", "supported (OK)"),
     ] {
         assert!(said(name).starts_with(expected), "{name}: {}", said(name));
     }
