@@ -191,3 +191,16 @@ fn a_failure_has_one_id_in_the_log_and_on_the_page() {
         site.log()
     );
 }
+
+#[test]
+fn who_comes_again_resumes_the_session_of_before() {
+    let site = Site::start();
+    let builder = site.client_builder().http1_only();
+    let client = builder.pool_max_idle_per_host(0).build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(site.text(&client, "/healthz").0, 200);
+    }
+    let text = site.text(&client, "/metrics").1;
+    let resumed = number(&text, "webstead_tls_handshakes_total{outcome=\"resumed\"}");
+    assert!(resumed >= 1.0, "{text}");
+}
