@@ -3,15 +3,14 @@
 use std::io::Write;
 
 use actix_web::http::header::{self, HeaderMap};
-use brotli::enc::BrotliEncoderParams;
+use brotlic::{CompressionMode, Quality, WindowSize};
 
 /// Below this many bytes compression saves no packet.
 const MIN_BYTES: usize = 512;
 /// Brotli's quality 5 comes within a few per cent of 9 for a tenth of the time.
-const BROTLI_QUALITY: i32 = 5;
-/// Brotli's window, 2^17 bytes: larger ones only cost memory for pages of this size. For smaller ones the
-/// crate has no table of this quality, and takes one of many megabytes.
-const BROTLI_WINDOW_BITS: i32 = 17;
+const BROTLI_QUALITY: u8 = 5;
+/// Brotli's window, 2^17 bytes: larger ones only cost memory for pages of this size.
+const BROTLI_WINDOW_BITS: u8 = 17;
 const GZIP_LEVEL: u32 = 6;
 
 /// A form in which a body can be sent.
@@ -133,13 +132,12 @@ pub(super) fn compress(body: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
                 .ok()?;
         }
         Encoding::Brotli => {
-            let parameters = BrotliEncoderParams {
-                quality: BROTLI_QUALITY,
-                lgwin: BROTLI_WINDOW_BITS,
-                size_hint: body.len(),
-                ..BrotliEncoderParams::default()
-            };
-            brotli::BrotliCompress(&mut &body[..], &mut out, &parameters).ok()?;
+            // What does not fit is not worth it.
+            out.resize(body.len(), 0);
+            let quality = Quality::new(BROTLI_QUALITY).ok()?;
+            let window = WindowSize::new(BROTLI_WINDOW_BITS).ok()?;
+            let written = brotlic::compress(body, &mut out, quality, window, CompressionMode::Text);
+            out.truncate(written.ok()?);
         }
     }
     out.shrink_to_fit();

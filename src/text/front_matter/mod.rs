@@ -4,6 +4,7 @@ mod json;
 mod toml_reader;
 mod toml_writer;
 mod yaml;
+mod yaml_scalar;
 
 #[cfg(test)]
 mod tests;

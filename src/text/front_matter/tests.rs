@@ -214,3 +214,83 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn yaml_scalars_mean_what_generators_take_them_for() {
+    // YAML 1.2.2 section 10.3, and the yes, no and numbers of YAML 1.1 that Jekyll knows.
+    let table = [
+        ("yes", "true"),
+        ("No", "false"),
+        ("on", "true"),
+        ("TRUE", "true"),
+        ("~", "null"),
+        ("Null", "null"),
+        ("", "null"),
+        ("0o17", "15"),
+        ("0x1F", "31"),
+        ("-0x1F", "-31"),
+        ("0b11", "3"),
+        ("1_000", "1000"),
+        ("1e3", "1000.0"),
+        (".5", "0.5"),
+        ("5.", "5.0"),
+        ("+12", "12"),
+        ("-3", "-3"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("2020-01-02", "\"2020-01-02\""),
+        ("12:30:45", "\"12:30:45\""),
+        ("0x", "\"0x\""),
+        ("infinity", "\"infinity\""),
+        ("NaN", "\"NaN\""),
+        ("!!str 12", "\"12\""),
+        ("!!int \"12\"", "12"),
+        ("!!float 3", "3.0"),
+        ("!!bool yes", "true"),
+        ("!!null ''", "null"),
+        ("!own bar", "\"bar\""),
+        ("&a x", "\"x\""),
+        ("\"true\"", "\"true\""),
+        ("'1'", "\"1\""),
+        ("{? x}", "{\"x\":null}"),
+        ("[1, {b: c}, ]", "[1,{\"b\":\"c\"}]"),
+    ];
+    for (written, expected) in table {
+        let file = format!("---\nkey: {written}\n---\n");
+        let read = super::parse(&file).unwrap_or_else(|e| panic!("{written:?}: {e}"));
+        assert_eq!(read.values[0].value.to_string(), expected, "{written:?}");
+    }
+    for (written, word) in [
+        (".inf", "no number"),
+        ("1e400", "no number"),
+        ("!!int x", "not what its tag"),
+        ("*b", "anchor"),
+        ("&a [*a]", "alias"),
+        ("{b: 1, b: 2}", "twice"),
+        ("{[x]: 1}", "name"),
+        ("b: c", "not valid YAML"),
+    ] {
+        let file = format!("---\ntitle: x\nkey: {written}\n---\n");
+        let problem = super::parse(&file).unwrap_err();
+        assert_eq!(problem.line, 3, "{written:?}: {problem}");
+        assert!(problem.message.contains(word), "{written:?}: {problem}");
+    }
+}
+
+#[test]
+fn yaml_aliases_and_merges_are_followed_within_limits() {
+    let file = "---\nbase: &x {b: 1, d: 0}\nc: {<<: *x, d: 2}\n---\n";
+    let read = super::parse(file).unwrap();
+    assert_eq!(read.values[1].value.to_string(), "{\"d\":2,\"b\":1}");
+    let mut laughs = String::from("---\na: &a [x, x, x, x, x, x, x, x, x, x]\n");
+    for (next, before) in ["b", "c", "d", "e", "f", "g"]
+        .iter()
+        .zip(["a", "b", "c", "d", "e", "f"])
+    {
+        let list = vec![format!("*{before}"); 10].join(", ");
+        laughs.push_str(&format!("{next}: &{next} [{list}]\n"));
+    }
+    let problem = super::parse(&(laughs + "---\n")).unwrap_err();
+    assert!(problem.message.contains("too much"), "{problem}");
+    let deep = format!("---\na: {}1{}\n---\n", "[".repeat(60), "]".repeat(60));
+    assert!(super::parse(&deep).is_err());
+}

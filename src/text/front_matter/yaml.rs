@@ -1,11 +1,23 @@
 //! Front matter in YAML, as Jekyll and Hugo write it.
+//!
+//! The library reads the text as events; here they become settings. Limits are far above what settings need
+//! and far below what hurts: aliases that multiply (`a: &a [*b, *b]`, the “billion laughs”) are counted as
+//! what they become.
 
-use std::fmt;
+use std::collections::HashMap;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_saphyr::{Options, Spanned};
+use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+use serde_json::{Map, Value};
 
-use super::{Entry, Problem};
+use super::{Entry, Problem, yaml_scalar};
+
+/// Values at most, with what aliases stand for.
+const MAX_NODES: usize = 50_000;
+const MAX_ALIASES: usize = 100;
+const MAX_DEPTH: usize = 32;
+const MAX_SETTINGS: usize = 1_000;
+/// What brings in the settings of another mapping (YAML 1.1, <https://yaml.org/type/merge.html>).
+const MERGE: &str = "<<";
 
 /// Reads what stands between the `---` lines. The first of its lines is line 2 of the file.
 pub(super) fn read(settings: &str) -> Result<Vec<Entry>, Problem> {
@@ -17,89 +29,202 @@ pub(super) fn read(settings: &str) -> Result<Vec<Entry>, Problem> {
     if !has_settings {
         return Ok(Vec::new());
     }
-    let read: Settings =
-        serde_saphyr::from_str_with_options(settings, options()).map_err(|error| {
-            let error = error.without_snippet();
-            let line = error
-                .location()
-                .map_or(1, |location| usize::try_from(location.line()).unwrap_or(1));
-            Problem::new(
-                line.max(1) + 1,
-                format!("this is not valid YAML: {}", one_line(&error.to_string())),
-            )
-        })?;
-    Ok(read.0)
-}
-
-/// Limits far above what settings need, and far below what hurts: aliases that multiply
-/// (`a: &a [*b, *b]`, the “billion laughs”) are counted as what they become.
-fn options() -> Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 50_000,
-            max_nodes: 50_000,
-            max_aliases: 100,
-            max_anchors: 100,
-            max_recorded_anchor_events: 50_000,
-            max_recorded_anchor_bytes: 1 << 20,
-            max_depth: 32,
-            flow_nesting_limit: 32,
-            max_documents: 1,
-            max_total_scalar_bytes: 1 << 20,
-            max_merge_keys: 100,
-            max_inclusion_depth: 0,
-        },
+    let mut reader = Reader {
+        parser: Parser::new_from_str(settings),
+        anchors: HashMap::new(),
+        nodes: 0,
+        aliases: 0,
+    };
+    let (first, span) = reader.next()?;
+    let Event::MappingStart(..) = first else {
+        return Err(problem(
+            span,
+            "settings are written one to a line as name: value",
+        ));
+    };
+    let entries = reader.mapping(0)?;
+    match reader.next()? {
+        (Event::StreamEnd, _) => Ok(entries),
+        (_, span) => Err(problem(span, "the settings end before this line")),
     }
 }
 
-/// The settings in the order of the file.
-struct Settings(Vec<Entry>);
-
-impl<'de> Deserialize<'de> for Settings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(SettingsVisitor)
-    }
+struct Reader<'input> {
+    parser: Parser<'input, StrInput<'input>>,
+    anchors: HashMap<usize, Value>,
+    nodes: usize,
+    aliases: usize,
 }
 
-/// Reads a mapping with the lines of its keys.
-struct SettingsVisitor;
-
-impl<'de> Visitor<'de> for SettingsVisitor {
-    type Value = Settings;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("settings, one to a line, written as `name: value`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Settings, A::Error> {
-        let mut entries: Vec<Entry> = Vec::new();
-        while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let line = usize::try_from(key.referenced.line()).unwrap_or(0).max(1) + 1;
-            let value = map.next_value()?;
-            if entries.iter().any(|entry| entry.key == key.value) {
-                return Err(A::Error::custom(format!("“{}” is there twice", key.value)));
+impl<'input> Reader<'input> {
+    /// The next event that is about a value, or the end.
+    fn next(&mut self) -> Result<(Event<'input>, Span), Problem> {
+        loop {
+            let event = match self.parser.next_event() {
+                Some(Ok(event)) => event,
+                Some(Err(error)) => {
+                    let line = error.marker().line().max(1) + 1;
+                    let words: Vec<_> =
+                        error.info().split_whitespace().map(str::to_owned).collect();
+                    return Err(Problem::new(
+                        line,
+                        format!("this is not valid YAML: {}", words.join(" ")),
+                    ));
+                }
+                None => return Err(Problem::new(2, "this is not valid YAML: it ends too soon")),
+            };
+            match event.0 {
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                _ => return Ok(event),
             }
-            if entries.len() >= 1_000 {
-                return Err(A::Error::custom("there are more than 1000 settings"));
+        }
+    }
+
+    /// The settings of a mapping that has begun, in the order of the file, those that are merged in last.
+    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let (key, is_merge) = self.key(event, span)?;
+            let (event, at) = self.next()?;
+            let value = self.value(event, at, depth + 1)?;
+            if is_merge {
+                merged.push((value, span));
+                continue;
+            }
+            if entries.iter().any(|entry| entry.key == key) {
+                return Err(problem(
+                    span,
+                    &format!("“{key}” is there twice; remove one"),
+                ));
             }
             entries.push(Entry {
-                key: key.value,
-                line,
+                key,
+                line: line_of(span),
                 value,
             });
+            if entries.len() > MAX_SETTINGS {
+                return Err(problem(span, "there are more than 1000 settings"));
+            }
         }
-        Ok(Settings(entries))
+        for (value, span) in merged {
+            merge(&mut entries, value, span)?;
+        }
+        Ok(entries)
+    }
+
+    fn key(&mut self, event: Event<'input>, span: Span) -> Result<(String, bool), Problem> {
+        match event {
+            Event::Scalar(text, style, _, _)
+                if style != ScalarStyle::Plain || !matches!(&*text, "" | "~") =>
+            {
+                let is_merge = style == ScalarStyle::Plain && text == MERGE;
+                Ok((text.into_owned(), is_merge))
+            }
+            _ => Err(problem(
+                span,
+                "the name of a setting is a word, not a list or another setting",
+            )),
+        }
+    }
+
+    fn value(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<Value, Problem> {
+        self.count(1, span)?;
+        if depth > MAX_DEPTH {
+            return Err(problem(span, "this is nested too deep"));
+        }
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.as_deref();
+                let value =
+                    yaml_scalar::resolve(&text, style, tag).map_err(|why| problem(span, &why))?;
+                (value, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                let mut values = Vec::new();
+                loop {
+                    let (event, at) = self.next()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        break;
+                    }
+                    values.push(self.value(event, at, depth + 1)?);
+                }
+                (Value::Array(values), anchor)
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let entries = self.mapping(depth)?.into_iter();
+                let map: Map<_, _> = entries.map(|entry| (entry.key, entry.value)).collect();
+                (Value::Object(map), anchor)
+            }
+            Event::Alias(anchor) => return self.alias(anchor, span),
+            _ => return Err(problem(span, "a value is missing here")),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, value.clone());
+        }
+        Ok(value)
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Problem> {
+        self.aliases += 1;
+        if self.aliases > MAX_ALIASES {
+            return Err(problem(span, "there are too many aliases"));
+        }
+        let Some(value) = self.anchors.get(&anchor).cloned() else {
+            return Err(problem(
+                span,
+                "this alias stands for nothing that is complete",
+            ));
+        };
+        self.count(size(&value), span)?;
+        Ok(value)
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Problem> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(problem(span, "this is too much for settings"));
+        }
+        Ok(())
     }
 }
 
-/// A message on one line, in the words of this program, without the line and column: these count
-/// from the first setting, and the line of the file is given beside the message.
-fn one_line(message: &str) -> String {
-    if message.contains("expected mapping start") {
-        return "settings are written one to a line as name: value".to_owned();
+/// Adds what is not there yet.
+fn merge(entries: &mut Vec<Entry>, from: Value, span: Span) -> Result<(), Problem> {
+    match from {
+        Value::Object(map) => {
+            for (key, value) in map {
+                if entries.iter().all(|entry| entry.key != key) {
+                    let line = line_of(span);
+                    entries.push(Entry { key, line, value });
+                }
+            }
+            Ok(())
+        }
+        Value::Array(values) => values
+            .into_iter()
+            .try_for_each(|value| merge(entries, value, span)),
+        _ => Err(problem(span, "what is merged with << has to be settings")),
     }
-    let words: Vec<&str> = message.split_whitespace().collect();
-    let message = words.join(" ");
-    let end = message.find(" at line ").unwrap_or(message.len());
-    message[..end].to_owned()
+}
+
+/// How many values a value is.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(size).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(size).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+fn line_of(span: Span) -> usize {
+    span.start.line().max(1) + 1
+}
+
+fn problem(span: Span, message: &str) -> Problem {
+    Problem::new(line_of(span), format!("this is not valid YAML: {message}"))
 }
