@@ -256,7 +256,7 @@ fn yaml_scalars_mean_what_generators_take_them_for() {
     ];
     for (written, expected) in table {
         let file = format!("---\nkey: {written}\n---\n");
-        let read = super::parse(&file).unwrap_or_else(|e| panic!("{written:?}: {e}"));
+        let read = parse(&file).unwrap_or_else(|e| panic!("{written:?}: {e}"));
         assert_eq!(read.values[0].value.to_string(), expected, "{written:?}");
     }
     for (written, word) in [
@@ -270,7 +270,7 @@ fn yaml_scalars_mean_what_generators_take_them_for() {
         ("b: c", "not valid YAML"),
     ] {
         let file = format!("---\ntitle: x\nkey: {written}\n---\n");
-        let problem = super::parse(&file).unwrap_err();
+        let problem = parse(&file).unwrap_err();
         assert_eq!(problem.line, 3, "{written:?}: {problem}");
         assert!(problem.message.contains(word), "{written:?}: {problem}");
     }
@@ -279,7 +279,7 @@ fn yaml_scalars_mean_what_generators_take_them_for() {
 #[test]
 fn yaml_aliases_and_merges_are_followed_within_limits() {
     let file = "---\nbase: &x {b: 1, d: 0}\nc: {<<: *x, d: 2}\n---\n";
-    let read = super::parse(file).unwrap();
+    let read = parse(file).unwrap();
     assert_eq!(read.values[1].value.to_string(), "{\"d\":2,\"b\":1}");
     let mut laughs = String::from("---\na: &a [x, x, x, x, x, x, x, x, x, x]\n");
     for (next, before) in ["b", "c", "d", "e", "f", "g"]
@@ -287,10 +287,10 @@ fn yaml_aliases_and_merges_are_followed_within_limits() {
         .zip(["a", "b", "c", "d", "e", "f"])
     {
         let list = vec![format!("*{before}"); 10].join(", ");
-        laughs.push_str(&format!("{next}: &{next} [{list}]\n"));
+        laughs.extend([next, ": &", next, " [", &list, "]\n"]);
     }
-    let problem = super::parse(&(laughs + "---\n")).unwrap_err();
+    let problem = parse(&(laughs + "---\n")).unwrap_err();
     assert!(problem.message.contains("too much"), "{problem}");
     let deep = format!("---\na: {}1{}\n---\n", "[".repeat(60), "]".repeat(60));
-    assert!(super::parse(&deep).is_err());
+    assert!(parse(&deep).is_err());
 }

@@ -89,7 +89,7 @@ impl<'input> Reader<'input> {
             if matches!(event, Event::MappingEnd) {
                 break;
             }
-            let (key, is_merge) = self.key(event, span)?;
+            let (key, is_merge) = key_of(event, span)?;
             let (event, at) = self.next()?;
             let value = self.value(event, at, depth + 1)?;
             if is_merge {
@@ -115,21 +115,6 @@ impl<'input> Reader<'input> {
             merge(&mut entries, value, span)?;
         }
         Ok(entries)
-    }
-
-    fn key(&mut self, event: Event<'input>, span: Span) -> Result<(String, bool), Problem> {
-        match event {
-            Event::Scalar(text, style, _, _)
-                if style != ScalarStyle::Plain || !matches!(&*text, "" | "~") =>
-            {
-                let is_merge = style == ScalarStyle::Plain && text == MERGE;
-                Ok((text.into_owned(), is_merge))
-            }
-            _ => Err(problem(
-                span,
-                "the name of a setting is a word, not a list or another setting",
-            )),
-        }
     }
 
     fn value(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<Value, Problem> {
@@ -190,6 +175,22 @@ impl<'input> Reader<'input> {
             return Err(problem(span, "this is too much for settings"));
         }
         Ok(())
+    }
+}
+
+/// The name of a setting, and whether it is the one that merges.
+fn key_of(event: Event<'_>, span: Span) -> Result<(String, bool), Problem> {
+    match event {
+        Event::Scalar(text, style, _, _)
+            if style != ScalarStyle::Plain || !matches!(&*text, "" | "~") =>
+        {
+            let is_merge = style == ScalarStyle::Plain && text == MERGE;
+            Ok((text.into_owned(), is_merge))
+        }
+        _ => Err(problem(
+            span,
+            "the name of a setting is a word, not a list or another setting",
+        )),
     }
 }
 

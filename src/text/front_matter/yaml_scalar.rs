@@ -16,13 +16,12 @@ pub(super) fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Resu
     let named = ["str", "int", "float", "bool", "null"];
     let kind = tag.and_then(|tag| named.iter().find(|kind| tag.is_yaml_core_schema_tag(kind)));
     match (kind, tag) {
-        (Some(&"str"), _) => Ok(string()),
         (Some(&"int"), _) => integer(text).ok_or_else(unfit),
         (Some(&"float"), _) => float(text)?.ok_or_else(unfit),
         (Some(&"bool"), _) => boolean(text).ok_or_else(unfit),
-        (Some(_), _) => Ok(Value::Null),
+        (Some(&"null"), _) => Ok(Value::Null),
         // A tag of somebody's own says that it is no plain word.
-        (None, Some(_)) => Ok(string()),
+        (Some(_), _) | (None, Some(_)) => Ok(string()),
         (None, None) if style != ScalarStyle::Plain => Ok(string()),
         (None, None) => plain(text),
     }
