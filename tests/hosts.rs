@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     site::Site,
+    tools::html_errors,
     upstream::{Upstream, start_websocket},
 };
 
@@ -417,4 +418,39 @@ fn settings_are_read_again_without_a_dropped_connection() {
         answer.starts_with("HTTP/1.1 "),
         "the open connection goes on: {answer}"
     );
+}
+
+#[test]
+fn pages_of_the_edges_own_are_valid_html() {
+    let files = [("a & b.txt", "x"), ("folder/.hidden", "x")];
+    let (site, folder) = with_files("listing = true", &files);
+    let toml = site.data().join("webstead.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    let down = format!("{text}\n[hosts.\"{APP}\"]\nproxy = \"http://127.0.0.1:1\"");
+    fs::write(&toml, down).unwrap();
+    let site = site.restart();
+    let client = site.client_for(&[FILES, APP]);
+    let pages: Vec<_> = [
+        (FILES, "/"),
+        (FILES, "/folder/"),
+        (FILES, "/nothing"),
+        (APP, "/"),
+    ]
+    .iter()
+    .enumerate()
+    .map(|(n, (host, path))| {
+        let page = client
+            .get(site.url_of(host, path))
+            .send()
+            .unwrap()
+            .text()
+            .unwrap();
+        let file = folder.path().join(format!(".{n}.html"));
+        fs::write(&file, page).unwrap();
+        file
+    })
+    .collect();
+    if let Some(errors) = html_errors(&pages) {
+        assert_eq!(errors, "", "{errors}");
+    }
 }
