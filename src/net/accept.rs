@@ -7,8 +7,8 @@ use actix_http::{
 };
 use actix_server::GracefulShutdownSignal;
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service,
-    map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
+    fn_factory, fn_service, map_config,
 };
 use actix_web::{body::BoxBody, dev::AppConfig};
 use rustls::ServerConfig;
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     admission::Admission,
     flow::Flows,
+    gather::Gathered,
     handshakes::Handshakes,
     proxy_protocol,
     stream::{Socket, Stream},
@@ -103,11 +104,14 @@ impl Door {
         };
         let session = stream.get_ref().1;
         self.handshakes.done(session);
-        let protocol = match session.alpn_protocol() {
-            Some(b"h2") => Protocol::Http2,
-            _ => Protocol::Http1,
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
+        let stream = Box::new(stream);
+        let (stream, protocol) = if is_http2 {
+            (Stream::Gathered(Gathered::new(stream)), Protocol::Http2)
+        } else {
+            (Stream::Tls(stream), Protocol::Http1)
         };
-        Ok((Stream::Tls(Box::new(stream)), protocol, Some(address)))
+        Ok((stream, protocol, Some(address)))
     }
 }
 
@@ -150,5 +154,18 @@ where
             }))
         }
     });
-    opened.map_err(DispatchError::Io).and_then(requests)
+    let served = apply_fn_factory(requests, |(stream, protocol, address), requests| {
+        let gathered = match &stream {
+            Stream::Gathered(gathered) => Some(gathered.share()),
+            _ => None,
+        };
+        let serving = requests.call((stream, protocol, address));
+        async move {
+            match gathered {
+                Some(gathered) => gathered.drive(serving).await,
+                None => serving.await,
+            }
+        }
+    });
+    opened.map_err(DispatchError::Io).and_then(served)
 }

@@ -5,6 +5,7 @@ pub mod address;
 pub mod admission;
 pub mod certificates;
 mod flow;
+mod gather;
 pub mod handshakes;
 mod inherited;
 pub mod listen;

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{admission::Place, flow::Flow};
+use super::{admission::Place, flow::Flow, gather::Gathered};
 
 /// The other end of a connection; every request on it has it as its connection's data.
 #[derive(Clone)]
@@ -27,6 +27,17 @@ pub struct Peer {
     pub server_name: Option<Rc<str>>,
     /// What goes out to the visitor.
     pub flow: Rc<Flow>,
+}
+
+impl Peer {
+    fn new(socket: &Socket, is_tls: bool, server_name: Option<&str>) -> Self {
+        Self {
+            address: socket.address,
+            is_tls,
+            server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
+            flow: Rc::clone(&socket.flow),
+        }
+    }
 }
 
 /// A socket that has its place and counts what goes out.
@@ -121,20 +132,21 @@ impl AsyncWrite for Socket {
 pub(super) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+    /// With HTTP/2 inside.
+    Gathered(Gathered<Box<TlsStream<Socket>>>),
 }
 
 impl Stream {
     /// Who is at the other end.
     pub(super) fn peer(&self) -> Peer {
-        let (socket, server_name) = match self {
-            Self::Plain(socket) => (socket, None),
-            Self::Tls(tls) => (tls.get_ref().0, tls.get_ref().1.server_name()),
+        let of_tls = |tls: &TlsStream<Socket>| {
+            let (socket, session) = tls.get_ref();
+            Peer::new(socket, true, session.server_name())
         };
-        Peer {
-            address: socket.address,
-            is_tls: matches!(self, Self::Tls(_)),
-            server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
-            flow: Rc::clone(&socket.flow),
+        match self {
+            Self::Plain(socket) => Peer::new(socket, false, None),
+            Self::Tls(tls) => of_tls(tls),
+            Self::Gathered(gathered) => gathered.with(|tls| of_tls(tls)),
         }
     }
 }
@@ -145,6 +157,7 @@ macro_rules! either {
         match $self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).$method($($argument),*),
             Stream::Tls(stream) => Pin::new(stream).$method($($argument),*),
+            Stream::Gathered(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }
@@ -180,6 +193,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Gathered(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn find(
     accepted: Accepted,
     patience: Patience,
 ) -> io::Result<Option<Found>> {
-    let Some(root) = there(beneath::open_root(&folder.root, patience))? else {
+    let Some(root) = folder.root.open(patience)? else {
         return Ok(None);
     };
     let look = Look {

@@ -4,12 +4,13 @@ use std::{
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use actix_web::http::header::HeaderValue;
 use serde::Deserialize;
 
-use super::caching::CacheRules;
+use super::{caching::CacheRules, root::Root};
 
 /// A host's keys in `webstead.toml`, if it has files.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +32,7 @@ pub(in crate::edge) struct Settings {
 /// A folder that is served.
 #[derive(Clone, Debug)]
 pub(in crate::edge) struct Folder {
-    pub(super) root: PathBuf,
+    pub(super) root: Arc<Root>,
     pub(super) listing: bool,
     pub(super) single_page: bool,
     cache: CacheRules,
@@ -43,7 +44,7 @@ impl Folder {
     /// The folder of a host; `data` is where a relative one lies.
     pub(in crate::edge) fn new(settings: &Settings, data: &Path) -> Self {
         Self {
-            root: data.join(&settings.files),
+            root: Arc::new(Root::new(data.join(&settings.files))),
             listing: settings.listing,
             single_page: settings.single_page,
             cache: settings.cache.clone(),
@@ -54,7 +55,7 @@ impl Folder {
     /// A folder whose files are served before the application's pages; it need not be there.
     pub(in crate::edge) fn beside_the_site(root: PathBuf) -> Self {
         Self {
-            root,
+            root: Arc::new(Root::new(root)),
             listing: false,
             single_page: false,
             cache: CacheRules::default(),
@@ -64,8 +65,8 @@ impl Folder {
 
     /// What is wrong with it, and what to do.
     pub(in crate::edge) fn problem(&self) -> Option<String> {
-        let shown = self.root.display();
-        match fs::read_dir(&self.root) {
+        let shown = self.root.path().display();
+        match fs::read_dir(self.root.path()) {
             Ok(_) => None,
             Err(e) if e.kind() == ErrorKind::NotFound => Some(format!(
                 "the folder {shown} is not there; make it, or write another one"

@@ -17,6 +17,7 @@ mod folder;
 mod listing;
 mod path;
 mod range;
+mod root;
 mod send;
 
 use std::io::{self, ErrorKind};
@@ -93,7 +94,7 @@ pub(super) async fn answer(folder: &Folder, request: &ServiceRequest) -> Option<
             log::warn!(
                 "{} in {}: {e}; make it readable for the user that the program runs as",
                 request.path(),
-                folder.root.display()
+                folder.root.path().display()
             );
             let text = "This file is there, and the server has no permission to read it.";
             Some(plain_page::error(

@@ -1,0 +1,99 @@
+//! The folder that is served, held open.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use super::beneath::{self, Patience};
+
+/// How long it is held: another folder that takes its name is seen after that.
+const HELD: Duration = Duration::from_secs(1);
+
+/// A folder by its path, which is looked up once a second and not for every request.
+#[derive(Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+    held: RwLock<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    since: Instant,
+    /// `None`: there is no folder.
+    folder: Option<Arc<File>>,
+}
+
+impl Root {
+    /// The folder at a path; it need not be there.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            held: RwLock::new(None),
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder as it was a second ago at most; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`beneath::open_root`].
+    pub(super) fn open(&self, patience: Patience) -> io::Result<Option<Arc<File>>> {
+        let now = Instant::now();
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &*held
+            && now.duration_since(held.since) < HELD
+        {
+            return Ok(held.folder.clone());
+        }
+        drop(held);
+        let folder = match beneath::open_root(&self.path, patience) {
+            Ok(folder) => Some(Arc::new(folder)),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(e),
+        };
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(Held {
+            since: now,
+            folder: folder.clone(),
+        });
+        Ok(folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, thread, time::Duration};
+
+    use super::{HELD, Patience, Root};
+
+    #[test]
+    fn a_folder_that_comes_goes_or_is_replaced_is_seen_within_a_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("served");
+        let root = Root::new(path.clone());
+        let file_is_there = || {
+            thread::sleep(HELD + Duration::from_millis(50));
+            root.open(Patience::Any).unwrap().map(|folder| {
+                use std::os::fd::AsFd as _;
+                super::beneath::open(folder.as_fd(), "file".as_ref(), Patience::Any).is_ok()
+            })
+        };
+        assert_eq!(file_is_there(), None);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(file_is_there(), Some(false));
+        fs::rename(&path, dir.path().join("old")).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("file"), "").unwrap();
+        assert_eq!(file_is_there(), Some(true));
+        fs::remove_dir_all(&path).unwrap();
+        assert_eq!(file_is_there(), None);
+    }
+}
