@@ -202,7 +202,7 @@ async fn until_stopped(
     let handle = server.handle();
     let idle = async {
         while signals.next().await == Wish::Reload {
-            reload.now();
+            reload.now().await;
         }
         service_manager::stopping();
         log::info!("stopping: finishing what is in flight");

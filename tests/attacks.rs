@@ -133,10 +133,10 @@ fn begin(site: &Site, settings: &[u8]) -> Connection {
     stream
 }
 
-/// `GET /archive`, in HPACK (RFC 7541).
-fn get() -> Vec<u8> {
-    let mut block = vec![0x82, 0x87, 0x04, 8];
-    block.extend(b"/archive");
+/// `GET` of a path, in HPACK (RFC 7541).
+fn get(path: &str) -> Vec<u8> {
+    let mut block = vec![0x82, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend(path.as_bytes());
     block.extend([0x41, 9]);
     block.extend(b"127.0.0.1");
     block
@@ -189,7 +189,7 @@ fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
     let site = Site::start();
     let mut stream = begin(&site, &[]);
     flood(&mut stream, 50_000, |id| {
-        let mut both = frame(1, 5, id, &get());
+        let mut both = frame(1, 5, id, &get("/archive"));
         both.extend(frame(3, 0, id, &8u32.to_be_bytes()));
         both
     });
@@ -214,7 +214,7 @@ fn headers_that_never_end_end_the_connection() {
     // The CONTINUATION flood: CERT/CC VU#421644.
     let site = Site::start();
     let mut stream = begin(&site, &[]);
-    stream.write_all(&frame(1, 1, 1, &get())).unwrap();
+    stream.write_all(&frame(1, 1, 1, &get("/archive"))).unwrap();
     let mut field = vec![0x00, 1, b'x', 0x7f, 0x81, 0x7d];
     field.extend([b'y'; 16_000]);
     let taken = flood(&mut stream, 20_000, |_| frame(9, 0, 1, &field));
@@ -249,7 +249,14 @@ fn answers_that_nobody_takes_are_few_and_are_given_up() {
     let site = Site::start();
     let no_window = [0, 4, 0, 0, 0, 0];
     let mut stream = begin(&site, &no_window);
-    flood(&mut stream, 5_000, |id| frame(1, 5, id, &get()));
+    let public = site.data().join("public");
+    std::fs::create_dir(&public).unwrap();
+    std::fs::write(public.join("large.bin"), vec![7; 1 << 20]).unwrap();
+    flood(&mut stream, 5_000, |id| frame(1, 5, id, &get("/archive")));
+    let mut of_files = begin(&site, &no_window);
+    flood(&mut of_files, 5_000, |id| {
+        frame(1, 5, id, &get("/large.bin"))
+    });
     let peak = site.peak_memory_kib();
     assert!(peak < 96 * 1024, "{peak} KiB");
     assert_eq!(

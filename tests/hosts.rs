@@ -4,9 +4,10 @@ use std::{
     fs,
     io::{Read, Write},
     sync::atomic::Ordering,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use reqwest::blocking::Body;
 use tempfile::TempDir;
 
 use crate::{
@@ -17,6 +18,22 @@ use crate::{
 
 const FILES: &str = "files.localhost";
 const APP: &str = "app.localhost";
+
+/// So many pieces of up to 1,000 bytes, slowly.
+struct Drip(usize);
+
+impl Read for Drip {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            return Ok(0);
+        }
+        self.0 -= 1;
+        std::thread::sleep(Duration::from_millis(100));
+        let length = buffer.len().min(1000);
+        buffer[..length].fill(b'x');
+        Ok(length)
+    }
+}
 
 /// A site with a host of files, with more keys for it; and the folder.
 fn with_files(keys: &str, files: &[(&str, &str)]) -> (Site, TempDir) {
@@ -172,6 +189,33 @@ fn a_single_page_application_answers_every_address_and_files_are_kept_as_long_as
         asset.headers()["cache-control"],
         "public, max-age=31536000, immutable"
     );
+    let gone = get("/assets/gone.js");
+    assert_eq!(
+        gone.headers()["cache-control"],
+        "public, no-cache",
+        "the page that answers instead is not kept as the script"
+    );
+}
+
+#[test]
+fn a_file_with_an_impossible_date_is_sent_with_a_possible_one() {
+    let (site, folder) = with_files("", &[("old.txt", "old"), ("new.txt", "new")]);
+    let date = |name: &str, time| {
+        let file = fs::File::open(folder.path().join(name)).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    let hour = Duration::from_hours(1);
+    date("old.txt", UNIX_EPOCH - hour);
+    date("new.txt", SystemTime::now() + 1000 * hour);
+    let client = site.client_for(&[FILES]);
+    let dated = |path: &str| {
+        let response = client.get(site.url_of(FILES, path)).send().unwrap();
+        assert_eq!(response.status(), 200);
+        ["last-modified", "date"].map(|name| response.headers()[name].to_str().unwrap().to_owned())
+    };
+    assert_eq!(dated("/old.txt")[0], "Thu, 01 Jan 1970 00:00:00 GMT");
+    let [modified, now] = dated("/new.txt");
+    assert_eq!(modified[..16], now[..16], "not later than the answer");
 }
 
 #[test]
@@ -315,6 +359,9 @@ fn a_program_that_is_unwell_is_left_out_and_one_that_is_slow_is_not_waited_for()
     let client = site.client_for(&[APP]);
     let slow = client.get(site.url_of(APP, "/slow")).send().unwrap();
     assert_eq!(slow.status(), 504);
+    let upload = client.post(site.url_of(APP, "/")).body(Body::new(Drip(20)));
+    let taken = upload.send().unwrap();
+    assert_eq!(taken.status(), 200, "an upload may take its time");
     drop(two);
     let deadline = Instant::now() + Duration::from_secs(20);
     while !site.log().contains("is not well") {

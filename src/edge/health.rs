@@ -69,7 +69,7 @@ async fn may_see_metrics(
     let is_local = request
         .peer_addr()
         .is_some_and(|address| address.ip().to_canonical().is_loopback());
-    if is_local && (!is_forwarded || context.trusted_proxy.is_some()) {
+    if is_local && (!is_forwarded || context.is_visitor_said) {
         return true;
     }
     let Some(token) = sessions::token_of(request.headers()).map(str::to_owned) else {

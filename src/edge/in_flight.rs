@@ -4,14 +4,14 @@
 //! would be waiting for people.
 
 use std::{
-    mem,
+    io, mem,
     pin::Pin,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -34,13 +34,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct InFlight(Arc<AtomicUsize>);
 
 /// One request in flight, until dropped.
-pub(super) struct Entered(InFlight);
+pub(super) struct Entered {
+    all: InFlight,
+    of_connection: Rc<Flow>,
+}
 
 impl InFlight {
-    /// Counts a request.
-    pub(super) fn enter(&self) -> Entered {
+    /// Counts a request of a connection.
+    pub(super) fn enter(&self, connection: &Rc<Flow>) -> Entered {
         self.0.fetch_add(1, Ordering::AcqRel);
-        Entered(self.clone())
+        connection.request_begun();
+        Entered {
+            all: self.clone(),
+            of_connection: Rc::clone(connection),
+        }
     }
 
     /// Waits until nothing has been in flight for a moment.
@@ -59,7 +66,8 @@ impl InFlight {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.all.0.fetch_sub(1, Ordering::AcqRel);
+        self.of_connection.request_done();
     }
 }
 
@@ -71,8 +79,12 @@ pub(super) fn until_sent(
     watched: Watched,
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
+    let is_socket = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if is_socket {
+        flow.framed();
+    }
     // Nobody waits for the end of a WebSocket.
-    let entered = (response.status() != StatusCode::SWITCHING_PROTOCOLS).then_some(entered);
+    let entered = (!is_socket).then_some(entered);
     match response.response().body().size() {
         BodySize::None | BodySize::Sized(0) => response,
         _ => response.map_body(|_, body| {
@@ -80,6 +92,7 @@ pub(super) fn until_sent(
                 body,
                 flow,
                 is_undelivered: false,
+                waits: None,
                 watched,
                 _entered: entered,
             })
@@ -93,6 +106,8 @@ struct Leaving {
     flow: Rc<Flow>,
     /// Whether the connection has a piece and did not ask for the next one yet.
     is_undelivered: bool,
+    /// Whom to wake when the connection is gone.
+    waits: Option<Waker>,
     watched: Watched,
     _entered: Option<Entered>,
 }
@@ -103,16 +118,31 @@ impl Leaving {
             self.flow.piece_gone();
         }
     }
+
+    fn wait(&mut self, waker: &Waker) {
+        if !self.waits.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.stop_waiting();
+            self.flow.wait_for_end(waker);
+            self.waits = Some(waker.clone());
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(waker) = self.waits.take() {
+            self.flow.wait_no_more(&waker);
+        }
+    }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.delivered();
+        self.stop_waiting();
     }
 }
 
 impl MessageBody for Leaving {
-    type Error = <BoxBody as MessageBody>::Error;
+    type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
         self.body.size()
@@ -123,7 +153,15 @@ impl MessageBody for Leaving {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         self.delivered();
+        if self.flow.is_gone() {
+            let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
+            return Poll::Ready(Some(Err(gone.into())));
+        }
         let piece = Pin::new(&mut self.body).poll_next(context);
+        if piece.is_pending() {
+            // HTTP/2 answers are tasks of their own, which nobody else tells.
+            self.wait(context.waker());
+        }
         if let Poll::Ready(Some(Ok(bytes))) = &piece {
             self.watched.sent(bytes.len());
             self.is_undelivered = true;

@@ -10,7 +10,7 @@ use actix_web::{
     HttpMessage as _, HttpResponse,
     body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header,
+    http::{StatusCode, header},
     middleware::Next,
     web::Data,
 };
@@ -24,7 +24,7 @@ use super::{
         access_log::{self, AccessLog},
         metrics::Metrics,
     },
-    page_cache,
+    page_cache, plain_page,
     request_context::RequestContext,
     site::Site,
 };
@@ -46,6 +46,9 @@ pub struct Settings {
     /// `[log]`
     pub log: access_log::Settings,
 }
+
+/// Requests that one HTTP/2 connection may have under way: RFC 9113 section 6.5.2 recommends no fewer than 100.
+const MAX_REQUESTS: usize = 128;
 
 /// What the edge needs; one for all threads.
 pub struct Edge {
@@ -136,13 +139,19 @@ pub async fn pipeline(
         .cloned()
         .ok_or_else(missing)?;
     let peer = request.conn_data::<Peer>().cloned().ok_or_else(missing)?;
+    peer.flow.asked();
     if !peer.is_tls {
         let response = to_https(&request, edge.https_port);
         return Ok(request.into_response(response));
     }
-    let entered = edge.in_flight.enter();
+    let entered = edge.in_flight.enter(&peer.flow);
     let context = RequestContext::enter(&mut request, &edge.trusted, edge.request_ids.next());
     let mut watched = Watched::begin(Arc::clone(&edge.observer), &request, &context);
+    if let Some(refusal) = refused(&request, &peer, &context) {
+        watched.answered(Kind::None, refusal.status());
+        let response = request.into_response(refusal);
+        return Ok(in_flight::until_sent(entered, peer.flow, watched, response));
+    }
     let host = edge.hosts().find(host_of(request.head()), &peer);
     let (kind, response) = match host {
         Ok(Host::Site) => {
@@ -170,6 +179,31 @@ pub async fn pipeline(
     };
     watched.answered(kind, response.status());
     Ok(in_flight::until_sent(entered, peer.flow, watched, response))
+}
+
+/// The answer to a request that no host is to see.
+fn refused(
+    request: &ServiceRequest,
+    peer: &Peer,
+    context: &RequestContext,
+) -> Option<HttpResponse> {
+    let id = context.id.to_string();
+    if peer.flow.requests() > MAX_REQUESTS {
+        let text = "Too many requests are under way on this connection. Try again in a moment.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = plain_page::error(status, "Too many at once", text, Some(&id));
+        let soon = header::HeaderValue::from_static("2");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
+        return Some(response);
+    }
+    let is_valid = match host_of(request.head()) {
+        Some(host) => host.is_empty() || redirect::is_valid_host(host),
+        // There is one, and it is no text.
+        None => !request.headers().contains_key(header::HOST),
+    };
+    let text = "The name of the server in this request is none. Check the address.";
+    let bad = || plain_page::error(StatusCode::BAD_REQUEST, "Bad request", text, Some(&id));
+    (!is_valid).then(bad)
 }
 
 /// The only answer to plain HTTP.

@@ -17,6 +17,8 @@ pub(super) struct RequestContext {
     pub(super) host: String,
     /// The proxy that passed it on, if we trust it.
     pub(super) trusted_proxy: Option<IpAddr>,
+    /// Whether that proxy said who the visitor is.
+    pub(super) is_visitor_said: bool,
 }
 
 impl RequestContext {
@@ -29,15 +31,15 @@ impl RequestContext {
         let host = host_of(request.head()).unwrap_or_default().to_owned();
         let neighbour = request.peer_addr().map(|address| address.ip());
         let trusted_proxy = neighbour.filter(|address| trusted.contains(*address));
-        if trusted_proxy.is_some()
-            && let Some(visitor) = forwarded_for(request, trusted)
-        {
+        let visitor = trusted_proxy.and_then(|_| forwarded_for(request, trusted));
+        if let Some(visitor) = visitor {
             request.head_mut().peer_addr = Some(SocketAddr::new(visitor, 0));
         }
         Self {
             id,
             host,
             trusted_proxy,
+            is_visitor_said: visitor.is_some(),
         }
     }
 }
@@ -48,8 +50,8 @@ fn forwarded_for(request: &ServiceRequest, trusted: &TrustedProxies) -> Option<I
     let texts = |name: &str| -> Vec<String> {
         let values = request.headers().get_all(name);
         values
-            .filter_map(|value| value.to_str().ok())
-            .map(str::to_owned)
+            // What is no text is no address, and hides what is before it.
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect()
     };
     let mut said = texts("x-forwarded-for");

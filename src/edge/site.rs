@@ -209,7 +209,7 @@ async fn render(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let response = ask(site, request, next).await?;
     if !may_be_kept(&response) {
-        if !response.status().is_server_error() {
+        if says_what_all_get(response.status()) {
             place.pass(version);
         }
         return Ok(response);
@@ -232,6 +232,18 @@ async fn render(
     place.put(&page);
     let response = send(site, &page, http.headers()).await;
     Ok(ServiceResponse::new(http, response))
+}
+
+/// Whether another visitor would be answered alike: not if a condition or a range was asked for, and not if
+/// something broke.
+fn says_what_all_get(status: StatusCode) -> bool {
+    let is_partial = [
+        StatusCode::NOT_MODIFIED,
+        StatusCode::PARTIAL_CONTENT,
+        StatusCode::PRECONDITION_FAILED,
+        StatusCode::RANGE_NOT_SATISFIABLE,
+    ];
+    !status.is_server_error() && !is_partial.contains(&status)
 }
 
 /// A public page of moderate size that was answered in full.
@@ -281,7 +293,13 @@ async fn send(site: &Site, page: &Arc<Page>, request: &HeaderMap) -> HttpRespons
         let encoding = Accepted::of(request).best();
         site.compressor.body(page, encoding).await
     };
-    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+    // A length would be that of the page (RFC 9110 section 8.6).
+    let body = if has_it {
+        BoxBody::new(body::None::new())
+    } else {
+        BoxBody::new(body)
+    };
+    let mut response = HttpResponse::with_body(status, body);
     let headers = response.headers_mut();
     for (name, value) in &page.headers {
         headers.append(name.clone(), value.clone());

@@ -32,6 +32,9 @@ const REQUEST_HEAD: Duration = Duration::from_secs(20);
 /// Time that an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
+/// Time for who still sends to read an answer that came before they were done (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(5);
+
 /// What every connection meets before its first request; cheap to clone, one for all threads.
 #[derive(Clone)]
 pub struct Door {
@@ -107,6 +110,7 @@ impl Door {
         let is_http2 = session.alpn_protocol() == Some(b"h2");
         let stream = Box::new(stream);
         let (stream, protocol) = if is_http2 {
+            stream.get_ref().0.framed();
             (Stream::Gathered(Gathered::new(stream)), Protocol::Http2)
         } else {
             (Stream::Tls(stream), Protocol::Http1)
@@ -137,6 +141,7 @@ where
         })
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_HEAD)
+        .client_disconnect_timeout(LINGER)
         .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
             data.insert(stream.peer());
         })

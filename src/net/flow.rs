@@ -16,6 +16,9 @@ use std::{
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Looks in a row that find a connection standing, after which it is closed.
 const PATIENCE: u8 = 6;
+/// Looks that find a request begun and its head not complete, after which the connection is closed: the timer
+/// of the protocol below is for the first request on a connection only.
+const HEAD_PATIENCE: u8 = 3;
 /// What must go out between two looks: 64 bytes a second are slower than any telephone.
 const LEAST_BYTES: u64 = 64 * LOOK_EVERY.as_secs();
 
@@ -30,6 +33,15 @@ pub struct Flow {
     stood: Cell<u8>,
     is_ended: Cell<bool>,
     reader: RefCell<Option<Waker>>,
+    /// Requests that are under way.
+    requests: Cell<usize>,
+    /// Whether bytes came that are no request yet, and for how many looks.
+    is_asking: Cell<bool>,
+    asked_for: Cell<u8>,
+    /// Whether frames may come without a request, as in HTTP/2.
+    is_framed: Cell<bool>,
+    is_gone: Cell<bool>,
+    waiting_for_end: RefCell<Vec<Waker>>,
 }
 
 impl Flow {
@@ -53,6 +65,65 @@ impl Flow {
         }
     }
 
+    /// Bytes came from the visitor.
+    pub(super) fn heard(&self) {
+        if self.requests.get() == 0 {
+            self.is_asking.set(true);
+        }
+    }
+
+    /// Frames of a protocol come, of which not all are requests: HTTP/2, or a WebSocket.
+    pub fn framed(&self) {
+        self.is_framed.set(true);
+    }
+
+    /// The head of a request is complete.
+    pub fn asked(&self) {
+        self.is_asking.set(false);
+        self.asked_for.set(0);
+    }
+
+    /// A request is under way.
+    pub fn request_begun(&self) {
+        self.requests.set(self.requests.get() + 1);
+    }
+
+    /// A request is answered, or given up.
+    pub fn request_done(&self) {
+        self.requests.set(self.requests.get() - 1);
+    }
+
+    /// Requests that are under way.
+    pub fn requests(&self) -> usize {
+        self.requests.get()
+    }
+
+    /// The socket is closed: wakes those who write to nobody.
+    pub(super) fn gone(&self) {
+        self.is_gone.set(true);
+        for waker in self.waiting_for_end.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the socket is closed.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.get()
+    }
+
+    /// Wakes somebody when the socket is closed.
+    pub fn wait_for_end(&self, waker: &Waker) {
+        self.waiting_for_end.borrow_mut().push(waker.clone());
+    }
+
+    /// Takes back [`Flow::wait_for_end`].
+    pub fn wait_no_more(&self, waker: &Waker) {
+        let mut waiting = self.waiting_for_end.borrow_mut();
+        if let Some(at) = waiting.iter().position(|other| other.will_wake(waker)) {
+            waiting.swap_remove(at);
+        }
+    }
+
     /// Whether the connection is to be closed.
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended.get()
@@ -70,6 +141,12 @@ impl Flow {
 
     /// One look: counts how often it stood, and ends it when that was too often.
     fn look(&self) {
+        if self.is_asking.get() && !self.is_framed.get() {
+            self.asked_for.set(self.asked_for.get() + 1);
+            if self.asked_for.get() >= HEAD_PATIENCE {
+                return self.end();
+            }
+        }
         let moved = self.sent.get() - self.sent_at_last_look.replace(self.sent.get());
         let has_to_move = self.is_write_blocked.get() || self.undelivered.get() > 0;
         if !has_to_move || moved >= LEAST_BYTES {
@@ -78,10 +155,14 @@ impl Flow {
         }
         self.stood.set(self.stood.get() + 1);
         if self.stood.get() >= PATIENCE {
-            self.is_ended.set(true);
-            if let Some(waker) = self.reader.take() {
-                waker.wake();
-            }
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        self.is_ended.set(true);
+        if let Some(waker) = self.reader.take() {
+            waker.wake();
         }
     }
 }
@@ -148,6 +229,26 @@ mod tests {
             }),
             "a trickle"
         );
+    }
+
+    #[test]
+    fn who_begins_a_request_and_does_not_end_it_is_let_go() {
+        let slow = Flow::default();
+        slow.asked();
+        assert!(ends(&slow, Flow::heard), "one byte now and then");
+        assert!(
+            !ends(&Flow::default(), |flow| {
+                flow.heard();
+                flow.asked();
+            }),
+            "one request after the other"
+        );
+        let long = Flow::default();
+        long.request_begun();
+        assert!(!ends(&long, Flow::heard), "a body that takes its time");
+        let frames = Flow::default();
+        frames.framed();
+        assert!(!ends(&frames, Flow::heard), "HTTP/2 has frames of its own");
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub fn to_https(
     Some(format!("https://{host}{port}/{rest}"))
 }
 
+/// Whether a `Host` header has the form that RFC 9110 section 7.2 gives it: a name or an address, and perhaps
+/// a port.
+pub fn is_valid_host(header: &str) -> bool {
+    valid_host(header).is_some()
+}
+
 /// The host of a `Host` header without its port, in the form that a URL has it.
 fn valid_host(header: &str) -> Option<Cow<'_, str>> {
     if let Some(rest) = header.strip_prefix('[') {

@@ -67,6 +67,11 @@ impl Socket {
         outcome
     }
 
+    /// HTTP/2 comes over it.
+    pub(super) fn framed(&self) {
+        self.flow.framed();
+    }
+
     /// The error of who was let go.
     fn check(&self) -> io::Result<()> {
         if self.flow.is_ended() {
@@ -76,6 +81,12 @@ impl Socket {
             ));
         }
         Ok(())
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.flow.gone();
     }
 }
 
@@ -89,6 +100,8 @@ impl AsyncRead for Socket {
         let outcome = Pin::new(&mut self.tcp).poll_read(context, buffer);
         if outcome.is_pending() {
             self.flow.waits_for_input(context);
+        } else {
+            self.flow.heard();
         }
         outcome
     }

@@ -23,7 +23,7 @@ pub(super) struct Reload<Reread> {
 
 impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// Takes the new settings, or none of them if there is a mistake in one. No connection notices.
-    pub(super) fn now(&self) {
+    pub(super) async fn now(&self) {
         let settings =
             (self.reread)().and_then(|config| Ok((Hosts::new(&config.hosts, &self.root)?, config)));
         let (hosts, config) = match settings {
@@ -34,7 +34,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
             }
         };
         let (renewal, edge) = (Arc::clone(&self.renewal), self.edge.clone());
-        tokio::task::spawn_blocking(move || {
+        let taken = tokio::task::spawn_blocking(move || {
             // First the certificate: who asks for a new host is shown its name.
             renewal.replace_hosts(host_names(&config));
             edge.replace_hosts(hosts);
@@ -43,6 +43,12 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
                  next start"
             );
         });
+        // One after the other: the last ones count.
+        if taken.await.is_err() {
+            log::error!(
+                "the reload ended with a panic; see above, and restart if the hosts are wrong"
+            );
+        }
     }
 }
 

@@ -84,7 +84,8 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &Path, patience: Patience) -> io:
 /// What the kernel says, as the caller needs it.
 fn plain(error: Errno, patience: Patience) -> io::Error {
     match error {
-        Errno::XDEV | Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG => {
+        // The last one: a socket.
+        Errno::XDEV | Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::NXIO => {
             io::ErrorKind::NotFound.into()
         }
         // Before 5.12 the kernel does not know whether it must wait.

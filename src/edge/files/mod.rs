@@ -71,7 +71,9 @@ pub(super) async fn serve(folder: &Folder, request: &mut ServiceRequest) -> Http
         None => Ok(None),
     };
     match page {
-        Ok(Some(Found::File(file))) if folder.single_page => send::answer(*file, folder, request),
+        Ok(Some(Found::File(file))) if folder.single_page => {
+            send::answer(*file, folder, request, SINGLE_PAGE)
+        }
         Ok(Some(Found::File(file))) => send::not_found(*file, folder),
         _ => plain_page::error(
             StatusCode::NOT_FOUND,
@@ -86,10 +88,20 @@ pub(super) async fn serve(folder: &Folder, request: &mut ServiceRequest) -> Http
 pub(super) async fn answer(folder: &Folder, request: &ServiceRequest) -> Option<HttpResponse> {
     let wanted = Wanted::parse(request.path())?;
     match look(folder, &wanted, request).await {
-        Ok(Some(Found::File(file))) => Some(send::answer(*file, folder, request)),
+        Ok(Some(Found::File(file))) => Some(send::answer(*file, folder, request, request.path())),
         Ok(Some(Found::Folder)) => Some(to_folder(request)),
         Ok(Some(Found::Listing(open))) => Some(list(open, request.path()).await),
         Ok(None) => None,
+        Err(e) if e.kind() != ErrorKind::PermissionDenied => {
+            let shown = folder.root.path().display();
+            log::warn!("{} in {shown} cannot be opened: {e}", request.path());
+            let text = "This file cannot be read at the moment. Try again in a minute.";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let mut response = plain_page::error(status, "Not available", text, None);
+            let soon = HeaderValue::from_static("10");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
+            Some(response)
+        }
         Err(e) => {
             log::warn!(
                 "{} in {}: {e}; make it readable for the user that the program runs as",

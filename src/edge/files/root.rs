@@ -13,7 +13,7 @@ use super::beneath::{self, Patience};
 /// How long it is held: another folder that takes its name is seen after that.
 const HELD: Duration = Duration::from_secs(1);
 
-/// A folder by its path, which is looked up once a second and not for every request.
+/// A folder by its path, which is looked up once a second and not for every request once it is there.
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
@@ -23,8 +23,7 @@ pub(super) struct Root {
 #[derive(Debug)]
 struct Held {
     since: Instant,
-    /// `None`: there is no folder.
-    folder: Option<Arc<File>>,
+    folder: Arc<File>,
 }
 
 impl Root {
@@ -51,20 +50,20 @@ impl Root {
         if let Some(held) = &*held
             && now.duration_since(held.since) < HELD
         {
-            return Ok(held.folder.clone());
+            return Ok(Some(Arc::clone(&held.folder)));
         }
         drop(held);
         let folder = match beneath::open_root(&self.path, patience) {
-            Ok(folder) => Some(Arc::new(folder)),
-            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Ok(folder) => Arc::new(folder),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         *held = Some(Held {
             since: now,
-            folder: folder.clone(),
+            folder: Arc::clone(&folder),
         });
-        Ok(folder)
+        Ok(Some(folder))
     }
 }
 

@@ -21,16 +21,16 @@ use super::{
     range::Asked,
 };
 
-/// Answers a GET with a file.
+/// Answers a GET with a file; `path` is what the rules for caching go by.
 pub(super) fn answer(
     selected: Selected,
     folder: &Folder,
     request: &ServiceRequest,
+    path: &str,
 ) -> HttpResponse {
     let ours = validators(&selected);
-    let described = |status, selected: &Selected, ours| {
-        described(status, selected, ours, folder, request.path())
-    };
+    let described =
+        |status, selected: &Selected, ours| described(status, selected, ours, folder, path);
     match conditions::verdict(request, &ours) {
         Verdict::Failed => return HttpResponse::PreconditionFailed().finish(),
         Verdict::NotModified => {
@@ -120,7 +120,12 @@ fn validators(selected: &Selected) -> Validators {
     let encoding = selected.encoding.unwrap_or_default();
     Validators {
         etag: EntityTag::new_strong(format!("{time:x}-{:x}{encoding}", selected.length)),
-        modified: selected.modified.into(),
+        // No earlier than the form of dates allows, no later than now (RFC 9110 section 8.8.2.1).
+        modified: selected
+            .modified
+            .min(SystemTime::now())
+            .max(SystemTime::UNIX_EPOCH)
+            .into(),
     }
 }
 

@@ -6,6 +6,7 @@ mod settings;
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use actix_web::{HttpResponse, http::StatusCode};
+use futures_util::future::join_all;
 
 use super::{files::Folder, plain_page, proxy::Proxy, request_context::RequestContext};
 use crate::{base::Result, net::Peer};
@@ -96,11 +97,11 @@ impl Hosts {
 
     /// Asks the programs behind whether they are well, where there is a way to ask.
     pub(super) async fn check_upstreams(&self) {
-        for host in self.0.values() {
-            if let Host::Proxy(proxy) = host {
-                proxy.check().await;
-            }
-        }
+        let proxies = self.0.values().filter_map(|host| match host {
+            Host::Proxy(proxy) => Some(proxy.check()),
+            _ => None,
+        });
+        join_all(proxies).await;
     }
 }
 

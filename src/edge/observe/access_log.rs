@@ -4,7 +4,11 @@
 use std::{
     collections::VecDeque,
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
 };
 
 use serde::Deserialize;
@@ -13,6 +17,9 @@ pub use super::entry::Entry;
 
 /// Requests that are remembered, at most about 1 KB each.
 const REMEMBERED: usize = 500;
+
+/// Lines that may wait to be written out.
+const MOST_WAITING: usize = 4096;
 
 /// Section `[log]` of `webstead.toml`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -37,17 +44,33 @@ pub enum Access {
     Json,
 }
 
+/// A thread that writes lines to standard output until its sender is dropped.
+fn start_writing() -> SyncSender<String> {
+    let (sender, lines) = sync_channel::<String>(MOST_WAITING);
+    thread::spawn(move || {
+        for line in lines {
+            // Nobody is there to be told that nobody listens.
+            let _ = writeln!(io::stdout().lock(), "{line}");
+        }
+    });
+    sender
+}
+
 /// The access log; one for all threads.
 pub struct AccessLog {
     access: Access,
+    /// To the thread that writes lines out: who reads them may be slow, and visitors do not wait for it.
+    lines: Option<SyncSender<String>>,
     last: Mutex<VecDeque<Entry>>,
 }
 
 impl AccessLog {
     /// An empty log.
     pub fn new(settings: Settings) -> Self {
+        let is_written = matches!(settings.access, Access::Combined | Access::Json);
         Self {
             access: settings.access,
+            lines: is_written.then(start_writing),
             last: Mutex::default(),
         }
     }
@@ -65,9 +88,9 @@ impl AccessLog {
             Access::Combined => Some(entry.combined()),
             Access::Json => Some(entry.json()),
         };
-        if let Some(line) = line {
-            // Nobody is there to be told that nobody listens.
-            let _ = writeln!(io::stdout().lock(), "{line}");
+        if let (Some(line), Some(lines)) = (line, &self.lines) {
+            // A line that finds no place is lost.
+            let _ = lines.try_send(line);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == REMEMBERED {

@@ -3,7 +3,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -31,6 +34,8 @@ pub(super) struct Sent {
     /// In bytes; `None` if it was not said, or there is none to send.
     length: Option<u64>,
     is_empty: bool,
+    /// Bytes that went to the program.
+    bytes: Arc<AtomicU64>,
 }
 
 impl Sent {
@@ -40,6 +45,7 @@ impl Sent {
             pieces: Arc::default(),
             length: Some(0),
             is_empty: true,
+            bytes: Arc::default(),
         }
     }
 
@@ -63,12 +69,18 @@ impl Sent {
             pieces: Arc::new(Mutex::new(Some(pieces))),
             length,
             is_empty: false,
+            bytes: Arc::default(),
         }
     }
 
     /// Whether it can be sent once more from its beginning.
     pub(super) fn is_whole(&self) -> bool {
         self.is_empty || self.lock(|pieces| pieces.is_some())
+    }
+
+    /// Bytes that were taken from it so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn lock<T>(&self, look: impl FnOnce(&mut Option<Receiver<io::Result<Bytes>>>) -> T) -> T {
@@ -103,6 +115,10 @@ impl Body for Sending {
             return Poll::Ready(None);
         };
         let piece = ready!(pieces.poll_recv(context));
+        if let Some(Ok(bytes)) = &piece {
+            let bytes = bytes.len() as u64;
+            self.whole.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 

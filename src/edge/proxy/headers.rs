@@ -22,15 +22,9 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// What proxies say about visitors, and visitors may not (RFC 7239, and the older custom).
-const SAID_BY_PROXIES: [&str; 6] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
+/// What proxies say about visitors, and visitors may not (RFC 7239, and the older custom), beside what begins
+/// with `x-forwarded-`.
+const SAID_BY_PROXIES: [&str; 2] = ["forwarded", "x-real-ip"];
 
 /// Who asks, as the program behind is told.
 pub(super) struct Visitor<'a> {
@@ -57,7 +51,7 @@ pub(super) fn to_upstream(
     let mut headers = HeaderMap::with_capacity(from.len() + 8);
     for (name, value) in from {
         let name = name.as_str();
-        let is_said = SAID_BY_PROXIES.contains(&name) && of.trusted_proxy.is_none();
+        let is_said = of.trusted_proxy.is_none() && is_said_by_proxies(name);
         // Their lengths are in the body's own size, and 100 (Continue) was ours to say.
         let is_ours = ["host", "expect", "content-length", "x-request-id"].contains(&name);
         if HOP_BY_HOP.contains(&name) || is_said || is_ours || named.iter().any(|n| n == name) {
@@ -68,6 +62,12 @@ pub(super) fn to_upstream(
     headers.insert(header::HOST, host);
     say(&mut headers, of);
     headers
+}
+
+/// Programs that know headers as variables (CGI, RFC 3875 section 4.1.18) do not see `_` and `-` apart.
+fn is_said_by_proxies(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    SAID_BY_PROXIES.contains(&&*name) || name.starts_with("x-forwarded-")
 }
 
 /// Adds who asks, to what a trusted proxy has said already.
@@ -186,6 +186,9 @@ mod tests {
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "http"),
             ("x-real-ip", "1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x_real_ip", "1.2.3.4"),
+            ("x-forwarded-prefix", "/evil"),
             ("x-request-id", "forged"),
             ("cookie", "a=1"),
             ("accept", "*/*"),

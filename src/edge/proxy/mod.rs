@@ -12,7 +12,7 @@ mod tls;
 mod upstreams;
 mod websocket;
 
-use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
+use std::{error::Error as _, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpMessage as _, HttpResponse,
@@ -20,6 +20,7 @@ use actix_web::{
     dev::{Payload, ServiceRequest},
     http::{Method, StatusCode, header as visitor_header},
 };
+use futures_util::future::join_all;
 use hyper::{
     Request, Response, Version,
     body::Incoming,
@@ -54,6 +55,9 @@ const MAX_IDLE: usize = 64;
 /// Time for the answer to a health check.
 const CHECK: Duration = Duration::from_secs(3);
 
+/// A visitor who sends more slowly than this, in bytes a second, is not waited for.
+const LEAST_UPLOAD_PER_S: u64 = 64;
+
 /// A host that is one or more other programs.
 pub(super) struct Proxy {
     client: Client<HttpsConnector<HttpConnector>, Sending>,
@@ -61,6 +65,8 @@ pub(super) struct Proxy {
     keep_host: Option<bool>,
     health: Option<String>,
     answer_timeout: Duration,
+    /// Bytes of a body that must have gone through in that time, if the answer is to be waited for longer.
+    least_upload: u64,
 }
 
 /// Why there is no answer of the program.
@@ -107,6 +113,7 @@ impl Proxy {
             keep_host: settings.keep_host,
             health: settings.health.clone(),
             answer_timeout: Duration::from_secs(settings.answer_timeout_s),
+            least_upload: LEAST_UPLOAD_PER_S * settings.answer_timeout_s,
         }))
     }
 
@@ -116,7 +123,13 @@ impl Proxy {
         request: &mut ServiceRequest,
         context: &RequestContext,
     ) -> HttpResponse {
-        let is_socket = websocket::is_wanted(request.version(), request.headers());
+        if request.method() == Method::CONNECT {
+            let text = "This server makes no tunnels.";
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return plain_page::error(status, "Not allowed", text, Some(&context.id.to_string()));
+        }
+        let is_socket =
+            websocket::is_wanted(request.method(), request.version(), request.headers());
         let mut payload = request.take_payload();
         let body = if is_socket {
             Sent::nothing()
@@ -175,6 +188,7 @@ impl Proxy {
         context: &RequestContext,
     ) -> std::result::Result<Response<Incoming>, Failure> {
         let unasked = |why: String| Failure::Unreached(why);
+        let sent = body.clone();
         let target = request
             .uri()
             .path_and_query()
@@ -202,12 +216,21 @@ impl Proxy {
             .body(Sending::from(body))
             .map_err(|e| unasked(e.to_string()))?;
         *asked.headers_mut() = headers;
-        match timeout(self.answer_timeout, self.client.request(asked)).await {
-            Err(_) => Err(Failure::Slow),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(e)) if e.is_connect() => Err(Failure::Unreached(causes(&e))),
-            Ok(Err(e)) if is_from_visitor(&e) => Err(Failure::Visitor),
-            Ok(Err(e)) => Err(Failure::Broken(causes(&e))),
+        let mut answer = pin!(self.client.request(asked));
+        let answered = loop {
+            let before = sent.bytes();
+            match timeout(self.answer_timeout, &mut answer).await {
+                Ok(answered) => break answered,
+                // The program cannot answer what it does not have yet.
+                Err(_) if sent.bytes() - before >= self.least_upload => {}
+                Err(_) => return Err(Failure::Slow),
+            }
+        };
+        match answered {
+            Ok(answer) => Ok(answer),
+            Err(e) if e.is_connect() => Err(Failure::Unreached(causes(&e))),
+            Err(e) if is_from_visitor(&e) => Err(Failure::Visitor),
+            Err(e) => Err(Failure::Broken(causes(&e))),
         }
     }
 
@@ -228,11 +251,11 @@ impl Proxy {
     /// Asks every program whether it is well, if there is a way to ask.
     pub(super) async fn check(&self) {
         let Some(path) = &self.health else { return };
-        for upstream in self.upstreams.all() {
-            let is_well =
-                matches!(self.check_one(upstream, path).await, Some(status) if status < 400);
-            upstream.checked(is_well);
-        }
+        let all = self.upstreams.all().iter().map(|upstream| async {
+            let status = self.check_one(upstream, path).await;
+            upstream.checked(status.is_some_and(|status| status < 400));
+        });
+        join_all(all).await;
     }
 
     async fn check_one(&self, upstream: &Upstream, path: &str) -> Option<u16> {

@@ -11,7 +11,7 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::Payload,
     http::{
-        Version,
+        Method, Version,
         header::{self, HeaderMap},
     },
     web::{Bytes, BytesMut},
@@ -28,10 +28,17 @@ const PIECE_BYTES: usize = 16 * 1024;
 
 type Upstream = TokioIo<Upgraded>;
 
-/// Whether a request asks for a WebSocket. HTTP/2 has another way (RFC 8441), which is not offered, so that
+/// Whether a request asks for a WebSocket (RFC 6455 section 4.1, RFC 9110 section 7.8). HTTP/2 has another way (RFC 8441), which is not offered, so that
 /// browsers come over HTTP/1.1.
-pub(super) fn is_wanted(version: Version, headers: &HeaderMap) -> bool {
+pub(super) fn is_wanted(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    let options = headers.get_all(header::CONNECTION);
+    let is_for_us = options
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
     version == Version::HTTP_11
+        && method == Method::GET
+        && is_for_us
         && headers
             .get(header::UPGRADE)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
