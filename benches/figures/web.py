@@ -106,8 +106,10 @@ def idle(url, process):
     """Memory of a connection that is kept open after a request, and what a visitor beside them notices."""
     port = int(url.rsplit(":", 1)[1])
     calm = [timed(port) for _ in range(50)]
+    # From before the first of them: what they leave behind is used again by the next ones.
+    before = pss(process)
     for path in ["/robots.txt", "/small.html"]:
-        before, held = pss(process), []
+        held = []
         for _ in range(IDLE):
             held.append(asked(port, path))
         time.sleep(2)
