@@ -4,14 +4,13 @@
 //! would be waiting for people.
 
 use std::{
-    io, mem,
     pin::Pin,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -90,9 +89,6 @@ pub(super) fn until_sent(
         _ => response.map_body(|_, body| {
             BoxBody::new(Leaving {
                 body,
-                flow,
-                is_undelivered: false,
-                waits: None,
                 watched,
                 _entered: entered,
             })
@@ -103,42 +99,8 @@ pub(super) fn until_sent(
 /// A body that counts as in flight until its last piece was taken.
 struct Leaving {
     body: BoxBody,
-    flow: Rc<Flow>,
-    /// Whether the connection has a piece and did not ask for the next one yet.
-    is_undelivered: bool,
-    /// Whom to wake when the connection is gone.
-    waits: Option<Waker>,
     watched: Watched,
     _entered: Option<Entered>,
-}
-
-impl Leaving {
-    fn delivered(&mut self) {
-        if mem::take(&mut self.is_undelivered) {
-            self.flow.piece_gone();
-        }
-    }
-
-    fn wait(&mut self, waker: &Waker) {
-        if !self.waits.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            self.stop_waiting();
-            self.flow.wait_for_end(waker);
-            self.waits = Some(waker.clone());
-        }
-    }
-
-    fn stop_waiting(&mut self) {
-        if let Some(waker) = self.waits.take() {
-            self.flow.wait_no_more(&waker);
-        }
-    }
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.delivered();
-        self.stop_waiting();
-    }
 }
 
 impl MessageBody for Leaving {
@@ -152,20 +114,9 @@ impl MessageBody for Leaving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.delivered();
-        if self.flow.is_gone() {
-            let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-            return Poll::Ready(Some(Err(gone.into())));
-        }
         let piece = Pin::new(&mut self.body).poll_next(context);
-        if piece.is_pending() {
-            // HTTP/2 answers are tasks of their own, which nobody else tells.
-            self.wait(context.waker());
-        }
         if let Poll::Ready(Some(Ok(bytes))) = &piece {
             self.watched.sent(bytes.len());
-            self.is_undelivered = true;
-            self.flow.piece_taken();
         }
         piece
     }

@@ -47,9 +47,6 @@ pub struct Settings {
     pub log: access_log::Settings,
 }
 
-/// Requests that one HTTP/2 connection may have under way: RFC 9113 section 6.5.2 recommends no fewer than 100.
-const MAX_REQUESTS: usize = 128;
-
 /// What the edge needs; one for all threads.
 pub struct Edge {
     site: Site,
@@ -138,7 +135,7 @@ pub async fn pipeline(
         .app_data::<Data<Edge>>()
         .cloned()
         .ok_or_else(missing)?;
-    let peer = request.conn_data::<Peer>().cloned().ok_or_else(missing)?;
+    let peer = Peer::of(&request).ok_or_else(missing)?;
     peer.flow.asked();
     if !peer.is_tls {
         let response = to_https(&request, edge.https_port);
@@ -147,7 +144,7 @@ pub async fn pipeline(
     let entered = edge.in_flight.enter(&peer.flow);
     let context = RequestContext::enter(&mut request, &edge.trusted, edge.request_ids.next());
     let mut watched = Watched::begin(Arc::clone(&edge.observer), &request, &context);
-    if let Some(refusal) = refused(&request, &peer, &context) {
+    if let Some(refusal) = refused(&request, &context) {
         watched.answered(Kind::None, refusal.status());
         let response = request.into_response(refusal);
         return Ok(in_flight::until_sent(entered, peer.flow, watched, response));
@@ -182,27 +179,17 @@ pub async fn pipeline(
 }
 
 /// The answer to a request that no host is to see.
-fn refused(
-    request: &ServiceRequest,
-    peer: &Peer,
-    context: &RequestContext,
-) -> Option<HttpResponse> {
-    let id = context.id.to_string();
-    if peer.flow.requests() > MAX_REQUESTS {
-        let text = "Too many requests are under way on this connection. Try again in a moment.";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        let mut response = plain_page::error(status, "Too many at once", text, Some(&id));
-        let soon = header::HeaderValue::from_static("2");
-        response.headers_mut().insert(header::RETRY_AFTER, soon);
-        return Some(response);
-    }
+fn refused(request: &ServiceRequest, context: &RequestContext) -> Option<HttpResponse> {
     let is_valid = match host_of(request.head()) {
         Some(host) => host.is_empty() || redirect::is_valid_host(host),
         // There is one, and it is no text.
         None => !request.headers().contains_key(header::HOST),
     };
     let text = "The name of the server in this request is none. Check the address.";
-    let bad = || plain_page::error(StatusCode::BAD_REQUEST, "Bad request", text, Some(&id));
+    let bad = || {
+        let id = context.id.to_string();
+        plain_page::error(StatusCode::BAD_REQUEST, "Bad request", text, Some(&id))
+    };
     (!is_valid).then(bad)
 }
 

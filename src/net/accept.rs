@@ -1,15 +1,12 @@
 //! From an accepted socket to the protocol: a place, the real address, TLS, then requests.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::ready, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{
-    Extensions, HttpService, Protocol, Request, Response, body::MessageBody, error::DispatchError,
+    Extensions, HttpService, Request, Response, body::MessageBody, error::DispatchError,
 };
 use actix_server::GracefulShutdownSignal;
-use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
-    fn_factory, fn_service, map_config,
-};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, fn_factory, fn_service};
 use actix_web::{body::BoxBody, dev::AppConfig};
 use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::timeout};
@@ -18,9 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     admission::Admission,
     flow::Flows,
-    gather::Gathered,
     handshakes::Handshakes,
-    proxy_protocol,
+    http2, proxy_protocol,
     stream::{Socket, Stream},
     trust::TrustedProxies,
 };
@@ -71,12 +67,8 @@ impl Door {
         }
     }
 
-    /// A connection from its first byte to its last.
-    async fn open(
-        &self,
-        tcp: TcpStream,
-        flows: &Flows,
-    ) -> io::Result<(Stream, Protocol, Option<SocketAddr>)> {
+    /// What a connection meets before its first request.
+    async fn open(&self, tcp: TcpStream, flows: &Flows) -> io::Result<Opened> {
         let mut tcp = tcp;
         let from = tcp.peer_addr()?;
         let is_trusted = self.trusted.contains(from.ip());
@@ -92,7 +84,7 @@ impl Door {
         let place = place.ok_or_else(|| io::Error::other("all places are taken"))?;
         let socket = Socket::new(tcp, address, flows.begin(), place);
         let Some(tls) = &self.tls else {
-            return Ok((Stream::Plain(socket), Protocol::Http1, Some(address)));
+            return Ok(Opened::Http1(Stream::Plain(socket)));
         };
         let stream = match timeout(HANDSHAKE, tls.accept(socket)).await {
             Ok(Ok(stream)) => stream,
@@ -108,15 +100,19 @@ impl Door {
         let session = stream.get_ref().1;
         self.handshakes.done(session);
         let is_http2 = session.alpn_protocol() == Some(b"h2");
-        let stream = Box::new(stream);
-        let (stream, protocol) = if is_http2 {
-            stream.get_ref().0.framed();
-            (Stream::Gathered(Gathered::new(stream)), Protocol::Http2)
+        let stream = Stream::Tls(Box::new(stream));
+        Ok(if is_http2 {
+            Opened::Http2(stream)
         } else {
-            (Stream::Tls(stream), Protocol::Http1)
-        };
-        Ok((stream, protocol, Some(address)))
+            Opened::Http1(stream)
+        })
     }
+}
+
+/// A connection on which requests may come.
+enum Opened {
+    Http1(Stream),
+    Http2(Stream),
 }
 
 /// Serves what comes through a door with an application; one is made for each thread.
@@ -134,7 +130,56 @@ where
     <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
-    let requests = HttpService::build()
+    let app = app.into_factory();
+    fn_factory(move || {
+        let (door, stopping) = (door.clone(), stopping.clone());
+        let app = app.new_service(AppConfig::default());
+        async move {
+            let app = Rc::new(
+                app.await
+                    .map_err(|e| log::error!("no application: {e:?}"))?,
+            );
+            let http1 = http1(Rc::clone(&app), stopping.clone()).await?;
+            let http1 = Rc::new(http1);
+            let flows = Flows::watched();
+            Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
+                let (door, flows, stopping) = (door.clone(), flows.clone(), stopping.clone());
+                let (app, http1) = (Rc::clone(&app), Rc::clone(&http1));
+                async move {
+                    let opened = door.open(tcp, &flows).await;
+                    let opened =
+                        opened.inspect_err(|e| log::debug!("a connection was not opened: {e}"));
+                    match opened? {
+                        Opened::Http1(stream) => {
+                            let address = stream.peer().address;
+                            let served = http1.call((stream, Some(address))).await;
+                            served.map_err(|e| io::Error::other(e.to_string()))
+                        }
+                        Opened::Http2(stream) => {
+                            let peer = stream.peer();
+                            peer.flow.framed();
+                            http2::serve(stream, peer, app, KEEP_ALIVE, stopping).await
+                        }
+                    }
+                }
+            }))
+        }
+    })
+}
+
+/// HTTP/1.1 (RFC 9112) for an application.
+async fn http1<S, B>(
+    app: Rc<S>,
+    stopping: GracefulShutdownSignal,
+) -> Result<impl Service<(Stream, Option<SocketAddr>), Response = (), Error = DispatchError>, ()>
+where
+    S: Service<Request> + 'static,
+    S::Error: Into<Response<BoxBody>>,
+    S::Response: Into<Response<B>>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
             async move { stopping.notified().await }
@@ -145,32 +190,7 @@ where
         .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
             data.insert(stream.peer());
         })
-        .finish(map_config(app, |()| AppConfig::default()));
-    let opened = fn_factory(move || {
-        let door = door.clone();
-        async move {
-            let flows = Flows::watched();
-            Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
-                let (door, flows) = (door.clone(), flows.clone());
-                async move {
-                    let opened = door.open(tcp, &flows).await;
-                    opened.inspect_err(|e| log::debug!("a connection was not opened: {e}"))
-                }
-            }))
-        }
-    });
-    let served = apply_fn_factory(requests, |(stream, protocol, address), requests| {
-        let gathered = match &stream {
-            Stream::Gathered(gathered) => Some(gathered.share()),
-            _ => None,
-        };
-        let serving = requests.call((stream, protocol, address));
-        async move {
-            match gathered {
-                Some(gathered) => gathered.drive(serving).await,
-                None => serving.await,
-            }
-        }
-    });
-    opened.map_err(DispatchError::Io).and_then(served)
+        .h1(fn_factory(move || ready(Ok::<_, ()>(Rc::clone(&app)))))
+        .new_service(())
+        .await
 }

@@ -28,8 +28,8 @@ pub struct Flow {
     sent: Cell<u64>,
     sent_at_last_look: Cell<u64>,
     is_write_blocked: Cell<bool>,
-    /// Answers of which a piece was taken and the next one not yet asked for.
-    undelivered: Cell<usize>,
+    /// Answers that wait for the visitor's window (RFC 9113 section 5.2).
+    without_window: Cell<usize>,
     stood: Cell<u8>,
     is_ended: Cell<bool>,
     reader: RefCell<Option<Waker>>,
@@ -40,8 +40,6 @@ pub struct Flow {
     asked_for: Cell<u8>,
     /// Whether frames may come without a request, as in HTTP/2.
     is_framed: Cell<bool>,
-    is_gone: Cell<bool>,
-    waiting_for_end: RefCell<Vec<Waker>>,
 }
 
 impl Flow {
@@ -98,45 +96,19 @@ impl Flow {
         self.requests.get()
     }
 
-    /// The socket is closed: wakes those who write to nobody.
-    pub(super) fn gone(&self) {
-        self.is_gone.set(true);
-        for waker in self.waiting_for_end.take() {
-            waker.wake();
-        }
-    }
-
-    /// Whether the socket is closed.
-    pub fn is_gone(&self) -> bool {
-        self.is_gone.get()
-    }
-
-    /// Wakes somebody when the socket is closed.
-    pub fn wait_for_end(&self, waker: &Waker) {
-        self.waiting_for_end.borrow_mut().push(waker.clone());
-    }
-
-    /// Takes back [`Flow::wait_for_end`].
-    pub fn wait_no_more(&self, waker: &Waker) {
-        let mut waiting = self.waiting_for_end.borrow_mut();
-        if let Some(at) = waiting.iter().position(|other| other.will_wake(waker)) {
-            waiting.swap_remove(at);
-        }
-    }
-
     /// Whether the connection is to be closed.
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended.get()
     }
 
-    /// A piece of an answer was handed to the connection, and it has not asked for the next one.
-    pub fn piece_taken(&self) {
-        self.undelivered.set(self.undelivered.get() + 1);
+    /// An answer has to wait for the visitor's window.
+    pub(super) fn window_closed(&self) {
+        self.without_window.set(self.without_window.get() + 1);
     }
 
-    /// The connection asked for the next piece, or gave the answer up.
-    pub fn piece_gone(&self) {
-        self.undelivered.set(self.undelivered.get() - 1);
+    /// An answer waits for it no more.
+    pub(super) fn window_opened(&self) {
+        self.without_window.set(self.without_window.get() - 1);
     }
 
     /// One look: counts how often it stood, and ends it when that was too often.
@@ -148,7 +120,7 @@ impl Flow {
             }
         }
         let moved = self.sent.get() - self.sent_at_last_look.replace(self.sent.get());
-        let has_to_move = self.is_write_blocked.get() || self.undelivered.get() > 0;
+        let has_to_move = self.is_write_blocked.get() || self.without_window.get() > 0;
         if !has_to_move || moved >= LEAST_BYTES {
             self.stood.set(0);
             return;
@@ -220,7 +192,7 @@ mod tests {
     fn who_takes_nothing_or_a_trickle_is_let_go() {
         assert!(ends(&Flow::default(), Flow::blocked), "the socket is full");
         let held = Flow::default();
-        held.piece_taken();
+        held.window_closed();
         assert!(ends(&held, |_| {}), "a window of zero");
         assert!(
             ends(&Flow::default(), |flow| {
@@ -263,8 +235,8 @@ mod tests {
             flow.blocked();
             flow.sent(1);
         }));
-        delivered.piece_taken();
-        delivered.piece_gone();
+        delivered.window_closed();
+        delivered.window_opened();
         assert!(!ends(&delivered, |_| {}));
     }
 }

@@ -8,15 +8,16 @@ use std::{
     task::{Context, Poll},
 };
 
+use actix_web::{HttpMessage as _, dev::ServiceRequest};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{admission::Place, flow::Flow, gather::Gathered};
+use super::{admission::Place, flow::Flow};
 
-/// The other end of a connection; every request on it has it as its connection's data.
+/// The other end of a connection; every request on it has it ([`Peer::of`]).
 #[derive(Clone)]
 pub struct Peer {
     /// Where the visitor is.
@@ -30,6 +31,12 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Who sent a request.
+    pub fn of(request: &ServiceRequest) -> Option<Self> {
+        let of_http1 = || request.conn_data::<Self>().cloned();
+        request.extensions().get().cloned().or_else(of_http1)
+    }
+
     fn new(socket: &Socket, is_tls: bool, server_name: Option<&str>) -> Self {
         Self {
             address: socket.address,
@@ -67,11 +74,6 @@ impl Socket {
         outcome
     }
 
-    /// HTTP/2 comes over it.
-    pub(super) fn framed(&self) {
-        self.flow.framed();
-    }
-
     /// The error of who was let go.
     fn check(&self) -> io::Result<()> {
         if self.flow.is_ended() {
@@ -81,12 +83,6 @@ impl Socket {
             ));
         }
         Ok(())
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.flow.gone();
     }
 }
 
@@ -145,21 +141,17 @@ impl AsyncWrite for Socket {
 pub(super) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
-    /// With HTTP/2 inside.
-    Gathered(Gathered<Box<TlsStream<Socket>>>),
 }
 
 impl Stream {
     /// Who is at the other end.
     pub(super) fn peer(&self) -> Peer {
-        let of_tls = |tls: &TlsStream<Socket>| {
-            let (socket, session) = tls.get_ref();
-            Peer::new(socket, true, session.server_name())
-        };
         match self {
             Self::Plain(socket) => Peer::new(socket, false, None),
-            Self::Tls(tls) => of_tls(tls),
-            Self::Gathered(gathered) => gathered.with(|tls| of_tls(tls)),
+            Self::Tls(tls) => {
+                let (socket, session) = tls.get_ref();
+                Peer::new(socket, true, session.server_name())
+            }
         }
     }
 }
@@ -170,7 +162,6 @@ macro_rules! either {
         match $self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).$method($($argument),*),
             Stream::Tls(stream) => Pin::new(stream).$method($($argument),*),
-            Stream::Gathered(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }
@@ -206,7 +197,6 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
-            Self::Gathered(stream) => stream.is_write_vectored(),
         }
     }
 

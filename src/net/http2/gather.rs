@@ -3,14 +3,16 @@
 //! The HTTP/2 library flushes after each frame with a part of a body, and the frame that ends an answer is
 //! one of its own: that is a TLS record, a system call and a packet more for each answer. So what is written
 //! while the connection's task runs is gathered, and goes out when the task has nothing more to do.
+//!
+//! Whoever has a large answer waits while much of what the library was given has not gone out ([`Budget`]).
 
 use std::{
-    cell::{RefCell, RefMut},
+    cell::{Cell, RefCell, RefMut},
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use actix_web::web::{Buf as _, BytesMut};
@@ -20,7 +22,50 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// section 4.2).
 const MOST_BYTES: usize = 2 * 16_384;
 
-/// A stream whose writes wait for the end of the turn; both halves of it share one.
+/// Bytes of answers that the library may have which did not go out, of all streams of a connection together.
+const MOST_GIVEN: usize = 128 * 1024;
+
+/// What the library was given to send and did not yet; cheap to clone, one for a connection.
+#[derive(Clone, Default)]
+pub(super) struct Budget(Rc<Given>);
+
+#[derive(Default)]
+struct Given {
+    bytes: Cell<usize>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Budget {
+    /// Waits until more may be given.
+    pub(super) async fn room(&self) {
+        poll_fn(|context| {
+            if self.0.bytes.get() < MOST_GIVEN {
+                return Poll::Ready(());
+            }
+            let mut waiting = self.0.waiting.borrow_mut();
+            if !waiting.iter().any(|other| other.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The library is given some.
+    pub(super) fn take(&self, bytes: usize) {
+        self.0.bytes.set(self.0.bytes.get() + bytes);
+    }
+
+    /// Everything went out.
+    fn renew(&self) {
+        self.0.bytes.set(0);
+        for waker in self.0.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A stream whose writes wait for the end of the turn; all clones of it are one.
 pub(super) struct Gathered<S>(Rc<RefCell<Inner<S>>>);
 
 struct Inner<S> {
@@ -28,6 +73,9 @@ struct Inner<S> {
     waiting: BytesMut,
     /// Whether what is below may hold bytes back: TLS takes more than the socket does.
     is_unflushed: bool,
+    /// Whether who writes was told to wait, in this turn.
+    is_refused: bool,
+    budget: Budget,
     /// What kept the bytes from going out, for who writes or reads next.
     failure: Option<io::ErrorKind>,
 }
@@ -38,6 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gathered<S> {
             stream,
             waiting: BytesMut::new(),
             is_unflushed: false,
+            is_refused: false,
+            budget: Budget::default(),
             failure: None,
         })))
     }
@@ -47,21 +97,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gathered<S> {
         Self(Rc::clone(&self.0))
     }
 
-    /// What is below.
-    pub(super) fn with<T>(&self, look: impl FnOnce(&S) -> T) -> T {
-        look(&self.0.borrow().stream)
+    /// What the answers may have in it.
+    pub(super) fn budget(&self) -> Budget {
+        self.inner().budget.clone()
     }
 
     /// Runs the task that reads and writes the other half; what it wrote goes out after each turn.
     pub(super) async fn drive<F: Future>(self, task: F) -> F::Output {
         let mut task = pin!(task);
         poll_fn(|context| {
+            self.inner().is_refused = false;
             let outcome = task.as_mut().poll(context);
             let mut inner = self.inner();
-            if let Poll::Ready(Err(e)) = inner.poll_send(context) {
-                inner.failure = Some(e.kind());
-                // The task does not wait for what failed; its next read tells it.
-                context.waker().wake_by_ref();
+            match inner.poll_send(context) {
+                Poll::Ready(Ok(())) if !inner.is_refused => inner.budget.renew(),
+                Poll::Ready(Err(e)) => {
+                    inner.failure = Some(e.kind());
+                    // The task does not wait for what failed; its next read tells it.
+                    context.waker().wake_by_ref();
+                }
+                _ => {}
             }
             outcome
         })
@@ -101,7 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         if self.waiting.len() >= MOST_BYTES {
-            ready!(self.poll_send(context))?;
+            let sent = self.poll_send(context);
+            self.is_refused |= sent.is_pending();
+            ready!(sent)?;
         }
         Poll::Ready(Ok(()))
     }

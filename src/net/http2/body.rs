@@ -1,0 +1,105 @@
+//! The body of an answer, sent as fast as the visitor takes it.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    rc::Rc,
+    task::{Poll, ready},
+};
+
+use actix_http::body::MessageBody;
+use actix_web::{body::BodySize, web::Bytes};
+use h2::{Reason, SendStream};
+
+use super::gather::Budget;
+use crate::net::Flow;
+
+/// Where answers go: what all of one connection share.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    pub(super) budget: Budget,
+    pub(super) flow: Rc<Flow>,
+}
+
+/// Sends a body of this size, and ends the stream with its last piece.
+///
+/// # Errors
+/// What became of the stream or the connection.
+pub(super) async fn send<B: MessageBody>(
+    body: B,
+    size: BodySize,
+    mut stream: SendStream<Bytes>,
+    outgoing: &Outgoing,
+) -> Result<(), h2::Error> {
+    let mut body = pin!(body);
+    let mut left = match size {
+        BodySize::Sized(bytes) => Some(bytes),
+        _ => None,
+    };
+    loop {
+        // Nothing is read for who has no room for it.
+        outgoing.budget.room().await;
+        if room(&mut stream, 1, &outgoing.flow).await? == 0 {
+            return Ok(());
+        }
+        let piece = poll_fn(|context| match body.as_mut().poll_next(context) {
+            Poll::Pending => stream.poll_reset(context).map(Err),
+            Poll::Ready(piece) => Poll::Ready(Ok(piece)),
+        });
+        let Ok(piece) = piece.await else {
+            return Ok(());
+        };
+        let mut piece = match piece {
+            Some(Ok(piece)) => piece,
+            None if left.is_none() => return stream.send_data(Bytes::new(), true),
+            // The visitor must see that something is missing.
+            broken => {
+                if let Some(Err(e)) = broken {
+                    log::warn!("an answer broke off: {}", e.into());
+                }
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                return Ok(());
+            }
+        };
+        while !piece.is_empty() {
+            let bytes = room(&mut stream, piece.len(), &outgoing.flow).await?;
+            if bytes == 0 {
+                return Ok(());
+            }
+            let part = piece.split_to(bytes.min(piece.len()));
+            outgoing.budget.take(part.len());
+            left = left.map(|left| left.saturating_sub(part.len() as u64));
+            let is_last = left == Some(0);
+            stream.send_data(part, is_last)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Waits until the visitor's windows have room for something, and says for how much, at most `wanted` bytes;
+/// 0 if the stream has ended (RFC 9113 section 5.2).
+async fn room(
+    stream: &mut SendStream<Bytes>,
+    wanted: usize,
+    flow: &Flow,
+) -> Result<usize, h2::Error> {
+    stream.reserve_capacity(wanted);
+    if stream.capacity() > 0 {
+        return Ok(stream.capacity());
+    }
+    flow.window_closed();
+    let room = poll_fn(|context| {
+        loop {
+            match ready!(stream.poll_capacity(context)) {
+                Some(Ok(0)) => {}
+                Some(room) => return Poll::Ready(room),
+                None => return Poll::Ready(Ok(0)),
+            }
+        }
+    })
+    .await;
+    flow.window_opened();
+    room
+}
