@@ -158,6 +158,7 @@ where
                         Opened::Http2(stream) => {
                             let peer = stream.peer();
                             peer.flow.framed();
+                            let stopping = async move { stopping.notified().await };
                             http2::serve(stream, peer, app, KEEP_ALIVE, stopping).await
                         }
                     }

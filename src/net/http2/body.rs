@@ -11,7 +11,7 @@ use actix_http::body::MessageBody;
 use actix_web::{body::BodySize, web::Bytes};
 use h2::{Reason, SendStream};
 
-use super::gather::Budget;
+use super::budget::Budget;
 use crate::net::Flow;
 
 /// Where answers go: what all of one connection share.
@@ -38,17 +38,23 @@ pub(super) async fn send<B: MessageBody>(
     };
     loop {
         // Nothing is read for who has no room for it.
-        outgoing.budget.room().await;
         if room(&mut stream, 1, &outgoing.flow).await? == 0 {
             return Ok(());
         }
-        let piece = poll_fn(|context| match body.as_mut().poll_next(context) {
-            Poll::Pending => stream.poll_reset(context).map(Err),
-            Poll::Ready(piece) => Poll::Ready(Ok(piece)),
+        let piece = poll_fn(|context| {
+            let piece = match outgoing.budget.poll_room(context) {
+                Poll::Ready(()) => body.as_mut().poll_next(context),
+                Poll::Pending => Poll::Pending,
+            };
+            match piece {
+                Poll::Ready(piece) => Poll::Ready(Some(piece)),
+                Poll::Pending => stream.poll_reset(context).map(|_| None),
+            }
         });
-        let Ok(piece) = piece.await else {
+        let Some(piece) = piece.await else {
             return Ok(());
         };
+        let _held = outgoing.budget.hold();
         let mut piece = match piece {
             Some(Ok(piece)) => piece,
             None if left.is_none() => return stream.send_data(Bytes::new(), true),
@@ -67,7 +73,7 @@ pub(super) async fn send<B: MessageBody>(
                 return Ok(());
             }
             let part = piece.split_to(bytes.min(piece.len()));
-            outgoing.budget.take(part.len());
+            outgoing.budget.give(part.len());
             left = left.map(|left| left.saturating_sub(part.len() as u64));
             let is_last = left == Some(0);
             stream.send_data(part, is_last)?;

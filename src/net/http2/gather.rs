@@ -7,63 +7,22 @@
 //! Whoever has a large answer waits while much of what the library was given has not gone out ([`Budget`]).
 
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{RefCell, RefMut},
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use actix_web::web::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::budget::Budget;
+
 /// What is gathered at most before it must go out: two of the frames that HTTP/2 has by default (RFC 9113
 /// section 4.2).
 const MOST_BYTES: usize = 2 * 16_384;
-
-/// Bytes of answers that the library may have which did not go out, of all streams of a connection together.
-const MOST_GIVEN: usize = 128 * 1024;
-
-/// What the library was given to send and did not yet; cheap to clone, one for a connection.
-#[derive(Clone, Default)]
-pub(super) struct Budget(Rc<Given>);
-
-#[derive(Default)]
-struct Given {
-    bytes: Cell<usize>,
-    waiting: RefCell<Vec<Waker>>,
-}
-
-impl Budget {
-    /// Waits until more may be given.
-    pub(super) async fn room(&self) {
-        poll_fn(|context| {
-            if self.0.bytes.get() < MOST_GIVEN {
-                return Poll::Ready(());
-            }
-            let mut waiting = self.0.waiting.borrow_mut();
-            if !waiting.iter().any(|other| other.will_wake(context.waker())) {
-                waiting.push(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// The library is given some.
-    pub(super) fn take(&self, bytes: usize) {
-        self.0.bytes.set(self.0.bytes.get() + bytes);
-    }
-
-    /// Everything went out.
-    fn renew(&self) {
-        self.0.bytes.set(0);
-        for waker in self.0.waiting.take() {
-            waker.wake();
-        }
-    }
-}
 
 /// A stream whose writes wait for the end of the turn; all clones of it are one.
 pub(super) struct Gathered<S>(Rc<RefCell<Inner<S>>>);

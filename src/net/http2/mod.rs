@@ -2,13 +2,16 @@
 
 mod answer;
 mod body;
+mod budget;
 mod date;
 mod gather;
 mod idle;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future, poll_fn},
     io,
     pin::pin,
     rc::Rc,
@@ -17,7 +20,6 @@ use std::{
 };
 
 use actix_http::{Request, Response, body::MessageBody};
-use actix_server::GracefulShutdownSignal;
 use actix_service::Service;
 use actix_web::{body::BoxBody, http::Method};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -43,7 +45,7 @@ const MOST_WAITING_BYTES: usize = 128 * 1024;
 /// Time for the first frames of a connection.
 const PREFACE: Duration = Duration::from_secs(10);
 
-/// Serves what comes over a connection until its end.
+/// Serves what comes over a connection until its end, which `stopping` brings after the requests under way.
 ///
 /// # Errors
 /// What ended it other than its visitor, the server's stop, or time.
@@ -52,7 +54,7 @@ pub(super) async fn serve<T, S, B>(
     peer: Peer,
     app: Rc<S>,
     keep_alive: Duration,
-    stopping: GracefulShutdownSignal,
+    stopping: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -80,7 +82,7 @@ where
             .map_err(io::Error::other)?;
         let mut idle = Idle::new(keep_alive, frames.ping_pong());
         let mut answers = FuturesUnordered::new();
-        let mut stopping = pin!(stopping.notified());
+        let mut stopping = pin!(stopping);
         let mut is_stopping = false;
         poll_fn(|context| {
             if !is_stopping && stopping.as_mut().poll(context).is_ready() {
