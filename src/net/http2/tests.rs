@@ -65,7 +65,7 @@ fn application(path: &str, seen: &Rc<Seen>) -> Response<BoxBody> {
             let first = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"event"))]);
             let more = stream::once(async move {
                 let _guard = guard;
-                pending().await;
+                pending().await
             });
             BoxBody::new(BodyStream::new(first.chain(more)))
         }
@@ -108,7 +108,7 @@ async fn wire(window: u32) -> Wire {
     let (stop, stopped) = oneshot::channel();
     let stopping = async {
         if stopped.await.is_err() {
-            pending().await;
+            pending::<()>().await;
         }
     };
     let served = spawn_local(serve(ours, peer, Rc::new(app), KEEP_ALIVE, stopping));
