@@ -146,20 +146,22 @@ where
                 let (door, flows, stopping) = (door.clone(), flows.clone(), stopping.clone());
                 let (app, http1) = (Rc::clone(&app), Rc::clone(&http1));
                 async move {
-                    let opened = door.open(tcp, &flows).await;
+                    // In boxes, so that an idle connection takes the memory of its own protocol only.
+                    let opened = Box::pin(door.open(tcp, &flows)).await;
                     let opened =
                         opened.inspect_err(|e| log::debug!("a connection was not opened: {e}"));
                     match opened? {
                         Opened::Http1(stream) => {
                             let address = stream.peer().address;
-                            let served = http1.call((stream, Some(address))).await;
+                            let served = Box::pin(http1.call((stream, Some(address)))).await;
                             served.map_err(|e| io::Error::other(e.to_string()))
                         }
                         Opened::Http2(stream) => {
                             let peer = stream.peer();
                             peer.flow.framed();
                             let stopping = async move { stopping.notified().await };
-                            http2::serve(stream, peer, app, KEEP_ALIVE, stopping).await
+                            let served = http2::serve(stream, peer, app, KEEP_ALIVE, stopping);
+                            Box::pin(served).await
                         }
                     }
                 }
