@@ -27,7 +27,7 @@ const SITE_CSS: &[&str] = &[
     "print.css",
 ];
 /// What `css/admin.css` is made of.
-const ADMIN_CSS: &[&str] = &["bar.css", "forms.css", "editor.css"];
+const ADMIN_CSS: &[&str] = &["bar.css", "forms.css", "owner.css", "editor.css"];
 
 /// A file that can be served.
 #[derive(Clone, Debug)]

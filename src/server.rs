@@ -1,5 +1,6 @@
 //! The whole server, assembled on one screen.
 
+mod hosts;
 mod readings;
 mod reload;
 mod signals;
@@ -15,13 +16,19 @@ use actix_web::{
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 
+pub use self::hosts::stored_problems;
 use self::{
+    hosts::{Served, names_of, together},
     readings::Sources,
-    reload::{Reload, host_names},
+    reload::Reload,
     signals::{Signals, Wish},
 };
 use crate::{
-    app::{self, errors, visit::App},
+    app::{
+        self, errors,
+        hosts::{live::LiveHosts, queries::list_hosts},
+        visit::App,
+    },
     auth::{
         csrf,
         sessions::{self, LastSeen},
@@ -32,7 +39,6 @@ use crate::{
     config::Config,
     db::{DataFolder, Database, MediaStore},
     edge::{
-        hosts::Hosts,
         incoming::{self, Incoming, MAX_FORM_BYTES},
         pipeline::{self, Edge},
     },
@@ -101,9 +107,11 @@ pub fn run(
         listeners.http_address
     );
     let names = names::local_names();
-    let (tls, renewal) = certificate(&folder, &names, host_names(&config))?;
+    let stored = database.read_blocking(list_hosts)?;
+    let (settings, hosts) = together(&config.hosts, &stored, folder.root())?;
+    let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
     let admission = Admission::new(config.limits);
-    let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies));
+    let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
     let handshakes = Arc::new(Handshakes::default());
     let https = Door::https(
         tls,
@@ -116,7 +124,7 @@ pub fn run(
     let edge = Data::new(Edge::new(
         database.clone(),
         folder.public(),
-        Hosts::new(&config.hosts, folder.root())?,
+        hosts,
         trusted,
         pipeline::Settings {
             cache: config.cache,
@@ -132,23 +140,25 @@ pub fn run(
         edge: Arc::downgrade(&edge.clone().into_inner()),
     };
     edge.observer().metrics.also(move || sources.read());
+    let root = folder.root();
+    let hosts = Served::new(&edge, &renewal, &database, root, &config, &names);
+    let live = Data::new(hosts.clone() as Arc<dyn LiveHosts>);
     let reload = Reload {
         reread,
-        root: folder.root().to_path_buf(),
-        edge: edge.clone(),
-        renewal: Arc::clone(&renewal),
+        hosts: Arc::clone(&hosts),
     };
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::default());
-    let background = (database.clone(), edge.clone());
+    let (background, for_stop) = ((database.clone(), edge.clone()), edge.clone());
     let noted = &mut lock;
     let outcome = actix_web::rt::System::new().block_on(async move {
         let site = move || {
             ActixApp::new()
                 .app_data(edge.clone())
                 .app_data(app.clone())
+                .app_data(live.clone())
                 .app_data(for_guards.clone())
                 .app_data(last_seen.clone())
                 .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
@@ -186,7 +196,7 @@ pub fn run(
         service_manager::ready(ready.addresses.first().map_or("", String::as_str));
         started(&ready);
         let _background = start_background(background, renewal);
-        until_stopped(server, signals, reload).await
+        until_stopped(server, signals, reload, &for_stop).await
     });
     database.close();
     log::info!("stopped");
@@ -198,6 +208,7 @@ async fn until_stopped(
     server: Server,
     mut signals: Signals,
     reload: Reload<impl Fn() -> Result<Config>>,
+    edge: &Edge,
 ) -> Result<()> {
     let handle = server.handle();
     let idle = async {
@@ -213,7 +224,7 @@ async fn until_stopped(
         });
         // The command is sent by now; `server` below ends when it is done, if that is sooner.
         drop(handle.stop(true));
-        reload.edge.quiet().await;
+        edge.quiet().await;
     };
     // A dropped server closes the connections that browsers keep open without a request on them.
     let outcome = tokio::select! {

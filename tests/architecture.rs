@@ -64,7 +64,8 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
     (
         "gallery_test",
         &[
-            "archive", "editor", "errors", "help", "home", "posts", "settings", "tags", "users",
+            "archive", "editor", "errors", "help", "home", "hosts", "posts", "settings", "tags",
+            "users",
         ],
         "renders every page",
     ),

@@ -5,17 +5,20 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 6] = [
+const PRIVATE: [&str; 9] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
     "/admin/account",
     "/admin/settings",
+    "/admin/hosts",
+    "/admin/hosts/new/files",
+    "/admin/hosts/1",
     "/admin?q=x",
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 12] = [
+const FORMS: [&str; 17] = [
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -26,6 +29,11 @@ const FORMS: [&str; 12] = [
     "/admin/sessions/revoke-others",
     "/admin/sessions/1/revoke",
     "/admin/settings",
+    "/admin/hosts/new/files",
+    "/admin/hosts/new/proxy",
+    "/admin/hosts/1",
+    "/admin/hosts/1/remove",
+    "/admin/hosts/1/restore",
     "/sign-in",
     "/sign-out",
 ];

@@ -14,6 +14,7 @@ mod durability;
 mod guards;
 mod hostile;
 mod hosts;
+mod hosts_in_browser;
 mod http;
 mod http_edge;
 mod install;

@@ -147,6 +147,9 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/trash".into(),
         "/admin/account".into(),
         "/admin/settings".into(),
+        "/admin/hosts".into(),
+        "/admin/hosts/new/files".into(),
+        "/admin/hosts/new/proxy".into(),
         format!(
             "/admin?done=trashed&id={}",
             thrown.rsplit('/').next().unwrap()

@@ -53,9 +53,15 @@ impl Site {
     /// A new site with its owner, and the owner's signed-in client.
     pub(crate) fn with_owner() -> (Self, Client) {
         let site = Self::start();
-        let client = site.client();
-        let token = site.setup_token();
-        let answer = site
+        let client = site.set_up();
+        (site, client)
+    }
+
+    /// Makes the owner's account; the client is signed in.
+    pub(crate) fn set_up(&self) -> Client {
+        let client = self.client();
+        let token = self.setup_token();
+        let answer = self
             .post(&client, "/setup")
             .form(&[
                 ("token", token.as_str()),
@@ -72,7 +78,7 @@ impl Site {
             "{}",
             answer.text().unwrap()
         );
-        (site, client)
+        client
     }
 
     /// A server on a data folder that stays.

@@ -6,6 +6,7 @@ pub mod errors;
 pub mod feeds;
 pub mod help;
 pub mod home;
+pub mod hosts;
 pub mod layout;
 pub mod lists;
 pub mod media;
@@ -31,6 +32,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
     help::routes::configure(routes);
     users::routes::configure(routes);
     settings::routes::configure(routes);
+    hosts::routes::configure(routes);
     editor::routes::configure(routes);
     // Every other address may be a post's.
     routes.default_service(web::route().to(posts::routes::show));

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header, web::Data};
 use askama::Template;
+use rusqlite::Connection;
 
 use super::{
     layout::{Reader, Shell, Site},
@@ -11,8 +12,13 @@ use super::{
 };
 use crate::{
     auth::{
-        csrf::host_of, guards::Visitor, password::Passwords, sessions::Session, setup::SetupLink,
-        throttle::Throttle, users::Role,
+        csrf::host_of,
+        guards::Visitor,
+        password::Passwords,
+        sessions::Session,
+        setup::SetupLink,
+        throttle::Throttle,
+        users::{Role, find_user},
     },
     base::{Error, Result},
     db::{Database, MediaStore},
@@ -141,6 +147,26 @@ impl Visit {
             is_private: true,
             ..self.shell(title, "")
         }
+    }
+
+    /// The stored hash of the person's password, if they typed it right. Asked before what a stolen session
+    /// must not be enough for.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`](crate::base::Error) if it was tried too often.
+    pub async fn confirm_password(
+        &self,
+        session: &Session,
+        typed: String,
+    ) -> Result<Option<String>> {
+        // Counted for this session alone: nobody else can use up its tries.
+        let counted_as = format!("session {}", session.id);
+        self.app.throttle.try_once(&counted_as, None)?;
+        let name = session.user.name.clone();
+        let find = move |connection: &Connection| find_user(connection, &name);
+        let stored = self.app.database.read(find).await?.map(|(_, hash)| hash);
+        let is_right = self.app.passwords.verify(typed, stored.clone()).await?;
+        Ok(stored.filter(|_| is_right))
     }
 
     /// Sends a page that everybody may see; kept by the page cache unless somebody is signed in.

@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use rusqlite::Connection;
 
 use super::Global;
 use crate::{
+    app::hosts::queries::{StoredHost, list_hosts},
     base::Result,
     config::Config,
     db::{DataFolder, MediaStore, integrity_problems, open_to_look},
-    edge::hosts::Hosts,
+    edge::hosts::{Hosts, Settings},
     net::certificates::LocalAuthority,
+    server::stored_problems,
 };
 
 /// What is looked at.
@@ -25,8 +28,10 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     let data = global.data_path();
     let mut problems = Vec::new();
+    let mut hosts = Settings::default();
     match Config::load(global.config.as_deref(), &data) {
         Ok(config) => {
+            hosts = config.hosts.clone();
             let found = Hosts::problems(&config.hosts, &data);
             if found.is_empty() {
                 println!("settings   fine");
@@ -35,7 +40,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         }
         Err(e) => problems.push(e.to_string()),
     }
-    match check_data(args, &DataFolder::open_existing(&data)) {
+    match check_data(args, &DataFolder::open_existing(&data), &hosts) {
         Ok((counts, found)) => {
             println!("{counts}");
             problems.extend(found);
@@ -52,7 +57,21 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn check_data(args: &CheckArgs, folder: &Result<DataFolder>) -> Result<(String, Vec<String>)> {
+/// The hosts that were set in the browser; a database of before there were any has no table of them.
+fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
+    let has_them = "SELECT count(*) FROM sqlite_schema WHERE name = 'hosts'";
+    let tables: i64 = connection.query_row(has_them, [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    list_hosts(connection)
+}
+
+fn check_data(
+    args: &CheckArgs,
+    folder: &Result<DataFolder>,
+    hosts: &Settings,
+) -> Result<(String, Vec<String>)> {
     let folder = match folder {
         Ok(folder) => folder,
         Err(e) => return Err(crate::base::Error::Invalid(e.to_string())),
@@ -61,6 +80,11 @@ fn check_data(args: &CheckArgs, folder: &Result<DataFolder>) -> Result<(String, 
     let connection = open_to_look(&folder.database())?;
     let media = MediaStore::new(folder);
     let mut problems = integrity_problems(&connection)?;
+    problems.extend(stored_problems(
+        hosts,
+        &stored_hosts(&connection)?,
+        folder.root(),
+    ));
     let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
     let files: Vec<(String, String)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -17,7 +17,7 @@ use actix_web::{
 
 use super::{
     files,
-    hosts::{Host, Hosts, Misdirected},
+    hosts::{Host, Hosts, Misdirected, State},
     in_flight::{self, InFlight},
     observe::{
         Kind, Observer, Watched,
@@ -90,6 +90,11 @@ impl Edge {
     /// What is seen of the traffic.
     pub fn observer(&self) -> &Observer {
         &self.observer
+    }
+
+    /// What is served beside the site, and what is wrong with it.
+    pub async fn host_states(&self) -> Vec<State> {
+        self.hosts().states().await
     }
 
     /// The programs behind, with their hosts, and whether they are well.

@@ -6,13 +6,17 @@ use super::samples::{
     session,
 };
 use crate::app::editor::views::{EditForm, EditPage, TrashPage, TrashRow};
+use crate::app::hosts::{
+    form::{HostForm, Kind},
+    views::{HostPage, HostRow, HostsPage, RemovedRow},
+};
 use crate::app::layout::{FieldErrors, NoticeKind, Shell};
 use crate::app::settings::views::SettingsPage;
 use crate::app::users::views::AccountPage;
 
 /// Every page that only editors see.
 pub(super) fn editing_pages() -> Vec<Rendered> {
-    [writing_pages(), keeping_pages()].concat()
+    [writing_pages(), keeping_pages(), host_pages()].concat()
 }
 
 /// The editor and the list of everything.
@@ -137,6 +141,110 @@ fn keeping_pages() -> Vec<Rendered> {
                     "“Mars/Olympus” is not a time zone. Write it as Europe/Zurich.".to_owned(),
                 )]),
             }),
+        ),
+    ]
+}
+
+/// Other hosts.
+fn host_pages() -> Vec<Rendered> {
+    let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
+    let row = |name: &str, kind, serves: &[&str], problem: &str, edit: bool| HostRow {
+        name: name.to_owned(),
+        href: format!("https://{name}/"),
+        edit: edit.then(|| "/admin/hosts/7".to_owned()),
+        kind,
+        serves: serves.iter().map(ToString::to_string).collect(),
+        problems: (!problem.is_empty())
+            .then(|| problem.to_owned())
+            .into_iter()
+            .collect(),
+    };
+    let list = |hosts, removed| HostsPage {
+        shell: private("/admin/hosts", "Other hosts"),
+        hosts,
+        removed,
+    };
+    let form = |kind, form, errors| HostPage {
+        shell: private("/admin/hosts/7", "A host"),
+        kind,
+        action: "/admin/hosts/7".to_owned(),
+        is_there: true,
+        form,
+        errors: FieldErrors(errors),
+    };
+    let silent = "nothing answers at http://127.0.0.1:8123 (Connection refused); start the program, or \
+                  correct the address";
+    vec![
+        (
+            "hosts",
+            render(&list(
+                vec![
+                    row("files.pi.local", "folder", &["/srv/files"], "", true),
+                    row(
+                        "ha.pi.local",
+                        "program",
+                        &["http://127.0.0.1:8123"],
+                        silent,
+                        true,
+                    ),
+                    row(
+                        "tv.pi.local",
+                        "program",
+                        &["http://10.0.0.7:8096"],
+                        "",
+                        false,
+                    ),
+                ],
+                vec![RemovedRow {
+                    id: "9".to_owned(),
+                    name: "old.pi.local".to_owned(),
+                }],
+            )),
+        ),
+        (
+            "hosts-extreme",
+            render(&list(
+                vec![row(
+                    &"w".repeat(250),
+                    "folder",
+                    &[&format!("/{}", "W".repeat(2000)), HOSTILE],
+                    HOSTILE,
+                    true,
+                )],
+                Vec::new(),
+            )),
+        ),
+        ("hosts-empty", render(&list(Vec::new(), Vec::new()))),
+        (
+            "host-files",
+            render(&form(
+                Kind::Files,
+                HostForm {
+                    name: "files.pi.local".to_owned(),
+                    files: "/srv/files".to_owned(),
+                    listing: "on".to_owned(),
+                    cache: "/assets/* = 30 days\n".to_owned(),
+                    ..HostForm::default()
+                },
+                Vec::new(),
+            )),
+        ),
+        (
+            "host-proxy-faulty",
+            render(&form(
+                Kind::Proxy,
+                HostForm {
+                    name: HOSTILE.to_owned(),
+                    proxy: format!("\n</textarea>{HOSTILE}"),
+                    keep_host: "no".to_owned(),
+                    ..HostForm::default()
+                },
+                vec![
+                    ("name", "It is not a name that DNS allows.".to_owned()),
+                    ("proxy", "It has a path.".to_owned()),
+                    ("password", "This is not your password.".to_owned()),
+                ],
+            )),
         ),
     ]
 }

@@ -13,7 +13,7 @@ use crate::{
         guards::SignedIn,
         password,
         sessions::{LastSeen, Session, delete_other_sessions, delete_session, list_sessions},
-        users::{change_password_from, find_user},
+        users::change_password_from,
     },
     base::{Error, Id, Result, Timestamp},
 };
@@ -55,20 +55,10 @@ pub(super) async fn change_password(
     last_seen: web::Data<LastSeen>,
     form: web::Form<PasswordForm>,
 ) -> Result<HttpResponse> {
-    // Counted for this session alone: nobody else can use up its tries.
-    let counted_as = format!("session {}", session.id);
-    visit.app.throttle.try_once(&counted_as, None)?;
-    let name = session.user.name.clone();
-    let found = visit
-        .app
-        .database
-        .read(move |connection| find_user(connection, &name))
-        .await?;
-    let stored = found.map(|(_, hash)| hash);
-    let assumed = stored.clone().unwrap_or_default();
     let form = form.into_inner();
     let mut errors = Vec::new();
-    if !visit.app.passwords.verify(form.current, stored).await? {
+    let assumed = visit.confirm_password(&session, form.current).await?;
+    if assumed.is_none() {
         errors.push(("current", "This is not your password of today.".to_owned()));
     }
     if let Some(problem) = password::problem(&form.new) {
@@ -85,7 +75,7 @@ pub(super) async fn change_password(
         .database
         .apply(change_password_from(
             session.user.id,
-            &assumed,
+            &assumed.unwrap_or_default(),
             &hash,
             Some(session.id),
         ))

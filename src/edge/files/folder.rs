@@ -10,14 +10,14 @@ use std::{
 use actix_web::http::header::HeaderValue;
 use serde::Deserialize;
 
-use super::{caching::CacheRules, root::Root};
+use super::{caching::CacheRules, forbidden, root::Root};
 
 /// A host's keys in `webstead.toml`, if it has files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::edge) struct Settings {
     /// The folder; below the data folder if it is not absolute.
-    files: PathBuf,
+    pub(in crate::edge) files: PathBuf,
     /// Whether folders without an `index.html` show what is in them.
     #[serde(default)]
     listing: bool,
@@ -61,6 +61,16 @@ impl Folder {
             cache: CacheRules::default(),
             is_host: false,
         }
+    }
+
+    /// The path, to be shown.
+    pub(in crate::edge) fn shown(&self) -> String {
+        self.root.path().display().to_string()
+    }
+
+    /// Why it must not be served, if it must not; `data` is the data folder.
+    pub(in crate::edge) fn refusal(&self, data: &Path) -> Option<String> {
+        forbidden::with_secrets(self.root.path(), data)
     }
 
     /// What is wrong with it, and what to do.

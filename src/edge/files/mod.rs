@@ -14,6 +14,7 @@ mod caching;
 mod conditions;
 mod find;
 mod folder;
+mod forbidden;
 mod listing;
 mod path;
 mod range;
@@ -42,6 +43,7 @@ use super::{
 };
 
 pub(super) use self::folder::{Folder, Settings};
+pub use self::forbidden::from_the_browser;
 
 /// What a host may have in its folder for addresses that lead nowhere.
 const NOT_FOUND: &str = "/404.html";

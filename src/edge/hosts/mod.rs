@@ -2,6 +2,7 @@
 
 mod name;
 mod settings;
+mod state;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -9,9 +10,22 @@ use actix_web::{HttpResponse, http::StatusCode};
 use futures_util::future::join_all;
 
 use super::{files::Folder, plain_page, proxy::Proxy, request_context::RequestContext};
-use crate::{base::Result, net::Peer};
+use crate::{
+    base::{Error, Result},
+    net::Peer,
+};
 
+pub use super::files::from_the_browser;
 pub use settings::Settings;
+pub use state::State;
+
+/// A name that somebody typed, in the form that requests have.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn name_of(typed: &str) -> std::result::Result<String, String> {
+    name::typed(typed)
+}
 
 /// What is served under a name.
 #[derive(Clone)]
@@ -40,7 +54,14 @@ impl Hosts {
         let mut hosts = HashMap::new();
         for (name, host) in &settings.0 {
             let host = match host {
-                settings::Host::Files(files) => Host::Files(Arc::new(Folder::new(files, data))),
+                settings::Host::Files(files) => {
+                    let folder = Folder::new(files, data);
+                    if let Some(why) = folder.refusal(data) {
+                        let why = format!("hosts.\"{name}\": {why}");
+                        return Err(Error::Invalid(why));
+                    }
+                    Host::Files(Arc::new(folder))
+                }
                 settings::Host::Proxy(proxy) => Host::Proxy(Proxy::new(proxy, data)?),
             };
             hosts.insert(name.clone(), host);
@@ -53,7 +74,10 @@ impl Hosts {
         let mut problems = Vec::new();
         for (name, host) in &settings.0 {
             let found = match host {
-                settings::Host::Files(files) => Folder::new(files, data).problem(),
+                settings::Host::Files(files) => {
+                    let folder = Folder::new(files, data);
+                    folder.refusal(data).or_else(|| folder.problem())
+                }
                 settings::Host::Proxy(proxy) => {
                     Proxy::new(proxy, data).err().map(|e| e.to_string())
                 }

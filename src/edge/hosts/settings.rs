@@ -1,6 +1,6 @@
 //! `[hosts."NAME"]` of `webstead.toml`: what else is served, by the name that visitors ask for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -19,6 +19,28 @@ pub(super) enum Host {
 }
 
 impl Settings {
+    /// Adds a host that was set elsewhere, with the keys that its table in `webstead.toml` would have.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write; also if the name is taken.
+    pub fn add(&mut self, name: &str, keys: &str) -> Result<(), String> {
+        let name = name::typed(name)?;
+        if self.0.contains_key(&name) {
+            return Err(format!("{name} is another host already"));
+        }
+        let keys = toml::from_str(keys).map_err(|e: toml::de::Error| e.message().to_owned())?;
+        self.0.insert(name, host_of(keys)?);
+        Ok(())
+    }
+
+    /// The folder that a name serves, if it is one.
+    pub fn folder_of(&self, name: &str) -> Option<&Path> {
+        match self.0.get(name)? {
+            Host::Files(files) => Some(&files.files),
+            Host::Proxy(_) => None,
+        }
+    }
+
     /// The names, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

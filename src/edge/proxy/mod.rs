@@ -270,6 +270,11 @@ impl Proxy {
         Some(answer.status().as_u16())
     }
 
+    /// Where the programs listen.
+    pub(super) fn bases(&self) -> impl Iterator<Item = &Uri> {
+        self.upstreams.all().iter().map(|upstream| &upstream.base)
+    }
+
     /// Every program with whether it is well.
     pub(super) fn state(&self) -> impl Iterator<Item = (String, bool)> {
         let all = self.upstreams.all().iter();
