@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     base::{Error, Result},
-    edge::{hosts, observe::access_log, page_cache},
+    edge::{hosts, observe::access_log, page_cache, render_limit},
     net::{admission, listen, trust},
 };
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub log: access_log::Settings,
     /// `[cache]`: memory for rendered pages.
     pub cache: page_cache::Settings,
+    /// `[pages]`: how many pages are made for one visitor.
+    pub pages: render_limit::Settings,
 }
 
 impl Config {

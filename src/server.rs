@@ -4,6 +4,7 @@ mod hosts;
 mod readings;
 mod reload;
 mod signals;
+mod watch;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -22,11 +23,13 @@ use self::{
     readings::Sources,
     reload::Reload,
     signals::{Signals, Wish},
+    watch::Watcher,
 };
 use crate::{
     app::{
         self, errors,
         hosts::{live::LiveHosts, queries::list_hosts},
+        traffic::live::Watch,
         visit::App,
     },
     auth::{
@@ -35,7 +38,7 @@ use crate::{
         setup::SetupLink,
         users,
     },
-    base::{Error, Result},
+    base::{Error, Limited, Result},
     config::Config,
     db::{DataFolder, Database, MediaStore},
     edge::{
@@ -110,7 +113,8 @@ pub fn run(
     let stored = database.read_blocking(list_hosts)?;
     let (settings, hosts) = together(&config.hosts, &stored, folder.root())?;
     let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
-    let admission = Admission::new(config.limits);
+    let limited = Arc::new(Limited::default());
+    let admission = Admission::new(config.limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
     let handshakes = Arc::new(Handshakes::default());
     let https = Door::https(
@@ -126,20 +130,15 @@ pub fn run(
         folder.public(),
         hosts,
         trusted,
+        Arc::clone(&limited),
         pipeline::Settings {
             cache: config.cache,
+            pages: config.pages,
             log: config.log,
         },
         listeners.https_address.port(),
     )?);
-    let sources = Sources {
-        database: database.clone(),
-        admission,
-        handshakes,
-        // The edge has the numbers; it would never end if they had the edge.
-        edge: Arc::downgrade(&edge.clone().into_inner()),
-    };
-    edge.observer().metrics.also(move || sources.read());
+    let watch = watched(&edge, &database, admission, handshakes, &limited);
     let root = folder.root();
     let hosts = Served::new(&edge, &renewal, &database, root, &config, &names);
     let live = Data::new(hosts.clone() as Arc<dyn LiveHosts>);
@@ -150,7 +149,7 @@ pub fn run(
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
-    let incoming = Data::new(Incoming::default());
+    let (incoming, limited) = (Data::new(Incoming::default()), Data::from(limited));
     let (background, for_stop) = ((database.clone(), edge.clone()), edge.clone());
     let noted = &mut lock;
     let outcome = actix_web::rt::System::new().block_on(async move {
@@ -159,6 +158,8 @@ pub fn run(
                 .app_data(edge.clone())
                 .app_data(app.clone())
                 .app_data(live.clone())
+                .app_data(watch.clone())
+                .app_data(limited.clone())
                 .app_data(for_guards.clone())
                 .app_data(last_seen.clone())
                 .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
@@ -201,6 +202,30 @@ pub fn run(
     database.close();
     log::info!("stopped");
     outcome
+}
+
+/// Lets `/metrics` and the owner's page see what the modules have seen.
+fn watched(
+    edge: &Data<Edge>,
+    database: &Database,
+    admission: Admission,
+    handshakes: Arc<Handshakes>,
+    limited: &Arc<Limited>,
+) -> Data<Arc<dyn Watch>> {
+    Sources {
+        database: database.clone(),
+        admission: admission.clone(),
+        handshakes,
+        limited: Arc::clone(limited),
+        // The edge has the numbers; it would never end if they had the edge.
+        edge: Arc::downgrade(&edge.clone().into_inner()),
+    }
+    .show_in(edge);
+    Data::new(Arc::new(Watcher {
+        edge: edge.clone(),
+        admission,
+        limited: Arc::clone(limited),
+    }))
 }
 
 /// Serves until a signal asks to stop, and then until nothing is in flight.

@@ -65,7 +65,7 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
         "gallery_test",
         &[
             "archive", "editor", "errors", "help", "home", "hosts", "posts", "settings", "tags",
-            "users",
+            "traffic", "users",
         ],
         "renders every page",
     ),

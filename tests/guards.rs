@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 9] = [
+const PRIVATE: [&str; 10] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -14,6 +14,7 @@ const PRIVATE: [&str; 9] = [
     "/admin/hosts",
     "/admin/hosts/new/files",
     "/admin/hosts/1",
+    "/admin/traffic",
     "/admin?q=x",
 ];
 
@@ -123,7 +124,27 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
     std::io::Write::write_all(&mut add.stdin.take().unwrap(), b"a fine password\n").unwrap();
     assert!(add.wait().unwrap().success());
     let grace = site.sign_in("grace", "a fine password");
-    assert_eq!(site.text(&grace, "/admin/settings").0, 403);
+    for path in [
+        "/admin/settings",
+        "/admin/hosts",
+        "/admin/hosts/new/files",
+        "/admin/traffic",
+    ] {
+        assert_eq!(site.text(&grace, path).0, 403, "{path}");
+    }
+    for path in [
+        "/admin/hosts/new/files",
+        "/admin/hosts/1",
+        "/admin/hosts/1/remove",
+    ] {
+        let form = [
+            ("name", "a.localhost"),
+            ("files", "/srv"),
+            ("password", "a fine password"),
+        ];
+        let answer = site.post(&grace, path).form(&form).send().unwrap();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+    }
     let answer = site
         .post(&grace, "/admin/settings")
         .form(&[

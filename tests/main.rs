@@ -30,4 +30,5 @@ mod service;
 mod site;
 mod tls_judge;
 mod tools;
+mod traffic;
 mod upstream;

@@ -148,6 +148,8 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/account".into(),
         "/admin/settings".into(),
         "/admin/hosts".into(),
+        "/admin/traffic".into(),
+        "/admin/traffic?q=nothing-like-this".into(),
         "/admin/hosts/new/files".into(),
         "/admin/hosts/new/proxy".into(),
         format!(

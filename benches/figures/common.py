@@ -71,8 +71,11 @@ class Workplace:
 
     def site(self, data, cache_mib=None, env=None, program=None):
         """Starts a site on a free port and returns it once it answers; `program` is another than the built one."""
-        if cache_mib is not None:
-            (data / "webstead.toml").write_text(f"[cache]\nmax_mib = {cache_mib}\n")
+        settings = data / "webstead.toml"
+        if not settings.exists():
+            # All load comes from one address.
+            cache = "" if cache_mib is None else f"[cache]\nmax_mib = {cache_mib}\n"
+            settings.write_text(f"[pages]\nper_second = 0\n{cache}")
         port = free_port()
         process = self.start([program or path_of("webstead"), "--data", data, "--https", f"127.0.0.1:{port}",
                               "--http", "127.0.0.1:0"], env={**os.environ, **(env or {})})

@@ -49,7 +49,7 @@ def start(place, args):
         large.truncate(LARGE)
     upstream, port = free_port(), free_port()
     (data / "webstead.toml").write_text(
-        f'[limits]\nconnections_per_network = 8192\n[hosts."app.localhost"]\nproxy = "http://127.0.0.1:{upstream}"\n')
+        f'[limits]\nconnections_per_network = 8192\n[pages]\nper_second = 0\n[hosts."app.localhost"]\nproxy = "http://127.0.0.1:{upstream}"\n')
     site = place.site(data, program=pinned(place))
     # nginx serves the bytes of a post from the disk.
     path = "/" + re.search(rb'<h2[^>]*><a href="/([^"]+)"', site.get("/")[2])[1].decode()

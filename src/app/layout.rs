@@ -231,6 +231,11 @@ impl Shell {
         }
     }
 
+    /// The time of a day in the site's zone: `9 Dec, 09:30:05`.
+    pub fn clock(&self, t: &Timestamp) -> String {
+        self.format(*t, "%-d %b, %H:%M:%S")
+    }
+
     fn format(&self, t: Timestamp, how: &str) -> String {
         t.to_jiff()
             .to_zoned(self.site.zone.clone())

@@ -13,6 +13,7 @@ pub mod media;
 pub mod posts;
 pub mod settings;
 pub mod tags;
+pub mod traffic;
 pub mod transfer;
 pub mod users;
 pub mod visit;
@@ -33,6 +34,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
     users::routes::configure(routes);
     settings::routes::configure(routes);
     hosts::routes::configure(routes);
+    traffic::routes::configure(routes);
     editor::routes::configure(routes);
     // Every other address may be a post's.
     routes.default_service(web::route().to(posts::routes::show));

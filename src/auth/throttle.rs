@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -10,7 +10,7 @@ use std::{
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, network_of};
 
 /// Tries at once, then one every `TRY_PERIOD`, against one account from one network: about 2,900
 /// guesses a day.
@@ -153,17 +153,6 @@ fn wait_of<T>(
                 retry_after_s: wait.as_secs() + 1,
             })
         }
-    }
-}
-
-/// An IPv4 address itself; of an IPv6 address its /64, which one home has to itself.
-pub fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
-        },
     }
 }
 

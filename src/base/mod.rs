@@ -3,10 +3,14 @@
 pub mod error;
 pub mod files;
 pub mod id;
+pub mod limited;
+pub mod network;
 pub mod request_id;
 pub mod time;
 
 pub use error::{Error, Result};
 pub use id::Id;
+pub use limited::{LimitKind, Limited};
+pub use network::network_of;
 pub use request_id::{RequestId, RequestIds};
 pub use time::Timestamp;

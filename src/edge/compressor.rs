@@ -15,11 +15,14 @@ use tokio::sync::oneshot;
 use super::{compression::Encoding, page_cache::Page};
 use crate::base::{Error, Result};
 
+/// Pages that may wait: more than half a second's work for a small board.
+const MOST_WAITING: usize = 64;
+
 /// A page to be compressed, and who waits for it.
 type Task = (Arc<Page>, Encoding, oneshot::Sender<(Encoding, Bytes)>);
 
 /// Sends pages to the thread, which ends when this is dropped.
-pub(super) struct Compressor(mpsc::Sender<Task>);
+pub(super) struct Compressor(mpsc::SyncSender<Task>);
 
 impl Compressor {
     /// Starts the thread.
@@ -27,7 +30,7 @@ impl Compressor {
     /// # Errors
     /// [`Error::Internal`] if the system gives us no thread.
     pub(super) fn start() -> Result<Self> {
-        let (sender, tasks) = mpsc::channel::<Task>();
+        let (sender, tasks) = mpsc::sync_channel::<Task>(MOST_WAITING);
         thread::Builder::new()
             .name("compress".into())
             .spawn(move || {
@@ -48,7 +51,8 @@ impl Compressor {
             return made;
         }
         let (waiting, made) = oneshot::channel();
-        let _ = self.0.send((Arc::clone(page), encoding, waiting));
+        // Where too many wait, a page is sent as it is.
+        let _ = self.0.try_send((Arc::clone(page), encoding, waiting));
         made.await.unwrap_or_else(|_| page.plain_body())
     }
 }

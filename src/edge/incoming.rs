@@ -21,10 +21,7 @@ use actix_web::{
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    auth::throttle::network_of,
-    base::{Error, Result},
-};
+use crate::base::{Error, LimitKind, Limited, Result, Timestamp, network_of};
 
 /// The largest form: a full post, URL-encoded, kept through a sign-in (so encoded twice).
 pub const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
@@ -112,10 +109,19 @@ pub async fn bounded(
     }
     let incoming = request
         .app_data::<Data<Incoming>>()
+        .cloned()
         .ok_or_else(|| Error::Internal("the server was put together without its limits".into()))?;
     let network = request.peer_addr().map(|peer| network_of(peer.ip()));
-    let mut held = incoming.hold(network)?;
-    let body = read(request.take_payload(), &mut held).await?;
+    let held = async {
+        let mut held = incoming.hold(network)?;
+        let body = read(request.take_payload(), &mut held).await?;
+        Ok((held, body))
+    };
+    let (held, body) = held.await.inspect_err(|e| {
+        if let (Error::Busy(_), Some(limited)) = (e, request.app_data::<Data<Limited>>()) {
+            limited.note(network, LimitKind::Forms, Timestamp::now());
+        }
+    })?;
     request.set_payload(Payload::from(body.freeze()));
     let response = next.call(request).await;
     drop(held);

@@ -19,6 +19,7 @@ pub mod page_cache;
 pub mod pipeline;
 mod plain_page;
 mod proxy;
+pub mod render_limit;
 mod request_context;
 mod site;
 mod tidy;

@@ -19,18 +19,14 @@ use super::{
     files,
     hosts::{Host, Hosts, Misdirected, State},
     in_flight::{self, InFlight},
-    observe::{
-        Kind, Observer, Watched,
-        access_log::{self, AccessLog},
-        metrics::Metrics,
-    },
-    page_cache, plain_page,
+    observe::{Kind, Observer, Watched, access_log},
+    page_cache, plain_page, render_limit,
     request_context::RequestContext,
     site::Site,
 };
 use crate::{
     auth::csrf::host_of,
-    base::{self, RequestIds},
+    base::{self, Limited, RequestIds},
     db::Database,
     net::{Peer, redirect, trust::TrustedProxies},
 };
@@ -43,6 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// `[cache]`
     pub cache: page_cache::Settings,
+    /// `[pages]`
+    pub pages: render_limit::Settings,
     /// `[log]`
     pub log: access_log::Settings,
 }
@@ -69,15 +67,20 @@ impl Edge {
         public: PathBuf,
         hosts: Hosts,
         trusted: Arc<TrustedProxies>,
+        limited: Arc<Limited>,
         settings: Settings,
         https_port: u16,
     ) -> base::Result<Self> {
-        let observer = Arc::new(Observer {
-            metrics: Metrics::new(),
-            log: AccessLog::new(settings.log),
-        });
+        let observer = Arc::new(Observer::new(settings.log));
         Ok(Self {
-            site: Site::new(database, settings.cache, public, Arc::clone(&observer))?,
+            site: Site::new(
+                database,
+                settings.cache,
+                settings.pages,
+                limited,
+                public,
+                Arc::clone(&observer),
+            )?,
             observer,
             hosts: RwLock::new(Arc::new(hosts)),
             trusted,

@@ -17,6 +17,8 @@ pub(super) struct RequestContext {
     pub(super) host: String,
     /// The proxy that passed it on, if we trust it.
     pub(super) trusted_proxy: Option<IpAddr>,
+    /// Who asked, unless a proxy that we trust did not say it.
+    pub(super) visitor: Option<IpAddr>,
     /// Whether that proxy said who the visitor is.
     pub(super) is_visitor_said: bool,
 }
@@ -35,7 +37,9 @@ impl RequestContext {
         if let Some(visitor) = visitor {
             request.head_mut().peer_addr = Some(SocketAddr::new(visitor, 0));
         }
+        let is_unsaid = trusted_proxy.is_some() && visitor.is_none();
         Self {
+            visitor: visitor.or(neighbour).filter(|_| !is_unsaid),
             id,
             host,
             trusted_proxy,

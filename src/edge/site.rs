@@ -23,18 +23,24 @@ use super::{
     headers, health,
     observe::{Observer, metrics::Cached},
     page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
+    plain_page,
+    render_limit::{self, RenderLimit},
     request_context::RequestContext,
     tidy::tidy_location,
 };
 use crate::{
     auth::{csrf::host_of, sessions},
-    base,
+    base::{self, LimitKind, Limited, Timestamp},
     db::Database,
 };
 
 /// Requests that the application answers at once; more are told to come again. One HTTP/2 connection may
 /// ask for any number of things at the same time.
 const MAX_ANSWERING: usize = 1024;
+/// Requests that wait for pages which others have asked for; more are told to come again.
+const MAX_WAITING: usize = 4096;
+/// What is sent as it lies on the disk, and of which one page may have a hundred.
+const CHEAP: [&str; 2] = ["/media/", "/assets/"];
 
 /// What the site has between the wire and the application.
 pub(super) struct Site {
@@ -42,6 +48,9 @@ pub(super) struct Site {
     pages: PageCache,
     compressor: Compressor,
     answering: Semaphore,
+    waiting: Semaphore,
+    limit: RenderLimit,
+    limited: Arc<Limited>,
     observer: Arc<Observer>,
     /// Plain files beside the application.
     public: Folder,
@@ -54,15 +63,20 @@ impl Site {
     /// [`Error::Internal`](crate::base::Error::Internal) if the system gives us no thread.
     pub(super) fn new(
         database: Database,
-        settings: page_cache::Settings,
+        cache: page_cache::Settings,
+        limit: render_limit::Settings,
+        limited: Arc<Limited>,
         public: PathBuf,
         observer: Arc<Observer>,
     ) -> base::Result<Self> {
         Ok(Self {
             database,
-            pages: PageCache::new(settings),
+            pages: PageCache::new(cache),
             compressor: Compressor::start()?,
             answering: Semaphore::new(MAX_ANSWERING),
+            waiting: Semaphore::new(MAX_WAITING),
+            limit: RenderLimit::new(limit),
+            limited,
             observer,
             public: Folder::beside_the_site(public),
         })
@@ -84,7 +98,9 @@ impl Site {
                 headers::add(response.headers_mut());
                 Ok(request.into_response(response))
             }
-            None => answer(self, request, next).await.map_err(with_headers),
+            None => answer(self, request, context, next)
+                .await
+                .map_err(with_headers),
         }
     }
 
@@ -138,23 +154,28 @@ fn with_headers(error: actix_web::Error) -> actix_web::Error {
 async fn answer(
     site: &Site,
     request: ServiceRequest,
+    context: &RequestContext,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     if request.method() != Method::GET || is_personal(&request) {
-        return ask(site, request, next).await;
+        return ask(site, request, context, next).await;
     }
     let key = key_of(&request);
     // Asked for before anything is read: what is rendered is at least as new.
     let version = site.database.version();
-    let kept = match site.pages.get(key, version) {
-        Some(kept) => kept,
-        None => match site.pages.get_or_place(&key.to_key(), version).await {
+    let kept = if let Some(kept) = site.pages.get(key, version) {
+        kept
+    } else {
+        let Ok(_waits) = site.waiting.try_acquire() else {
+            return Ok(request.into_response(busy(site, context)));
+        };
+        match site.pages.get_or_place(&key.to_key(), version).await {
             Ok(kept) => kept,
             Err(place) => {
                 site.observer.metrics.cached(Cached::Miss);
-                return render(site, request, next, version, place).await;
+                return render(site, request, context, next, version, place).await;
             }
-        },
+        }
     };
     match kept {
         Kept::Page(page) => {
@@ -164,28 +185,63 @@ async fn answer(
         }
         Kept::Pass(_) => {
             site.observer.metrics.cached(Cached::Pass);
-            ask(site, request, next).await
+            ask(site, request, context, next).await
         }
     }
 }
 
-/// Lets the application answer, unless it has its hands full.
+/// Lets the application answer, unless it has its hands full or the visitor has asked for too much.
 async fn ask(
     site: &Site,
     request: ServiceRequest,
+    context: &RequestContext,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let mut response = if let Ok(_turn) = site.answering.try_acquire() {
-        next.call(request).await?
-    } else {
-        let response = HttpResponse::ServiceUnavailable()
-            .insert_header((header::RETRY_AFTER, 2))
-            .content_type("text/plain; charset=utf-8")
-            .body("The site is busy. Please try again in a few seconds.\n");
-        request.into_response(response)
+    if let Some(wait_s) = too_many(site, &request, context) {
+        return Ok(request.into_response(slow_down(context, wait_s)));
+    }
+    let Ok(_turn) = site.answering.try_acquire() else {
+        return Ok(request.into_response(busy(site, context)));
     };
+    let mut response = next.call(request).await?;
     headers::add(response.headers_mut());
     Ok(response)
+}
+
+/// The seconds that a visitor has to wait who has had too many pages made.
+fn too_many(site: &Site, request: &ServiceRequest, context: &RequestContext) -> Option<u64> {
+    let is_cheap = CHEAP.iter().any(|path| request.path().starts_with(path));
+    if request.method() != Method::GET || is_cheap {
+        return None;
+    }
+    let visitor = context.visitor?;
+    let wait_s = site.limit.count(visitor).err()?;
+    let now = Timestamp::now();
+    site.limited.note(Some(visitor), LimitKind::Pages, now);
+    Some(wait_s)
+}
+
+fn slow_down(context: &RequestContext, wait_s: u64) -> HttpResponse {
+    let text = "You have asked for very many pages in a short time. Wait a moment, and open the page again.";
+    let id = context.id.to_string();
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = plain_page::error(status, "Too many at once", text, Some(&id));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, wait_s.into());
+    response
+}
+
+/// There is more to do than the machine can.
+fn busy(site: &Site, context: &RequestContext) -> HttpResponse {
+    site.limited
+        .note(context.visitor, LimitKind::Busy, Timestamp::now());
+    let mut response = HttpResponse::ServiceUnavailable()
+        .insert_header((header::RETRY_AFTER, 2))
+        .content_type("text/plain; charset=utf-8")
+        .body("The site is busy. Please try again in a few seconds.\n");
+    headers::add(response.headers_mut());
+    response
 }
 
 /// What the request is for, as the cache knows it.
@@ -203,11 +259,12 @@ fn key_of(request: &ServiceRequest) -> KeyRef<'_> {
 async fn render(
     site: &Site,
     request: ServiceRequest,
+    context: &RequestContext,
     next: Next<BoxBody>,
     version: u64,
     place: Place<'_>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let response = ask(site, request, next).await?;
+    let response = ask(site, request, context, next).await?;
     if !may_be_kept(&response) {
         if says_what_all_get(response.status()) {
             place.pass(version);
@@ -243,7 +300,8 @@ fn says_what_all_get(status: StatusCode) -> bool {
         StatusCode::PRECONDITION_FAILED,
         StatusCode::RANGE_NOT_SATISFIABLE,
     ];
-    !status.is_server_error() && !is_partial.contains(&status)
+    let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
+    !status.is_server_error() && !is_refused && !is_partial.contains(&status)
 }
 
 /// A public page of moderate size that was answered in full.

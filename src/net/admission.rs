@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 use serde::Deserialize;
 
-use crate::auth::throttle::network_of;
+use crate::base::{LimitKind, Limited, Timestamp, network_of};
 
 /// What else needs descriptors: the database, media, files that are being sent, upstreams.
 const DESCRIPTORS_KEPT: u64 = 512;
@@ -48,6 +48,7 @@ struct Shared {
     limits: Settings,
     taken: Mutex<Taken>,
     refused: AtomicU64,
+    limited: Arc<Limited>,
 }
 
 #[derive(Default)]
@@ -64,8 +65,8 @@ pub struct Place {
 }
 
 impl Admission {
-    /// Within these limits, and with what the system lets a process have open.
-    pub fn new(mut limits: Settings) -> Self {
+    /// Within these limits, and with what the system lets a process have open. Who is limited is noted.
+    pub fn new(mut limits: Settings, limited: Arc<Limited>) -> Self {
         if let Some(descriptors) = getrlimit(Resource::Nofile).current {
             let room = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(64);
             limits.connections = limits
@@ -76,6 +77,7 @@ impl Admission {
             limits,
             taken: Mutex::default(),
             refused: AtomicU64::new(0),
+            limited,
         }))
     }
 
@@ -88,7 +90,10 @@ impl Admission {
         let is_full = taken.in_all >= limits.connections
             || of_network.unwrap_or(0) >= limits.connections_per_network;
         if is_full {
+            drop(taken);
             self.0.refused.fetch_add(1, Ordering::Relaxed);
+            let limited = &self.0.limited;
+            limited.note(network, LimitKind::Connections, Timestamp::now());
             return None;
         }
         taken.in_all += 1;
@@ -99,6 +104,11 @@ impl Admission {
             admission: self.clone(),
             network,
         })
+    }
+
+    /// How many there may be.
+    pub fn most(&self) -> usize {
+        self.0.limits.connections
     }
 
     /// Connections that are open now.
@@ -127,6 +137,14 @@ impl Admission {
     }
 }
 
+impl Place {
+    /// Whoever has it was too slow.
+    pub(super) fn note_slow(&self) {
+        let limited = &self.admission.0.limited;
+        limited.note(self.network, LimitKind::Slow, Timestamp::now());
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.admission.taken();
@@ -147,10 +165,13 @@ mod tests {
 
     #[test]
     fn one_network_leaves_room_for_others_and_all_together_are_bounded() {
-        let admission = Admission::new(Settings {
-            connections: 5,
-            connections_per_network: 3,
-        });
+        let admission = Admission::new(
+            Settings {
+                connections: 5,
+                connections_per_network: 3,
+            },
+            Arc::default(),
+        );
         let enter = |last| admission.enter([10, 0, 0, last].into(), false);
         let first: Vec<Place> = std::iter::from_fn(|| enter(1)).collect();
         assert_eq!(first.len(), 3);
@@ -175,10 +196,13 @@ mod tests {
 
     #[test]
     fn a_trusted_proxy_may_have_all_places() {
-        let admission = Admission::new(Settings {
-            connections: 9,
-            connections_per_network: 1,
-        });
+        let admission = Admission::new(
+            Settings {
+                connections: 9,
+                connections_per_network: 1,
+            },
+            Arc::default(),
+        );
         let proxy = IpAddr::from([127, 0, 0, 1]);
         let places: Vec<_> = std::iter::from_fn(|| admission.enter(proxy, true)).collect();
         assert_eq!(places.len(), 9);

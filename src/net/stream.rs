@@ -52,7 +52,7 @@ pub(super) struct Socket {
     tcp: TcpStream,
     pub(super) address: SocketAddr,
     pub(super) flow: Rc<Flow>,
-    _place: Place,
+    place: Place,
 }
 
 impl Socket {
@@ -61,7 +61,7 @@ impl Socket {
             tcp,
             address,
             flow,
-            _place: place,
+            place,
         }
     }
 
@@ -83,6 +83,14 @@ impl Socket {
             ));
         }
         Ok(())
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.flow.is_ended() {
+            self.place.note_slow();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    base::Limited,
     db::Database,
     edge::{observe::metrics::Reading, pipeline::Edge},
     net::{admission::Admission, handshakes::Handshakes},
@@ -16,13 +17,19 @@ pub(super) struct Sources {
     pub(super) database: Database,
     pub(super) admission: Admission,
     pub(super) handshakes: Arc<Handshakes>,
+    pub(super) limited: Arc<Limited>,
     pub(super) edge: Weak<Edge>,
 }
 
 impl Sources {
+    /// Lets `/metrics` show them.
+    pub(super) fn show_in(self, edge: &Edge) {
+        edge.observer().metrics.also(move || self.read());
+    }
+
     /// The numbers as they are now.
     #[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point
-    pub(super) fn read(&self) -> Vec<Reading> {
+    fn read(&self) -> Vec<Reading> {
         let edge = self.edge.upgrade();
         let edge = edge.as_deref();
         let (pages, page_bytes) = edge.map(Edge::kept_pages).unwrap_or_default();
@@ -73,6 +80,16 @@ impl Sources {
             is_counter: true,
             values: handshakes
                 .map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count as f64))
+                .into(),
+        });
+        readings.push(Reading {
+            name: "limited",
+            help: "How often somebody was limited, by what for",
+            is_counter: true,
+            values: self
+                .limited
+                .totals()
+                .map(|(kind, count)| (vec![("kind", kind.name().to_owned())], count as f64))
                 .into(),
         });
         readings.push(Reading {

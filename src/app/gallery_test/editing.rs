@@ -12,11 +12,22 @@ use crate::app::hosts::{
 };
 use crate::app::layout::{FieldErrors, NoticeKind, Shell};
 use crate::app::settings::views::SettingsPage;
+use crate::app::traffic::{
+    live::{Answered, Minute},
+    views::{LimitedRow, TrafficPage, bars, words},
+};
 use crate::app::users::views::AccountPage;
+use crate::base::LimitKind;
 
 /// Every page that only editors see.
 pub(super) fn editing_pages() -> Vec<Rendered> {
-    [writing_pages(), keeping_pages(), host_pages()].concat()
+    [
+        writing_pages(),
+        keeping_pages(),
+        host_pages(),
+        traffic_pages(),
+    ]
+    .concat()
 }
 
 /// The editor and the list of everything.
@@ -246,5 +257,88 @@ fn host_pages() -> Vec<Rendered> {
                 ],
             )),
         ),
+    ]
+}
+
+/// The traffic: a busy hour, and a machine that was just started.
+fn traffic_pages() -> Vec<Rendered> {
+    let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
+    let hour: Vec<Minute> = (0..60u64)
+        .map(|n| Minute {
+            well: 20 + (n * 37) % 90 + if n > 40 { 300 } else { 0 },
+            refused: if n % 7 == 0 { 40 } else { 3 },
+            failed: u64::from(n == 44) * 25,
+        })
+        .collect();
+    let limited = |kind: &LimitKind| {
+        let (what, advice) = words(*kind);
+        LimitedRow {
+            network: "198.51.100.23".to_owned(),
+            times: 1234,
+            first: THEN,
+            last: THEN,
+            what,
+            advice,
+        }
+    };
+    let request = |status, target: &str| Answered {
+        at: THEN,
+        id: "7f3a-000012".to_owned(),
+        address: "2001:db8:85a3::8a2e:370:7334".to_owned(),
+        host: "lighthouse.example.org".to_owned(),
+        method: "GET".to_owned(),
+        target: target.to_owned(),
+        status,
+        took_ms: 1.234,
+    };
+    let page = |hour: &[Minute]| TrafficPage {
+        shell: private("/admin/traffic", "Traffic"),
+        bars: bars(hour).0,
+        picture: "Requests in the last hour: 9,200 answered, 560 refused or not found, 25 failed."
+            .to_owned(),
+        numbers: vec![("connections now", "212 of 8192".to_owned())],
+        busiest: Vec::new(),
+        limited: Vec::new(),
+        upstreams: Vec::new(),
+        remembers: true,
+        search: String::new(),
+        last: Vec::new(),
+    };
+    let busy = TrafficPage {
+        numbers: vec![
+            ("connections now", "212 of 8192".to_owned()),
+            ("from the page cache", "98 %".to_owned()),
+            ("pages kept", "390, 7.3 MiB".to_owned()),
+            (
+                "half, and 95 % of the last answers took less than",
+                "0.4 ms, 12.0 ms".to_owned(),
+            ),
+        ],
+        busiest: vec![("192.0.2.7".to_owned(), 64), ("2001:db8::".to_owned(), 8)],
+        limited: LimitKind::ALL.iter().map(limited).collect(),
+        upstreams: vec![
+            (
+                "ha.pi.local".to_owned(),
+                "http://127.0.0.1:8123/".to_owned(),
+                true,
+            ),
+            (
+                "tv.pi.local".to_owned(),
+                "http://10.0.0.7:8096/".to_owned(),
+                false,
+            ),
+        ],
+        search: HOSTILE.to_owned(),
+        last: vec![
+            request(200, "/building-the-lamp-again"),
+            request(404, &format!("/{}", "W".repeat(500))),
+            request(503, HOSTILE),
+        ],
+        ..page(&hour)
+    };
+    let quiet = page(&[Minute::default(); 60]);
+    vec![
+        ("traffic", render(&busy)),
+        ("traffic-empty", render(&quiet)),
     ]
 }

@@ -13,7 +13,7 @@ use crate::{
         sessions::{Token, delete_session, insert_session, removal_cookie},
         users::{PASSWORD_UNCHANGED, find_user},
     },
-    base::{Error, Id, Result, Timestamp},
+    base::{Error, Id, LimitKind, Limited, Result, Timestamp},
 };
 
 #[derive(Deserialize)]
@@ -49,12 +49,14 @@ pub(super) async fn show(visit: Visit, query: web::Query<Query>) -> Result<HttpR
 pub(super) async fn sign_in(
     request: HttpRequest,
     visit: Visit,
+    limited: web::Data<Limited>,
     form: web::Form<Form>,
 ) -> Result<HttpResponse> {
     let form = form.into_inner();
     let name = form.name.trim().to_lowercase();
     let address = request.peer_addr().map(|peer| peer.ip());
     if let Err(Error::TooMany { retry_after_s }) = visit.app.throttle.try_once(&name, address) {
+        limited.note(address, LimitKind::Guesses, Timestamp::now());
         let text = format!("Too many tries. Wait {retry_after_s} seconds, and then try again.");
         return refused(
             &visit,

@@ -76,7 +76,7 @@ impl AccessLog {
     }
 
     /// Whether lines are wanted at all.
-    pub(super) fn is_on(&self) -> bool {
+    pub fn is_on(&self) -> bool {
         self.access != Access::Off
     }
 

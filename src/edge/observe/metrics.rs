@@ -126,6 +126,12 @@ impl Metrics {
         self.cached[outcome as usize].inc();
     }
 
+    /// Requests that the page cache answered, and all that it was asked for.
+    pub fn cache_share(&self) -> (u64, u64) {
+        let all = self.cached.iter().map(Counter::get).sum();
+        (self.cached[Cached::Hit as usize].get(), all)
+    }
+
     /// Shows numbers that other modules keep, too.
     pub fn also(&self, readings: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
         let readings = Box::new(Readings(Box::new(readings)));

@@ -3,12 +3,14 @@
 pub mod access_log;
 mod entry;
 pub mod metrics;
+mod minutes;
 
 use std::{sync::Arc, time::Instant};
 
 use actix_web::{dev::ServiceRequest, http::StatusCode};
 
-use self::{access_log::AccessLog, entry::Entry, metrics::Metrics};
+pub use self::minutes::{MINUTES, Minute};
+use self::{access_log::AccessLog, entry::Entry, metrics::Metrics, minutes::Minutes};
 use super::request_context::RequestContext;
 
 /// Sees every request; one for all threads.
@@ -17,6 +19,23 @@ pub struct Observer {
     pub metrics: Metrics,
     /// Lines.
     pub log: AccessLog,
+    minutes: Minutes,
+}
+
+impl Observer {
+    /// Has seen nothing yet.
+    pub fn new(settings: access_log::Settings) -> Self {
+        Self {
+            metrics: Metrics::new(),
+            log: AccessLog::new(settings),
+            minutes: Minutes::new(),
+        }
+    }
+
+    /// The requests of the last hour by minute, oldest first.
+    pub fn last_hour(&self) -> [Minute; MINUTES] {
+        self.minutes.last_hour()
+    }
 }
 
 /// Which kind of host answered.
@@ -74,6 +93,7 @@ impl Drop for Watched {
         let took = self.started.elapsed();
         let metrics = &self.observer.metrics;
         metrics.request(self.kind, self.status, took, self.bytes);
+        self.observer.minutes.count(self.status.as_u16());
         if let Some(entry) = self.entry.take() {
             self.observer
                 .log

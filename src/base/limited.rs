@@ -1,0 +1,179 @@
+//! Who was limited, for what, how often and when: what the owner is shown of it.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{Timestamp, network_of};
+
+/// Networks and reasons that are remembered; the one that was limited the longest time ago makes room.
+const MOST_ENTRIES: usize = 1024;
+/// After so many seconds without another time, nobody needs to know.
+const FORGET_AFTER_S: i64 = 24 * 3600;
+
+/// What somebody did too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitKind {
+    /// Connections at the same time.
+    Connections,
+    /// Reading or sending too slowly.
+    Slow,
+    /// Tries to sign in.
+    Guesses,
+    /// Forms on their way in.
+    Forms,
+    /// Pages that had to be made.
+    Pages,
+    /// Nothing: there was too much to do for everybody.
+    Busy,
+}
+
+impl LimitKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Connections,
+        Self::Slow,
+        Self::Guesses,
+        Self::Forms,
+        Self::Pages,
+        Self::Busy,
+    ];
+
+    /// A word for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Slow => "slow",
+            Self::Guesses => "guesses",
+            Self::Forms => "forms",
+            Self::Pages => "pages",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// A network that was limited for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitedNetwork {
+    /// An IPv4 address, or the /64 of an IPv6 one.
+    pub network: IpAddr,
+    /// The reason.
+    pub kind: LimitKind,
+    /// How often since `first`.
+    pub times: u64,
+    /// The first time.
+    pub first: Timestamp,
+    /// The last time.
+    pub last: Timestamp,
+}
+
+/// Remembers who was limited; one for all threads.
+#[derive(Default)]
+pub struct Limited {
+    networks: Mutex<HashMap<(IpAddr, LimitKind), LimitedNetwork>>,
+    totals: [AtomicU64; LimitKind::ALL.len()],
+}
+
+impl Limited {
+    /// Somebody was limited at `now`; `None` if it is not known who.
+    pub fn note(&self, address: Option<IpAddr>, kind: LimitKind, now: Timestamp) {
+        self.totals[kind as usize].fetch_add(1, Ordering::Relaxed);
+        let Some(network) = address.map(network_of) else {
+            return;
+        };
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (network, kind);
+        if !networks.contains_key(&key) && networks.len() >= MOST_ENTRIES {
+            make_room(&mut networks, now);
+        }
+        let entry = networks.entry(key).or_insert(LimitedNetwork {
+            network,
+            kind,
+            times: 0,
+            first: now,
+            last: now,
+        });
+        entry.times += 1;
+        entry.last = now;
+    }
+
+    /// Who was limited within a day, the last ones first.
+    pub fn list(&self, now: Timestamp) -> Vec<LimitedNetwork> {
+        let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = networks.values().copied().collect();
+        drop(networks);
+        all.retain(|entry| now.0 - entry.last.0 < FORGET_AFTER_S);
+        all.sort_by_key(|entry| (std::cmp::Reverse((entry.last, entry.times)), entry.network));
+        all
+    }
+
+    /// How often since the start, by reason.
+    pub fn totals(&self) -> [(LimitKind, u64); LimitKind::ALL.len()] {
+        LimitKind::ALL.map(|kind| (kind, self.totals[kind as usize].load(Ordering::Relaxed)))
+    }
+}
+
+/// Forgets the older half, so that this is not done for each one that comes.
+fn make_room(networks: &mut HashMap<(IpAddr, LimitKind), LimitedNetwork>, now: Timestamp) {
+    let mut times: Vec<Timestamp> = networks.values().map(|entry| entry.last).collect();
+    times.sort_unstable();
+    let middle = times[times.len() / 2];
+    networks.retain(|_, entry| entry.last > middle && now.0 - entry.last.0 < FORGET_AFTER_S);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::{FORGET_AFTER_S, LimitKind, Limited, MOST_ENTRIES};
+    use crate::base::Timestamp;
+
+    #[test]
+    fn who_was_limited_is_remembered_for_a_day_with_how_often() {
+        let limited = Limited::default();
+        let home = Some(IpAddr::from([192, 0, 2, 1]));
+        for at in [10, 20, 30] {
+            limited.note(home, LimitKind::Pages, Timestamp(at));
+        }
+        limited.note(home, LimitKind::Guesses, Timestamp(40));
+        limited.note(None, LimitKind::Guesses, Timestamp(50));
+        let seen: Vec<_> = limited
+            .list(Timestamp(60))
+            .iter()
+            .map(|e| (e.kind, e.times))
+            .collect();
+        assert_eq!(seen, [(LimitKind::Guesses, 1), (LimitKind::Pages, 3)]);
+        assert_eq!(limited.totals()[LimitKind::Guesses as usize].1, 2);
+        assert_eq!(limited.list(Timestamp(31 + FORGET_AFTER_S)).len(), 1);
+        assert!(limited.list(Timestamp(99 + FORGET_AFTER_S)).is_empty());
+    }
+
+    #[test]
+    fn many_networks_take_a_bounded_amount_of_memory_and_the_last_ones_stay() {
+        let limited = Limited::default();
+        for n in 0..100_000u32 {
+            let address = IpAddr::from(Ipv4Addr::from(n));
+            limited.note(
+                Some(address),
+                LimitKind::Connections,
+                Timestamp(i64::from(n)),
+            );
+            if n % 1000 == 0 {
+                let kept = limited.list(Timestamp(i64::from(n)));
+                assert!(kept.len() <= MOST_ENTRIES);
+                assert_eq!(kept[0].network, address);
+            }
+        }
+        let same_second = Limited::default();
+        for n in 0..10_000u32 {
+            let address = IpAddr::from(Ipv4Addr::from(n));
+            same_second.note(Some(address), LimitKind::Slow, Timestamp(1));
+        }
+        assert!(same_second.list(Timestamp(1)).len() <= MOST_ENTRIES);
+    }
+}

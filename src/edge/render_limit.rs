@@ -1,0 +1,129 @@
+//! How many pages one visitor can have made: those that no cache has.
+//!
+//! Whoever asks for one address after the other that is not there makes a small machine work without end.
+//! What is kept ready costs next to nothing and is not counted.
+
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+use serde::Deserialize;
+
+use crate::base::network_of;
+
+/// Above this many remembered networks, those that are at rest are forgotten.
+const MANY: usize = 10_000;
+/// No more than this many are remembered; who is new then is not counted.
+const MOST: usize = 4 * MANY;
+/// How often resting networks are looked for at most.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+
+/// Section `[pages]` of `webstead.toml`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Pages that are made for one network at once.
+    pub at_once: u32,
+    /// Pages a second after that; 0: as many as it likes.
+    pub per_second: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            at_once: 200,
+            per_second: 20,
+        }
+    }
+}
+
+/// Counts pages that are made, by network: an IPv4 address, or the /64 of an IPv6 one.
+pub(super) struct RenderLimit {
+    /// `None`: nobody is limited.
+    pages: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    forgot_at: Mutex<Instant>,
+}
+
+impl RenderLimit {
+    pub(super) fn new(settings: Settings) -> Self {
+        let quota = NonZeroU32::new(settings.per_second).map(|per_second| {
+            let at_once = NonZeroU32::new(settings.at_once).unwrap_or(NonZeroU32::MIN);
+            Quota::per_second(per_second).allow_burst(at_once)
+        });
+        Self {
+            pages: quota.map(RateLimiter::keyed),
+            forgot_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Counts a page for a visitor.
+    ///
+    /// # Errors
+    /// The seconds until it is worth asking again.
+    pub(super) fn count(&self, visitor: IpAddr) -> Result<(), u64> {
+        let Some(pages) = &self.pages else {
+            return Ok(());
+        };
+        if pages.len() > MANY {
+            let mut forgot_at = self
+                .forgot_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if forgot_at.elapsed() >= FORGET_EVERY {
+                *forgot_at = Instant::now();
+                pages.retain_recent();
+            }
+            if pages.len() > MOST {
+                return Ok(());
+            }
+        }
+        pages.check_key(&network_of(visitor)).map_err(|not_until| {
+            let wait = not_until.wait_time_from(pages.clock().now());
+            wait.as_secs() + 1
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::{MOST, RenderLimit, Settings};
+
+    #[test]
+    fn one_network_is_slowed_down_and_others_are_not() {
+        let limit = RenderLimit::new(Settings {
+            at_once: 3,
+            per_second: 1,
+        });
+        let home = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let counted: Vec<_> = (0..4).map(|_| limit.count(home(1)).is_ok()).collect();
+        assert_eq!(counted, [true, true, true, false]);
+        let wait = limit.count(home(1)).unwrap_err();
+        assert!((1..=2).contains(&wait), "{wait}");
+        assert!(limit.count(home(2)).is_ok());
+        let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
+        for n in 0..4 {
+            let is_ok = limit.count(v6(&format!("2001:db8::{n}"))).is_ok();
+            assert_eq!(is_ok, n < 3, "a home has a /64");
+        }
+    }
+
+    #[test]
+    fn none_is_limited_where_that_is_set_and_the_memory_is_bounded() {
+        let none = RenderLimit::new(Settings {
+            at_once: 0,
+            per_second: 0,
+        });
+        assert!((0..10_000).all(|_| none.count(IpAddr::from([192, 0, 2, 1])).is_ok()));
+        let limit = RenderLimit::new(Settings::default());
+        for n in 0..200_000u32 {
+            assert!(limit.count(Ipv4Addr::from(n).into()).is_ok());
+        }
+        assert!(limit.pages.unwrap().len() <= MOST + 1);
+    }
+}
