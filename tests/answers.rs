@@ -235,7 +235,8 @@ fn what_no_browser_sends_is_refused_and_the_site_goes_on() {
 
 #[test]
 fn an_address_with_any_query_shows_the_page_and_does_not_fill_the_memory() {
-    let (site, editor) = Site::with_owner();
+    let site = Site::with_settings("[pages]\nper_second = 0\n");
+    let editor = site.set_up();
     site.publish(
         &editor,
         &[("title", "Post"), ("markdown", &"text ".repeat(20_000))],
