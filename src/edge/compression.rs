@@ -33,7 +33,7 @@ impl Encoding {
 }
 
 /// The encodings that a visitor accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Accepted {
     brotli: bool,
     zstd: bool,

@@ -31,18 +31,27 @@ pub(super) enum Segment {
     OfFile(Range<u64>),
 }
 
+/// The bytes of a file.
+#[derive(Clone)]
+pub(super) enum Content {
+    /// Open for reading.
+    Open(Arc<File>),
+    /// All of them.
+    Memory(Bytes),
+}
+
 /// Segments in their order. A file that is cut short while it is sent ends the connection, so that the
 /// visitor sees that something is missing.
 pub(super) struct FileBody {
-    file: Arc<File>,
+    content: Content,
     segments: VecDeque<Segment>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl FileBody {
-    pub(super) fn new(file: File, segments: impl IntoIterator<Item = Segment>) -> Self {
+    pub(super) fn new(content: Content, segments: impl IntoIterator<Item = Segment>) -> Self {
         Self {
-            file: Arc::new(file),
+            content,
             segments: segments.into_iter().collect(),
             reading: None,
         }
@@ -79,18 +88,33 @@ impl MessageBody for FileBody {
                 Some(Segment::OfFile(range)) if range.is_empty() => continue,
                 Some(Segment::OfFile(range)) => range,
             };
+            let file = match &self.content {
+                Content::Open(file) => Arc::clone(file),
+                Content::Memory(bytes) => {
+                    let part = part(bytes, &range);
+                    let cut_short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Some(part.ok_or_else(cut_short)));
+                }
+            };
             let piece = range.start..range.end.min(range.start + PIECE_BYTES);
-            if let Some(bytes) = read_from_memory(&self.file, &piece) {
+            if let Some(bytes) = read_from_memory(&file, &piece) {
                 let read = range.start + bytes.len() as u64;
                 self.segments.push_front(Segment::OfFile(read..range.end));
                 return Poll::Ready(Some(Ok(bytes)));
             }
             self.segments
                 .push_front(Segment::OfFile(piece.end..range.end));
-            let file = Arc::clone(&self.file);
             self.reading = Some(tokio::task::spawn_blocking(move || read(&file, &piece)));
         }
     }
+}
+
+fn part(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
+    let (start, end) = (
+        usize::try_from(range.start).ok()?,
+        usize::try_from(range.end).ok()?,
+    );
+    (end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
 fn length(piece: &Range<u64>) -> usize {
@@ -98,7 +122,7 @@ fn length(piece: &Range<u64>) -> usize {
 }
 
 /// What the kernel has in memory of a piece; `None` if it must ask the disk, which would make others wait.
-fn read_from_memory(file: &File, piece: &Range<u64>) -> Option<Bytes> {
+pub(super) fn read_from_memory(file: &File, piece: &Range<u64>) -> Option<Bytes> {
     let mut buffer = vec![0; length(piece)];
     let slices = &mut [IoSliceMut::new(&mut buffer)];
     match preadv2(file, slices, piece.start, ReadWriteFlags::NOWAIT) {
@@ -126,7 +150,7 @@ mod tests {
         web::Bytes,
     };
 
-    use super::{FileBody, PIECE_BYTES, Segment};
+    use super::{Content, FileBody, PIECE_BYTES, Segment};
 
     async fn all(body: FileBody) -> std::io::Result<Vec<u8>> {
         let mut body = pin!(body);
@@ -145,7 +169,7 @@ mod tests {
         fs::write(&path, &content).unwrap();
         let end = content.len() as u64;
         let body = FileBody::new(
-            fs::File::open(&path).unwrap(),
+            Content::Open(fs::File::open(&path).unwrap().into()),
             [
                 Segment::OfFile(0..end),
                 Segment::Text(Bytes::from_static(b"between")),
@@ -164,7 +188,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "short").unwrap();
-        let body = FileBody::new(fs::File::open(&path).unwrap(), [Segment::OfFile(0..10)]);
+        let body = FileBody::new(
+            Content::Open(fs::File::open(&path).unwrap().into()),
+            [Segment::OfFile(0..10)],
+        );
         assert!(all(body).await.is_err());
+        let kept = Content::Memory(Bytes::from_static(b"short"));
+        let body = FileBody::new(kept.clone(), [Segment::OfFile(0..10)]);
+        assert!(all(body).await.is_err());
+        let body = FileBody::new(kept, [Segment::OfFile(1..3), Segment::OfFile(4..5)]);
+        assert_eq!(all(body).await.unwrap(), b"hot");
     }
 }

@@ -6,11 +6,13 @@ use std::{
     io::{self, ErrorKind},
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use super::{
     beneath::{self, Patience},
+    body::{self, Content},
     folder::Folder,
     path::Wanted,
 };
@@ -34,9 +36,10 @@ pub(super) enum Found {
 }
 
 /// A file in the form that will be sent.
+#[derive(Clone)]
 pub(super) struct Selected {
-    /// Open for reading.
-    pub(super) file: File,
+    /// Its bytes.
+    pub(super) content: Content,
     /// Its length in bytes.
     pub(super) length: u64,
     /// When it was changed.
@@ -47,6 +50,23 @@ pub(super) struct Selected {
     pub(super) encoding: Option<&'static str>,
     /// Whether who accepts another encoding may get other bytes.
     pub(super) varies: bool,
+}
+
+impl Selected {
+    /// Reads the file whole, if that makes nobody wait; says whether its bytes are in memory now.
+    pub(super) fn take_into_memory(&mut self) -> bool {
+        let Content::Open(file) = &self.content else {
+            return true;
+        };
+        match body::read_from_memory(file, &(0..self.length)) {
+            // Else it is being written at this moment.
+            Some(bytes) if bytes.len() as u64 == self.length => {
+                self.content = Content::Memory(bytes);
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Looks for the file that is wanted.
@@ -125,7 +145,7 @@ impl Look<'_> {
         let varies = compression::is_compressible(&content_type);
         let modified = found.modified()?;
         let mut selected = Selected {
-            file,
+            content: Content::Open(Arc::new(file)),
             length: found.len(),
             modified,
             content_type,
@@ -139,7 +159,7 @@ impl Look<'_> {
                 };
                 let made = found.modified()?;
                 if found.is_file() && made + SAME_AGE >= modified {
-                    selected.file = file;
+                    selected.content = Content::Open(Arc::new(file));
                     selected.length = found.len();
                     selected.modified = made;
                     selected.encoding = Some(encoding);

@@ -10,7 +10,7 @@ use std::{
 use actix_web::http::header::HeaderValue;
 use serde::Deserialize;
 
-use super::{caching::CacheRules, forbidden, root::Root};
+use super::{caching::CacheRules, forbidden, hot::Hot, root::Root};
 
 /// A host's keys in `webstead.toml`, if it has files.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +33,7 @@ pub(in crate::edge) struct Settings {
 #[derive(Clone, Debug)]
 pub(in crate::edge) struct Folder {
     pub(super) root: Arc<Root>,
+    pub(super) hot: Arc<Hot>,
     pub(super) listing: bool,
     pub(super) single_page: bool,
     cache: CacheRules,
@@ -45,6 +46,7 @@ impl Folder {
     pub(in crate::edge) fn new(settings: &Settings, data: &Path) -> Self {
         Self {
             root: Arc::new(Root::new(data.join(&settings.files))),
+            hot: Arc::new(Hot::new()),
             listing: settings.listing,
             single_page: settings.single_page,
             cache: settings.cache.clone(),
@@ -56,6 +58,7 @@ impl Folder {
     pub(in crate::edge) fn beside_the_site(root: PathBuf) -> Self {
         Self {
             root: Arc::new(Root::new(root)),
+            hot: Arc::new(Hot::new()),
             listing: false,
             single_page: false,
             cache: CacheRules::default(),

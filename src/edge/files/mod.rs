@@ -15,6 +15,7 @@ mod conditions;
 mod find;
 mod folder;
 mod forbidden;
+mod hot;
 mod listing;
 mod path;
 mod range;
@@ -128,9 +129,17 @@ async fn look(
     request: &ServiceRequest,
 ) -> io::Result<Option<Found>> {
     let accepted = Accepted::of(request.headers());
+    if let Some(file) = folder.hot.get(wanted, accepted) {
+        return Ok(Some(Found::File(Box::new(file))));
+    }
     match find(folder, wanted, accepted, Patience::None) {
         Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-        found => return found,
+        mut found => {
+            if let Ok(Some(Found::File(file))) = &mut found {
+                folder.hot.keep(wanted, accepted, file);
+            }
+            return found;
+        }
     }
     let (folder, wanted) = (folder.clone(), wanted.clone());
     tokio::task::spawn_blocking(move || find(&folder, &wanted, accepted, Patience::Any))

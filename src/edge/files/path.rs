@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 255;
 const WELL_KNOWN: &[u8] = b".well-known";
 
 /// Where a request's path leads below the served folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
     /// Relative, without `.` and `..`; empty for the folder itself.
     pub(super) path: PathBuf,

@@ -42,7 +42,10 @@ pub(super) fn answer(
     match asked(request, &ours, length) {
         Asked::Whole => described(StatusCode::OK, &selected, ours)
             .insert_header((header::CONTENT_TYPE, selected.content_type))
-            .body(FileBody::new(selected.file, [Segment::OfFile(0..length)])),
+            .body(FileBody::new(
+                selected.content,
+                [Segment::OfFile(0..length)],
+            )),
         // RFC 9110 section 15.5.17
         Asked::Unsatisfiable => HttpResponse::RangeNotSatisfiable()
             .insert_header((header::CONTENT_RANGE, format!("bytes */{length}")))
@@ -54,7 +57,7 @@ pub(super) fn answer(
                     .insert_header((header::CONTENT_RANGE, content_range(part, length)))
                     .insert_header((header::CONTENT_TYPE, selected.content_type))
                     .body(FileBody::new(
-                        selected.file,
+                        selected.content,
                         [Segment::OfFile(part.clone())],
                     ))
             } else {
@@ -63,7 +66,7 @@ pub(super) fn answer(
                 let segments = multipart(&parts, &selected.content_type, length, &boundary);
                 response
                     .insert_header((header::CONTENT_TYPE, kind))
-                    .body(FileBody::new(selected.file, segments))
+                    .body(FileBody::new(selected.content, segments))
             }
         }
     }
@@ -82,7 +85,7 @@ pub(super) fn not_found(selected: Selected, folder: &Folder) -> HttpResponse {
         response.insert_header((header::CONTENT_ENCODING, encoding));
     }
     let whole = [Segment::OfFile(0..selected.length)];
-    response.body(FileBody::new(selected.file, whole))
+    response.body(FileBody::new(selected.content, whole))
 }
 
 /// The headers that a 304 has too.
