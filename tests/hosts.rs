@@ -105,6 +105,8 @@ fn a_host_of_files_has_its_own_errors_methods_and_policy() {
     );
     assert_eq!(get("/a/").status(), 404, "no list unless it is asked for");
     fs::write(folder.path().join("404.html"), "my own").unwrap();
+    // That there was none is believed for a second.
+    std::thread::sleep(Duration::from_millis(1100));
     let missing = get("/nothing");
     assert_eq!(
         (missing.status().as_u16(), missing.text().unwrap().as_str()),

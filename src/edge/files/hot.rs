@@ -1,7 +1,8 @@
 //! Small files that are asked for again and again: in memory for a second.
 //!
-//! Opening, looking at, reading and closing a file costs a small board as much as all the rest of an answer.
-//! A file that changes is seen after a second at the latest.
+//! Opening, looking at, reading and closing a file costs a small board as much as all the rest of an answer,
+//! and so does looking for a file that is not there before each page of the site. What changes is seen after a
+//! second at the latest.
 
 use std::{
     sync::Arc,
@@ -44,7 +45,8 @@ impl Equivalent<Key> for KeyRef<'_> {
 
 #[derive(Clone)]
 struct Kept {
-    file: Arc<Selected>,
+    /// `None`: there was none.
+    file: Option<Arc<Selected>>,
     since: Instant,
 }
 
@@ -53,8 +55,16 @@ struct ByBytes;
 
 impl Weighter<Key, Kept> for ByBytes {
     fn weight(&self, _: &Key, kept: &Kept) -> u64 {
-        OVERHEAD_BYTES + kept.file.length
+        OVERHEAD_BYTES + kept.file.as_ref().map_or(0, |file| file.length)
     }
+}
+
+/// What is known of an address.
+pub(super) enum Known {
+    /// This file is there.
+    File(Box<Selected>),
+    /// No file is.
+    Nothing,
 }
 
 /// The small files of a folder that were asked for last.
@@ -71,10 +81,19 @@ impl Hot {
         ))
     }
 
-    /// The file as it was a second ago at most.
-    pub(super) fn get(&self, wanted: &Wanted, accepted: Accepted) -> Option<Selected> {
+    /// What was known a second ago at most; `None` if nothing was.
+    pub(super) fn get(&self, wanted: &Wanted, accepted: Accepted) -> Option<Known> {
         let kept = self.0.get(&KeyRef { wanted, accepted })?;
-        (kept.since.elapsed() < FRESH).then(|| Selected::clone(&kept.file))
+        let is_fresh = kept.since.elapsed() < FRESH;
+        is_fresh.then(|| match kept.file {
+            Some(file) => Known::File(Box::new(Selected::clone(&file))),
+            None => Known::Nothing,
+        })
+    }
+
+    /// Remembers that there was no file just now.
+    pub(super) fn keep_none(&self, wanted: &Wanted, accepted: Accepted) {
+        self.insert(wanted, accepted, None);
     }
 
     /// Keeps a file that was found just now, if it is small and the system has it in memory.
@@ -82,12 +101,16 @@ impl Hot {
         if file.length > MOST_FILE_BYTES || !file.take_into_memory() {
             return;
         }
+        self.insert(wanted, accepted, Some(Arc::new(file.clone())));
+    }
+
+    fn insert(&self, wanted: &Wanted, accepted: Accepted, file: Option<Arc<Selected>>) {
         let key = Key {
             wanted: wanted.clone(),
             accepted,
         };
         let kept = Kept {
-            file: Arc::new(file.clone()),
+            file,
             since: Instant::now(),
         };
         self.0.insert(key, kept);
@@ -106,7 +129,7 @@ mod tests {
 
     use actix_web::http::header::HeaderMap;
 
-    use super::{FRESH, Hot, MOST_BYTES, MOST_FILE_BYTES};
+    use super::{FRESH, Hot, Known, MOST_BYTES, MOST_FILE_BYTES};
     use crate::edge::{
         compression::Accepted,
         files::{
@@ -143,7 +166,7 @@ mod tests {
             hot.keep(&wanted, accepted(), &mut file);
             let kept = hot.get(&wanted, accepted());
             assert_eq!(kept.is_some(), is_kept, "{name}");
-            if let Some(kept) = kept {
+            if let Some(Known::File(kept)) = kept {
                 assert!(matches!(kept.content, Content::Memory(bytes) if bytes == content));
                 thread::sleep(FRESH);
                 assert!(
@@ -152,6 +175,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_was_not_there_is_looked_for_again_after_a_second() {
+        let hot = Hot::new();
+        let wanted = Wanted::parse("/none").unwrap();
+        assert!(hot.get(&wanted, accepted()).is_none());
+        hot.keep_none(&wanted, accepted());
+        assert!(matches!(hot.get(&wanted, accepted()), Some(Known::Nothing)));
+        thread::sleep(FRESH);
+        assert!(hot.get(&wanted, accepted()).is_none());
     }
 
     #[test]

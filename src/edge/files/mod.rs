@@ -36,6 +36,7 @@ use actix_web::{
 use self::{
     beneath::Patience,
     find::{Found, find},
+    hot::Known,
     path::Wanted,
 };
 use super::{
@@ -129,14 +130,18 @@ async fn look(
     request: &ServiceRequest,
 ) -> io::Result<Option<Found>> {
     let accepted = Accepted::of(request.headers());
-    if let Some(file) = folder.hot.get(wanted, accepted) {
-        return Ok(Some(Found::File(Box::new(file))));
+    match folder.hot.get(wanted, accepted) {
+        Some(Known::File(file)) => return Ok(Some(Found::File(file))),
+        Some(Known::Nothing) => return Ok(None),
+        None => {}
     }
     match find(folder, wanted, accepted, Patience::None) {
         Err(e) if e.kind() == ErrorKind::WouldBlock => {}
         mut found => {
-            if let Ok(Some(Found::File(file))) = &mut found {
-                folder.hot.keep(wanted, accepted, file);
+            match &mut found {
+                Ok(Some(Found::File(file))) => folder.hot.keep(wanted, accepted, file),
+                Ok(None) => folder.hot.keep_none(wanted, accepted),
+                _ => {}
             }
             return found;
         }
