@@ -1,6 +1,6 @@
 //! The site's own answers: a plain file, the page cache, or the application.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -14,7 +14,10 @@ use actix_web::{
     middleware::Next,
     web::Bytes,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     compression::{self, Accepted, Encoding},
@@ -34,11 +37,15 @@ use crate::{
     db::Database,
 };
 
-/// Requests that the application answers at once; more are told to come again. One HTTP/2 connection may
-/// ask for any number of things at the same time.
-const MAX_ANSWERING: usize = 1024;
-/// Requests that wait for pages which others have asked for; more are told to come again.
+/// Pages that the application makes at once: more than keep the processors of a small machine busy.
+const MAX_MAKING: usize = 64;
+/// Requests that wait for their turn, or for pages which others have asked for; more are told to come again.
 const MAX_WAITING: usize = 4096;
+/// How long a request waits for its turn. Whoever is told to come again after that has not come back meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Forms that the application answers at once, with those that are still on their way in; more are told to
+/// come again.
+const MAX_FORMS: usize = 1024;
 /// What is sent as it lies on the disk, and of which one page may have a hundred.
 const CHEAP: [&str; 2] = ["/media/", "/assets/"];
 
@@ -47,7 +54,8 @@ pub(super) struct Site {
     database: Database,
     pages: PageCache,
     compressor: Compressor,
-    answering: Semaphore,
+    making: Semaphore,
+    forms: Semaphore,
     waiting: Semaphore,
     limit: RenderLimit,
     limited: Arc<Limited>,
@@ -73,7 +81,8 @@ impl Site {
             database,
             pages: PageCache::new(cache),
             compressor: Compressor::start()?,
-            answering: Semaphore::new(MAX_ANSWERING),
+            making: Semaphore::new(MAX_MAKING),
+            forms: Semaphore::new(MAX_FORMS),
             waiting: Semaphore::new(MAX_WAITING),
             limit: RenderLimit::new(limit),
             limited,
@@ -166,10 +175,12 @@ async fn answer(
     let kept = if let Some(kept) = site.pages.get(key, version) {
         kept
     } else {
-        let Ok(_waits) = site.waiting.try_acquire() else {
+        let Ok(waits) = site.waiting.try_acquire() else {
             return Ok(request.into_response(busy(site, context)));
         };
-        match site.pages.get_or_place(&key.to_key(), version).await {
+        let found = site.pages.get_or_place(&key.to_key(), version).await;
+        drop(waits);
+        match found {
             Ok(kept) => kept,
             Err(place) => {
                 site.observer.metrics.cached(Cached::Miss);
@@ -200,12 +211,24 @@ async fn ask(
     if let Some(wait_s) = too_many(site, &request, context) {
         return Ok(request.into_response(slow_down(context, wait_s)));
     }
-    let Ok(_turn) = site.answering.try_acquire() else {
+    let Some(_turn) = turn(site, request.method()).await else {
         return Ok(request.into_response(busy(site, context)));
     };
     let mut response = next.call(request).await?;
     headers::add(response.headers_mut());
     Ok(response)
+}
+
+/// The turn of a request, if it comes soon.
+async fn turn<'a>(site: &'a Site, method: &Method) -> Option<SemaphorePermit<'a>> {
+    if *method != Method::GET {
+        return site.forms.try_acquire().ok();
+    }
+    if let Ok(turn) = site.making.try_acquire() {
+        return Some(turn);
+    }
+    let _waits = site.waiting.try_acquire().ok()?;
+    timeout(PATIENCE, site.making.acquire()).await.ok()?.ok()
 }
 
 /// The seconds that a visitor has to wait who has had too many pages made.
