@@ -45,7 +45,7 @@ impl Folder {
     /// The folder of a host; `data` is where a relative one lies.
     pub(in crate::edge) fn new(settings: &Settings, data: &Path) -> Self {
         Self {
-            root: Arc::new(Root::new(data.join(&settings.files))),
+            root: Arc::new(Root::of_host(data.join(&settings.files), data)),
             hot: Arc::new(Hot::new()),
             listing: settings.listing,
             single_page: settings.single_page,

@@ -1,7 +1,8 @@
 //! Folders that must not be served: those with secrets in them.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::fd::AsRawFd as _,
     path::{Component, Path, PathBuf},
 };
 
@@ -34,6 +35,20 @@ pub(super) fn with_secrets(folder: &Path, data: &Path) -> Option<String> {
         })
 }
 
+/// Whether an open folder must not be served: a link may lead elsewhere since its host was set. `data` is
+/// without links.
+pub(super) fn has_secrets(folder: &File, data: &Path) -> bool {
+    let open = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
+    fs::read_link(open).is_ok_and(|real| {
+        let inside = real.strip_prefix(data).ok();
+        let is_our_own = |first: Component<'_>| OUR_OWN.iter().any(|own| first.as_os_str() == *own);
+        data.starts_with(&real)
+            || inside
+                .and_then(|path| path.components().next())
+                .is_some_and(is_our_own)
+    })
+}
+
 /// Why nobody may have a folder served from the browser, where whoever is signed in as the owner asks; `None` if
 /// they may.
 pub fn from_the_browser(folder: &Path, data: &Path) -> Option<String> {
@@ -58,7 +73,7 @@ pub fn from_the_browser(folder: &Path, data: &Path) -> Option<String> {
 }
 
 /// The path without symlinks, as far as it exists.
-fn real(path: &Path) -> PathBuf {
+pub(super) fn real(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     for ancestor in path.ancestors() {
         let Ok(mut real) = fs::canonicalize(ancestor) else {

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::beneath::{self, Patience};
+use super::{
+    beneath::{self, Patience},
+    forbidden,
+};
 
 /// How long it is held: another folder that takes its name is seen after that.
 const HELD: Duration = Duration::from_secs(1);
@@ -17,6 +20,8 @@ const HELD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
+    /// The data folder, if this must not lead to what is secret there.
+    data: Option<PathBuf>,
     held: RwLock<Option<Held>>,
 }
 
@@ -31,7 +36,16 @@ impl Root {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
+            data: None,
             held: RwLock::new(None),
+        }
+    }
+
+    /// The folder of a host, which is never opened while it leads to what is secret in the data folder.
+    pub(super) fn of_host(path: PathBuf, data: &Path) -> Self {
+        Self {
+            data: Some(forbidden::real(data)),
+            ..Self::new(path)
         }
     }
 
@@ -43,7 +57,7 @@ impl Root {
     /// The folder as it was a second ago at most; `None` if there is none.
     ///
     /// # Errors
-    /// As [`beneath::open_root`].
+    /// As [`beneath::open_root`], and [`ErrorKind::PermissionDenied`] for what must not be served.
     pub(super) fn open(&self, patience: Patience) -> io::Result<Option<Arc<File>>> {
         let now = Instant::now();
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
@@ -58,6 +72,11 @@ impl Root {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
+        let data = self.data.as_deref();
+        if data.is_some_and(|data| forbidden::has_secrets(&folder, data)) {
+            let why = "the folder leads to the data folder of the site now";
+            return Err(io::Error::new(ErrorKind::PermissionDenied, why));
+        }
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         *held = Some(Held {
             since: now,
@@ -72,6 +91,28 @@ mod tests {
     use std::{fs, thread, time::Duration};
 
     use super::{HELD, Patience, Root};
+
+    #[test]
+    fn a_folder_that_becomes_a_link_to_secrets_is_served_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, path) = (dir.path().join("data"), dir.path().join("served"));
+        fs::create_dir_all(data.join("tls")).unwrap();
+        fs::create_dir_all(data.join("public")).unwrap();
+        fs::create_dir(&path).unwrap();
+        for (to, is_served) in [
+            (None, true),
+            (Some(data.clone()), false),
+            (Some(data.join("tls")), false),
+            (Some(data.join("public")), true),
+        ] {
+            let root = Root::of_host(path.clone(), &data);
+            if let Some(to) = &to {
+                let _ = fs::remove_dir(&path).or_else(|_| fs::remove_file(&path));
+                std::os::unix::fs::symlink(to, &path).unwrap();
+            }
+            assert_eq!(root.open(Patience::Any).is_ok(), is_served, "{to:?}");
+        }
+    }
 
     #[test]
     fn a_folder_that_comes_goes_or_is_replaced_is_seen_within_a_second() {
