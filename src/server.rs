@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::hosts::stored_problems;
 use self::{
-    hosts::{Served, names_of, together},
+    hosts::{Served, names_of, own_names, together},
     readings::Sources,
     reload::Reload,
     signals::{Signals, Wish},
@@ -111,7 +111,8 @@ pub fn run(
     );
     let names = names::local_names();
     let stored = database.read_blocking(list_hosts)?;
-    let (settings, hosts) = together(&config.hosts, &stored, folder.root())?;
+    let own = own_names(&config, &names);
+    let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root())?;
     let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(config.limits, Arc::clone(&limited));
@@ -142,10 +143,7 @@ pub fn run(
     let root = folder.root();
     let hosts = Served::new(&edge, &renewal, &database, root, &config, &names);
     let live = Data::new(hosts.clone() as Arc<dyn LiveHosts>);
-    let reload = Reload {
-        reread,
-        hosts: Arc::clone(&hosts),
-    };
+    let reload = Reload { reread, hosts };
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 

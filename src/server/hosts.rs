@@ -6,11 +6,11 @@ use std::{
 };
 
 use actix_web::web::Data;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     app::hosts::{
-        live::{LiveHost, LiveHosts, Mistake, Soon},
+        live::{LiveHost, LiveHosts, Soon},
         queries::{StoredHost, list_hosts},
     },
     base::{Error, Result},
@@ -30,10 +30,18 @@ use crate::{
 pub(super) fn together(
     file: &Settings,
     stored: &[StoredHost],
+    own: &[String],
     root: &Path,
 ) -> Result<(Settings, Hosts)> {
     let mut all = file.clone();
-    for host in stored.iter().filter(|host| !host.is_removed) {
+    for host in stored.iter().filter(|host| host.is_wanted()) {
+        if own.contains(&host.name) {
+            log::warn!(
+                "the host {:?} is not served: it is a name of the site itself",
+                host.name
+            );
+            continue;
+        }
         let taken =
             alone(&host.name, &host.keys, root).and_then(|()| all.add(&host.name, &host.keys));
         if let Err(why) = taken {
@@ -51,7 +59,7 @@ pub(super) fn together(
 pub fn stored_problems(file: &Settings, stored: &[StoredHost], root: &Path) -> Vec<String> {
     let mut all = file.clone();
     let mut problems = Vec::new();
-    for host in stored.iter().filter(|host| !host.is_removed) {
+    for host in stored.iter().filter(|host| host.is_wanted()) {
         let wrong = alone(&host.name, &host.keys, root)
             .and_then(|()| all.add(&host.name, &host.keys))
             .err();
@@ -84,6 +92,16 @@ fn alone(name: &str, keys: &str, root: &Path) -> std::result::Result<(), String>
     Ok(())
 }
 
+/// The names of the site itself, which no host of the browser gets.
+pub(super) fn own_names(config: &Config, names: &[Name]) -> Vec<String> {
+    let of_machine = names.iter().map(|name| name.to_str().into_owned());
+    let domain = config
+        .domain
+        .iter()
+        .filter_map(|domain| name_of(domain).ok());
+    of_machine.chain(domain).collect()
+}
+
 /// The names of the hosts, for the certificate.
 pub(super) fn names_of(hosts: &Settings) -> Vec<Name> {
     let names = hosts.names().map(str::to_owned);
@@ -112,14 +130,13 @@ impl Served {
         config: &Config,
         names: &[Name],
     ) -> Arc<Self> {
-        let own = names.iter().map(|name| name.to_str().into_owned());
         Arc::new(Self {
             edge: edge.clone(),
             renewal: Arc::clone(renewal),
             database: database.clone(),
             root: root.to_path_buf(),
             file: RwLock::new(config.hosts.clone()),
-            own: own.chain(config.domain.clone()).collect(),
+            own: own_names(config, names),
             turn: Mutex::default(),
         })
     }
@@ -129,9 +146,13 @@ impl Served {
     /// # Errors
     /// What kept it; everything is served as before then.
     pub(super) async fn replace(&self, file: Settings) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
+        self.serve(file, turn).await
+    }
+
+    async fn serve(&self, file: Settings, _turn: MutexGuard<'_, ()>) -> Result<()> {
         let stored = self.database.read(list_hosts).await?;
-        let (all, hosts) = together(&file, &stored, &self.root)?;
+        let (all, hosts) = together(&file, &stored, &self.own, &self.root)?;
         let (renewal, edge) = (Arc::clone(&self.renewal), self.edge.clone());
         let taken = tokio::task::spawn_blocking(move || {
             // First the certificate: who asks for a new host is shown its name.
@@ -165,34 +186,32 @@ impl LiveHosts for Served {
         })
     }
 
-    fn check(&self, name: &str, keys: &str) -> std::result::Result<String, Mistake> {
-        let in_name = |text| Mistake {
-            is_in_name: true,
-            text,
-        };
-        let name = name_of(name).map_err(in_name)?;
+    fn check_name(&self, name: &str) -> std::result::Result<String, String> {
+        let name = name_of(name)?;
         if self.own.contains(&name) {
-            return Err(in_name(format!(
+            return Err(format!(
                 "{name} is a name of this site itself; choose another one for the host"
-            )));
+            ));
         }
         if self.file().names().any(|other| other == name) {
-            return Err(in_name(format!(
+            return Err(format!(
                 "{name} is set in webstead.toml; change it there, or take it out"
-            )));
+            ));
         }
-        let checked = alone(&name, keys, &self.root).map_err(|text| {
+        Ok(name)
+    }
+
+    fn check_keys(&self, name: &str, keys: &str) -> std::result::Result<(), String> {
+        alone(name, keys, &self.root).map_err(|text| {
             let of_file = format!("hosts.\"{name}\": ");
-            let text = text.strip_prefix(&of_file).unwrap_or(&text).to_owned();
-            Mistake {
-                is_in_name: false,
-                text,
-            }
-        });
-        checked.map(|()| name)
+            text.strip_prefix(&of_file).unwrap_or(&text).to_owned()
+        })
     }
 
     fn take_over(&self) -> Soon<'_, Result<()>> {
-        Box::pin(async { self.replace(self.file()).await })
+        Box::pin(async {
+            let turn = self.turn.lock().await;
+            self.serve(self.file(), turn).await
+        })
     }
 }

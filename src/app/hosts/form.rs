@@ -1,7 +1,7 @@
 //! The form of a host, and the keys that it stands for in `webstead.toml`.
 
 use serde::Deserialize;
-use toml::{Table, Value};
+use serde_json::{Map, Value};
 
 /// What is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -47,18 +47,18 @@ pub struct HostForm {
 impl HostForm {
     /// The form that stands for these keys; what it has no field for is left out.
     pub fn of(name: &str, keys: &str) -> Self {
-        let table: Table = toml::from_str(keys).unwrap_or_default();
+        let table: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
         let text = |key: &str| match table.get(key) {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Integer(number)) => number.to_string(),
+            Some(Value::Number(number)) => number.to_string(),
             Some(Value::Array(all)) => lines(all.iter().filter_map(Value::as_str)),
             _ => String::new(),
         };
         let tick = |key: &str| match table.get(key) {
-            Some(Value::Boolean(true)) => "on".to_owned(),
+            Some(Value::Bool(true)) => "on".to_owned(),
             _ => String::new(),
         };
-        let cache = table.get("cache").and_then(Value::as_table);
+        let cache = table.get("cache").and_then(Value::as_object);
         let cache = cache.into_iter().flatten();
         Self {
             name: name.to_owned(),
@@ -80,12 +80,12 @@ impl HostForm {
         }
     }
 
-    /// The keys that its table in `webstead.toml` would have.
+    /// The keys that its table in `webstead.toml` would have, as JSON.
     ///
     /// # Errors
     /// The field that no key can be made of, and why.
     pub fn keys(&self, kind: Kind) -> Result<String, (&'static str, String)> {
-        let mut table = Table::new();
+        let mut table = Map::new();
         let mut set = |key: &str, value: Value| {
             table.insert(key.to_owned(), value);
         };
@@ -94,7 +94,7 @@ impl HostForm {
                 set("files", self.files.trim().into());
                 set("listing", (!self.listing.is_empty()).into());
                 set("single_page", (!self.single_page.is_empty()).into());
-                let mut rules = Table::new();
+                let mut rules = Map::new();
                 for line in written(&self.cache) {
                     let (pattern, time) = line.rsplit_once('=').ok_or_else(|| {
                         let text = format!("“{line}” has no time; write it as /assets/* = 30 days");
@@ -129,7 +129,7 @@ impl HostForm {
                 }
             }
         }
-        Ok(table.to_string())
+        Ok(Value::Object(table).to_string())
     }
 }
 
@@ -148,7 +148,7 @@ pub fn field_of(kind: Kind, mistake: &str) -> &'static str {
 
 /// What kind of host these keys are.
 pub fn kind_of(keys: &str) -> Kind {
-    let table: Table = toml::from_str(keys).unwrap_or_default();
+    let table: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
     if table.contains_key("proxy") {
         Kind::Proxy
     } else {
@@ -183,8 +183,7 @@ mod tests {
             ..HostForm::default()
         };
         let keys = files.keys(Kind::Files).unwrap();
-        let expected = "files = '/srv/a \"b\"'\nlisting = true\nsingle_page = false\n\n[cache]\n\
-                        \"*.css\" = \"1 hour\"\n\"/a=b/*\" = \"forever\"\n";
+        let expected = r#"{"files":"/srv/a \"b\"","listing":true,"single_page":false,"cache":{"*.css":"1 hour","/a=b/*":"forever"}}"#;
         assert_eq!(keys, expected);
         let proxy = HostForm {
             proxy: "http://127.0.0.1:1\r\nhttp://127.0.0.1:2".into(),

@@ -22,25 +22,22 @@ pub struct LiveHost {
     pub problems: Vec<String>,
 }
 
-/// What is wrong with a host that is to be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Whether it is its name, and not what is served.
-    pub is_in_name: bool,
-    /// What, and what to write instead.
-    pub text: String,
-}
-
 /// The hosts of a running server.
 pub trait LiveHosts: Send + Sync {
     /// Every host, by name. Folders are looked at and programs are tried, for at most a second.
     fn list(&self) -> Soon<'_, Vec<LiveHost>>;
 
-    /// The name as requests have it, if a host with these keys of `webstead.toml` could be served under it.
+    /// The name as requests have it, if another host may have it.
     ///
     /// # Errors
-    /// What is wrong with one of them.
-    fn check(&self, name: &str, keys: &str) -> std::result::Result<String, Mistake>;
+    /// What is wrong with it, and what to write.
+    fn check_name(&self, name: &str) -> std::result::Result<String, String>;
+
+    /// Whether a host with these keys could be served. Looks where folders and files really are.
+    ///
+    /// # Errors
+    /// What is wrong with them, and what to write.
+    fn check_keys(&self, name: &str, keys: &str) -> std::result::Result<(), String>;
 
     /// Serves what is stored from the next request on. No connection notices.
     ///

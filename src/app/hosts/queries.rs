@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::base::{Error, Id, Result};
+use crate::base::{Error, Id, Result, Timestamp};
 
 /// A host that was set in the browser.
 #[derive(Clone, Debug)]
@@ -11,15 +11,22 @@ pub struct StoredHost {
     pub id: Id,
     /// The name that visitors ask for.
     pub name: String,
-    /// What its table in `webstead.toml` would have.
+    /// What its table in `webstead.toml` would have, as JSON.
     pub keys: String,
     /// Rises with every change.
     pub revision: i64,
-    /// Whether it was removed, and can come back.
-    pub is_removed: bool,
+    /// When it was removed.
+    pub removed_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "SELECT id, name, keys, revision, removed_at IS NOT NULL FROM hosts";
+impl StoredHost {
+    /// Whether it is to be served.
+    pub fn is_wanted(&self) -> bool {
+        self.removed_at.is_none()
+    }
+}
+
+const COLUMNS: &str = "SELECT id, name, keys, revision, removed_at FROM hosts";
 
 /// All of them by name, those that were removed too.
 pub fn list_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
@@ -48,6 +55,6 @@ fn host_of(row: &Row<'_>) -> rusqlite::Result<StoredHost> {
         name: row.get(1)?,
         keys: row.get(2)?,
         revision: row.get(3)?,
-        is_removed: row.get(4)?,
+        removed_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
     })
 }

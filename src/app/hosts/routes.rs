@@ -24,6 +24,8 @@ use crate::{
 
 /// Characters of a field; no address and no path is longer.
 const MAX_FIELD_CHARS: usize = 10_000;
+/// Seconds in which a host that was removed can come back.
+const UNDO_S: i64 = 24 * 3600;
 
 /// The hosts of the running server, as a handler takes them.
 type Live = web::Data<Arc<dyn LiveHosts>>;
@@ -67,7 +69,7 @@ async fn list(
     let here = |name: &str| {
         stored
             .iter()
-            .find(|host| host.name == name && !host.is_removed)
+            .find(|host| host.name == name && host.is_wanted())
     };
     let mut hosts: Vec<HostRow> = served
         .iter()
@@ -82,15 +84,18 @@ async fn list(
             name: host.name.clone(),
         })
         .collect();
-    for host in stored.iter().filter(|host| !host.is_removed) {
+    for host in stored.iter().filter(|host| host.is_wanted()) {
         let is_served =
             |other: &&super::live::LiveHost| !other.is_in_file && other.name == host.name;
         if served.iter().any(|other| is_served(&other)) {
             continue;
         }
-        let why = match live.check(&host.name, &host.keys) {
-            Err(mistake) => mistake.text,
-            Ok(_) => "it could not be served when the server last looked; save it once more".into(),
+        let checked = live.check_name(&host.name);
+        let why = match checked.and_then(|name| live.check_keys(&name, &host.keys)) {
+            Err(why) => why,
+            Ok(()) => {
+                "it could not be served when the server last looked; save it once more".into()
+            }
         };
         hosts.push(HostRow {
             name: host.name.clone(),
@@ -102,7 +107,7 @@ async fn list(
         });
     }
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
-    let removed = stored.iter().filter(|host| host.is_removed);
+    let removed = stored.iter().filter(|host| can_come_back(host));
     let removed = removed.map(|host| RemovedRow {
         id: host.id.to_string(),
         name: host.name.clone(),
@@ -135,6 +140,12 @@ fn notice(done: &Done) -> Option<Notice> {
         text: text.to_owned(),
         undo,
     })
+}
+
+/// Whether it was removed today: nobody who has got hold of an open browser finds what was served long ago.
+fn can_come_back(host: &StoredHost) -> bool {
+    let removed = host.removed_at.map(|at| Timestamp::now().0 - at.0);
+    removed.is_some_and(|seconds| seconds < UNDO_S)
 }
 
 async fn new(visit: Visit, _owner: Owner, kind: web::Path<Kind>) -> Result<HttpResponse> {
@@ -188,26 +199,27 @@ async fn put(
     mut form: HostForm,
 ) -> Result<HttpResponse> {
     let password = std::mem::take(&mut form.password);
-    let mut errors = Vec::new();
-    let checked = checked(live, kind, &form);
-    if let Err(error) = &checked {
-        errors.push(error.clone());
-    }
-    // What is wrong otherwise costs no try.
-    if errors.is_empty() {
-        let problem = match visit.confirm_password(session, password).await {
-            Ok(Some(_)) => None,
-            Ok(None) => Some("This is not your password.".to_owned()),
-            Err(Error::TooMany { retry_after_s }) => Some(format!(
-                "Too many tries. Wait {retry_after_s} seconds, and save it again."
-            )),
-            Err(e) => return Err(e),
-        };
-        errors.extend(problem.map(|text| ("password", text)));
-    }
-    let (Ok((name, keys)), true) = (checked, errors.is_empty()) else {
-        return page(visit, kind, id, form, errors);
+    let (name, keys) = match checked(visit, live, kind, &form) {
+        Ok(checked) => checked,
+        // It costs no try of the password.
+        Err(error) => return page(visit, kind, id, form, vec![error]),
     };
+    let problem = match visit.confirm_password(session, password).await {
+        // Where things are on this machine is nothing for who does not know the password.
+        Ok(Some(_)) => live
+            .check_keys(&name, &keys)
+            .err()
+            .map(|text| (field_of(kind, &text), text)),
+        Ok(None) => Some(("password", "This is not your password.".to_owned())),
+        Err(Error::TooMany { retry_after_s }) => Some((
+            "password",
+            format!("Too many tries. Wait {retry_after_s} seconds, and save it again."),
+        )),
+        Err(e) => return Err(e),
+    };
+    if let Some(problem) = problem {
+        return page(visit, kind, id, form, vec![problem]);
+    }
     let now = Timestamp::now();
     let change = match id {
         None => insert_host(Id::new(), &name, &keys, now),
@@ -233,6 +245,7 @@ async fn put(
 
 /// The name and the keys of what was typed, or the field that is wrong and why.
 fn checked(
+    visit: &Visit,
     live: &Live,
     kind: Kind,
     form: &HostForm,
@@ -260,14 +273,13 @@ fn checked(
         }
     }
     let keys = form.keys(kind)?;
-    let name = live.check(form.name.trim(), &keys).map_err(|mistake| {
-        let field = if mistake.is_in_name {
-            "name"
-        } else {
-            field_of(kind, &mistake.text)
-        };
-        (field, mistake.text)
-    })?;
+    let name = live.check_name(form.name.trim());
+    let name = name.map_err(|text| ("name", text))?;
+    let here = visit.base_url.trim_start_matches("https://");
+    if here.split(':').next() == Some(&name) {
+        let text = format!("{name} is the name under which you see this page; choose another one");
+        return Err(("name", text));
+    }
     Ok((name, keys))
 }
 

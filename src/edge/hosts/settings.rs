@@ -19,7 +19,7 @@ pub(super) enum Host {
 }
 
 impl Settings {
-    /// Adds a host that was set elsewhere, with the keys that its table in `webstead.toml` would have.
+    /// Adds a host that was set elsewhere, with the keys that its table in `webstead.toml` would have, as JSON.
     ///
     /// # Errors
     /// What is wrong, and what to write; also if the name is taken.
@@ -28,7 +28,7 @@ impl Settings {
         if self.0.contains_key(&name) {
             return Err(format!("{name} is another host already"));
         }
-        let keys = toml::from_str(keys).map_err(|e: toml::de::Error| e.message().to_owned())?;
+        let keys = serde_json::from_str(keys).map_err(|e| e.to_string())?;
         self.0.insert(name, host_of(keys)?);
         Ok(())
     }
@@ -110,6 +110,8 @@ mod tests {
             ("[\"a.b\"]\nproxy = \"127.0.0.1:80\"", "http://"),
             ("[\"a.b\"]\nproxy = \"ftp://x\"", "http://"),
             ("[\"a.b\"]\nproxy = \"http://x/path\"", "path"),
+            ("[\"a.b\"]\nproxy = \"http://x:99999\"", "port"),
+            ("[\"a.b\"]\nproxy = \"http://x:0\"", "port"),
             ("[\"a.b\"]\nproxy = []", "no upstream"),
             ("[\"a.b\"]\nproxy = \"http://x\"\nhealth = \"up\"", "slash"),
             (

@@ -93,6 +93,15 @@ fn parse(text: &str) -> Result<Uri, String> {
         (Some("http" | "https"), Some(authority)) if !authority.as_str().contains('@') => {}
         _ => return Err(wrong("does not begin with http:// or https:// and a host")),
     }
+    let has_port = uri.authority().is_some_and(|authority| {
+        authority
+            .as_str()
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .ends_with(':')
+    });
+    if has_port && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err(wrong("has a port that is none"));
+    }
     if uri.path_and_query().is_some_and(|path| path != "/") {
         return Err(wrong("has a path, and addresses are passed on as they are"));
     }
