@@ -147,7 +147,7 @@ pub fn run(
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
-    let (incoming, limited) = (Data::new(Incoming::default()), Data::from(limited));
+    let incoming = Data::new(Incoming::new(Arc::clone(&limited)));
     let (background, for_stop) = ((database.clone(), edge.clone()), edge.clone());
     let noted = &mut lock;
     let outcome = actix_web::rt::System::new().block_on(async move {
@@ -157,7 +157,7 @@ pub fn run(
                 .app_data(app.clone())
                 .app_data(live.clone())
                 .app_data(watch.clone())
-                .app_data(limited.clone())
+                .app_data(Data::from(Arc::clone(&limited)))
                 .app_data(for_guards.clone())
                 .app_data(last_seen.clone())
                 .app_data(FormConfig::default().limit(MAX_FORM_BYTES))

@@ -9,7 +9,7 @@ use super::{
     users::Role,
 };
 use crate::{
-    base::{Error, Result, Timestamp},
+    base::{Error, Result},
     db::Database,
 };
 
@@ -85,15 +85,10 @@ async fn session_of(request: &HttpRequest) -> Result<Option<Session>> {
 }
 
 async fn find_session_of(request: &HttpRequest) -> Result<Option<Session>> {
-    let Some(token) = sessions::token_of(request.headers()).map(str::to_owned) else {
-        return Ok(None);
-    };
     let database = request.app_data::<Data<Database>>().ok_or_else(|| {
         Error::Internal("the server was put together without its database".into())
     })?;
-    let session = database
-        .read(move |connection| sessions::find_session(connection, &token, Timestamp::now()))
-        .await?;
+    let session = sessions::find_session_of(database, request.headers()).await?;
     if let (Some(session), Some(last_seen)) = (&session, request.app_data::<Data<LastSeen>>()) {
         last_seen.note(session.id);
     }

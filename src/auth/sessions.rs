@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::users::{Role, User, guard_password};
 use crate::{
     base::{Error, Id, Result, Timestamp},
-    db::Change,
+    db::{Change, Database},
 };
 
 /// The cookie's name. `__Host-` (RFC 6265bis): Secure, of this host alone, for the whole site.
@@ -77,6 +77,19 @@ pub fn token_of(headers: &HeaderMap) -> Option<&str> {
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(name, value)| (name == COOKIE).then_some(value))
+}
+
+/// The session of the token that a request carries, if it holds.
+///
+/// # Errors
+/// What keeps the database from being read.
+pub async fn find_session_of(database: &Database, headers: &HeaderMap) -> Result<Option<Session>> {
+    let Some(token) = token_of(headers).map(str::to_owned) else {
+        return Ok(None);
+    };
+    database
+        .read(move |connection| find_session(connection, &token, Timestamp::now()))
+        .await
 }
 
 /// SHA-256 of a token: what the database knows of it.

@@ -1,10 +1,10 @@
 //! Who was limited, for what, how often and when: what the owner is shown of it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -75,55 +75,80 @@ pub struct LimitedNetwork {
 /// Remembers who was limited; one for all threads.
 #[derive(Default)]
 pub struct Limited {
-    networks: Mutex<HashMap<(IpAddr, LimitKind), LimitedNetwork>>,
+    networks: Mutex<Networks>,
     totals: [AtomicU64; LimitKind::ALL.len()],
+}
+
+type Key = (IpAddr, LimitKind);
+
+#[derive(Default)]
+struct Networks {
+    /// Each with its number in `order`.
+    entries: HashMap<Key, (u64, LimitedNetwork)>,
+    /// The one that was limited the longest time ago first. Seconds would not tell: there can be very many
+    /// in one.
+    order: BTreeMap<u64, Key>,
+    next: u64,
+}
+
+impl Networks {
+    fn note(&mut self, key: Key, now: Timestamp) {
+        let (network, kind) = key;
+        let number = self.next;
+        self.next += 1;
+        let (noted, entry) = self.entries.entry(key).or_insert_with(|| {
+            let entry = LimitedNetwork {
+                network,
+                kind,
+                times: 0,
+                first: now,
+                last: now,
+            };
+            (number, entry)
+        });
+        if now.0 - entry.last.0 >= FORGET_AFTER_S {
+            (entry.times, entry.first) = (0, now);
+        }
+        entry.times += 1;
+        entry.last = now;
+        let noted = std::mem::replace(noted, number);
+        self.order.remove(&noted);
+        self.order.insert(number, key);
+        if self.entries.len() > MOST_ENTRIES
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+    }
 }
 
 impl Limited {
     /// Somebody was limited at `now`; `None` if it is not known who.
     pub fn note(&self, address: Option<IpAddr>, kind: LimitKind, now: Timestamp) {
         self.totals[kind as usize].fetch_add(1, Ordering::Relaxed);
-        let Some(network) = address.map(network_of) else {
-            return;
-        };
-        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (network, kind);
-        if !networks.contains_key(&key) && networks.len() >= MOST_ENTRIES {
-            make_room(&mut networks, now);
+        if let Some(network) = address.map(network_of) {
+            self.networks().note((network, kind), now);
         }
-        let entry = networks.entry(key).or_insert(LimitedNetwork {
-            network,
-            kind,
-            times: 0,
-            first: now,
-            last: now,
-        });
-        entry.times += 1;
-        entry.last = now;
     }
 
     /// Who was limited within a day, the last ones first.
     pub fn list(&self, now: Timestamp) -> Vec<LimitedNetwork> {
-        let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = networks.values().copied().collect();
-        drop(networks);
-        all.retain(|entry| now.0 - entry.last.0 < FORGET_AFTER_S);
-        all.sort_by_key(|entry| (std::cmp::Reverse((entry.last, entry.times)), entry.network));
-        all
+        let networks = self.networks();
+        let last_first = networks.order.values().rev();
+        last_first
+            .filter_map(|key| networks.entries.get(key).map(|(_, entry)| *entry))
+            .filter(|entry| now.0 - entry.last.0 < FORGET_AFTER_S)
+            .collect()
     }
 
     /// How often since the start, by reason.
     pub fn totals(&self) -> [(LimitKind, u64); LimitKind::ALL.len()] {
         LimitKind::ALL.map(|kind| (kind, self.totals[kind as usize].load(Ordering::Relaxed)))
     }
-}
 
-/// Forgets the older half, so that this is not done for each one that comes.
-fn make_room(networks: &mut HashMap<(IpAddr, LimitKind), LimitedNetwork>, now: Timestamp) {
-    let mut times: Vec<Timestamp> = networks.values().map(|entry| entry.last).collect();
-    times.sort_unstable();
-    let middle = times[times.len() / 2];
-    networks.retain(|_, entry| entry.last > middle && now.0 - entry.last.0 < FORGET_AFTER_S);
+    fn networks(&self) -> MutexGuard<'_, Networks> {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +175,11 @@ mod tests {
         assert_eq!(seen, [(LimitKind::Guesses, 1), (LimitKind::Pages, 3)]);
         assert_eq!(limited.totals()[LimitKind::Guesses as usize].1, 2);
         assert_eq!(limited.list(Timestamp(31 + FORGET_AFTER_S)).len(), 1);
-        assert!(limited.list(Timestamp(99 + FORGET_AFTER_S)).is_empty());
+        let next_day = Timestamp(99 + FORGET_AFTER_S);
+        assert!(limited.list(next_day).is_empty());
+        limited.note(home, LimitKind::Pages, next_day);
+        let seen = limited.list(next_day);
+        assert_eq!((seen[0].times, seen[0].first), (1, next_day), "a new day");
     }
 
     #[test]
@@ -169,11 +198,24 @@ mod tests {
                 assert_eq!(kept[0].network, address);
             }
         }
-        let same_second = Limited::default();
+        let home = IpAddr::from([192, 0, 2, 1]);
         for n in 0..10_000u32 {
-            let address = IpAddr::from(Ipv4Addr::from(n));
-            same_second.note(Some(address), LimitKind::Slow, Timestamp(1));
+            // All in one second, as an attack comes.
+            limited.note(
+                Some(Ipv4Addr::from(n).into()),
+                LimitKind::Slow,
+                Timestamp(100_000),
+            );
+            limited.note(Some(home), LimitKind::Pages, Timestamp(100_000));
         }
-        assert!(same_second.list(Timestamp(1)).len() <= MOST_ENTRIES);
+        let kept = limited.list(Timestamp(100_000));
+        assert_eq!(kept.len(), MOST_ENTRIES);
+        assert_eq!(
+            (kept[0].network, kept[0].times),
+            (home, 10_000),
+            "one that goes on is not pushed out by those that come once"
+        );
+        let networks = limited.networks();
+        assert_eq!(networks.order.len(), networks.entries.len());
     }
 }

@@ -11,6 +11,6 @@ pub mod time;
 pub use error::{Error, Result};
 pub use id::Id;
 pub use limited::{LimitKind, Limited};
-pub use network::network_of;
+pub use network::{network_name, network_of};
 pub use request_id::{RequestId, RequestIds};
 pub use time::Timestamp;

@@ -12,3 +12,11 @@ pub fn network_of(address: IpAddr) -> IpAddr {
         },
     }
 }
+
+/// A network of [`network_of`] as people write it: `192.0.2.7`, `2001:db8::/64`.
+pub fn network_name(network: IpAddr) -> String {
+    match network {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("{v6}/64"),
+    }
+}

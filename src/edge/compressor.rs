@@ -30,7 +30,7 @@ impl Compressor {
     /// # Errors
     /// [`Error::Internal`] if the system gives us no thread.
     pub(super) fn start() -> Result<Self> {
-        let (sender, tasks) = mpsc::sync_channel::<Task>(MOST_WAITING);
+        let (this, tasks) = Self::with_room_for(MOST_WAITING);
         thread::Builder::new()
             .name("compress".into())
             .spawn(move || {
@@ -42,7 +42,12 @@ impl Compressor {
                 }
             })
             .map_err(|e| Error::Internal(format!("starting a thread: {e}")))?;
-        Ok(Self(sender))
+        Ok(this)
+    }
+
+    fn with_room_for(tasks: usize) -> (Self, mpsc::Receiver<Task>) {
+        let (sender, tasks) = mpsc::sync_channel(tasks);
+        (Self(sender), tasks)
     }
 
     /// The body of a page in an encoding, compressed if it was not before.
@@ -54,5 +59,30 @@ impl Compressor {
         // Where too many wait, a page is sent as it is.
         let _ = self.0.try_send((Arc::clone(page), encoding, waiting));
         made.await.unwrap_or_else(|_| page.plain_body())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_for_which_there_is_no_room_is_sent_as_it_is() {
+        // Nobody takes the tasks.
+        let (compressor, _tasks) = Compressor::with_room_for(2);
+        let kind = (
+            actix_web::http::header::CONTENT_TYPE,
+            actix_web::http::header::HeaderValue::from_static("text/html"),
+        );
+        let body = Bytes::from("all work and no play ".repeat(500));
+        let page = Arc::new(Page::new(1, vec![kind], body.clone()));
+        let mut waiting = [0, 1].map(|_| Box::pin(compressor.body(&page, Encoding::Gzip)));
+        for one in &mut waiting {
+            assert!(one.as_mut().now_or_never().is_none(), "it waits");
+        }
+        let third = compressor.body(&page, Encoding::Gzip).now_or_never();
+        assert_eq!(third, Some((Encoding::Identity, body)));
     }
 }

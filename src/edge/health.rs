@@ -10,7 +10,7 @@ use actix_web::{
 use tokio::time::timeout;
 
 use super::{observe::Observer, request_context::RequestContext};
-use crate::{auth::sessions, base::Timestamp, db::Database};
+use crate::{auth::sessions, db::Database};
 
 /// How long the database may take for one row before the site is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -72,12 +72,7 @@ async fn may_see_metrics(
     if is_local && (!is_forwarded || context.is_visitor_said) {
         return true;
     }
-    let Some(token) = sessions::token_of(request.headers()).map(str::to_owned) else {
-        return false;
-    };
-    let session = database
-        .read(move |connection| sessions::find_session(connection, &token, Timestamp::now()))
-        .await;
+    let session = sessions::find_session_of(database, request.headers()).await;
     matches!(session, Ok(Some(_)))
 }
 

@@ -49,6 +49,11 @@ impl InFlight {
         }
     }
 
+    /// How many there are now.
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
     /// Waits until nothing has been in flight for a moment.
     pub(super) async fn quiet(&self) {
         let mut quiet = Duration::ZERO;

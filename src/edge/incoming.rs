@@ -37,7 +37,10 @@ const BYTES_PER_SECOND: usize = 8 * 1024;
 
 /// The memory that forms hold; cheap to clone, one for all threads.
 #[derive(Clone, Default)]
-pub struct Incoming(Arc<Mutex<Counts>>);
+pub struct Incoming {
+    counts: Arc<Mutex<Counts>>,
+    limited: Arc<Limited>,
+}
 
 #[derive(Default)]
 struct Counts {
@@ -53,6 +56,14 @@ struct Held {
 }
 
 impl Incoming {
+    /// Nothing is on its way yet. Who is limited is noted.
+    pub fn new(limited: Arc<Limited>) -> Self {
+        Self {
+            limited,
+            ..Self::default()
+        }
+    }
+
     fn hold(&self, network: Option<IpAddr>) -> Result<Held> {
         let mut held = Held {
             incoming: self.clone(),
@@ -68,11 +79,13 @@ impl Held {
     fn grow(&mut self, bytes: usize) -> Result<()> {
         let mut counts = self
             .incoming
-            .0
+            .counts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let of_one = counts.of_one.get(&self.network).copied().unwrap_or(0);
         if counts.of_all + bytes > MAX_BYTES_OF_ALL || of_one + bytes > MAX_BYTES_OF_ONE {
+            drop(counts);
+            self.note();
             return Err(Error::Busy("too many forms are on their way in"));
         }
         counts.of_all += bytes;
@@ -80,13 +93,19 @@ impl Held {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Whoever sends it sent too much, or too slowly.
+    fn note(&self) {
+        let limited = &self.incoming.limited;
+        limited.note(self.network, LimitKind::Forms, Timestamp::now());
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut counts = self
             .incoming
-            .0
+            .counts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.of_all -= self.bytes;
@@ -109,19 +128,10 @@ pub async fn bounded(
     }
     let incoming = request
         .app_data::<Data<Incoming>>()
-        .cloned()
         .ok_or_else(|| Error::Internal("the server was put together without its limits".into()))?;
     let network = request.peer_addr().map(|peer| network_of(peer.ip()));
-    let held = async {
-        let mut held = incoming.hold(network)?;
-        let body = read(request.take_payload(), &mut held).await?;
-        Ok((held, body))
-    };
-    let (held, body) = held.await.inspect_err(|e| {
-        if let (Error::Busy(_), Some(limited)) = (e, request.app_data::<Data<Limited>>()) {
-            limited.note(network, LimitKind::Forms, Timestamp::now());
-        }
-    })?;
+    let mut held = incoming.hold(network)?;
+    let body = read(request.take_payload(), &mut held).await?;
     request.set_payload(Payload::from(body.freeze()));
     let response = next.call(request).await;
     drop(held);
@@ -138,11 +148,13 @@ async fn read(mut payload: Payload, held: &mut Held) -> Result<BytesMut> {
             Ok(None) => return Ok(body),
             Ok(Some(Err(e))) => return Err(Error::Invalid(format!("The form broke off ({e})."))),
             Err(_) => {
+                held.note();
                 let text = "The form took too long to arrive, so nothing was saved. Send it again.";
                 return Err(Error::Invalid(text.into()));
             }
         };
         if body.len() + chunk.len() > MAX_FORM_BYTES {
+            held.note();
             return Err(Error::TooLarge(
                 "This is more than the site takes in one piece. Nothing was saved; \
                  go back, make it shorter, and send it again."
@@ -179,7 +191,7 @@ mod tests {
         assert!(fill(home(3)).is_empty(), "all together are bounded too");
         drop((first, second));
         assert_eq!(fill(home(3)).len(), 2);
-        let counts = incoming.0.lock().unwrap();
+        let counts = incoming.counts.lock().unwrap();
         assert_eq!((counts.of_all, counts.of_one.len()), (0, 0));
     }
 

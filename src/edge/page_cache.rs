@@ -15,6 +15,7 @@ use data_encoding::HEXLOWER;
 use quick_cache::{Equivalent, OptionsBuilder, Weighter, sync::Cache};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::compression::{self, Encoding};
 
@@ -24,6 +25,8 @@ pub(super) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 const SHARD_BYTES: u64 = 4 * 1024 * 1024;
 /// More shards do not help on so few cores.
 const MAX_SHARDS: usize = 16;
+/// Requests that may wait for pages which others have asked for.
+const MOST_WAITING: usize = 4096;
 /// Pages that are expected, for sizing the table.
 const EXPECTED_PAGES: usize = 1024;
 
@@ -202,6 +205,15 @@ impl Weighter<Key, Kept> for ByBytes {
 /// The kept pages. Shared by all threads.
 pub(super) struct PageCache {
     pages: Cache<Key, Kept, ByBytes>,
+    waiting: Semaphore,
+}
+
+/// Why a page cannot be had.
+pub(super) enum Missing<'a> {
+    /// Nobody has rendered it yet.
+    Place(Place<'a>),
+    /// Too many wait already.
+    Crowded,
 }
 
 impl PageCache {
@@ -224,6 +236,7 @@ impl PageCache {
                 quick_cache::DefaultHashBuilder::default(),
                 quick_cache::sync::DefaultLifecycle::default(),
             ),
+            waiting: Semaphore::new(MOST_WAITING),
         }
     }
 
@@ -241,14 +254,17 @@ impl PageCache {
 
     /// Waits while another request renders the same page, and gets it; or `Err`: the caller renders it
     /// and hands it to the place that it got, for those who wait.
-    pub(super) async fn get_or_place(&self, key: &Key, version: u64) -> Result<Kept, Place<'_>> {
+    pub(super) async fn get_or_place(&self, key: &Key, version: u64) -> Result<Kept, Missing<'_>> {
+        let Ok(_waits) = self.waiting.try_acquire() else {
+            return Err(Missing::Crowded);
+        };
         loop {
             self.pages.remove_if(key, |kept| kept.version() < version);
             match self.pages.get_value_or_guard_async(key).await {
                 Ok(kept) if kept.version() >= version => return Ok(kept),
                 // We have waited for somebody who began before the site changed.
                 Ok(_) => {}
-                Err(guard) => return Err(Place(guard)),
+                Err(guard) => return Err(Missing::Place(Place(guard))),
             }
         }
     }
@@ -281,6 +297,8 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{FutureExt as _, future::join_all};
+
     use super::*;
 
     fn key(target: &str) -> Key {
@@ -299,7 +317,7 @@ mod tests {
     async fn who_waited_for_a_page_of_the_site_before_it_changed_renders_it_once_more_for_all() {
         let cache = PageCache::new(Settings::default());
         let key = key("/");
-        let Err(old) = cache.get_or_place(&key, 1).await else {
+        let Err(Missing::Place(old)) = cache.get_or_place(&key, 1).await else {
             panic!("nothing is kept yet");
         };
         let rendered = std::sync::atomic::AtomicUsize::new(0);
@@ -307,7 +325,8 @@ mod tests {
             match cache.get_or_place(&key, 2).await {
                 Ok(Kept::Page(page)) => assert_eq!(page.version, 2),
                 Ok(Kept::Pass(_)) => panic!("it can be kept"),
-                Err(place) => {
+                Err(Missing::Crowded) => panic!("there is room for three"),
+                Err(Missing::Place(place)) => {
                     rendered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     tokio::task::yield_now().await;
                     place.put(&page(2, 10));
@@ -323,10 +342,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_so_many_wait_for_a_page_and_who_waits_gets_it() {
+        let cache = PageCache::new(Settings::default());
+        let key = key("/");
+        let Err(Missing::Place(place)) = cache.get_or_place(&key, 1).await else {
+            panic!("nothing is kept yet");
+        };
+        let waiting = (0..MOST_WAITING).map(|_| cache.get_or_place(&key, 1));
+        let mut waiting = Box::pin(join_all(waiting));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(matches!(
+            cache.get_or_place(&key, 1).await,
+            Err(Missing::Crowded)
+        ));
+        place.put(&page(1, 10));
+        let got = waiting.await;
+        assert!(got.iter().all(|kept| matches!(kept, Ok(Kept::Page(_)))));
+        assert!(cache.get_or_place(&key, 1).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn nobody_waits_for_what_cannot_be_kept() {
         let cache = PageCache::new(Settings::default());
         let key = key("/media/photo");
-        let Err(place) = cache.get_or_place(&key, 1).await else {
+        let Err(Missing::Place(place)) = cache.get_or_place(&key, 1).await else {
             panic!("nothing is kept yet");
         };
         place.pass(1);
@@ -343,7 +382,7 @@ mod tests {
     async fn the_largest_page_that_may_be_kept_is_kept() {
         let cache = PageCache::new(Settings::default());
         let key = key("/large");
-        let Err(place) = cache.get_or_place(&key, 1).await else {
+        let Err(Missing::Place(place)) = cache.get_or_place(&key, 1).await else {
             panic!("nothing is kept yet");
         };
         place.put(&page(1, MAX_BODY_BYTES));

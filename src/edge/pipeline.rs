@@ -105,6 +105,11 @@ impl Edge {
         self.hosts().upstreams()
     }
 
+    /// Requests that are being answered now.
+    pub fn requests_under_way(&self) -> usize {
+        self.in_flight.count()
+    }
+
     /// Pages that are kept, and the bytes that they are counted for.
     pub fn kept_pages(&self) -> (usize, u64) {
         self.site.kept_pages()

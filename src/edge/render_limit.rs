@@ -17,10 +17,13 @@ use crate::base::network_of;
 
 /// Above this many remembered networks, those that are at rest are forgotten.
 const MANY: usize = 10_000;
-/// No more than this many are remembered; who is new then is not counted.
+/// No more than this many are remembered; nobody is counted while there are more.
 const MOST: usize = 4 * MANY;
-/// How often resting networks are looked for at most.
-const FORGET_EVERY: Duration = Duration::from_secs(10);
+/// How often resting networks are looked for at most. Who asked for one page is at rest much sooner, so that
+/// it takes more requests than a small machine answers to get past [`MOST`].
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+/// So many files may be asked for where one page may: it can have a hundred pictures.
+const FILES_OF_A_PAGE: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
 
 /// Section `[pages]` of `webstead.toml`.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -41,10 +44,20 @@ impl Default for Settings {
     }
 }
 
+/// What the application is asked for. Each is counted for itself, so that a page which is kept ready has its
+/// pictures whatever else was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Work {
+    /// A page, which has to be made.
+    Page,
+    /// A file, which is sent as it lies on the disk, if it is there.
+    File,
+}
+
 /// Counts pages that are made, by network: an IPv4 address, or the /64 of an IPv6 one.
 pub(super) struct RenderLimit {
     /// `None`: nobody is limited.
-    pages: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    pages: Option<DefaultKeyedRateLimiter<(IpAddr, Work)>>,
     forgot_at: Mutex<Instant>,
 }
 
@@ -52,7 +65,8 @@ impl RenderLimit {
     pub(super) fn new(settings: Settings) -> Self {
         let quota = NonZeroU32::new(settings.per_second).map(|per_second| {
             let at_once = NonZeroU32::new(settings.at_once).unwrap_or(NonZeroU32::MIN);
-            Quota::per_second(per_second).allow_burst(at_once)
+            Quota::per_second(per_second.saturating_mul(FILES_OF_A_PAGE))
+                .allow_burst(at_once.saturating_mul(FILES_OF_A_PAGE))
         });
         Self {
             pages: quota.map(RateLimiter::keyed),
@@ -60,11 +74,11 @@ impl RenderLimit {
         }
     }
 
-    /// Counts a page for a visitor.
+    /// Counts what a visitor asked for.
     ///
     /// # Errors
     /// The seconds until it is worth asking again.
-    pub(super) fn count(&self, visitor: IpAddr) -> Result<(), u64> {
+    pub(super) fn count(&self, visitor: IpAddr, work: Work) -> Result<(), u64> {
         let Some(pages) = &self.pages else {
             return Ok(());
         };
@@ -81,7 +95,13 @@ impl RenderLimit {
                 return Ok(());
             }
         }
-        pages.check_key(&network_of(visitor)).map_err(|not_until| {
+        let cost = match work {
+            Work::Page => FILES_OF_A_PAGE,
+            Work::File => NonZeroU32::MIN,
+        };
+        // There is room for one page at least, so the outer error does not come.
+        let counted = pages.check_key_n(&(network_of(visitor), work), cost);
+        counted.unwrap_or(Ok(())).map_err(|not_until| {
             let wait = not_until.wait_time_from(pages.clock().now());
             wait.as_secs() + 1
         })
@@ -92,7 +112,7 @@ impl RenderLimit {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use super::{MOST, RenderLimit, Settings};
+    use super::{MOST, RenderLimit, Settings, Work};
 
     #[test]
     fn one_network_is_slowed_down_and_others_are_not() {
@@ -101,16 +121,22 @@ mod tests {
             per_second: 1,
         });
         let home = |n: u8| IpAddr::from([192, 0, 2, n]);
-        let counted: Vec<_> = (0..4).map(|_| limit.count(home(1)).is_ok()).collect();
+        let counted: Vec<_> = (0..4)
+            .map(|_| limit.count(home(1), Work::Page).is_ok())
+            .collect();
         assert_eq!(counted, [true, true, true, false]);
-        let wait = limit.count(home(1)).unwrap_err();
+        let wait = limit.count(home(1), Work::Page).unwrap_err();
         assert!((1..=2).contains(&wait), "{wait}");
-        assert!(limit.count(home(2)).is_ok());
+        assert!(limit.count(home(2), Work::Page).is_ok());
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
         for n in 0..4 {
-            let is_ok = limit.count(v6(&format!("2001:db8::{n}"))).is_ok();
+            let is_ok = limit
+                .count(v6(&format!("2001:db8::{n}")), Work::Page)
+                .is_ok();
             assert_eq!(is_ok, n < 3, "a home has a /64");
         }
+        let files = (0..40).filter(|_| limit.count(home(1), Work::File).is_ok());
+        assert_eq!(files.count(), 30, "ten files for each page");
     }
 
     #[test]
@@ -119,10 +145,10 @@ mod tests {
             at_once: 0,
             per_second: 0,
         });
-        assert!((0..10_000).all(|_| none.count(IpAddr::from([192, 0, 2, 1])).is_ok()));
+        assert!((0..10_000).all(|_| none.count(IpAddr::from([192, 0, 2, 1]), Work::Page).is_ok()));
         let limit = RenderLimit::new(Settings::default());
         for n in 0..200_000u32 {
-            assert!(limit.count(Ipv4Addr::from(n).into()).is_ok());
+            assert!(limit.count(Ipv4Addr::from(n).into(), Work::Page).is_ok());
         }
         assert!(limit.pages.unwrap().len() <= MOST + 1);
     }

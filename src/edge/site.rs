@@ -25,9 +25,9 @@ use super::{
     files::{self, Folder},
     headers, health,
     observe::{Observer, metrics::Cached},
-    page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Page, PageCache, Place},
+    page_cache::{self, Kept, KeyRef, MAX_BODY_BYTES, Missing, Page, PageCache, Place},
     plain_page,
-    render_limit::{self, RenderLimit},
+    render_limit::{self, RenderLimit, Work},
     request_context::RequestContext,
     tidy::tidy_location,
 };
@@ -39,15 +39,15 @@ use crate::{
 
 /// Pages that the application makes at once: more than keep the processors of a small machine busy.
 const MAX_MAKING: usize = 64;
-/// Requests that wait for their turn, or for pages which others have asked for; more are told to come again.
+/// Requests that wait for their turn; more are told to come again.
 const MAX_WAITING: usize = 4096;
 /// How long a request waits for its turn. Whoever is told to come again after that has not come back meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Forms that the application answers at once, with those that are still on their way in; more are told to
 /// come again.
 const MAX_FORMS: usize = 1024;
-/// What is sent as it lies on the disk, and of which one page may have a hundred.
-const CHEAP: [&str; 2] = ["/media/", "/assets/"];
+/// Where files are that the application sends as they lie on the disk.
+const FILES: [&str; 2] = ["/media/", "/assets/"];
 
 /// What the site has between the wire and the application.
 pub(super) struct Site {
@@ -175,17 +175,13 @@ async fn answer(
     let kept = if let Some(kept) = site.pages.get(key, version) {
         kept
     } else {
-        let Ok(waits) = site.waiting.try_acquire() else {
-            return Ok(request.into_response(busy(site, context)));
-        };
-        let found = site.pages.get_or_place(&key.to_key(), version).await;
-        drop(waits);
-        match found {
+        match site.pages.get_or_place(&key.to_key(), version).await {
             Ok(kept) => kept,
-            Err(place) => {
+            Err(Missing::Place(place)) => {
                 site.observer.metrics.cached(Cached::Miss);
                 return render(site, request, context, next, version, place).await;
             }
+            Err(Missing::Crowded) => return Ok(request.into_response(busy(site, context))),
         }
     };
     match kept {
@@ -208,12 +204,12 @@ async fn ask(
     context: &RequestContext,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if let Some(wait_s) = too_many(site, &request, context) {
-        return Ok(request.into_response(slow_down(context, wait_s)));
-    }
     let Some(_turn) = turn(site, request.method()).await else {
         return Ok(request.into_response(busy(site, context)));
     };
+    if let Some(wait_s) = too_many(site, &request, context).await {
+        return Ok(request.into_response(slow_down(context, wait_s)));
+    }
     let mut response = next.call(request).await?;
     headers::add(response.headers_mut());
     Ok(response)
@@ -232,13 +228,19 @@ async fn turn<'a>(site: &'a Site, method: &Method) -> Option<SemaphorePermit<'a>
 }
 
 /// The seconds that a visitor has to wait who has had too many pages made.
-fn too_many(site: &Site, request: &ServiceRequest, context: &RequestContext) -> Option<u64> {
-    let is_cheap = CHEAP.iter().any(|path| request.path().starts_with(path));
-    if request.method() != Method::GET || is_cheap {
+async fn too_many(site: &Site, request: &ServiceRequest, context: &RequestContext) -> Option<u64> {
+    if request.method() != Method::GET {
         return None;
     }
+    let is_file = FILES.iter().any(|path| request.path().starts_with(path));
+    let work = if is_file { Work::File } else { Work::Page };
     let visitor = context.visitor?;
-    let wait_s = site.limit.count(visitor).err()?;
+    let wait_s = site.limit.count(visitor, work).err()?;
+    // Looked up only now, and looked up at all: anybody can make up a cookie.
+    let session = sessions::find_session_of(&site.database, request.headers()).await;
+    if matches!(session, Ok(Some(_))) {
+        return None;
+    }
     let now = Timestamp::now();
     site.limited.note(Some(visitor), LimitKind::Pages, now);
     Some(wait_s)
@@ -252,6 +254,7 @@ fn slow_down(context: &RequestContext, wait_s: u64) -> HttpResponse {
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, wait_s.into());
+    headers::add(response.headers_mut());
     response
 }
 
@@ -259,10 +262,11 @@ fn slow_down(context: &RequestContext, wait_s: u64) -> HttpResponse {
 fn busy(site: &Site, context: &RequestContext) -> HttpResponse {
     site.limited
         .note(context.visitor, LimitKind::Busy, Timestamp::now());
-    let mut response = HttpResponse::ServiceUnavailable()
-        .insert_header((header::RETRY_AFTER, 2))
-        .content_type("text/plain; charset=utf-8")
-        .body("The site is busy. Please try again in a few seconds.\n");
+    let text = "Please try again in a few seconds.";
+    let id = context.id.to_string();
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = plain_page::error(status, "The site is busy", text, Some(&id));
+    response.headers_mut().insert(header::RETRY_AFTER, 2.into());
     headers::add(response.headers_mut());
     response
 }

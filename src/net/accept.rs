@@ -82,11 +82,13 @@ impl Door {
         let is_for_many = is_trusted && address == from;
         let place = self.admission.enter(address.ip(), is_for_many);
         let place = place.ok_or_else(|| io::Error::other("all places are taken"))?;
-        let socket = Socket::new(tcp, address, flows.begin(), place);
+        let flow = flows.begin();
+        let socket = Socket::new(tcp, address, Rc::clone(&flow), place);
         let Some(tls) = &self.tls else {
             return Ok(Opened::Http1(Stream::Plain(socket)));
         };
-        let stream = match timeout(HANDSHAKE, tls.accept(socket)).await {
+        let mut accepting = tls.accept(socket);
+        let stream = match timeout(HANDSHAKE, &mut accepting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
                 self.handshakes.failed();
@@ -94,9 +96,12 @@ impl Door {
             }
             Err(slow) => {
                 self.handshakes.failed();
+                flow.end();
                 return Err(slow.into());
             }
         };
+        // What came until now was no request: browsers open connections in reserve.
+        flow.asked();
         let session = stream.get_ref().1;
         self.handshakes.done(session);
         let is_http2 = session.alpn_protocol() == Some(b"h2");

@@ -9,7 +9,7 @@ use std::{
     cell::{Cell, RefCell},
     rc::{Rc, Weak},
     task::{Context, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often the connections are looked at.
@@ -19,6 +19,9 @@ const PATIENCE: u8 = 6;
 /// Looks that find a request begun and its head not complete, after which the connection is closed: the timer
 /// of the protocol below is for the first request on a connection only.
 const HEAD_PATIENCE: u8 = 3;
+/// After this time an incomplete head was slow, whoever ended the connection: the protocol below gives the first
+/// one 20 seconds, by a clock of its own that is half a second fast.
+const SLOW_HEAD: Duration = Duration::from_secs(15);
 /// What must go out between two looks: 64 bytes a second are slower than any telephone.
 const LEAST_BYTES: u64 = 64 * LOOK_EVERY.as_secs();
 
@@ -35,8 +38,8 @@ pub struct Flow {
     reader: RefCell<Option<Waker>>,
     /// Requests that are under way.
     requests: Cell<usize>,
-    /// Whether bytes came that are no request yet, and for how many looks.
-    is_asking: Cell<bool>,
+    /// Since when there are bytes that are no request yet, and for how many looks.
+    asking_since: Cell<Option<Instant>>,
     asked_for: Cell<u8>,
     /// Whether frames may come without a request, as in HTTP/2.
     is_framed: Cell<bool>,
@@ -65,8 +68,8 @@ impl Flow {
 
     /// Bytes came from the visitor.
     pub(super) fn heard(&self) {
-        if self.requests.get() == 0 {
-            self.is_asking.set(true);
+        if self.requests.get() == 0 && self.asking_since.get().is_none() {
+            self.asking_since.set(Some(Instant::now()));
         }
     }
 
@@ -77,7 +80,7 @@ impl Flow {
 
     /// The head of a request is complete.
     pub fn asked(&self) {
-        self.is_asking.set(false);
+        self.asking_since.set(None);
         self.asked_for.set(0);
     }
 
@@ -101,6 +104,13 @@ impl Flow {
         self.is_ended.get()
     }
 
+    /// Whether the visitor read or sent too slowly, now that the connection is at its end.
+    pub(super) fn was_slow(&self, now: Instant) -> bool {
+        let asking = self.asking_since.get().filter(|_| !self.is_framed.get());
+        let is_slow = |since| now.saturating_duration_since(since) >= SLOW_HEAD;
+        self.is_ended() || asking.is_some_and(is_slow)
+    }
+
     /// An answer has to wait for the visitor's window.
     pub(super) fn window_closed(&self) {
         self.without_window.set(self.without_window.get() + 1);
@@ -113,7 +123,7 @@ impl Flow {
 
     /// One look: counts how often it stood, and ends it when that was too often.
     fn look(&self) {
-        if self.is_asking.get() && !self.is_framed.get() {
+        if self.asking_since.get().is_some() && !self.is_framed.get() {
             self.asked_for.set(self.asked_for.get() + 1);
             if self.asked_for.get() >= HEAD_PATIENCE {
                 return self.end();
@@ -131,7 +141,8 @@ impl Flow {
         }
     }
 
-    fn end(&self) {
+    /// Lets the visitor go.
+    pub(super) fn end(&self) {
         self.is_ended.set(true);
         if let Some(waker) = self.reader.take() {
             waker.wake();
@@ -177,7 +188,9 @@ impl Flows {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flow, LEAST_BYTES, PATIENCE};
+    use std::time::Instant;
+
+    use super::{Flow, LEAST_BYTES, PATIENCE, SLOW_HEAD};
 
     /// Looks `PATIENCE` times after `between` each, and says whether the connection was ended.
     fn ends(flow: &Flow, between: impl Fn(&Flow)) -> bool {
@@ -215,6 +228,13 @@ mod tests {
             }),
             "one request after the other"
         );
+        let short = Flow::default();
+        short.heard();
+        let now = Instant::now();
+        assert!(!short.was_slow(now), "it may be a farewell");
+        assert!(short.was_slow(now + SLOW_HEAD), "another timer ends it");
+        short.asked();
+        assert!(!short.was_slow(now + SLOW_HEAD), "it was complete");
         let long = Flow::default();
         long.request_begun();
         assert!(!ends(&long, Flow::heard), "a body that takes its time");

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use actix_web::{HttpMessage as _, dev::ServiceRequest};
@@ -88,7 +89,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.flow.is_ended() {
+        if self.flow.was_slow(Instant::now()) {
             self.place.note_slow();
         }
     }
@@ -152,6 +153,13 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
     /// Who is at the other end.
     pub(super) fn peer(&self) -> Peer {
         match self {
@@ -180,7 +188,17 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, poll_read, context, buffer)
+        let before = buffer.filled().len();
+        let stream = self.get_mut();
+        let outcome = match stream {
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
+        };
+        if buffer.filled().len() > before {
+            // It may have come together with the end of the handshake.
+            stream.socket().flow.heard();
+        }
+        outcome
     }
 }
 

@@ -28,6 +28,7 @@ impl Watch for Watcher {
         let observer = self.edge.observer();
         Seen {
             connections: self.admission.open(),
+            under_way: self.edge.requests_under_way(),
             most_connections: self.admission.most(),
             busiest: self.admission.busiest(BUSIEST),
             limited: self.limited.list(Timestamp::now()),
@@ -50,11 +51,10 @@ impl Watch for Watcher {
 }
 
 fn answered(entry: Entry) -> Answered {
-    let address = entry.address.map(|address| address.to_string());
     Answered {
         at: entry.time.into(),
         id: entry.id,
-        address: address.unwrap_or_else(|| "unknown".to_owned()),
+        address: entry.address,
         host: entry.host,
         method: entry.method,
         target: entry.target,

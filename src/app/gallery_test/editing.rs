@@ -284,7 +284,7 @@ fn traffic_pages() -> Vec<Rendered> {
     let request = |status, target: &str| Answered {
         at: THEN,
         id: "7f3a-000012".to_owned(),
-        address: "2001:db8:85a3::8a2e:370:7334".to_owned(),
+        address: "2001:db8:85a3::8a2e:370:7334".parse().ok(),
         host: "lighthouse.example.org".to_owned(),
         method: "GET".to_owned(),
         target: target.to_owned(),
@@ -299,6 +299,7 @@ fn traffic_pages() -> Vec<Rendered> {
         numbers: vec![("connections now", "212 of 8192".to_owned())],
         busiest: Vec::new(),
         limited: Vec::new(),
+        more_limited: 0,
         upstreams: Vec::new(),
         remembers: true,
         search: String::new(),
@@ -307,15 +308,20 @@ fn traffic_pages() -> Vec<Rendered> {
     let busy = TrafficPage {
         numbers: vec![
             ("connections now", "212 of 8192".to_owned()),
+            ("requests under way", "3".to_owned()),
             ("from the page cache", "98 %".to_owned()),
             ("pages kept", "390, 7.3 MiB".to_owned()),
             (
-                "half, and 95 % of the last answers took less than",
+                "half, and 95 % of the last answers took at most",
                 "0.4 ms, 12.0 ms".to_owned(),
             ),
         ],
-        busiest: vec![("192.0.2.7".to_owned(), 64), ("2001:db8::".to_owned(), 8)],
+        busiest: vec![
+            ("192.0.2.7".to_owned(), 64),
+            ("2001:db8::/64".to_owned(), 8),
+        ],
         limited: LimitKind::ALL.iter().map(limited).collect(),
+        more_limited: 974,
         upstreams: vec![
             (
                 "ha.pi.local".to_owned(),

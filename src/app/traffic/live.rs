@@ -22,8 +22,8 @@ pub struct Answered {
     pub at: Timestamp,
     /// What the error page calls it.
     pub id: String,
-    /// Who asked.
-    pub address: String,
+    /// Who asked, if that is known.
+    pub address: Option<IpAddr>,
     /// The host that was asked for.
     pub host: String,
     /// `GET`
@@ -41,6 +41,8 @@ pub struct Answered {
 pub struct Seen {
     /// Connections that are open.
     pub connections: usize,
+    /// Requests that are being answered, this one too.
+    pub under_way: usize,
     /// Connections that there may be.
     pub most_connections: usize,
     /// The networks with the most of them.

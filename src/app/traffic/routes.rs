@@ -9,10 +9,16 @@ use super::{
     live::{Answered, Seen, Watch},
     views::{LimitedRow, TrafficPage, bars, words},
 };
-use crate::{app::visit::Visit, auth::guards::Owner, base::Result};
+use crate::{
+    app::visit::Visit,
+    auth::guards::Owner,
+    base::{Result, network_name, network_of},
+};
 
 /// Requests on the page.
 const SHOWN: usize = 100;
+/// Networks that were limited on the page.
+const LIMITED_SHOWN: usize = 50;
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
@@ -40,10 +46,10 @@ async fn show(
         .take(200)
         .collect::<String>();
     let (bars, most) = bars(&seen.hour);
-    let limited = seen.limited.iter().map(|entry| {
+    let limited = seen.limited.iter().take(LIMITED_SHOWN).map(|entry| {
         let (what, advice) = words(entry.kind);
         LimitedRow {
-            network: entry.network.to_string(),
+            network: network_name(entry.network),
             times: entry.times,
             first: entry.first,
             last: entry.last,
@@ -59,9 +65,10 @@ async fn show(
         busiest: seen
             .busiest
             .iter()
-            .map(|(network, count)| (network.to_string(), *count))
+            .map(|(network, count)| (network_name(*network), *count))
             .collect(),
         limited: limited.collect(),
+        more_limited: seen.limited.len().saturating_sub(LIMITED_SHOWN),
         upstreams: seen.upstreams.clone(),
         remembers: seen.remembers,
         last: found(&seen.last, &search),
@@ -83,10 +90,13 @@ fn picture(seen: &Seen, most: u64) -> String {
 #[allow(clippy::cast_precision_loss)] // to be read by a person
 fn numbers(seen: &Seen) -> Vec<(&'static str, String)> {
     let (hits, asked) = seen.from_cache;
-    let mut numbers = vec![(
-        "connections now",
-        format!("{} of {}", seen.connections, seen.most_connections),
-    )];
+    let mut numbers = vec![
+        (
+            "connections now",
+            format!("{} of {}", seen.connections, seen.most_connections),
+        ),
+        ("requests under way", seen.under_way.to_string()),
+    ];
     if let Some(share) = (100 * hits).checked_div(asked) {
         numbers.push(("from the page cache", format!("{share} %")));
     }
@@ -98,19 +108,22 @@ fn numbers(seen: &Seen) -> Vec<(&'static str, String)> {
     if !took.is_empty() {
         let at = |percent: usize| took[(took.len() - 1) * percent / 100];
         let text = format!("{:.1} ms, {:.1} ms", at(50), at(95));
-        numbers.push(("half, and 95 % of the last answers took less than", text));
+        numbers.push(("half, and 95 % of the last answers took at most", text));
     }
     numbers
 }
 
-/// The requests that have all of these words somewhere.
+/// The requests that have all of these words somewhere; a network is where its addresses are.
 fn found(last: &[Answered], search: &str) -> Vec<Answered> {
     let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
     let has_all = |request: &&Answered| {
         let line = format!(
-            "{} {} {} {} {} {}",
+            "{} {} {} {} {} {} {}",
             request.id,
-            request.address,
+            request.address.map_or_else(unknown, |a| a.to_string()),
+            request
+                .address
+                .map_or_else(String::new, |a| network_name(network_of(a))),
             request.host,
             request.method,
             request.target,
@@ -120,4 +133,8 @@ fn found(last: &[Answered], search: &str) -> Vec<Answered> {
         words.iter().all(|word| line.contains(word))
     };
     last.iter().filter(has_all).take(SHOWN).cloned().collect()
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
 }

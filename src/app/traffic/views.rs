@@ -51,6 +51,8 @@ pub struct TrafficPage {
     pub busiest: Vec<(String, usize)>,
     /// Who was limited.
     pub limited: Vec<LimitedRow>,
+    /// Those that were limited before them.
+    pub more_limited: usize,
     /// The programs behind.
     pub upstreams: Vec<(String, String, bool)>,
     /// Whether requests are remembered.
@@ -95,16 +97,17 @@ pub fn words(kind: LimitKind) -> (&'static str, &'static str) {
         ),
         LimitKind::Slow => (
             "too slow",
-            "Somebody read or sent next to nothing for a minute and was let go. A bad line does that, and an \
-             attack that holds connections. There is nothing to do.",
+            "Somebody began a request and did not end it, or took next to nothing of an answer, and was let go. \
+             A bad line does that, and an attack that holds connections. There is nothing to do.",
         ),
         LimitKind::Guesses => (
             "tries to sign in",
             "Somebody guesses passwords, or has forgotten one. They are slowed down; a long password is safe.",
         ),
         LimitKind::Forms => (
-            "too many forms",
-            "More was sent at once than there is memory for. It is an attack, or a broken program.",
+            "forms that are too much",
+            "A form was larger or slower than any, or more were sent at once than there is memory for. It is an \
+             attack, or a broken program.",
         ),
         LimitKind::Pages => (
             "too many pages",

@@ -78,7 +78,8 @@ where
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(MOST_WAITING_BYTES);
         let mut frames = timeout(PREFACE, builder.handshake(gathered))
-            .await?
+            .await
+            .inspect_err(|_| peer.flow.end())?
             .map_err(io::Error::other)?;
         let mut idle = Idle::new(keep_alive, frames.ping_pong());
         let mut answers = FuturesUnordered::new();
