@@ -204,11 +204,22 @@ async fn ask(
     context: &RequestContext,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    // Who has asked for too much takes no turn from others.
+    let wait_s = over_limit(site, &request, context);
+    if let Some(wait_s) = wait_s
+        && !is_personal(&request)
+    {
+        return Ok(request.into_response(slow_down(site, context, wait_s)));
+    }
     let Some(_turn) = turn(site, request.method()).await else {
         return Ok(request.into_response(busy(site, context)));
     };
-    if let Some(wait_s) = too_many(site, &request, context).await {
-        return Ok(request.into_response(slow_down(context, wait_s)));
+    if let Some(wait_s) = wait_s {
+        // Looked up only now, and looked up at all: anybody can make up a cookie.
+        let session = sessions::find_session_of(&site.database, request.headers()).await;
+        if !matches!(session, Ok(Some(_))) {
+            return Ok(request.into_response(slow_down(site, context, wait_s)));
+        }
     }
     let mut response = next.call(request).await?;
     headers::add(response.headers_mut());
@@ -227,26 +238,19 @@ async fn turn<'a>(site: &'a Site, method: &Method) -> Option<SemaphorePermit<'a>
     timeout(PATIENCE, site.making.acquire()).await.ok()?.ok()
 }
 
-/// The seconds that a visitor has to wait who has had too many pages made.
-async fn too_many(site: &Site, request: &ServiceRequest, context: &RequestContext) -> Option<u64> {
+/// Counts what is asked for; the seconds that a visitor has to wait who has asked for too much.
+fn over_limit(site: &Site, request: &ServiceRequest, context: &RequestContext) -> Option<u64> {
     if request.method() != Method::GET {
         return None;
     }
     let is_file = FILES.iter().any(|path| request.path().starts_with(path));
     let work = if is_file { Work::File } else { Work::Page };
-    let visitor = context.visitor?;
-    let wait_s = site.limit.count(visitor, work).err()?;
-    // Looked up only now, and looked up at all: anybody can make up a cookie.
-    let session = sessions::find_session_of(&site.database, request.headers()).await;
-    if matches!(session, Ok(Some(_))) {
-        return None;
-    }
-    let now = Timestamp::now();
-    site.limited.note(Some(visitor), LimitKind::Pages, now);
-    Some(wait_s)
+    site.limit.count(context.visitor?, work).err()
 }
 
-fn slow_down(context: &RequestContext, wait_s: u64) -> HttpResponse {
+fn slow_down(site: &Site, context: &RequestContext, wait_s: u64) -> HttpResponse {
+    let now = Timestamp::now();
+    site.limited.note(context.visitor, LimitKind::Pages, now);
     let text = "You have asked for very many pages in a short time. Wait a moment, and open the page again.";
     let id = context.id.to_string();
     let status = StatusCode::TOO_MANY_REQUESTS;
