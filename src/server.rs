@@ -142,7 +142,7 @@ pub fn run(
     let watch = watched(&edge, &database, admission, handshakes, &limited);
     let root = folder.root();
     let hosts = Served::new(&edge, &renewal, &database, root, &config, &names);
-    let live = Data::new(hosts.clone() as Arc<dyn LiveHosts>);
+    let live: Data<dyn LiveHosts> = Data::from(hosts.clone() as Arc<dyn LiveHosts>);
     let reload = Reload { reread, hosts };
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
@@ -209,7 +209,7 @@ fn watched(
     admission: Admission,
     handshakes: Arc<Handshakes>,
     limited: &Arc<Limited>,
-) -> Data<Arc<dyn Watch>> {
+) -> Data<dyn Watch> {
     Sources {
         database: database.clone(),
         admission: admission.clone(),
@@ -219,11 +219,12 @@ fn watched(
         edge: Arc::downgrade(&edge.clone().into_inner()),
     }
     .show_in(edge);
-    Data::new(Arc::new(Watcher {
+    let watcher: Arc<dyn Watch> = Arc::new(Watcher {
         edge: edge.clone(),
         admission,
         limited: Arc::clone(limited),
-    }))
+    });
+    Data::from(watcher)
 }
 
 /// Serves until a signal asks to stop, and then until nothing is in flight.

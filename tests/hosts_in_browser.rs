@@ -116,6 +116,26 @@ fn a_folder_is_served_changed_removed_and_brought_back_without_a_dropped_connect
 }
 
 #[test]
+fn what_was_removed_long_ago_does_not_come_back() {
+    let (mut site, owner) = Site::with_owner();
+    let (_dir, path) = folder("the folder");
+    serve_folder(&site, &owner, FILES, path.to_str().unwrap());
+    let form = form_of(&site, &owner);
+    assert_eq!(send(&site, &owner, &format!("{form}/remove"), &[]).0, 303);
+    assert!(site.stop().success());
+    let database = rusqlite::Connection::open(site.data().join("site.db")).unwrap();
+    let long_ago = "UPDATE hosts SET removed_at = removed_at - 25 * 3600";
+    database.execute(long_ago, []).unwrap();
+    drop(database);
+    let site = site.restart_stopped();
+    let list = site.text(&owner, "/admin/hosts").1;
+    assert!(!list.contains(FILES), "{list}");
+    assert_eq!(send(&site, &owner, &format!("{form}/restore"), &[]).0, 404);
+    let list = site.text(&owner, "/admin/hosts").1;
+    assert!(list.contains("There is none yet"), "{list}");
+}
+
+#[test]
 fn a_program_is_passed_on_to_and_one_that_is_silent_is_named() {
     let (site, owner) = Site::with_owner();
     let program = Upstream::start("the program");

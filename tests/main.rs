@@ -24,6 +24,7 @@ mod observed;
 mod pages;
 mod plain_files;
 mod posts;
+mod proxy;
 mod round_trip;
 mod saving;
 mod service;

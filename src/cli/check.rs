@@ -11,7 +11,7 @@ use crate::{
     base::Result,
     config::Config,
     db::{DataFolder, MediaStore, integrity_problems, open_to_look},
-    edge::hosts::{Hosts, Settings},
+    edge::hosts::Hosts,
     net::certificates::LocalAuthority,
     server::stored_problems,
 };
@@ -28,19 +28,19 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     let data = global.data_path();
     let mut problems = Vec::new();
-    let mut hosts = Settings::default();
-    match Config::load(global.config.as_deref(), &data) {
+    let config = Config::load(global.config.as_deref(), &data);
+    match &config {
         Ok(config) => {
-            hosts = config.hosts.clone();
             let found = Hosts::problems(&config.hosts, &data);
-            if found.is_empty() {
+            problems.extend(found.map(|(name, why)| format!("hosts.\"{name}\": {why}")));
+            if problems.is_empty() {
                 println!("settings   fine");
             }
-            problems.extend(found);
         }
         Err(e) => problems.push(e.to_string()),
     }
-    match check_data(args, &DataFolder::open_existing(&data), &hosts) {
+    let config = config.unwrap_or_default();
+    match check_data(args, &DataFolder::open_existing(&data), &config) {
         Ok((counts, found)) => {
             println!("{counts}");
             problems.extend(found);
@@ -70,7 +70,7 @@ fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
 fn check_data(
     args: &CheckArgs,
     folder: &Result<DataFolder>,
-    hosts: &Settings,
+    config: &Config,
 ) -> Result<(String, Vec<String>)> {
     let folder = match folder {
         Ok(folder) => folder,
@@ -81,7 +81,7 @@ fn check_data(
     let media = MediaStore::new(folder);
     let mut problems = integrity_problems(&connection)?;
     problems.extend(stored_problems(
-        hosts,
+        config,
         &stored_hosts(&connection)?,
         folder.root(),
     ));

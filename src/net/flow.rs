@@ -94,11 +94,6 @@ impl Flow {
         self.requests.set(self.requests.get() - 1);
     }
 
-    /// Requests that are under way.
-    pub fn requests(&self) -> usize {
-        self.requests.get()
-    }
-
     /// Whether the connection is to be closed.
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended.get()

@@ -6,7 +6,10 @@ use std::{
 };
 
 use actix_web::web::Data;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    task::spawn_blocking,
+};
 
 use crate::{
     app::hosts::{
@@ -17,10 +20,13 @@ use crate::{
     config::Config,
     db::Database,
     edge::{
-        hosts::{Hosts, Settings, from_the_browser, name_of},
+        hosts::{Hosts, Settings, name_of},
         pipeline::Edge,
     },
-    net::{certificates::Renewal, names::Name},
+    net::{
+        certificates::Renewal,
+        names::{self, Name},
+    },
 };
 
 /// The hosts of the file and of the browser together. One of the browser that cannot be served is left out.
@@ -33,63 +39,45 @@ pub(super) fn together(
     own: &[String],
     root: &Path,
 ) -> Result<(Settings, Hosts)> {
-    let mut all = file.clone();
-    for host in stored.iter().filter(|host| host.is_wanted()) {
-        if own.contains(&host.name) {
-            log::warn!(
-                "the host {:?} is not served: it is a name of the site itself",
-                host.name
-            );
-            continue;
-        }
-        let taken =
-            alone(&host.name, &host.keys, root).and_then(|()| all.add(&host.name, &host.keys));
-        if let Err(why) = taken {
-            log::warn!(
-                "the host {:?}, which was set in the browser, is not served: {why}",
-                host.name
-            );
-        }
+    let (all, refused) = merge(file, stored, own, root);
+    for (name, why) in refused {
+        log::warn!("the host {name:?}, which was set in the browser, is not served: {why}");
     }
     let hosts = Hosts::new(&all, root)?;
     Ok((all, hosts))
 }
 
 /// What is wrong with the hosts that were set in the browser, in words that name the host and the remedy.
-pub fn stored_problems(file: &Settings, stored: &[StoredHost], root: &Path) -> Vec<String> {
-    let mut all = file.clone();
-    let mut problems = Vec::new();
-    for host in stored.iter().filter(|host| host.is_wanted()) {
-        let wrong = alone(&host.name, &host.keys, root)
-            .and_then(|()| all.add(&host.name, &host.keys))
-            .err();
-        let wrong = wrong.or_else(|| {
-            let mut one = Settings::default();
-            one.add(&host.name, &host.keys)
-                .err()
-                .or_else(|| Hosts::problems(&one, root).pop())
-        });
-        problems.extend(wrong.map(|why| {
-            let why = why
-                .trim_start_matches(&format!("hosts.\"{}\": ", host.name))
-                .to_owned();
-            format!("the host {:?}, set in the browser: {why}", host.name)
-        }));
-    }
-    problems
+pub fn stored_problems(config: &Config, stored: &[StoredHost], root: &Path) -> Vec<String> {
+    let own = own_names(config, &names::local_names());
+    let (all, mut problems) = merge(&config.hosts, stored, &own, root);
+    let is_in_file = |name: &str| config.hosts.names().any(|other| other == name);
+    let faulty = Hosts::problems(&all, root).filter(|(name, _)| !is_in_file(name));
+    problems.extend(faulty.map(|(name, why)| (name.to_owned(), why)));
+    let in_words = |(name, why)| format!("the host {name:?}, set in the browser: {why}");
+    problems.into_iter().map(in_words).collect()
 }
 
-/// Whether one host could be served.
-fn alone(name: &str, keys: &str, root: &Path) -> std::result::Result<(), String> {
-    let mut settings = Settings::default();
-    settings.add(name, keys)?;
-    if let Some(folder) = settings.folder_of(name)
-        && let Some(why) = from_the_browser(folder, root)
-    {
-        return Err(why);
+/// Adds the stored hosts to those of the file; with the names of those that cannot be served, and why.
+fn merge(
+    file: &Settings,
+    stored: &[StoredHost],
+    own: &[String],
+    root: &Path,
+) -> (Settings, Vec<(String, String)>) {
+    let mut all = file.clone();
+    let mut refused = Vec::new();
+    for host in stored.iter().filter(|host| host.is_wanted()) {
+        let added = if own.contains(&host.name) {
+            Err("it is a name of the site itself".to_owned())
+        } else {
+            all.add(&host.name, &host.keys, root)
+        };
+        if let Err(why) = added {
+            refused.push((host.name.clone(), why));
+        }
     }
-    Hosts::new(&settings, root).map_err(|e| e.to_string())?;
-    Ok(())
+    (all, refused)
 }
 
 /// The names of the site itself, which no host of the browser gets.
@@ -152,14 +140,16 @@ impl Served {
 
     async fn serve(&self, file: Settings, _turn: MutexGuard<'_, ()>) -> Result<()> {
         let stored = self.database.read(list_hosts).await?;
-        let (all, hosts) = together(&file, &stored, &self.own, &self.root)?;
         let (renewal, edge) = (Arc::clone(&self.renewal), self.edge.clone());
-        let taken = tokio::task::spawn_blocking(move || {
+        let (own, root) = (self.own.clone(), self.root.clone());
+        let taken = spawn_blocking(move || {
+            let (all, hosts) = together(&file, &stored, &own, &root)?;
             // First the certificate: who asks for a new host is shown its name.
             renewal.replace_hosts(names_of(&all));
             edge.replace_hosts(hosts);
+            Ok::<_, Error>(file)
         });
-        taken.await.map_err(Error::internal)?;
+        let file = taken.await.map_err(Error::internal)??;
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
         Ok(())
     }
@@ -201,10 +191,11 @@ impl LiveHosts for Served {
         Ok(name)
     }
 
-    fn check_keys(&self, name: &str, keys: &str) -> std::result::Result<(), String> {
-        alone(name, keys, &self.root).map_err(|text| {
-            let of_file = format!("hosts.\"{name}\": ");
-            text.strip_prefix(&of_file).unwrap_or(&text).to_owned()
+    fn check_keys(&self, name: &str, keys: &str) -> Soon<'_, std::result::Result<(), String>> {
+        let (name, keys, root) = (name.to_owned(), keys.to_owned(), self.root.clone());
+        Box::pin(async move {
+            let checked = spawn_blocking(move || Settings::default().add(&name, &keys, &root));
+            checked.await.unwrap_or_else(|e| Err(e.to_string()))
         })
     }
 

@@ -13,8 +13,8 @@ pub enum Kind {
     Proxy,
 }
 
-/// The fields as they were typed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// The fields as they were typed. Never logged: the password is among them.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct HostForm {
     /// The name that visitors ask for.
@@ -40,7 +40,6 @@ pub struct HostForm {
     /// The revision that the form was made for.
     pub revision: String,
     /// The owner's.
-    #[serde(skip_serializing)]
     pub password: String,
 }
 

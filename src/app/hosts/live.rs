@@ -37,7 +37,7 @@ pub trait LiveHosts: Send + Sync {
     ///
     /// # Errors
     /// What is wrong with them, and what to write.
-    fn check_keys(&self, name: &str, keys: &str) -> std::result::Result<(), String>;
+    fn check_keys(&self, name: &str, keys: &str) -> Soon<'_, std::result::Result<(), String>>;
 
     /// Serves what is stored from the next request on. No connection notices.
     ///

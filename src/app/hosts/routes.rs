@@ -1,7 +1,5 @@
 //! `/admin/hosts`: what else is served, and its forms.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 
@@ -28,7 +26,7 @@ const MAX_FIELD_CHARS: usize = 10_000;
 const UNDO_S: i64 = 24 * 3600;
 
 /// The hosts of the running server, as a handler takes them.
-type Live = web::Data<Arc<dyn LiveHosts>>;
+type Live = web::Data<dyn LiveHosts>;
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
@@ -66,48 +64,45 @@ async fn list(
     let port = port
         .parse::<u16>()
         .map_or(String::new(), |port| format!(":{port}"));
-    let here = |name: &str| {
-        stored
-            .iter()
-            .find(|host| host.name == name && host.is_wanted())
-    };
+    let (wanted, removed): (Vec<_>, Vec<_>) = stored.into_iter().partition(StoredHost::is_wanted);
+    let form_of = |host: &StoredHost| format!("/admin/hosts/{}", host.id);
+    let of_browser = |name: &str| wanted.iter().find(|host| host.name == name);
     let mut hosts: Vec<HostRow> = served
         .iter()
         .map(|host| HostRow {
             href: format!("https://{}{port}/", host.name),
-            edit: here(&host.name)
+            edit: of_browser(&host.name)
                 .filter(|_| !host.is_in_file)
-                .map(|stored| format!("/admin/hosts/{}", stored.id)),
+                .map(form_of),
             kind: if host.is_folder { "folder" } else { "program" },
             serves: host.serves.clone(),
             problems: host.problems.clone(),
             name: host.name.clone(),
         })
         .collect();
-    for host in stored.iter().filter(|host| host.is_wanted()) {
-        let is_served =
-            |other: &&super::live::LiveHost| !other.is_in_file && other.name == host.name;
-        if served.iter().any(|other| is_served(&other)) {
-            continue;
-        }
-        let checked = live.check_name(&host.name);
-        let why = match checked.and_then(|name| live.check_keys(&name, &host.keys)) {
-            Err(why) => why,
-            Ok(()) => {
-                "it could not be served when the server last looked; save it once more".into()
-            }
+    let is_served = |host: &&StoredHost| {
+        let mut of_browser = served.iter().filter(|other| !other.is_in_file);
+        of_browser.any(|other| other.name == host.name)
+    };
+    for host in wanted.iter().filter(|host| !is_served(host)) {
+        let checked = match live.check_name(&host.name) {
+            Ok(name) => live.check_keys(&name, &host.keys).await,
+            Err(why) => Err(why),
         };
+        let why = checked.err().unwrap_or_else(|| {
+            "it could not be served when the server last looked; save it once more".to_owned()
+        });
         hosts.push(HostRow {
             name: host.name.clone(),
             href: String::new(),
-            edit: Some(format!("/admin/hosts/{}", host.id)),
+            edit: Some(form_of(host)),
             kind: "not served",
             serves: Vec::new(),
             problems: vec![why],
         });
     }
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
-    let removed = stored.iter().filter(|host| can_come_back(host));
+    let removed = removed.iter().filter(|host| can_come_back(host));
     let removed = removed.map(|host| RemovedRow {
         id: host.id.to_string(),
         name: host.name.clone(),
@@ -208,6 +203,7 @@ async fn put(
         // Where things are on this machine is nothing for who does not know the password.
         Ok(Some(_)) => live
             .check_keys(&name, &keys)
+            .await
             .err()
             .map(|text| (field_of(kind, &text), text)),
         Ok(None) => Some(("password", "This is not your password.".to_owned())),
@@ -300,14 +296,12 @@ async fn restore(
     live: Live,
     id: web::Path<String>,
 ) -> Result<HttpResponse> {
-    let id = existing(&visit, &id).await?.id;
-    after(
-        &visit,
-        &live,
-        restore_host(id),
-        "/admin/hosts?done=restored",
-    )
-    .await
+    let host = existing(&visit, &id).await?;
+    if !can_come_back(&host) {
+        return Err(Error::NotFound);
+    }
+    let to = "/admin/hosts?done=restored";
+    after(&visit, &live, restore_host(host.id), to).await
 }
 
 async fn after(visit: &Visit, live: &Live, change: Change, to: &str) -> Result<HttpResponse> {

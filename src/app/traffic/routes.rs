@@ -1,7 +1,5 @@
 //! `GET /admin/traffic`
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -34,7 +32,7 @@ struct Search {
 async fn show(
     visit: Visit,
     _owner: Owner,
-    watch: web::Data<Arc<dyn Watch>>,
+    watch: web::Data<dyn Watch>,
     search: web::Query<Search>,
 ) -> Result<HttpResponse> {
     let seen = watch.seen();

@@ -14,44 +14,37 @@ const OF_THE_MACHINE: [&str; 6] = ["/boot", "/dev", "/etc", "/proc", "/root", "/
 
 /// Why a folder must not be served because of what Webstead keeps; `None` if it may be.
 pub(super) fn with_secrets(folder: &Path, data: &Path) -> Option<String> {
-    let (folder, data) = (real(folder), real(data));
-    if data.starts_with(&folder) {
-        return Some(format!(
-            "{} has the data folder of this site in it, with the keys of its certificates and everybody's \
-             password; give the files a folder of their own",
-            folder.display()
-        ));
-    }
-    let inside = folder.strip_prefix(&data).ok()?;
-    let first = inside.components().next()?;
-    OUR_OWN
-        .iter()
-        .any(|own| first.as_os_str() == *own)
-        .then(|| {
-            format!(
-                "{} is Webstead's own; give the files a folder of their own",
-                folder.display()
-            )
-        })
+    secrets_in(&real(folder), &real(data))
 }
 
 /// Whether an open folder must not be served: a link may lead elsewhere since its host was set. `data` is
 /// without links.
 pub(super) fn has_secrets(folder: &File, data: &Path) -> bool {
     let open = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
-    fs::read_link(open).is_ok_and(|real| {
-        let inside = real.strip_prefix(data).ok();
-        let is_our_own = |first: Component<'_>| OUR_OWN.iter().any(|own| first.as_os_str() == *own);
-        data.starts_with(&real)
-            || inside
-                .and_then(|path| path.components().next())
-                .is_some_and(is_our_own)
+    fs::read_link(open).is_ok_and(|real| secrets_in(&real, data).is_some())
+}
+
+/// What is secret in a folder; both paths are without links.
+fn secrets_in(folder: &Path, data: &Path) -> Option<String> {
+    if data.starts_with(folder) {
+        return Some(format!(
+            "{} has the data folder of this site in it, with the keys of its certificates and everybody's \
+             password; give the files a folder of their own",
+            folder.display()
+        ));
+    }
+    let is_our_own = OUR_OWN.iter().any(|own| folder.starts_with(data.join(own)));
+    is_our_own.then(|| {
+        format!(
+            "{} is Webstead's own; give the files a folder of their own",
+            folder.display()
+        )
     })
 }
 
 /// Why nobody may have a folder served from the browser, where whoever is signed in as the owner asks; `None` if
 /// they may.
-pub fn from_the_browser(folder: &Path, data: &Path) -> Option<String> {
+pub(in crate::edge) fn from_the_browser(folder: &Path, data: &Path) -> Option<String> {
     let (real_folder, real_data) = (real(folder), real(data));
     let shown = folder.display();
     if !folder.is_absolute() {
@@ -69,7 +62,7 @@ pub fn from_the_browser(folder: &Path, data: &Path) -> Option<String> {
             "{shown} belongs to the machine itself; give the files a folder of their own"
         ));
     }
-    with_secrets(folder, data)
+    secrets_in(&real_folder, &real_data)
 }
 
 /// The path without symlinks, as far as it exists.

@@ -45,7 +45,7 @@ use super::{
 };
 
 pub(super) use self::folder::{Folder, Settings};
-pub use self::forbidden::from_the_browser;
+pub(super) use self::forbidden::from_the_browser;
 
 /// What a host may have in its folder for addresses that lead nowhere.
 const NOT_FOUND: &str = "/404.html";

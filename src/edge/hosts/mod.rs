@@ -15,7 +15,6 @@ use crate::{
     net::Peer,
 };
 
-pub use super::files::from_the_browser;
 pub use settings::Settings;
 pub use state::State;
 
@@ -38,6 +37,28 @@ pub(super) enum Host {
     Proxy(Arc<Proxy>),
 }
 
+impl Host {
+    /// The host of these settings; a folder that is not absolute is below `data`.
+    ///
+    /// # Errors
+    /// What is wrong, and the remedy.
+    fn new(settings: &settings::Host, data: &Path) -> std::result::Result<Self, String> {
+        match settings {
+            settings::Host::Files(files) => {
+                let folder = Folder::new(files, data);
+                match folder.refusal(data) {
+                    Some(why) => Err(why),
+                    None => Ok(Self::Files(Arc::new(folder))),
+                }
+            }
+            settings::Host::Proxy(proxy) => {
+                let proxy = Proxy::new(proxy, data).map_err(|e| e.to_string())?;
+                Ok(Self::Proxy(proxy))
+            }
+        }
+    }
+}
+
 /// The hosts beside the site.
 #[derive(Default)]
 pub struct Hosts(HashMap<String, Host>);
@@ -53,38 +74,26 @@ impl Hosts {
     pub fn new(settings: &Settings, data: &Path) -> Result<Self> {
         let mut hosts = HashMap::new();
         for (name, host) in &settings.0 {
-            let host = match host {
-                settings::Host::Files(files) => {
-                    let folder = Folder::new(files, data);
-                    if let Some(why) = folder.refusal(data) {
-                        let why = format!("hosts.\"{name}\": {why}");
-                        return Err(Error::Invalid(why));
-                    }
-                    Host::Files(Arc::new(folder))
-                }
-                settings::Host::Proxy(proxy) => Host::Proxy(Proxy::new(proxy, data)?),
-            };
+            let host = Host::new(host, data)
+                .map_err(|why| Error::Invalid(format!("hosts.\"{name}\": {why}")))?;
             hosts.insert(name.clone(), host);
         }
         Ok(Self(hosts))
     }
 
-    /// What is wrong with the hosts on this machine, in words that name the host and the remedy.
-    pub fn problems(settings: &Settings, data: &Path) -> Vec<String> {
-        let mut problems = Vec::new();
-        for (name, host) in &settings.0 {
-            let found = match host {
-                settings::Host::Files(files) => {
-                    let folder = Folder::new(files, data);
-                    folder.refusal(data).or_else(|| folder.problem())
-                }
-                settings::Host::Proxy(proxy) => {
-                    Proxy::new(proxy, data).err().map(|e| e.to_string())
-                }
+    /// What is wrong with the hosts on this machine: names, each with what it is and the remedy.
+    pub fn problems<'a>(
+        settings: &'a Settings,
+        data: &'a Path,
+    ) -> impl Iterator<Item = (&'a str, String)> {
+        settings.0.iter().filter_map(|(name, host)| {
+            let problem = match Host::new(host, data) {
+                Ok(Host::Files(folder)) => folder.problem(),
+                Ok(_) => None,
+                Err(why) => Some(why),
             };
-            problems.extend(found.map(|problem| format!("hosts.\"{name}\": {problem}")));
-        }
-        problems
+            problem.map(|problem| (name.as_str(), problem))
+        })
     }
 
     /// The host of a request with this authority over this connection.

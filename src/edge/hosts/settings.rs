@@ -19,26 +19,26 @@ pub(super) enum Host {
 }
 
 impl Settings {
-    /// Adds a host that was set elsewhere, with the keys that its table in `webstead.toml` would have, as JSON.
+    /// Adds a host that was set in the browser, with the keys that its table in `webstead.toml` would have, as
+    /// JSON. Looks where its folder or its certificate is, below the folder `data` if that is not absolute.
     ///
     /// # Errors
-    /// What is wrong, and what to write; also if the name is taken.
-    pub fn add(&mut self, name: &str, keys: &str) -> Result<(), String> {
+    /// Why it cannot be served, and what to write; also if the name is taken.
+    pub fn add(&mut self, name: &str, keys: &str, data: &Path) -> Result<(), String> {
         let name = name::typed(name)?;
         if self.0.contains_key(&name) {
             return Err(format!("{name} is another host already"));
         }
         let keys = serde_json::from_str(keys).map_err(|e| e.to_string())?;
-        self.0.insert(name, host_of(keys)?);
-        Ok(())
-    }
-
-    /// The folder that a name serves, if it is one.
-    pub fn folder_of(&self, name: &str) -> Option<&Path> {
-        match self.0.get(name)? {
-            Host::Files(files) => Some(&files.files),
-            Host::Proxy(_) => None,
+        let host = host_of(keys)?;
+        if let Host::Files(files) = &host
+            && let Some(why) = files::from_the_browser(&files.files, data)
+        {
+            return Err(why);
         }
+        super::Host::new(&host, data)?;
+        self.0.insert(name, host);
+        Ok(())
     }
 
     /// The names, in lower case.

@@ -1,10 +1,10 @@
 //! What is served beside the site, and what is wrong with it at this moment.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use hyper::http::{Uri, uri::Scheme};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
 
 use super::{Host, Hosts};
 
@@ -32,7 +32,10 @@ impl Hosts {
                 Host::Site => return None,
                 Host::Files(folder) => {
                     let serves = folder.shown();
-                    (true, vec![serves], folder.problem().into_iter().collect())
+                    let folder = Arc::clone(folder);
+                    let problem = spawn_blocking(move || folder.problem()).await;
+                    let problem = problem.unwrap_or_else(|e| Some(e.to_string()));
+                    (true, vec![serves], problem.into_iter().collect())
                 }
                 Host::Proxy(proxy) => {
                     let bases: Vec<Uri> = proxy.bases().cloned().collect();

@@ -28,8 +28,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 
 type Upstream = TokioIo<Upgraded>;
 
-/// Whether a request asks for a WebSocket (RFC 6455 section 4.1, RFC 9110 section 7.8). HTTP/2 has another way (RFC 8441), which is not offered, so that
-/// browsers come over HTTP/1.1.
+/// Whether a request asks for a WebSocket (RFC 6455 section 4.1, RFC 9110 section 7.8).
+///
+/// HTTP/2 has another way (RFC 8441), which is not offered, so that browsers come over HTTP/1.1.
 pub(super) fn is_wanted(method: &Method, version: Version, headers: &HeaderMap) -> bool {
     let options = headers.get_all(header::CONNECTION);
     let is_for_us = options

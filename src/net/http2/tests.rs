@@ -294,7 +294,7 @@ fn what_is_not_used_ends_and_what_is_used_stays() {
 }
 
 #[test]
-fn who_is_answered_when_the_server_stops_gets_all_of_it_and_no_more() {
+fn who_is_being_answered_when_the_server_stops_gets_all_of_it() {
     on_one_thread(async || {
         let mut wire = wire(65_535).await;
         let slow = wire.get("/slow");

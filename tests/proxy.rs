@@ -1,0 +1,235 @@
+//! Programs behind Webstead.
+
+use std::{
+    io::{Read, Write},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use reqwest::blocking::Body;
+
+use crate::{
+    hosts::{APP, FILES, with_files},
+    site::Site,
+    upstream::{Upstream, start_websocket},
+};
+
+/// So many pieces of up to 1,000 bytes, slowly.
+struct Drip(usize);
+
+impl Read for Drip {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            return Ok(0);
+        }
+        self.0 -= 1;
+        std::thread::sleep(Duration::from_millis(100));
+        let length = buffer.len().min(1000);
+        buffer[..length].fill(b'x');
+        Ok(length)
+    }
+}
+
+/// A site with a host that is these programs.
+fn with_proxy(upstreams: &[String], keys: &str) -> Site {
+    Site::with_settings(&format!("[hosts.\"{APP}\"]\nproxy = {upstreams:?}\n{keys}"))
+}
+
+#[test]
+fn a_program_behind_is_asked_what_the_visitor_asked_and_who_asks() {
+    let upstream = Upstream::start("one");
+    let site = with_proxy(&[upstream.url()], "");
+    let client = site.client_for(&[APP]);
+    let asked = client
+        .post(site.url_of(APP, "/a/../b%2Fc?q=%20"))
+        .header("x-forwarded-for", "1.2.3.4")
+        .header("x-mine", "kept")
+        .body(vec![b'x'; 300_000])
+        .send()
+        .unwrap();
+    assert_eq!(asked.headers()["x-upstream"], "one");
+    assert!(
+        !asked.headers().contains_key("content-security-policy"),
+        "nothing is added"
+    );
+    let text = asked.text().unwrap();
+    let port = site.base.rsplit(':').next().unwrap();
+    for line in [
+        "POST /b%2Fc?q=%20".to_owned(),
+        format!("host: {APP}:{port}"),
+        "x-mine: kept".into(),
+        "x-forwarded-for: 127.0.0.1".into(),
+        "x-forwarded-proto: https".into(),
+        format!("x-forwarded-host: {APP}:{port}"),
+        "x-real-ip: 127.0.0.1".into(),
+        "content-length: 300000".into(),
+        "body: 300000 bytes".into(),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+    }
+    let mut chunked = site.connect(APP);
+    let request = format!(
+        "POST /in HTTP/1.1\r\nHost: {APP}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+         3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    );
+    chunked.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = chunked.read_to_string(&mut answer);
+    assert!(answer.contains("body: 5 bytes"), "{answer}");
+    let head = client.head(site.url_of(APP, "/")).send().unwrap();
+    assert!(head.status() == 200 && head.headers()["content-length"] != "0");
+    for _ in 0..20 {
+        client
+            .get(site.url_of(APP, "/"))
+            .send()
+            .unwrap()
+            .text()
+            .unwrap();
+    }
+    let connections = upstream.connections.load(Ordering::Relaxed);
+    assert!(
+        connections <= 4,
+        "connections are used again, and there were {connections}"
+    );
+}
+
+#[test]
+fn an_answer_comes_piece_by_piece_and_without_what_is_between_neighbours() {
+    let upstream = Upstream::start("one");
+    let site = with_proxy(&[upstream.url()], "");
+    let client = site.client_for(&[APP]);
+    let start = Instant::now();
+    let mut events = client.get(site.url_of(APP, "/events")).send().unwrap();
+    let mut first = [0; 9];
+    events.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"data: 0\n\n");
+    assert!(
+        start.elapsed() < Duration::from_millis(850),
+        "the first piece waits for no other"
+    );
+    let mut rest = String::new();
+    events.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "data: 1\n\ndata: 2\n\n");
+    let hop = client.get(site.url_of(APP, "/hop")).send().unwrap();
+    assert!(!hop.headers().contains_key("x-secret") && !hop.headers().contains_key("keep-alive"));
+    assert_eq!(hop.headers().get_all("set-cookie").iter().count(), 2);
+    let broken = client.get(site.url_of(APP, "/break")).send().unwrap();
+    let (status, text) = (broken.status(), broken.text());
+    assert!(
+        text.is_err(),
+        "half an answer is not taken for a whole one: {status} {text:?}"
+    );
+}
+
+#[test]
+fn a_program_that_is_down_gets_a_page_of_ours_and_another_one_takes_its_place() {
+    let (one, two) = (Upstream::start("one"), Upstream::start("two"));
+    let address = one.address;
+    let site = with_proxy(&[one.url(), two.url()], "");
+    let client = site.client_for(&[APP]);
+    let get = || client.get(site.url_of(APP, "/")).send().unwrap();
+    let names = |n: usize| -> std::collections::BTreeSet<String> {
+        (0..n)
+            .map(|_| get().headers()["x-upstream"].to_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(6).len(), 2, "both are asked");
+    drop(one);
+    assert_eq!(
+        names(6).into_iter().collect::<Vec<_>>(),
+        ["two"],
+        "nobody notices"
+    );
+    let form = client
+        .post(site.url_of(APP, "/"))
+        .body("form")
+        .send()
+        .unwrap();
+    assert!(
+        form.text().unwrap().contains("body: 4 bytes"),
+        "also not who sends a form"
+    );
+    drop(two);
+    let down = get();
+    assert_eq!(down.status(), 502);
+    assert_eq!(down.headers()["retry-after"], "10");
+    let page = down.text().unwrap();
+    assert!(page.contains("gives no answer at the moment"), "{page}");
+    let id = crate::site::between(&page, "<code>", "</code>");
+    assert!(site.log().contains(id), "the log has the id of the page");
+    let _one = Upstream::start_on("one", address);
+    assert_eq!(
+        get().headers()["x-upstream"],
+        "one",
+        "it is asked again as soon as there is no other"
+    );
+}
+
+#[test]
+fn a_program_that_is_unwell_is_left_out_and_one_that_is_slow_is_not_waited_for() {
+    let (one, two) = (Upstream::start("one"), Upstream::start("two"));
+    // "two" has no such page and answers everything; "one" is unwell from the start.
+    let site = with_proxy(
+        &[format!("http://{}", one.address)],
+        "health = \"/unwell\"\nanswer_timeout_s = 1",
+    );
+    let client = site.client_for(&[APP]);
+    let slow = client.get(site.url_of(APP, "/slow")).send().unwrap();
+    assert_eq!(slow.status(), 504);
+    let upload = client.post(site.url_of(APP, "/")).body(Body::new(Drip(20)));
+    let taken = upload.send().unwrap();
+    assert_eq!(taken.status(), 200, "an upload may take its time");
+    drop(two);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !site.log().contains("is not well") {
+        assert!(Instant::now() < deadline, "{}", site.log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let alone = client.get(site.url_of(APP, "/")).send().unwrap();
+    assert_eq!(alone.status(), 200, "the only one is asked all the same");
+}
+
+#[test]
+fn websockets_go_through() {
+    let site = with_proxy(&[format!("http://{}", start_websocket())], "");
+    let stream = site.connect(APP);
+    let (mut socket, answer) = tungstenite::client(format!("wss://{APP}/live"), stream).unwrap();
+    assert_eq!(answer.status(), 101);
+    for text in ["hello", "again", &"long ".repeat(20_000)] {
+        socket.send(text.into()).unwrap();
+        assert_eq!(
+            socket.read().unwrap().to_text().unwrap(),
+            text.to_uppercase()
+        );
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+}
+
+#[test]
+fn another_webstead_can_be_behind_over_its_own_https() {
+    let (behind, _folder) = with_files("", &[("index.html", "from behind")]);
+    let certificate = behind.data().join("tls/authority-cert.pem");
+    let keys = format!(
+        "certificate = \"{}\"\nkeep_host = false",
+        certificate.display()
+    );
+    let upstream = behind.url_of(FILES, "");
+    // The name below `localhost` is found by every resolver (RFC 6761 section 6.3), or else by its address.
+    let upstream = if std::net::ToSocketAddrs::to_socket_addrs(&(FILES, 1)).is_ok() {
+        upstream
+    } else {
+        behind.base.clone()
+    };
+    let by_name = upstream.contains(FILES);
+    let site = with_proxy(&[upstream], &keys);
+    let client = site.client_for(&[APP]);
+    let answer = client.get(site.url_of(APP, "/")).send().unwrap();
+    assert!(
+        answer.status().as_u16() < 400,
+        "{}: {}",
+        answer.status(),
+        site.log()
+    );
+    assert!(!by_name || answer.text().unwrap() == "from behind");
+}
