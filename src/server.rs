@@ -6,7 +6,7 @@ mod reload;
 mod signals;
 mod watch;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use actix_server::Server;
 use actix_web::{
@@ -53,7 +53,7 @@ use crate::{
         handshakes::Handshakes,
         listen,
         names::{self, Name},
-        tls,
+        probe, tls,
         trust::TrustedProxies,
     },
 };
@@ -72,6 +72,19 @@ pub struct Started {
     pub setup_path: Option<String>,
     /// Where HTTPS listens.
     pub https_address: SocketAddr,
+    /// Whether a connection from this machine itself must begin with a PROXY header.
+    #[serde(default)]
+    pub is_announced: bool,
+}
+
+impl Started {
+    /// Asks the server with this data folder for its first page and returns the status, such as 200.
+    ///
+    /// # Errors
+    /// As [`probe::first_page`].
+    pub fn ask(&self, data: &Path) -> Result<u16> {
+        probe::first_page(data, self.https_address, self.is_announced)
+    }
 }
 
 /// What the server that runs on this folder told when it started.
@@ -117,6 +130,7 @@ pub fn run(
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(config.limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
+    let is_announced = probe::is_announced(listeners.https_address, &trusted);
     let handshakes = Arc::new(Handshakes::default());
     let https = Door::https(
         tls,
@@ -190,6 +204,7 @@ pub fn run(
             addresses,
             setup_path,
             https_address: listeners.https_address,
+            is_announced,
         };
         noted.note(&serde_json::to_string(&ready).map_err(Error::internal)?)?;
         service_manager::ready(ready.addresses.first().map_or("", String::as_str));

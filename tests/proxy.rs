@@ -94,6 +94,44 @@ fn a_program_behind_is_asked_what_the_visitor_asked_and_who_asks() {
 }
 
 #[test]
+fn a_body_goes_through_whatever_the_method_and_whether_its_length_is_said() {
+    let upstream = Upstream::start("one");
+    let site = with_proxy(&[upstream.url()], "");
+    let clients = [
+        site.client_for(&[APP]),
+        site.client_builder_for(&[APP])
+            .http1_only()
+            .build()
+            .unwrap(),
+    ];
+    for (client, is_http1) in clients.iter().zip([false, true]) {
+        for method in ["POST", "DELETE", "PROPFIND", "GET"] {
+            let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+            let asked = |body: Option<Body>| {
+                let request = client.request(method.clone(), site.url_of(APP, "/"));
+                let request = body
+                    .into_iter()
+                    .fold(request, |request, body| request.body(body));
+                let sent = request.send();
+                let sent = sent.unwrap_or_else(|e| panic!("{method}: {e:?}"));
+                sent.text().unwrap()
+            };
+            // The client itself leaves such a body away over HTTP/1.1.
+            if !(method == "GET" && is_http1) {
+                let streamed = asked(Some(Body::new(Drip(2))));
+                let is_whole = streamed.contains("body: 2000 bytes");
+                assert!(is_whole, "{method}: {streamed}");
+            }
+            let known = asked(Some(Body::from("12345")));
+            assert!(known.contains("body: 5 bytes"), "{method}: {known}");
+            let none = asked(None);
+            assert!(none.contains("body: 0 bytes"), "{method}: {none}");
+            assert!(!none.contains("transfer-encoding"), "{method}: {none}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_comes_piece_by_piece_and_without_what_is_between_neighbours() {
     let upstream = Upstream::start("one");
     let site = with_proxy(&[upstream.url()], "");

@@ -332,12 +332,16 @@ impl Site {
 
     /// A client that finds the names below `localhost` here.
     pub(crate) fn client_for(&self, hosts: &[&str]) -> Client {
+        self.client_builder_for(hosts).build().unwrap()
+    }
+
+    /// [`Site::client_for`] before it is built.
+    pub(crate) fn client_builder_for(&self, hosts: &[&str]) -> ClientBuilder {
         let port = self.base.rsplit(':').next().unwrap().parse().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let builder = hosts.iter().fold(self.client_builder(), |builder, host| {
+        hosts.iter().fold(self.client_builder(), |builder, host| {
             builder.resolve(host, address)
-        });
-        builder.build().unwrap()
+        })
     }
 
     /// The address of a path of another host.

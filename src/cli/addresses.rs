@@ -77,6 +77,7 @@ mod tests {
                 .into(),
             setup_path: None,
             https_address: "[::]:443".parse().unwrap(),
+            is_announced: false,
         };
         let here = ["localhost", "pi.local", "192.168.1.7"];
         let by_name = ["pi.local", "192.168.1.7", "localhost"];

@@ -13,7 +13,6 @@ use crate::{
     base::Result,
     db::{DataFolder, open_to_look},
     install,
-    net::probe,
     server::{self, Started},
 };
 
@@ -50,7 +49,7 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         &shown.display().to_string(),
         For::TheNetwork,
     )?;
-    match probe::first_page(&data, started.https_address) {
+    match started.ask(&data) {
         Ok(status) if status < 500 => {
             println!("It answers over HTTPS (process {}).", running.process);
             Ok(ExitCode::SUCCESS)

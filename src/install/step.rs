@@ -14,7 +14,6 @@ use super::{DATA, copy_site, machine};
 use crate::{
     base::{Error, Result, files},
     db::DataFolder,
-    net::probe,
     server,
 };
 
@@ -182,7 +181,7 @@ pub fn await_answer(data: &Path) -> Result<()> {
         let outcome = DataFolder::open_existing(data)
             .and_then(|folder| server::running(&folder))
             .and_then(|started| match started {
-                Some(started) => probe::first_page(data, started.https_address),
+                Some(started) => started.ask(data),
                 None => Err(Error::Internal("it has not started yet".into())),
             });
         match outcome {

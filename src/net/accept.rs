@@ -1,6 +1,13 @@
 //! From an accepted socket to the protocol: a place, the real address, TLS, then requests.
 
-use std::{future::ready, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use actix_http::{
     Extensions, HttpService, Request, Response, body::MessageBody, error::DispatchError,
@@ -72,9 +79,10 @@ impl Door {
         let mut tcp = tcp;
         let from = tcp.peer_addr()?;
         let is_trusted = self.trusted.contains(from.ip());
-        let address = if is_trusted && self.trusted.speak_proxy_protocol() {
-            timeout(HANDSHAKE, proxy_protocol::read(&mut tcp))
-                .await??
+        let address = if self.trusted.announce(from.ip()) {
+            let announced = timeout(HANDSHAKE, proxy_protocol::read(&mut tcp)).await?;
+            announced
+                .inspect_err(|e| warn_once(from, e))?
                 .unwrap_or(from)
         } else {
             from
@@ -112,6 +120,18 @@ impl Door {
             Opened::Http1(stream)
         })
     }
+}
+
+/// A proxy that is set up wrongly keeps every visitor out; who comes straight from its machine is one of many.
+fn warn_once(from: SocketAddr, error: &io::Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        log::warn!(
+            "refused a connection from the trusted proxy {}: {error}; make it send the PROXY protocol to both \
+             ports, or take proxy_protocol out of webstead.toml (this is said once)",
+            from.ip()
+        );
+    });
 }
 
 /// A connection on which requests may come.

@@ -10,7 +10,7 @@ use std::{
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
-use super::{certificates::LocalAuthority, tls};
+use super::{certificates::LocalAuthority, proxy_protocol, tls, trust::TrustedProxies};
 use crate::base::{Error, Result};
 
 /// How long the site may take for each step of an answer.
@@ -18,11 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks the site that listens on `address` for `/` and returns the status of its answer, such as 200.
 ///
-/// Its certificate must come from the machine's own authority in this data folder.
+/// Its certificate must come from the machine's own authority in this data folder. `is_announced`: whether the
+/// site expects a PROXY header from here ([`is_announced`]).
 ///
 /// # Errors
 /// [`Error::Internal`] with what failed: the connection, the certificate, or the answer.
-pub fn first_page(data_dir: &Path, address: SocketAddr) -> Result<u16> {
+pub fn first_page(data_dir: &Path, address: SocketAddr, is_announced: bool) -> Result<u16> {
     let failed = |step: &str, e: &dyn std::fmt::Display| {
         Error::Internal(format!("the site at {address}: {step}: {e}"))
     };
@@ -33,12 +34,17 @@ pub fn first_page(data_dir: &Path, address: SocketAddr) -> Result<u16> {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").map_err(Error::internal)?;
     let tls = ClientConnection::new(Arc::new(config), name).map_err(Error::internal)?;
-    let socket = TcpStream::connect_timeout(&reachable(address), PATIENCE)
+    let mut socket = TcpStream::connect_timeout(&reachable(address), PATIENCE)
         .map_err(|e| failed("nobody answers", &e))?;
     socket
         .set_read_timeout(Some(PATIENCE))
         .and_then(|()| socket.set_write_timeout(Some(PATIENCE)))
         .map_err(Error::internal)?;
+    if is_announced {
+        socket
+            .write_all(proxy_protocol::OF_ONESELF)
+            .map_err(|e| failed("it takes nothing", &e))?;
+    }
     let mut stream = StreamOwned::new(tls, socket);
     write!(
         stream,
@@ -60,6 +66,12 @@ pub fn first_page(data_dir: &Path, address: SocketAddr) -> Result<u16> {
         .and_then(|rest| rest.get(..3))
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| failed("a strange answer", &status.trim_end()))
+}
+
+/// Whether a site that listens on `address` and trusts these proxies expects a PROXY header from this machine.
+pub fn is_announced(address: SocketAddr, trusted: &TrustedProxies) -> bool {
+    // A connection to an address of the machine itself comes from that address.
+    trusted.announce(reachable(address).ip())
 }
 
 /// Where this machine itself reaches what listens on all of its addresses.

@@ -19,15 +19,17 @@ const MAX_BINARY_BYTES: usize = 2048;
 /// How long to wait for more when the first bytes do not tell yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Reads the header, if there is one, and gives the visitor's address; `None` if the proxy speaks for itself.
+/// A header of who speaks for themselves (version 1, section 2.1).
+pub(super) const OF_ONESELF: &[u8] = b"PROXY UNKNOWN\r\n";
+
+/// Reads the header and gives the visitor's address; `None` if the proxy speaks for itself.
 ///
 /// # Errors
-/// A header that is none, or a connection that ends before it does.
+/// No header, which is not guessed at (section 2), one that is none, or a connection that ends before it does.
 pub(super) async fn read(tcp: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     let header = match look(tcp).await? {
-        None => return Ok(None),
-        Some(Version::Text) => read_text(tcp).await?,
-        Some(Version::Binary) => read_binary(tcp).await?,
+        Version::Text => read_text(tcp).await?,
+        Version::Binary => read_binary(tcp).await?,
     };
     address_of(&header)
 }
@@ -37,8 +39,8 @@ enum Version {
     Binary,
 }
 
-/// Which header comes, without taking it; `None` if none does.
-async fn look(tcp: &TcpStream) -> io::Result<Option<Version>> {
+/// Which header comes, without taking it.
+async fn look(tcp: &TcpStream) -> io::Result<Version> {
     let mut seen = [0; v2::PROTOCOL_PREFIX.len()];
     loop {
         let count = tcp.peek(&mut seen).await?;
@@ -48,12 +50,12 @@ async fn look(tcp: &TcpStream) -> io::Result<Option<Version>> {
             (v2::PROTOCOL_PREFIX, Version::Binary),
         ] {
             if seen.starts_with(prefix) {
-                return Ok(Some(version));
+                return Ok(version);
             }
         }
         let may_become = |prefix: &[u8]| prefix.starts_with(seen);
         if count == 0 || !(may_become(TEXT) || may_become(v2::PROTOCOL_PREFIX)) {
-            return Ok(None);
+            return Err(invalid("there is none"));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }

@@ -12,7 +12,7 @@ pub struct Settings {
     /// Addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`.
     #[serde(deserialize_with = "networks")]
     pub addresses: Vec<IpNet>,
-    /// Whether they say the visitor's address before the first byte (`HAProxy`'s PROXY protocol, 1 and 2).
+    /// Whether every connection of theirs begins with the visitor's address (`HAProxy`'s PROXY protocol, 1 and 2).
     pub proxy_protocol: bool,
 }
 
@@ -35,9 +35,9 @@ impl TrustedProxies {
             .any(|network| network.contains(&address))
     }
 
-    /// Whether connections from them begin with a PROXY header.
-    pub fn speak_proxy_protocol(&self) -> bool {
-        self.0.proxy_protocol
+    /// Whether connections from an address begin with a PROXY header.
+    pub fn announce(&self, address: IpAddr) -> bool {
+        self.0.proxy_protocol && self.contains(address)
     }
 }
 

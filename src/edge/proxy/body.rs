@@ -78,6 +78,11 @@ impl Sent {
         self.is_empty || self.lock(|pieces| pieces.is_some())
     }
 
+    /// Whether its length was not said.
+    pub(super) fn has_no_length(&self) -> bool {
+        self.length.is_none()
+    }
+
     /// Bytes that were taken from it so far.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)

@@ -134,7 +134,7 @@ impl Proxy {
         let body = if is_socket {
             Sent::nothing()
         } else {
-            match body_length(request) {
+            match body_length(request, &payload) {
                 BodyLength::None => Sent::nothing(),
                 BodyLength::Known(length) => Sent::from_visitor(payload.take(), Some(length)),
                 BodyLength::Unknown => Sent::from_visitor(payload.take(), None),
@@ -208,6 +208,11 @@ impl Proxy {
         if is_socket {
             headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        if body.has_no_length() {
+            // The client sends no such body with GET unless it is told to.
+            let chunked = HeaderValue::from_static("chunked");
+            headers.insert(header::TRANSFER_ENCODING, chunked);
         }
         let mut asked = Request::builder()
             .method(request.method().as_str())
@@ -289,7 +294,7 @@ enum BodyLength {
 }
 
 /// How long a request's body will be (RFC 9112 section 6.3; over HTTP/2 a length need not be said).
-fn body_length(request: &ServiceRequest) -> BodyLength {
+fn body_length(request: &ServiceRequest, payload: &Payload) -> BodyLength {
     let headers = request.headers();
     let said = headers.get(visitor_header::CONTENT_LENGTH);
     if let Some(length) = said.and_then(|value| value.to_str().ok()?.parse().ok()) {
@@ -301,10 +306,7 @@ fn body_length(request: &ServiceRequest) -> BodyLength {
     }
     let may_have_one = headers.contains_key(visitor_header::TRANSFER_ENCODING)
         || (request.version() == actix_web::http::Version::HTTP_2
-            && matches!(
-                *request.method(),
-                Method::POST | Method::PUT | Method::PATCH
-            ));
+            && !matches!(payload, Payload::None));
     if may_have_one {
         BodyLength::Unknown
     } else {
