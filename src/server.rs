@@ -1,5 +1,6 @@
 //! The whole server, assembled on one screen.
 
+mod descriptors;
 mod hosts;
 mod readings;
 mod reload;
@@ -109,11 +110,9 @@ pub fn run(
     reread: impl Fn() -> Result<Config>,
     started: impl FnOnce(&Started),
 ) -> Result<()> {
+    descriptors::raise();
     let mut lock = folder.lock_for_server()?;
-    let database = Database::open(&folder.database())?;
-    let media = MediaStore::new(&folder);
-    media.sweep_temporary();
-    let setup = SetupLink::new(!database.read_blocking(users::has_users)?)?;
+    let (database, media, setup) = open(&folder)?;
     let setup_path = setup.path();
 
     let listeners = listen::bind(&config.listen)?;
@@ -128,7 +127,8 @@ pub fn run(
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root())?;
     let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
     let limited = Arc::new(Limited::default());
-    let admission = Admission::new(config.limits, Arc::clone(&limited));
+    let limits = descriptors::fitting(config.limits);
+    let admission = Admission::new(limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
     let is_announced = probe::is_announced(listeners.https_address, &trusted);
     let handshakes = Arc::new(Handshakes::default());
@@ -147,6 +147,7 @@ pub fn run(
         trusted,
         Arc::clone(&limited),
         pipeline::Settings {
+            limits,
             cache: config.cache,
             pages: config.pages,
             log: config.log,
@@ -215,6 +216,15 @@ pub fn run(
     database.close();
     log::info!("stopped");
     outcome
+}
+
+/// What there is in the data folder, and the link that sets the site up if it has no owner yet.
+fn open(folder: &DataFolder) -> Result<(Database, MediaStore, SetupLink)> {
+    let database = Database::open(&folder.database())?;
+    let media = MediaStore::new(folder);
+    media.sweep_temporary();
+    let setup = SetupLink::new(!database.read_blocking(users::has_users)?)?;
+    Ok((database, media, setup))
 }
 
 /// Lets `/metrics` and the owner's page see what the modules have seen.

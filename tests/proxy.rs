@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::blocking::Body;
+use reqwest::blocking::{Body, RequestBuilder};
 
 use crate::{
     hosts::{APP, FILES, with_files},
@@ -109,9 +109,7 @@ fn a_body_goes_through_whatever_the_method_and_whether_its_length_is_said() {
             let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
             let asked = |body: Option<Body>| {
                 let request = client.request(method.clone(), site.url_of(APP, "/"));
-                let request = body
-                    .into_iter()
-                    .fold(request, |request, body| request.body(body));
+                let request = body.into_iter().fold(request, RequestBuilder::body);
                 let sent = request.send();
                 let sent = sent.unwrap_or_else(|e| panic!("{method}: {e:?}"));
                 sent.text().unwrap()
@@ -129,6 +127,35 @@ fn a_body_goes_through_whatever_the_method_and_whether_its_length_is_said() {
             assert!(!none.contains("transfer-encoding"), "{method}: {none}");
         }
     }
+}
+
+#[test]
+fn one_connection_has_no_more_requests_under_way_than_its_network_may_have_connections() {
+    let upstream = Upstream::start("one");
+    let settings = format!(
+        "[limits]\nconnections_per_network = 4\n[hosts.\"{APP}\"]\nproxy = {:?}",
+        upstream.url()
+    );
+    let site = Site::with_settings(&settings);
+    let client = site.client_for(&[APP]);
+    let get = |path: &str| client.get(site.url_of(APP, path)).send().unwrap();
+    assert_eq!(get("/").version(), reqwest::Version::HTTP_2);
+    let statuses: Vec<u16> = std::thread::scope(|threads| {
+        let asked: Vec<_> = (0..7).map(|_| threads.spawn(|| get("/slow"))).collect();
+        let answers = asked.into_iter().map(|thread| thread.join().unwrap());
+        answers
+            .map(|answer| {
+                let is_refused = answer.status() == 503;
+                assert_eq!(is_refused, answer.headers().contains_key("retry-after"));
+                answer.status().as_u16()
+            })
+            .collect()
+    });
+    let refused = statuses.iter().filter(|status| **status == 503).count();
+    assert_eq!(refused, 3, "{statuses:?}");
+    assert_eq!(get("/").status(), 200, "their places are free again");
+    let metrics = site.text(&site.client(), "/metrics").1;
+    assert!(metrics.contains("kind=\"requests\"} 3"), "{metrics}");
 }
 
 #[test]

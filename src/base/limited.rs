@@ -21,6 +21,8 @@ const FORGET_AFTER_S: i64 = 24 * 3600;
 pub enum LimitKind {
     /// Connections at the same time.
     Connections,
+    /// Requests at the same time.
+    Requests,
     /// Reading or sending too slowly.
     Slow,
     /// Tries to sign in.
@@ -35,8 +37,9 @@ pub enum LimitKind {
 
 impl LimitKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connections,
+        Self::Requests,
         Self::Slow,
         Self::Guesses,
         Self::Forms,
@@ -48,6 +51,7 @@ impl LimitKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::Requests => "requests",
             Self::Slow => "slow",
             Self::Guesses => "guesses",
             Self::Forms => "forms",

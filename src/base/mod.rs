@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time and whole files. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need. Imports nothing of ours.
 
 pub mod error;
 pub mod files;
@@ -6,6 +6,7 @@ pub mod id;
 pub mod limited;
 pub mod network;
 pub mod request_id;
+pub mod shares;
 pub mod time;
 
 pub use error::{Error, Result};
@@ -13,4 +14,5 @@ pub use id::Id;
 pub use limited::{LimitKind, Limited};
 pub use network::{network_name, network_of};
 pub use request_id::{RequestId, RequestIds};
+pub use shares::{Share, Shares};
 pub use time::Timestamp;

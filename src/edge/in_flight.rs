@@ -1,9 +1,11 @@
-//! Counts the requests that are being answered, so that the server can stop when there are none.
+//! Counts the requests that are being answered: there are not more than there is room for, and the server can
+//! stop when there are none.
 //!
 //! An HTTP/2 connection stays open for as long as a browser shows the site; waiting for connections
 //! would be waiting for people.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -22,36 +24,58 @@ use actix_web::{
 };
 
 use super::observe::Watched;
-use crate::net::Flow;
+use crate::{
+    base::{Share, Shares},
+    net::{Flow, admission},
+};
 
 /// How long nothing must be in flight: time for the last bytes to reach the socket.
 const QUIET: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The number of requests in flight; cheap to clone, one for all threads.
-#[derive(Clone, Default)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+/// The requests in flight; cheap to clone, one for all threads.
+#[derive(Clone)]
+pub(super) struct InFlight {
+    count: Arc<AtomicUsize>,
+    places: Shares,
+}
 
 /// One request in flight, until dropped.
 pub(super) struct Entered {
-    all: InFlight,
+    counted: Counted,
+    place: Share,
+}
+
+/// That the server waits for a request when it stops.
+struct Counted {
+    count: Arc<AtomicUsize>,
     of_connection: Rc<Flow>,
 }
 
 impl InFlight {
-    /// Counts a request of a connection.
-    pub(super) fn enter(&self, connection: &Rc<Flow>) -> Entered {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        connection.request_begun();
-        Entered {
-            all: self.clone(),
-            of_connection: Rc::clone(connection),
+    /// As many requests at the same time as there may be connections: those of HTTP/2 have many in one.
+    pub(super) fn new(limits: admission::Settings) -> Self {
+        Self {
+            count: Arc::default(),
+            places: Shares::new(limits.connections, limits.connections_per_network),
         }
+    }
+
+    /// Counts a request of a connection; `visitor` is who asks, if it is known. `None` if there are too many.
+    pub(super) fn enter(&self, connection: &Rc<Flow>, visitor: Option<IpAddr>) -> Option<Entered> {
+        let place = self.places.take(visitor, 1)?;
+        self.count.fetch_add(1, Ordering::AcqRel);
+        connection.request_begun();
+        let counted = Counted {
+            count: Arc::clone(&self.count),
+            of_connection: Rc::clone(connection),
+        };
+        Some(Entered { counted, place })
     }
 
     /// How many there are now.
     pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Acquire)
+        self.count.load(Ordering::Acquire)
     }
 
     /// Waits until nothing has been in flight for a moment.
@@ -59,7 +83,7 @@ impl InFlight {
         let mut quiet = Duration::ZERO;
         while quiet < QUIET {
             tokio::time::sleep(LOOK_EVERY).await;
-            if self.0.load(Ordering::Acquire) == 0 {
+            if self.count() == 0 {
                 quiet += LOOK_EVERY;
             } else {
                 quiet = Duration::ZERO;
@@ -68,9 +92,9 @@ impl InFlight {
     }
 }
 
-impl Drop for Entered {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.all.0.fetch_sub(1, Ordering::AcqRel);
+        self.count.fetch_sub(1, Ordering::AcqRel);
         self.of_connection.request_done();
     }
 }
@@ -87,15 +111,17 @@ pub(super) fn until_sent(
     if is_socket {
         flow.framed();
     }
-    // Nobody waits for the end of a WebSocket.
-    let entered = (!is_socket).then_some(entered);
+    let Entered { counted, place } = entered;
+    // Nobody waits for the end of a WebSocket, but it has its place.
+    let counted = (!is_socket).then_some(counted);
     match response.response().body().size() {
         BodySize::None | BodySize::Sized(0) => response,
         _ => response.map_body(|_, body| {
             BoxBody::new(Leaving {
                 body,
                 watched,
-                _entered: entered,
+                _counted: counted,
+                _place: place,
             })
         }),
     }
@@ -105,7 +131,8 @@ pub(super) fn until_sent(
 struct Leaving {
     body: BoxBody,
     watched: Watched,
-    _entered: Option<Entered>,
+    _counted: Option<Counted>,
+    _place: Share,
 }
 
 impl MessageBody for Leaving {

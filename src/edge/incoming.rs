@@ -3,12 +3,7 @@
 //! A form is read here and not in its handler, so that whoever sends slowly or much, on however many
 //! connections, holds a bounded amount of memory for a bounded time.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpMessage as _,
@@ -21,7 +16,7 @@ use actix_web::{
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use crate::base::{Error, LimitKind, Limited, Result, Timestamp, network_of};
+use crate::base::{Error, LimitKind, Limited, Result, Share, Shares, Timestamp};
 
 /// The largest form: a full post, URL-encoded, kept through a sign-in (so encoded twice).
 pub const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
@@ -36,85 +31,56 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BYTES_PER_SECOND: usize = 8 * 1024;
 
 /// The memory that forms hold; cheap to clone, one for all threads.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Incoming {
-    counts: Arc<Mutex<Counts>>,
+    memory: Shares,
     limited: Arc<Limited>,
-}
-
-#[derive(Default)]
-struct Counts {
-    of_all: usize,
-    of_one: HashMap<Option<IpAddr>, usize>,
 }
 
 /// Memory that one form holds, until dropped.
 struct Held {
-    incoming: Incoming,
-    network: Option<IpAddr>,
-    bytes: usize,
+    /// In bytes.
+    memory: Share,
+    limited: Arc<Limited>,
 }
 
 impl Incoming {
     /// Nothing is on its way yet. Who is limited is noted.
     pub fn new(limited: Arc<Limited>) -> Self {
         Self {
+            memory: Shares::new(MAX_BYTES_OF_ALL, MAX_BYTES_OF_ONE),
             limited,
-            ..Self::default()
         }
     }
 
-    fn hold(&self, network: Option<IpAddr>) -> Result<Held> {
-        let mut held = Held {
-            incoming: self.clone(),
-            network,
-            bytes: 0,
+    fn hold(&self, visitor: Option<IpAddr>) -> Result<Held> {
+        let Some(memory) = self.memory.take(visitor, BYTES_OF_A_REQUEST) else {
+            return Err(too_many(&self.limited, visitor));
         };
-        held.grow(BYTES_OF_A_REQUEST)?;
-        Ok(held)
+        Ok(Held {
+            memory,
+            limited: Arc::clone(&self.limited),
+        })
     }
+}
+
+fn too_many(limited: &Limited, visitor: Option<IpAddr>) -> Error {
+    limited.note(visitor, LimitKind::Forms, Timestamp::now());
+    Error::Busy("too many forms are on their way in")
 }
 
 impl Held {
     fn grow(&mut self, bytes: usize) -> Result<()> {
-        let mut counts = self
-            .incoming
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let of_one = counts.of_one.get(&self.network).copied().unwrap_or(0);
-        if counts.of_all + bytes > MAX_BYTES_OF_ALL || of_one + bytes > MAX_BYTES_OF_ONE {
-            drop(counts);
-            self.note();
-            return Err(Error::Busy("too many forms are on their way in"));
+        if self.memory.grow(bytes) {
+            return Ok(());
         }
-        counts.of_all += bytes;
-        counts.of_one.insert(self.network, of_one + bytes);
-        self.bytes += bytes;
-        Ok(())
+        Err(too_many(&self.limited, self.memory.network()))
     }
 
     /// Whoever sends it sent too much, or too slowly.
     fn note(&self) {
-        let limited = &self.incoming.limited;
-        limited.note(self.network, LimitKind::Forms, Timestamp::now());
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut counts = self
-            .incoming
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        counts.of_all -= self.bytes;
-        if let Some(of_one) = counts.of_one.get_mut(&self.network) {
-            *of_one -= self.bytes;
-            if *of_one == 0 {
-                counts.of_one.remove(&self.network);
-            }
-        }
+        let (network, now) = (self.memory.network(), Timestamp::now());
+        self.limited.note(network, LimitKind::Forms, now);
     }
 }
 
@@ -129,8 +95,8 @@ pub async fn bounded(
     let incoming = request
         .app_data::<Data<Incoming>>()
         .ok_or_else(|| Error::Internal("the server was put together without its limits".into()))?;
-    let network = request.peer_addr().map(|peer| network_of(peer.ip()));
-    let mut held = incoming.hold(network)?;
+    let visitor = request.peer_addr().map(|peer| peer.ip());
+    let mut held = incoming.hold(visitor)?;
     let body = read(request.take_payload(), &mut held).await?;
     request.set_payload(Payload::from(body.freeze()));
     let response = next.call(request).await;
@@ -172,7 +138,7 @@ mod tests {
 
     #[test]
     fn forms_hold_a_bounded_amount_of_memory_and_give_it_back() {
-        let incoming = Incoming::default();
+        let incoming = Incoming::new(Arc::default());
         let home = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
         let fill = |network| {
             let mut held = Vec::new();
@@ -191,14 +157,14 @@ mod tests {
         assert!(fill(home(3)).is_empty(), "all together are bounded too");
         drop((first, second));
         assert_eq!(fill(home(3)).len(), 2);
-        let counts = incoming.counts.lock().unwrap();
-        assert_eq!((counts.of_all, counts.of_one.len()), (0, 0));
+        assert_eq!(incoming.memory.taken(), 0);
     }
 
     #[test]
     fn requests_without_a_body_are_bounded_too() {
-        let incoming = Incoming::default();
-        let held: Vec<_> = std::iter::from_fn(|| incoming.hold(None).ok())
+        let incoming = Incoming::new(Arc::default());
+        let home = Some(IpAddr::from([10, 0, 0, 1]));
+        let held: Vec<_> = std::iter::from_fn(|| incoming.hold(home).ok())
             .take(1_000_000)
             .collect();
         assert_eq!(held.len(), MAX_BYTES_OF_ONE / BYTES_OF_A_REQUEST);
@@ -212,7 +178,7 @@ mod tests {
                 let chunk = actix_web::web::Bytes::from(vec![b'x'; 64 * 1024]);
                 (sent < pieces).then_some((Ok(chunk), sent + 1))
             });
-            let mut held = Incoming::default().hold(None)?;
+            let mut held = Incoming::new(Arc::default()).hold(None)?;
             let stream = Payload::Stream {
                 payload: Box::pin(stream) as _,
             };

@@ -26,9 +26,9 @@ use super::{
 };
 use crate::{
     auth::csrf::host_of,
-    base::{self, Limited, RequestIds},
+    base::{self, LimitKind, Limited, RequestIds, Timestamp},
     db::Database,
-    net::{Peer, redirect, trust::TrustedProxies},
+    net::{Peer, admission, redirect, trust::TrustedProxies},
 };
 
 /// How often programs behind are asked whether they are well.
@@ -37,6 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The sections of `webstead.toml` that the edge has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
+    /// `[limits]`
+    pub limits: admission::Settings,
     /// `[cache]`
     pub cache: page_cache::Settings,
     /// `[pages]`
@@ -53,6 +55,7 @@ pub struct Edge {
     observer: Arc<Observer>,
     request_ids: RequestIds,
     in_flight: InFlight,
+    limited: Arc<Limited>,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
 }
@@ -77,7 +80,7 @@ impl Edge {
                 database,
                 settings.cache,
                 settings.pages,
-                limited,
+                Arc::clone(&limited),
                 public,
                 Arc::clone(&observer),
             )?,
@@ -85,7 +88,8 @@ impl Edge {
             hosts: RwLock::new(Arc::new(hosts)),
             trusted,
             request_ids: RequestIds::new(),
-            in_flight: InFlight::default(),
+            in_flight: InFlight::new(settings.limits),
+            limited: Arc::clone(&limited),
             https_port,
         })
     }
@@ -154,9 +158,13 @@ pub async fn pipeline(
         let response = to_https(&request, edge.https_port);
         return Ok(request.into_response(response));
     }
-    let entered = edge.in_flight.enter(&peer.flow);
     let context = RequestContext::enter(&mut request, &edge.trusted, edge.request_ids.next());
     let mut watched = Watched::begin(Arc::clone(&edge.observer), &request, &context);
+    let Some(entered) = edge.in_flight.enter(&peer.flow, context.visitor) else {
+        let refusal = too_many(&edge.limited, &context);
+        watched.answered(Kind::None, refusal.status());
+        return Ok(request.into_response(refusal));
+    };
     if let Some(refusal) = refused(&request, &context) {
         watched.answered(Kind::None, refusal.status());
         let response = request.into_response(refusal);
@@ -204,6 +212,18 @@ fn refused(request: &ServiceRequest, context: &RequestContext) -> Option<HttpRes
         plain_page::error(StatusCode::BAD_REQUEST, "Bad request", text, Some(&id))
     };
     (!is_valid).then(bad)
+}
+
+/// The answer to who has as many requests under way as one may, or when all together have.
+fn too_many(limited: &Limited, context: &RequestContext) -> HttpResponse {
+    limited.note(context.visitor, LimitKind::Requests, Timestamp::now());
+    let text = "Too much was asked for at the same time. Wait a moment, and load this once more.";
+    let id = context.id.to_string();
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = plain_page::error(status, "Too many requests at once", text, Some(&id));
+    let soon = header::HeaderValue::from_static("2");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    response
 }
 
 /// The only answer to plain HTTP.

@@ -95,6 +95,11 @@ pub fn words(kind: LimitKind) -> (&'static str, &'static str) {
             "New connections of this network were closed. If it is your own proxy, name it under \
              trusted_proxies; if it is a large office, raise limits.connections_per_network.",
         ),
+        LimitKind::Requests => (
+            "too many requests at once",
+            "Somebody wanted more at the same time than their connections have room for, and was told to come again \
+             for the rest. If it is a large office, raise limits.connections_per_network.",
+        ),
         LimitKind::Slow => (
             "too slow",
             "Somebody began a request and did not end it, or took next to nothing of an answer, and was let go. \

@@ -7,6 +7,8 @@
 
 mod body;
 mod headers;
+mod reach;
+mod resolver;
 mod settings;
 mod tls;
 mod upstreams;
@@ -39,6 +41,7 @@ use tokio::time::timeout;
 use self::{
     body::{Answered, Sending, Sent},
     headers::Visitor,
+    resolver::Resolver,
     upstreams::{Load, Upstream, Upstreams},
 };
 use super::{plain_page, request_context::RequestContext};
@@ -60,7 +63,8 @@ const LEAST_UPLOAD_PER_S: u64 = 64;
 
 /// A host that is one or more other programs.
 pub(super) struct Proxy {
-    client: Client<HttpsConnector<HttpConnector>, Sending>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Sending>,
+    resolver: Resolver,
     upstreams: Upstreams,
     keep_host: Option<bool>,
     health: Option<String>,
@@ -93,7 +97,8 @@ impl Proxy {
         } else {
             tls::none()?
         };
-        let mut tcp = HttpConnector::new();
+        let resolver = Resolver::default();
+        let mut tcp = HttpConnector::new_with_resolver(resolver.clone());
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));
         tcp.set_nodelay(true);
@@ -109,6 +114,7 @@ impl Proxy {
             .build(connector);
         Ok(Arc::new(Self {
             client,
+            resolver,
             upstreams: Upstreams::new(settings.proxy.iter().cloned()),
             keep_host: settings.keep_host,
             health: settings.health.clone(),
@@ -273,11 +279,6 @@ impl Proxy {
             .ok()?
             .ok()?;
         Some(answer.status().as_u16())
-    }
-
-    /// Where the programs listen.
-    pub(super) fn bases(&self) -> impl Iterator<Item = &Uri> {
-        self.upstreams.all().iter().map(|upstream| &upstream.base)
     }
 
     /// Every program with whether it is well.
