@@ -127,8 +127,7 @@ pub fn run(
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root())?;
     let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
     let limited = Arc::new(Limited::default());
-    let limits = descriptors::fitting(config.limits);
-    let admission = Admission::new(limits, Arc::clone(&limited));
+    let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
     let is_announced = probe::is_announced(listeners.https_address, &trusted);
     let handshakes = Arc::new(Handshakes::default());
@@ -146,19 +145,15 @@ pub fn run(
         hosts,
         trusted,
         Arc::clone(&limited),
-        pipeline::Settings {
-            limits,
-            cache: config.cache,
-            pages: config.pages,
-            log: config.log,
-        },
+        edge_settings(&config),
         listeners.https_address.port(),
     )?);
+    let admission_to_reload = admission.clone();
     let watch = watched(&edge, &database, admission, handshakes, &limited);
     let root = folder.root();
     let hosts = Served::new(&edge, &renewal, &database, root, &config, &names);
     let live: Data<dyn LiveHosts> = Data::from(hosts.clone() as Arc<dyn LiveHosts>);
-    let reload = Reload { reread, hosts };
+    let reload = Reload::new(reread, hosts, admission_to_reload, &config);
     let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
@@ -216,6 +211,16 @@ pub fn run(
     database.close();
     log::info!("stopped");
     outcome
+}
+
+/// The settings that the edge has, within what the system allows.
+fn edge_settings(config: &Config) -> pipeline::Settings {
+    pipeline::Settings {
+        limits: descriptors::fitting(config.limits),
+        cache: config.cache,
+        pages: config.pages,
+        log: config.log,
+    }
 }
 
 /// What there is in the data folder, and the link that sets the site up if it has no owner yet.

@@ -228,7 +228,7 @@ fn settings_are_read_again_without_a_dropped_connection() {
     )
     .unwrap();
     site.signal("HUP");
-    wait_for("reloaded: the hosts");
+    wait_for("reloaded: everything is as webstead.toml has it");
     assert_eq!(
         text("late.localhost"),
         "files",

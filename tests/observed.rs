@@ -1,8 +1,10 @@
 //! What is seen of the traffic: numbers, lines, health, and who the visitor is behind a proxy.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
 use crate::site::{OWNER, PASSWORD, Site};
@@ -210,4 +212,53 @@ fn who_comes_again_resumes_the_session_of_before() {
     let text = site.text(&client, "/metrics").1;
     let resumed = number(&text, "webstead_tls_handshakes_total{outcome=\"resumed\"}");
     assert!(resumed >= 1.0, "{text}");
+}
+
+#[test]
+fn settings_count_from_a_reload_on_and_what_has_to_wait_is_named() {
+    let site = Site::start();
+    let client = site.client();
+    let reload = |toml: &str, word: &str| {
+        fs::write(site.data().join("webstead.toml"), toml).unwrap();
+        site.signal("HUP");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !site.log().contains(word) {
+            assert!(Instant::now() < deadline, "{word}: {}", site.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let statuses = |count: usize| -> Vec<u16> {
+        let paths = (0..count).map(|n| format!("/not-there-{n}"));
+        let asked = paths.map(|path| {
+            let request = client.get(site.url(&path));
+            request.header("x-forwarded-for", "203.0.113.8").send()
+        });
+        asked
+            .map(|answer| answer.unwrap().status().as_u16())
+            .collect()
+    };
+    assert_eq!(statuses(4), [404; 4]);
+    let settings = "[log]\naccess = \"json\"\n[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n\
+                    [pages]\nat_once = 2\nper_second = 1\n[cache]\nmax_mib = 0\n";
+    reload(settings, "everything is as webstead.toml has it");
+    let request = client.get(site.url("/archive"));
+    let sent = request.header("x-forwarded-for", "203.0.113.9").send();
+    assert_eq!(sent.unwrap().status(), 200);
+    assert!(site.output_until("/archive").contains("203.0.113.9"));
+    let statuses = statuses(4);
+    assert_eq!((statuses[0], statuses[3]), (404, 429), "{statuses:?}");
+    let places = format!("{settings}[limits]\nconnections = 2\n");
+    reload(
+        &format!("domain = \"a.example\"\n{places}"),
+        "domain was changed too",
+    );
+    // One of the places is the client's.
+    let mut held: Vec<_> = (0..3).map(|_| site.connect("127.0.0.1")).collect();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let mut served = 0;
+    for stream in &mut held {
+        let is_served = stream.write_all(request).is_ok() && stream.read(&mut [0; 12]).is_ok();
+        served += usize::from(is_served);
+    }
+    assert_eq!(served, 1);
 }

@@ -4,7 +4,10 @@ use std::{
     cmp::Reverse,
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::network_of;
@@ -14,8 +17,8 @@ use super::network_of;
 pub struct Shares(Arc<Shared>);
 
 struct Shared {
-    most: usize,
-    most_of_one: usize,
+    most: AtomicUsize,
+    most_of_one: AtomicUsize,
     taken: Mutex<Taken>,
 }
 
@@ -36,10 +39,16 @@ impl Shares {
     /// So much for all together, and so much for one network: an IPv4 address, or the /64 of an IPv6 one.
     pub fn new(most: usize, most_of_one: usize) -> Self {
         Self(Arc::new(Shared {
-            most,
-            most_of_one,
+            most: most.into(),
+            most_of_one: most_of_one.into(),
             taken: Mutex::default(),
         }))
+    }
+
+    /// Shares out another amount from now on; nobody loses what they hold.
+    pub fn resize(&self, most: usize, most_of_one: usize) {
+        self.0.most.store(most, Ordering::Relaxed);
+        self.0.most_of_one.store(most_of_one, Ordering::Relaxed);
     }
 
     /// A share for who asks from `address`, or for who speaks for many; `None` if there is not so much left.
@@ -54,7 +63,7 @@ impl Shares {
 
     /// How much there is for all together.
     pub fn most(&self) -> usize {
-        self.0.most
+        self.0.most.load(Ordering::Relaxed)
     }
 
     /// How much is taken now.
@@ -81,12 +90,13 @@ impl Share {
     pub fn grow(&mut self, amount: usize) -> bool {
         let shares = &self.shares;
         let mut taken = shares.lock();
-        if amount > shares.0.most.saturating_sub(taken.in_all) {
+        if amount > shares.most().saturating_sub(taken.in_all) {
             return false;
         }
         if let Some(network) = self.network {
             let of_one = taken.of_one.entry(network).or_default();
-            if amount > shares.0.most_of_one.saturating_sub(*of_one) {
+            let most_of_one = shares.0.most_of_one.load(Ordering::Relaxed);
+            if amount > most_of_one.saturating_sub(*of_one) {
                 if *of_one == 0 {
                     taken.of_one.remove(&network);
                 }
@@ -168,5 +178,9 @@ mod tests {
         assert!(shares.take(None, usize::MAX).is_none());
         drop(for_many);
         assert_eq!((shares.taken(), shares.busiest(9).len()), (6, 1));
+        shares.resize(3, 3);
+        assert!(shares.take(None, 1).is_none());
+        drop(one);
+        assert!(shares.take(home("10.0.0.1"), 3).is_some());
     }
 }

@@ -36,12 +36,15 @@ impl ServeArgs {
 pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
     let data = global.data_path();
     let folder = DataFolder::open_or_create(&data)?;
-    let mut config = Config::load(global.config.as_deref(), folder.root())?;
-    config.listen.https = args.https.or(config.listen.https);
-    config.listen.http = args.http.or(config.listen.http);
     let root = folder.root().to_path_buf();
-    let reread = || Config::load(global.config.as_deref(), &root);
-    server::run(config, folder, reread, |started| {
+    // Of the file, where the command line says nothing else.
+    let read = || {
+        let mut config = Config::load(global.config.as_deref(), &root)?;
+        config.listen.https = args.https.or(config.listen.https);
+        config.listen.http = args.http.or(config.listen.http);
+        Ok(config)
+    };
+    server::run(read()?, folder, read, |started| {
         // A closed terminal must not end the server.
         let out = &mut io::stdout().lock();
         let _ = addresses::tell(out, started, &root.display().to_string(), For::ThisMachine);

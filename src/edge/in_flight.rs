@@ -61,6 +61,12 @@ impl InFlight {
         }
     }
 
+    /// Takes other limits from now on.
+    pub(super) fn replace(&self, limits: admission::Settings) {
+        let places = &self.places;
+        places.resize(limits.connections, limits.connections_per_network);
+    }
+
     /// Counts a request of a connection; `visitor` is who asks, if it is known. `None` if there are too many.
     pub(super) fn enter(&self, connection: &Rc<Flow>, visitor: Option<IpAddr>) -> Option<Entered> {
         let place = self.places.take(visitor, 1)?;

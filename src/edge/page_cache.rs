@@ -38,6 +38,12 @@ pub struct Settings {
     pub max_mib: u16,
 }
 
+impl Settings {
+    fn max_bytes(self) -> u64 {
+        u64::from(self.max_mib) * 1024 * 1024
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self { max_mib: 16 }
@@ -218,7 +224,7 @@ pub(super) enum Missing<'a> {
 
 impl PageCache {
     pub(super) fn new(settings: Settings) -> Self {
-        let max_bytes = u64::from(settings.max_mib) * 1024 * 1024;
+        let max_bytes = settings.max_bytes();
         // Each shard has its part of the memory to itself, and the largest page must fit into it.
         let shards = usize::try_from(max_bytes / SHARD_BYTES)
             .unwrap_or(1)
@@ -238,6 +244,11 @@ impl PageCache {
             ),
             waiting: Semaphore::new(MOST_WAITING),
         }
+    }
+
+    /// Keeps more or less from now on.
+    pub(super) fn resize(&self, settings: Settings) {
+        self.pages.set_capacity(settings.max_bytes());
     }
 
     /// What is known of an address, at this version of the site or a later one.

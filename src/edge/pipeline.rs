@@ -28,7 +28,10 @@ use crate::{
     auth::csrf::host_of,
     base::{self, LimitKind, Limited, RequestIds, Timestamp},
     db::Database,
-    net::{Peer, admission, redirect, trust::TrustedProxies},
+    net::{
+        Peer, admission, redirect,
+        trust::{self, TrustedProxies},
+    },
 };
 
 /// How often programs behind are asked whether they are well.
@@ -122,6 +125,14 @@ impl Edge {
     /// Serves other hosts from the next request on.
     pub fn replace_hosts(&self, hosts: Hosts) {
         *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
+    }
+
+    /// Takes other settings from the next request on.
+    pub fn replace_settings(&self, settings: Settings, trusted: trust::Settings) {
+        self.trusted.replace(trusted);
+        self.in_flight.replace(settings.limits);
+        self.site.replace(settings.cache, settings.pages);
+        self.observer.log.replace(settings.log);
     }
 
     /// Looks whether the programs behind are well, for as long as it is not dropped.

@@ -6,7 +6,7 @@
 use std::{
     net::IpAddr,
     num::NonZeroU32,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -54,24 +54,36 @@ pub(super) enum Work {
     File,
 }
 
+type Pages = DefaultKeyedRateLimiter<(IpAddr, Work)>;
+
 /// Counts pages that are made, by network: an IPv4 address, or the /64 of an IPv6 one.
 pub(super) struct RenderLimit {
     /// `None`: nobody is limited.
-    pages: Option<DefaultKeyedRateLimiter<(IpAddr, Work)>>,
+    pages: RwLock<Option<Pages>>,
     forgot_at: Mutex<Instant>,
 }
 
 impl RenderLimit {
     pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            pages: RwLock::new(Self::pages(settings)),
+            forgot_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Limits in another way from now on, and begins to count anew.
+    pub(super) fn replace(&self, settings: Settings) {
+        let pages = Self::pages(settings);
+        *self.pages.write().unwrap_or_else(PoisonError::into_inner) = pages;
+    }
+
+    fn pages(settings: Settings) -> Option<Pages> {
         let quota = NonZeroU32::new(settings.per_second).map(|per_second| {
             let at_once = NonZeroU32::new(settings.at_once).unwrap_or(NonZeroU32::MIN);
             Quota::per_second(per_second.saturating_mul(FILES_OF_A_PAGE))
                 .allow_burst(at_once.saturating_mul(FILES_OF_A_PAGE))
         });
-        Self {
-            pages: quota.map(RateLimiter::keyed),
-            forgot_at: Mutex::new(Instant::now()),
-        }
+        quota.map(RateLimiter::keyed)
     }
 
     /// Counts what a visitor asked for.
@@ -79,7 +91,8 @@ impl RenderLimit {
     /// # Errors
     /// The seconds until it is worth asking again.
     pub(super) fn count(&self, visitor: IpAddr, work: Work) -> Result<(), u64> {
-        let Some(pages) = &self.pages else {
+        let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(pages) = &*pages else {
             return Ok(());
         };
         if pages.len() > MANY {
@@ -150,6 +163,6 @@ mod tests {
         for n in 0..200_000u32 {
             assert!(limit.count(Ipv4Addr::from(n).into(), Work::Page).is_ok());
         }
-        assert!(limit.pages.unwrap().len() <= MOST + 1);
+        assert!(limit.pages.read().unwrap().as_ref().unwrap().len() <= MOST + 1);
     }
 }

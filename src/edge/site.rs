@@ -113,6 +113,12 @@ impl Site {
         }
     }
 
+    /// Takes other settings from now on.
+    pub(super) fn replace(&self, cache: page_cache::Settings, limit: render_limit::Settings) {
+        self.pages.resize(cache);
+        self.limit.replace(limit);
+    }
+
     /// Pages that are kept, and the bytes that they are counted for.
     pub(super) fn kept_pages(&self) -> (usize, u64) {
         self.pages.size()

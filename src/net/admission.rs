@@ -59,6 +59,12 @@ impl Admission {
         }
     }
 
+    /// Takes other limits from now on; open connections stay.
+    pub fn replace(&self, limits: Settings) {
+        let places = &self.places;
+        places.resize(limits.connections, limits.connections_per_network);
+    }
+
     /// A place for a connection from `address`, or for one of a trusted proxy; `None` if there is none left.
     pub fn enter(&self, address: IpAddr, is_trusted: bool) -> Option<Place> {
         let address = (!is_trusted).then_some(address);

@@ -1,6 +1,9 @@
 //! Proxies and tunnels in front of the site: whose word about the visitor's address counts.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -16,28 +19,36 @@ pub struct Settings {
     pub proxy_protocol: bool,
 }
 
-/// The proxies that are believed.
-#[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Settings);
+/// The proxies that are believed; one for all threads.
+#[derive(Debug, Default)]
+pub struct TrustedProxies(RwLock<Settings>);
 
 impl TrustedProxies {
     /// Those of the settings, and nobody else.
     pub fn new(settings: Settings) -> Self {
-        Self(settings)
+        Self(RwLock::new(settings))
+    }
+
+    /// Believes others from now on.
+    pub fn replace(&self, settings: Settings) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
     /// Whether an address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0
-            .addresses
-            .iter()
-            .any(|network| network.contains(&address))
+        let settings = self.settings();
+        let mut networks = settings.addresses.iter();
+        networks.any(|network| network.contains(&address))
     }
 
     /// Whether connections from an address begin with a PROXY header.
     pub fn announce(&self, address: IpAddr) -> bool {
-        self.0.proxy_protocol && self.contains(address)
+        self.settings().proxy_protocol && self.contains(address)
+    }
+
+    fn settings(&self) -> RwLockReadGuard<'_, Settings> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -154,6 +154,11 @@ impl Served {
         Ok(())
     }
 
+    /// What serves them.
+    pub(super) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
     fn file(&self) -> Settings {
         let file = self.file.read();
         file.unwrap_or_else(PoisonError::into_inner).clone()

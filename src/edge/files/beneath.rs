@@ -2,8 +2,9 @@
 //!
 //! Defences: the kernel resolves the whole path itself and refuses every step that leaves the folder, a
 //! symbolic link included (openat2(2), `RESOLVE_BENEATH`), so that nothing can be changed between a look
-//! and the opening. Links that stay below are followed. Where the kernel is too old for that (before 5.6),
-//! no link is followed at all. Pipes and devices are opened without waiting, and then refused.
+//! and the opening. Links that stay below are followed. Where the kernel is too old for that (before 5.6)
+//! or a sandbox forbids it, no link is followed at all. Pipes and devices are opened without waiting, and
+//! then refused.
 
 use std::{
     fs::File,
@@ -46,7 +47,7 @@ pub(super) fn open_root(folder: &Path, patience: Patience) -> io::Result<File> {
         resolve |= ResolveFlags::CACHED;
     }
     let opened = match openat2(CWD, folder, ROOT_FLAGS, Mode::empty(), resolve) {
-        Err(Errno::NOSYS) => openat(CWD, folder, ROOT_FLAGS, Mode::empty()),
+        Err(Errno::NOSYS | Errno::PERM) => openat(CWD, folder, ROOT_FLAGS, Mode::empty()),
         outcome => outcome,
     };
     opened.map(File::from).map_err(|e| plain(e, patience))
@@ -75,7 +76,7 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &Path, patience: Patience) -> io:
         outcome = look();
     }
     let opened = match outcome {
-        Err(Errno::NOSYS) => open_without_links(root, path),
+        Err(Errno::NOSYS | Errno::PERM) => open_without_links(root, path),
         outcome => outcome,
     };
     opened.map(File::from).map_err(|e| plain(e, patience))

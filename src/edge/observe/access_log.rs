@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     io::{self, Write},
     sync::{
-        Mutex, PoisonError,
+        Mutex, PoisonError, RwLock, RwLockReadGuard,
         mpsc::{SyncSender, sync_channel},
     },
     thread,
@@ -58,40 +58,71 @@ fn start_writing() -> SyncSender<String> {
 
 /// The access log; one for all threads.
 pub struct AccessLog {
+    wanted: RwLock<Wanted>,
+    last: Mutex<VecDeque<Entry>>,
+}
+
+/// What becomes of a line.
+struct Wanted {
     access: Access,
     /// To the thread that writes lines out: who reads them may be slow, and visitors do not wait for it.
     lines: Option<SyncSender<String>>,
-    last: Mutex<VecDeque<Entry>>,
+}
+
+impl Wanted {
+    fn new(settings: Settings) -> Self {
+        let is_written = matches!(settings.access, Access::Combined | Access::Json);
+        Self {
+            access: settings.access,
+            lines: is_written.then(start_writing),
+        }
+    }
 }
 
 impl AccessLog {
     /// An empty log.
     pub fn new(settings: Settings) -> Self {
-        let is_written = matches!(settings.access, Access::Combined | Access::Json);
         Self {
-            access: settings.access,
-            lines: is_written.then(start_writing),
+            wanted: RwLock::new(Wanted::new(settings)),
             last: Mutex::default(),
+        }
+    }
+
+    /// Does something else with the lines from now on; what must not be remembered any more is forgotten.
+    pub fn replace(&self, settings: Settings) {
+        if settings.access == self.wanted().access {
+            return;
+        }
+        *self.wanted.write().unwrap_or_else(PoisonError::into_inner) = Wanted::new(settings);
+        if settings.access == Access::Off {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.clear();
         }
     }
 
     /// Whether lines are wanted at all.
     pub fn is_on(&self) -> bool {
-        self.access != Access::Off
+        self.wanted().access != Access::Off
+    }
+
+    fn wanted(&self) -> RwLockReadGuard<'_, Wanted> {
+        self.wanted.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a request and writes it out, as the settings say.
     pub(super) fn write(&self, entry: Entry) {
-        let line = match self.access {
+        let wanted = self.wanted();
+        let line = match wanted.access {
             Access::Off => return,
             Access::Memory => None,
             Access::Combined => Some(entry.combined()),
             Access::Json => Some(entry.json()),
         };
-        if let (Some(line), Some(lines)) = (line, &self.lines) {
+        if let (Some(line), Some(lines)) = (line, &wanted.lines) {
             // A line that finds no place is lost.
             let _ = lines.try_send(line);
         }
+        drop(wanted);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == REMEMBERED {
             last.pop_front();
