@@ -7,6 +7,7 @@ mod answers;
 mod architecture;
 mod attacks;
 mod browser;
+mod cache_judge;
 mod command_line;
 mod database;
 mod dependencies;

@@ -1,7 +1,7 @@
-"""Files, new connections, large files, a program behind, and idle connections, against nginx.
+"""Files, new connections, large files, a program behind, and idle connections, against nginx and static-web-server.
 
-Both servers run on the first processor and the load comes from the second, so that neither takes the
-other's time. Both have the same certificate and serve the same files; the program behind is nginx's.
+All of them run on the first processor and the load comes from the second, so that none takes another's time. They
+have the same certificate and serve the same files; the program behind is nginx's.
 """
 
 import os
@@ -10,34 +10,36 @@ import socket
 import subprocess
 import time
 
-from common import (BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, spread, wait_for, wrk)
+from common import BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, spread, target, wait_for, wrk
 
 IDLE = 5000
 LARGE = 1 << 30
+
+
+SWS = "2.44.1"
 
 
 def measure(place, args):
     need("nginx", "wrk", "h2load", "taskset", "curl")
     if os.cpu_count() < 2:
         raise SystemExit("two processors are needed: one for the servers, one for the load")
-    ours, theirs, webstead, nginx = start(place, args)
+    urls, post, process = start(place, args)
     os.sched_setaffinity(0, {1})
     rounds = args.rounds or 5
-    for what, path, target in [("a file of 10 kB", "/small.html", 1.0), ("a post", ours["post"], 1.0)]:
+    for what, path in [("a file of 10 kB", "/small.html"), ("a post", post)]:
         for name, load in [("HTTP/1.1", wrk), ("HTTP/2", h2load)]:
-            pairs(f"{what}, {name}", lambda url: load(url + path, args.seconds), ours, theirs, rounds, target)
-    pairs("new TLS 1.3 connections, one request on each",
+            turns(f"{what}, {name}", lambda url: load(url + path, args.seconds), urls, rounds, 1.0)
+    turns("new TLS 1.3 connections, one request on each",
           lambda url: wrk(url + "/small.html", args.seconds, headers=["Connection: close"]),
-          ours, theirs, rounds, 0.9)
+          urls, rounds, 0.9)
     # By its number, with the name in the request only: `wrk` asks DNS, which need not know names of loopback.
-    pairs("a program behind, HTTP/1.1",
-          lambda url: wrk(url.replace("localhost", "127.0.0.1") + "/", args.seconds, headers=["Host: app.localhost"]),
-          ours, theirs, rounds, 0.7)
-    before = pss(webstead)
-    pairs("a file of 1 GiB", lambda url: download(url + "/large.bin"), ours, theirs, max(2, rounds // 2), 0.8,
-          unit="MB/s")
-    print(f"    memory of webstead before {before / 1024:.1f} MiB, afterwards {pss(webstead) / 1024:.1f} MiB")
-    idle(ours["url"], webstead)
+    behind = {name: url.replace("localhost", "127.0.0.1") for name, url in urls.items() if name != "static-web-server"}
+    turns("a program behind, HTTP/1.1",
+          lambda url: wrk(url + "/", args.seconds, headers=["Host: app.localhost"]), behind, rounds, 0.7)
+    before = pss(process)
+    turns("a file of 1 GiB", lambda url: download(url + "/large.bin"), urls, max(2, rounds // 2), 0.8, unit="MB/s")
+    print(f"    memory of webstead before {before / 1024:.1f} MiB, afterwards {pss(process) / 1024:.1f} MiB")
+    idle(urls["webstead"], process)
 
 
 def start(place, args):
@@ -67,9 +69,25 @@ def start(place, args):
                        "CERT": tls / "local-cert.pem", "KEY": tls / "local-key.pem"}.items():
         conf = conf.replace(f"@{key}@", str(value))
     (place.path / "nginx.conf").write_text(conf)
-    nginx = place.start(["taskset", "-c", "0", "nginx", "-e", place.path / "nginx.log", "-c", place.path / "nginx.conf"])
+    place.start(["taskset", "-c", "0", "nginx", "-e", place.path / "nginx.log", "-c", place.path / "nginx.conf"])
     wait_for(port, "/small.html")
-    return ({"url": site.url, "post": path}, {"url": f"https://localhost:{port}"}, site.process, nginx)
+    other = free_port()
+    place.start(["taskset", "-c", "0", static_web_server(), "--host", "127.0.0.1", "--port", other, "--root", root,
+                 "--http2", "true", "--http2-tls-cert", tls / "local-cert.pem", "--http2-tls-key", tls / "local-key.pem",
+                 "--threads-multiplier", "1", "--log-level", "error", "--cache-control-headers", "false"])
+    wait_for(other, "/small.html")
+    urls = {"webstead": site.url, "nginx": f"https://localhost:{port}", "static-web-server": f"https://localhost:{other}"}
+    return urls, path, site.process
+
+
+def static_web_server():
+    """The path of static-web-server, which is built once, with HTTPS and without what is not measured."""
+    folder = target().parent / "peers" / SWS
+    program = folder / "bin" / "static-web-server"
+    if not program.exists():
+        subprocess.run(["cargo", "install", "static-web-server", "--version", SWS, "--locked", "--root", folder,
+                        "--no-default-features", "--features", "http2-ring"], check=True)
+    return program
 
 
 def pinned(place):
@@ -81,11 +99,19 @@ def pinned(place):
     return script
 
 
-def pairs(what, load, ours, theirs, rounds, target, unit="requests/s"):
-    load(ours["url"])
-    load(theirs["url"])
-    rates = [(load(ours["url"]), load(theirs["url"])) for _ in range(rounds)]
-    compare(what, [a for a, _ in rates], [b for _, b in rates], target, unit=unit, names=("webstead", "nginx"))
+def turns(what, load, urls, rounds, wanted, unit="requests/s"):
+    """Rates of all servers, which take turns; and where they are rates of requests, the slowest of 100 answers."""
+    for url in urls.values():
+        load(url)
+    rates = [{name: load(url) for name, url in urls.items()} for _ in range(rounds)]
+    of = {name: [round[name] for round in rates] for name in urls}
+    for peer in list(urls)[1:]:
+        # What is wanted is against nginx; the other is there for comparison.
+        compare(what, of["webstead"], of[peer], wanted, unit=unit, names=("webstead", peer))
+        if unit == "requests/s":
+            ours, theirs = ([rate.p99 for rate in of[name]] for name in ("webstead", peer))
+            compare(f"{what}: 99 % of the answers within", ours, theirs, 1.0, at_least=False, unit="ms", digits=2,
+                    names=("webstead", peer))
 
 
 def download(url):
