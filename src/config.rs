@@ -100,6 +100,8 @@ fn check_domain(domain: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::Config;
 
     #[test]
@@ -127,6 +129,26 @@ mod tests {
                 message.contains(place) && message.contains(word),
                 "{text:?} gave {message:?}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn settings_that_are_broken_anywhere_get_words_and_no_panic(
+            at in 0usize..600, with in "\\PC{0,3}|\n|\"|\\[", cut in 0usize..5,
+        ) {
+            let good = "domain = \"example.org\"\n[listen]\nhttps = \"[::]:443\"\n[limits]\nconnections = 9\n\
+                        [trusted_proxies]\naddresses = [\"10.0.0.0/8\"]\nproxy_protocol = true\n\
+                        [log]\naccess = \"json\"\n[cache]\nmax_mib = 1\n[pages]\nper_second = 2\n\
+                        [hosts.\"a.example.org\"]\nfiles = \"/srv\"\nlisting = true\n\
+                        [hosts.\"a.example.org\".cache]\n\"*.css\" = \"1 hour\"\n\
+                        [hosts.\"b.example.org\"]\nproxy = [\"http://127.0.0.1:1\"]\nhealth = \"/up\"\n";
+            prop_assert!(Config::parse(good).is_ok());
+            let (at, end) = (at.min(good.len()), (at + cut).min(good.len()));
+            let broken = format!("{}{with}{}", &good[..at], &good[end..]);
+            if let Err(e) = Config::parse(&broken) {
+                prop_assert!(e.to_string().contains("line") || e.to_string().contains("domain"), "{e}");
+            }
         }
     }
 }

@@ -159,18 +159,9 @@ def urls(site):
     return [path or "/" for path in paths]
 
 
-class Rate(float):
-    """Requests per second; `p99` is the time within which 99 % of the answers were there, in milliseconds."""
-
-    def __new__(cls, rate, p99):
-        made = super().__new__(cls, rate)
-        made.p99 = p99
-        return made
-
-
 def wrk(url, seconds, connections=64, threads=1, headers=(), script=None):
-    """The Rate over HTTP/1.1 keep-alive; any answer that is not 200 ends the measuring."""
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
+    """Requests per second over HTTP/1.1 keep-alive; any answer that is not 200 ends the measuring."""
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
     for header in headers:
         command += ["-H", header]
     if script:
@@ -178,9 +169,7 @@ def wrk(url, seconds, connections=64, threads=1, headers=(), script=None):
     out = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(f"errors while measuring {url}:\n{out}")
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", out).groups()
-    p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-    return Rate(re.search(r"Requests/sec:\s*([\d.]+)", out)[1], p99)
+    return float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1])
 
 
 def another_query(place):
@@ -196,18 +185,30 @@ end
 
 
 def h2load(url, seconds, headers=()):
-    """The Rate over HTTP/2: 64 connections, one request at a time on each."""
+    """Requests per second over HTTP/2: 64 connections, one request at a time on each."""
+    options = ["-m1", "--warm-up-time=1"]
+    for header in headers:
+        options += ["-H", header]
+    out = run_h2load(url, seconds, options)
+    return float(re.search(r"finished in .*?, ([\d.]+) req/s", out)[1])
+
+
+def p99(url, seconds, rate, http1):
+    """Milliseconds within which 99 % of the answers came to so many requests a second, on 64 connections."""
     with tempfile.NamedTemporaryFile("r") as log:
-        # Time of the start, status and microseconds of each request.
-        command = ["h2load", "-t1", "-c64", "-m1", "-D", str(max(1, round(seconds))), "--warm-up-time=1",
-                   f"--log-file={log.name}"]
-        for header in headers:
-            command += ["-H", header]
-        out = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+        options = [f"--rps={rate / 64:.1f}", f"--log-file={log.name}"] + ["--h1"] * http1
+        run_h2load(url, seconds, options)
+        # Of each request: time of its start, status, microseconds.
         took = sorted(int(line.split()[2]) for line in log)
+    return took[int(len(took) * 0.99)] / 1000
+
+
+def run_h2load(url, seconds, options):
+    out = subprocess.run(["h2load", "-t1", "-c64", "-D", str(max(1, round(seconds))), *options, url],
+                         capture_output=True, text=True, check=True).stdout
     if not re.search(r" 0 3xx, 0 4xx, 0 5xx", out):
         raise SystemExit(f"errors while measuring {url}:\n{out}")
-    return Rate(re.search(r"finished in .*?, ([\d.]+) req/s", out)[1], took[int(len(took) * 0.99)] / 1000)
+    return out
 
 
 def cpu_seconds(process):

@@ -7,10 +7,11 @@ have the same certificate and serve the same files; the program behind is nginx'
 import os
 import re
 import socket
+import statistics
 import subprocess
 import time
 
-from common import BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, spread, target, wait_for, wrk
+from common import BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, p99, spread, target, wait_for, wrk
 
 IDLE = 5000
 LARGE = 1 << 30
@@ -26,14 +27,17 @@ def measure(place, args):
     urls, post, process = start(place, args)
     os.sched_setaffinity(0, {1})
     rounds = args.rounds or 5
+    nginx = {name: urls[name] for name in ["webstead", "nginx"]}
     for what, path in [("a file of 10 kB", "/small.html"), ("a post", post)]:
         for name, load in [("HTTP/1.1", wrk), ("HTTP/2", h2load)]:
-            turns(f"{what}, {name}", lambda url: load(url + path, args.seconds), urls, rounds, 1.0)
+            rates = turns(f"{what}, {name}", lambda url: load(url + path, args.seconds), urls, rounds, 1.0)
+            latencies(f"{what}, {name}", path, urls, rates, args.seconds, rounds)
+    # static-web-server ends these connections without saying so, and `wrk` takes that for an error.
     turns("new TLS 1.3 connections, one request on each",
           lambda url: wrk(url + "/small.html", args.seconds, headers=["Connection: close"]),
-          urls, rounds, 0.9)
+          nginx, rounds, 0.9)
     # By its number, with the name in the request only: `wrk` asks DNS, which need not know names of loopback.
-    behind = {name: url.replace("localhost", "127.0.0.1") for name, url in urls.items() if name != "static-web-server"}
+    behind = {name: url.replace("localhost", "127.0.0.1") for name, url in nginx.items()}
     turns("a program behind, HTTP/1.1",
           lambda url: wrk(url + "/", args.seconds, headers=["Host: app.localhost"]), behind, rounds, 0.7)
     before = pss(process)
@@ -99,19 +103,23 @@ def pinned(place):
     return script
 
 
-def turns(what, load, urls, rounds, wanted, unit="requests/s"):
-    """Rates of all servers, which take turns; and where they are rates of requests, the slowest of 100 answers."""
+def turns(what, load, urls, rounds, wanted, unit="requests/s", at_least=True, digits=0):
+    """What each of the servers reaches; they take turns. What is wanted is against nginx."""
     for url in urls.values():
         load(url)
-    rates = [{name: load(url) for name, url in urls.items()} for _ in range(rounds)]
-    of = {name: [round[name] for round in rates] for name in urls}
+    reached = [{name: load(url) for name, url in urls.items()} for _ in range(rounds)]
+    of = {name: [round[name] for round in reached] for name in urls}
     for peer in list(urls)[1:]:
-        # What is wanted is against nginx; the other is there for comparison.
-        compare(what, of["webstead"], of[peer], wanted, unit=unit, names=("webstead", peer))
-        if unit == "requests/s":
-            ours, theirs = ([rate.p99 for rate in of[name]] for name in ("webstead", peer))
-            compare(f"{what}: 99 % of the answers within", ours, theirs, 1.0, at_least=False, unit="ms", digits=2,
-                    names=("webstead", peer))
+        compare(what, of["webstead"], of[peer], wanted, at_least, unit, digits, names=("webstead", peer))
+    return of
+
+
+def latencies(what, path, urls, rates, seconds, rounds):
+    """The slowest of 100 answers while all of them get as many requests, half of what the slowest one can do."""
+    rate = min(statistics.median(of) for of in rates.values()) / 2
+    http1 = what.endswith("HTTP/1.1")
+    turns(f"{what}, {rate:,.0f} requests/s: 99 % of the answers within",
+          lambda url: p99(url + path, seconds, rate, http1), urls, rounds, 1.0, "ms", at_least=False, digits=2)
 
 
 def download(url):

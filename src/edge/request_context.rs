@@ -99,7 +99,9 @@ fn address_of(element: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TrustedProxies, visitor_of};
+    use proptest::prelude::*;
+
+    use super::{MAX_PROXIES, TrustedProxies, visitor_of};
     use crate::net::trust;
 
     #[test]
@@ -122,6 +124,20 @@ mod tests {
         ] {
             let visitor = visitor_of(list, &trusted).map(|address| address.to_string());
             assert_eq!(visitor.as_deref(), expected, "{list}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_visitor_sends_does_not_change_who_they_are(said in ".*", proxies in 0usize..40) {
+            let settings: trust::Settings = toml::from_str("addresses = [\"10.0.0.0/8\"]").unwrap();
+            let trusted = TrustedProxies::new(settings);
+            visitor_of(&said, &trusted);
+            let list = format!("{said}, 203.0.113.9{}", ", 10.0.0.2".repeat(proxies));
+            let visitor = visitor_of(&list, &trusted).unwrap().to_string();
+            // A chain that is longer than any is cut off at a proxy.
+            let expected = if proxies < MAX_PROXIES { "203.0.113.9" } else { "10.0.0.2" };
+            prop_assert_eq!(visitor, expected);
         }
     }
 }

@@ -109,3 +109,34 @@ fn invalid(why: &str) -> io::Error {
         format!("a bad PROXY header: {why}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv6Addr, SocketAddr};
+
+    use proptest::prelude::*;
+
+    use super::{TEXT, address_of, v2};
+
+    proptest! {
+        #[test]
+        fn a_header_says_one_address_and_anything_else_is_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..80), ip in any::<u128>(), port in any::<u16>(),
+        ) {
+            let text = [TEXT, &bytes].concat();
+            let binary = [v2::PROTOCOL_PREFIX, &bytes].concat();
+            for header in [&bytes, &text, &binary] {
+                let _ = address_of(header);
+            }
+            let address = SocketAddr::from((Ipv6Addr::from(ip), port));
+            let text = format!("PROXY TCP6 {} :: {port} 443\r\n", address.ip());
+            prop_assert_eq!(address_of(text.as_bytes()).unwrap(), Some(address));
+            // Version 2, PROXY, TCP over IPv6, 36 bytes of addresses.
+            let mut binary = [v2::PROTOCOL_PREFIX, &[0x21, 0x21, 0, 36], &ip.to_be_bytes(), &[0; 16]].concat();
+            binary.extend([port.to_be_bytes(), [1, 0xbb]].concat());
+            prop_assert_eq!(address_of(&binary).unwrap(), Some(address));
+            binary.truncate(binary.len() - bytes.len().clamp(1, 52));
+            prop_assert!(address_of(&binary).is_err());
+        }
+    }
+}

@@ -96,7 +96,19 @@ fn matches(pattern: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CacheRules, matches};
+    use proptest::prelude::*;
+
+    use super::{CacheRules, LONGEST_S, matches, seconds};
+
+    /// The same, as slow as it is plain.
+    fn is_match(pattern: &[u8], path: &[u8]) -> bool {
+        match (pattern, path) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => (0..=path.len()).any(|at| is_match(rest, &path[at..])),
+            ([a, pattern @ ..], [b, path @ ..]) => a == b && is_match(pattern, path),
+            _ => false,
+        }
+    }
 
     #[test]
     fn a_star_stands_for_anything() {
@@ -137,6 +149,18 @@ mod tests {
             let text = format!("\"*\" = {bad:?}");
             let message = toml::from_str::<CacheRules>(&text).unwrap_err().to_string();
             assert!(message.contains("is no time"), "{bad:?} gave {message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_match_what_they_say(pattern in "[/ab*]{0,8}", path in "[/ab]{0,10}") {
+            prop_assert_eq!(matches(&pattern, &path), is_match(pattern.as_bytes(), path.as_bytes()));
+        }
+
+        #[test]
+        fn times_are_none_or_within_a_year(text in "(-?[0-9]{1,20} ?(y|years?|mo|w|days?|h|hours?|m|s|ns)?,? ?){0,3}|.*") {
+            prop_assert!(seconds(&text).is_none_or(|time| (0..=LONGEST_S).contains(&time)));
         }
     }
 }

@@ -94,7 +94,11 @@ fn seconds(date: HttpDate) -> u64 {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use actix_web::{http::header::EntityTag, test::TestRequest};
+    use actix_web::{
+        http::header::{EntityTag, HeaderName, HeaderValue},
+        test::TestRequest,
+    };
+    use proptest::prelude::*;
 
     use super::{
         Validators,
@@ -191,5 +195,23 @@ mod tests {
         };
         let request = TestRequest::get().insert_header(("If-Range", ours.modified.to_string()));
         assert!(!range_counts(&request.to_http_request(), &ours));
+    }
+
+    proptest! {
+        #[test]
+        fn conditions_that_make_no_sense_do_no_harm(
+            name in "if-(none-)?match|if-range|if-(un)?modified-since",
+            value in proptest::collection::vec(any::<u8>(), 0..60),
+            tags in "((W/)?\"(one|two)?\"?[, ]{0,2}){0,4}",
+        ) {
+            for value in [&value[..], tags.as_bytes()] {
+                let Ok(value) = HeaderValue::from_bytes(value) else { continue };
+                let name = HeaderName::try_from(name.as_str()).unwrap();
+                let request = TestRequest::get().insert_header((name.clone(), value)).to_http_request();
+                let found = verdict(&request, &ours());
+                prop_assert!(name != "if-range" || found == Send);
+                range_counts(&request, &ours());
+            }
+        }
     }
 }

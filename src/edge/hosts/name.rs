@@ -53,6 +53,8 @@ pub(in crate::edge) fn typed(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{of_authority, typed};
 
     #[test]
@@ -94,6 +96,19 @@ mod tests {
                 (Ok(name), Ok(expected)) => assert_eq!(name, expected),
                 (Err(message), Err(word)) => assert!(message.contains(word), "{message}"),
                 (got, _) => panic!("{text:?} gave {got:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_what_requests_will_have(text in "\\PC{0,40}|[a-zA-Z0-9.\\-ßüİ]{1,20}", port in 0u16..) {
+            let of_text = of_authority(&text);
+            prop_assert!(of_text.is_none_or(|host| !host.is_empty()));
+            if let Ok(name) = typed(&text) {
+                prop_assert_eq!(typed(&name).unwrap(), name.clone());
+                let authority = format!("{}.:{port}", name.to_ascii_uppercase());
+                prop_assert_eq!(of_authority(&authority).unwrap(), name);
             }
         }
     }

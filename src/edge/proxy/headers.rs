@@ -153,6 +153,8 @@ fn extend(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn passed(given: &[(&str, &str)], trusted: bool) -> HeaderMap {
@@ -225,5 +227,27 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "public.example");
         assert_eq!(headers["x-real-ip"], "203.0.113.9");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_visitor_sends_is_taken_for_ours(
+            names in proptest::collection::vec(
+                "(x[-_])?(forwarded|real)[-_]?(for|host|ip|proto|by)?|connection|te|[a-z_-]{1,12}", 1..12),
+            values in proptest::collection::vec("[ -~]{0,24}", 12),
+        ) {
+            let given: Vec<_> = names.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
+            let headers = passed(&given, false);
+            for (name, value) in &headers {
+                prop_assert!(!HOP_BY_HOP.contains(&name.as_str()), "{name}");
+                if is_said_by_proxies(name.as_str()) {
+                    let value = value.to_str().unwrap();
+                    prop_assert!(["203.0.113.9", "ha.example.org", "https"].iter().any(|ours| value.contains(ours)));
+                    prop_assert_eq!(headers.get_all(name).iter().count(), 1);
+                    prop_assert!(!name.as_str().contains('_'));
+                }
+            }
+            prop_assert_eq!(&headers["x-forwarded-for"], "203.0.113.9");
+        }
     }
 }

@@ -107,3 +107,24 @@ fn parse(text: &str) -> Result<Uri, String> {
     }
     Ok(uri)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::parse;
+
+    proptest! {
+        #[test]
+        fn an_upstream_is_a_scheme_a_host_and_a_port_and_nothing_else(
+            text in "(https?|ftp)?(://)?[a-z0-9.:@\\[\\]%?#/ -]{0,20}|.*",
+        ) {
+            if let Ok(uri) = parse(&text) {
+                prop_assert!(matches!(uri.scheme_str(), Some("http" | "https")));
+                prop_assert!(!uri.host().unwrap().is_empty(), "{text}");
+                prop_assert!(uri.path() == "/" && uri.query().is_none(), "{text}");
+                prop_assert!(!uri.authority().unwrap().as_str().contains('@'));
+            }
+        }
+    }
+}
