@@ -1,9 +1,9 @@
 //! The whole server, assembled on one screen.
 
-mod descriptors;
 mod hosts;
 mod readings;
 mod reload;
+mod room;
 mod signals;
 mod watch;
 
@@ -110,7 +110,7 @@ pub fn run(
     reread: impl Fn() -> Result<Config>,
     started: impl FnOnce(&Started),
 ) -> Result<()> {
-    descriptors::raise();
+    room::raise_descriptors();
     let mut lock = folder.lock_for_server()?;
     let (database, media, setup) = open(&folder)?;
     let setup_path = setup.path();
@@ -216,7 +216,7 @@ pub fn run(
 /// The settings that the edge has, within what the system allows.
 fn edge_settings(config: &Config) -> pipeline::Settings {
     pipeline::Settings {
-        limits: descriptors::fitting(config.limits),
+        limits: room::fitting(config.limits),
         cache: config.cache,
         pages: config.pages,
         log: config.log,

@@ -280,3 +280,27 @@ fn answers_that_nobody_takes_are_few_and_are_given_up() {
         "the connection is held for ever"
     );
 }
+
+#[test]
+fn who_comes_when_many_are_there_does_not_keep_a_place_for_nothing() {
+    let site = Site::with_settings("[limits]\nconnections = 6");
+    let request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let ask = |stream: &mut Connection| {
+        stream.write_all(request).unwrap();
+        stream.read(&mut [0; 4096]).unwrap()
+    };
+    let mut first = site.connect("127.0.0.1");
+    assert!(ask(&mut first) > 0);
+    let mut others: Vec<_> = (0..3).map(|_| site.connect("127.0.0.1")).collect();
+    for other in &mut others {
+        assert!(ask(other) > 0);
+    }
+    let mut of_http2 = begin(&site, &[]);
+    let start = std::time::Instant::now();
+    let mut bytes = Vec::new();
+    let _ = of_http2.read_to_end(&mut bytes);
+    let _ = others[2].read_to_end(&mut bytes);
+    let waited = start.elapsed();
+    assert!(waited < Duration::from_secs(25), "{waited:?}");
+    assert!(ask(&mut first) > 0, "who came when there was room stays");
+}

@@ -22,7 +22,7 @@ def measure(place, args):
     need("wrk", "taskset")
     data = place.blog(args.blog)
     (data / "webstead.toml").write_text(
-        "[limits]\nconnections_per_network = 8192\n[pages]\nper_second = 0\n")
+        "[limits]\nconnections = 8192\nconnections_per_network = 8192\n[pages]\nper_second = 0\n")
     site = place.site(data, program=pinned(place))
     path = sorted(urls(site))[0]
     script = another_query(place)

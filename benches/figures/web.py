@@ -7,11 +7,13 @@ have the same certificate and serve the same files; the program behind is nginx'
 import os
 import re
 import socket
+import ssl
 import statistics
+import struct
 import subprocess
 import time
 
-from common import BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, p99, spread, target, wait_for, wrk
+from common import BENCHES, UNVERIFIED, compare, free_port, get, h2load, need, p99, spread, stop, target, wait_for, wrk
 
 IDLE = 5000
 LARGE = 1 << 30
@@ -43,20 +45,32 @@ def measure(place, args):
     before = pss(process)
     turns("a file of 1 GiB", lambda url: download(url + "/large.bin"), urls, max(2, rounds // 2), 0.8, unit="MB/s")
     print(f"    memory of webstead before {before / 1024:.1f} MiB, afterwards {pss(process) / 1024:.1f} MiB")
-    idle(urls["webstead"], process)
+    stop(process)
+    idle(place, args)
+
+
+def start_webstead(place, args, upstream):
+    """The site, its port and its process, in front of a program that listens on `upstream`."""
+    data = place.path / "blog"
+    if not data.exists():
+        place.blog(args.blog)
+        public = data / "public"
+        public.mkdir()
+        (public / "small.html").write_bytes(os.urandom(5000).hex().encode())
+        with open(public / "large.bin", "wb") as large:
+            large.truncate(LARGE)
+        (data / "webstead.toml").write_text(
+            "[limits]\nconnections = 8192\nconnections_per_network = 8192\n[pages]\nper_second = 0\n"
+            f'[hosts."app.localhost"]\nproxy = "http://127.0.0.1:{upstream}"\n')
+    site = place.site(data, program=pinned(place))
+    return site, site.port, site.process
 
 
 def start(place, args):
-    data = place.blog(args.blog)
-    public = data / "public"
-    public.mkdir()
-    (public / "small.html").write_bytes(os.urandom(5000).hex().encode())
-    with open(public / "large.bin", "wb") as large:
-        large.truncate(LARGE)
     upstream, port = free_port(), free_port()
-    (data / "webstead.toml").write_text(
-        f'[limits]\nconnections_per_network = 8192\n[pages]\nper_second = 0\n[hosts."app.localhost"]\nproxy = "http://127.0.0.1:{upstream}"\n')
-    site = place.site(data, program=pinned(place))
+    site = start_webstead(place, args, upstream)[0]
+    data = place.path / "blog"
+    public = data / "public"
     # nginx serves the bytes of a post from the disk.
     path = "/" + re.search(rb'<h2[^>]*><a href="/([^"]+)"', site.get("/")[2])[1].decode()
     root = place.path / "root"
@@ -136,27 +150,25 @@ def pss(process):
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
 
 
-def idle(url, process):
-    """Memory of a connection that is kept open after a request, and what a visitor beside them notices."""
-    port = int(url.rsplit(":", 1)[1])
-    calm = [timed(port) for _ in range(50)]
-    # From before the first of them: what they leave behind is used again by the next ones.
-    before = pss(process)
-    for path in ["/robots.txt", "/small.html"]:
-        held = []
-        for _ in range(IDLE):
-            held.append(asked(port, path))
+def idle(place, args):
+    """Memory of a connection that is kept open after an answer, and what a visitor beside them notices."""
+    for what, ask, path in [("after a small answer", asked, "/robots.txt"), ("after 10 kB", asked, "/small.html"),
+                            ("over HTTP/2 after 10 kB", asked_http2, "/small.html")]:
+        # A new program each time: what was used once is used again.
+        port, process = start_webstead(place, args, free_port())[1:]
+        calm = [timed(port) for _ in range(50)]
+        before = pss(process)
+        held = [ask(port, path) for _ in range(IDLE)]
         time.sleep(2)
         each = (pss(process) - before) * 1024 / IDLE
-        print(f"idle TLS connections, {IDLE} after {path}: {each / 1000:.1f} kB each, target ≤ 25: "
+        print(f"idle TLS connections, {IDLE} {what}: {each / 1000:.1f} kB each, target ≤ 25: "
               f"{'met' if each <= 25000 else 'MISSED'}")
-        if path == "/robots.txt":
-            beside = [timed(port) for _ in range(50)]
-            print(f"    a new visitor's answer: {spread([1000 * t for t in calm], 1)} ms alone, "
-                  f"{spread([1000 * t for t in beside], 1)} ms beside them")
+        beside = [timed(port) for _ in range(50)]
+        print(f"    a new visitor's answer: {spread([1000 * t for t in calm], 1)} ms alone, "
+              f"{spread([1000 * t for t in beside], 1)} ms beside them", flush=True)
         for connection in held:
             connection.close()
-        time.sleep(2)
+        stop(process)
 
 
 def asked(port, path):
@@ -171,6 +183,31 @@ def asked(port, path):
     while left > 0:
         left -= len(connection.recv(65536))
     return connection
+
+
+def asked_http2(port, path):
+    """The same over HTTP/2 (RFC 9113)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    connection = context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+    # GET, https, the path and the host (RFC 7541): the indices 2, 7, 4 and 1 of the static table.
+    head = b"\x82\x87\x04" + bytes([len(path)]) + path.encode() + b"\x41\x09localhost"
+    settings, acknowledged, headers = frame(4, 0, 0), frame(4, 1, 0), frame(1, 5, 1, head)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + acknowledged + headers)
+    answer = b""
+    while True:
+        while len(answer) < 9 or len(answer) < 9 + int.from_bytes(answer[:3], "big"):
+            answer += connection.recv(65536)
+        length, kind, flags = int.from_bytes(answer[:3], "big"), answer[3], answer[4]
+        if kind == 0 and flags & 1:
+            return connection
+        answer = answer[9 + length:]
+
+
+def frame(kind, flags, stream, payload=b""):
+    """A frame of HTTP/2 (RFC 9113 section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def timed(port):

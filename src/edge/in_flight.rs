@@ -12,26 +12,32 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::ServiceResponse,
-    http::StatusCode,
+    http::{StatusCode, Version},
     web::Bytes,
 };
 
 use super::observe::Watched;
 use crate::{
     base::{Share, Shares},
-    net::{Flow, admission},
+    net::{Flow, Peer, admission},
 };
 
 /// How long nothing must be in flight: time for the last bytes to reach the socket.
 const QUIET: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// With its head, less than the 8 KiB with which a connection of HTTP/1.1 begins.
+const SMALL_PIECE: usize = 7 * 1024;
+/// With what is put around it, less than a record of TLS has (RFC 8446 section 5.1).
+const LARGE_PIECE: usize = 16_000;
+/// Of a larger body, it counts more that it leaves in few pieces.
+const SMALL_BODY: u64 = 64 * 1024;
 
 /// The requests in flight; cheap to clone, one for all threads.
 #[derive(Clone)]
@@ -54,7 +60,7 @@ struct Counted {
 
 impl InFlight {
     /// As many requests at the same time as there may be connections: those of HTTP/2 have many in one.
-    pub(super) fn new(limits: admission::Settings) -> Self {
+    pub(super) fn new(limits: admission::Limits) -> Self {
         Self {
             count: Arc::default(),
             places: Shares::new(limits.connections, limits.connections_per_network),
@@ -62,7 +68,7 @@ impl InFlight {
     }
 
     /// Takes other limits from now on.
-    pub(super) fn replace(&self, limits: admission::Settings) {
+    pub(super) fn replace(&self, limits: admission::Limits) {
         let places = &self.places;
         places.resize(limits.connections, limits.connections_per_network);
     }
@@ -109,33 +115,57 @@ impl Drop for Counted {
 /// (RFC 9113 section 5.2).
 pub(super) fn until_sent(
     entered: Entered,
-    flow: Rc<Flow>,
+    peer: &Peer,
     watched: Watched,
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
     let is_socket = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if is_socket {
-        flow.framed();
+        peer.flow.framed();
     }
     let Entered { counted, place } = entered;
     // Nobody waits for the end of a WebSocket, but it has its place.
     let counted = (!is_socket).then_some(counted);
-    match response.response().body().size() {
-        BodySize::None | BodySize::Sized(0) => response,
-        _ => response.map_body(|_, body| {
-            BoxBody::new(Leaving {
-                body,
-                watched,
-                _counted: counted,
-                _place: place,
-            })
-        }),
+    let size = response.response().body().size();
+    if matches!(size, BodySize::None | BodySize::Sized(0)) {
+        return response;
+    }
+    let is_http1 = response.request().version() < Version::HTTP_2;
+    let most = if is_http1 && peer.is_one_of_many {
+        most_at_once(size)
+    } else {
+        usize::MAX
+    };
+    response.map_body(|_, body| {
+        BoxBody::new(Leaving {
+            body,
+            rest: Bytes::new(),
+            most,
+            watched,
+            _counted: counted,
+            _place: place,
+        })
+    })
+}
+
+/// Bytes of a body that leave at once over HTTP/1.1 while there are many connections.
+///
+/// The connection copies them to a buffer that it keeps for its next answer: what that grows to is what the
+/// connection takes while it is idle.
+fn most_at_once(size: BodySize) -> usize {
+    match size {
+        BodySize::Sized(bytes) if bytes <= SMALL_BODY => SMALL_PIECE,
+        _ => LARGE_PIECE,
     }
 }
 
 /// A body that counts as in flight until its last piece was taken.
 struct Leaving {
     body: BoxBody,
+    /// What was taken from the body and has not left.
+    rest: Bytes,
+    /// Bytes that leave at once.
+    most: usize,
     watched: Watched,
     _counted: Option<Counted>,
     _place: Share,
@@ -152,10 +182,14 @@ impl MessageBody for Leaving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let piece = Pin::new(&mut self.body).poll_next(context);
-        if let Poll::Ready(Some(Ok(bytes))) = &piece {
-            self.watched.sent(bytes.len());
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(context)) {
+                Some(Ok(bytes)) => self.rest = bytes,
+                other => return Poll::Ready(other),
+            }
         }
-        piece
+        let length = self.rest.len().min(self.most);
+        self.watched.sent(length);
+        Poll::Ready(Some(Ok(self.rest.split_to(length))))
     }
 }

@@ -38,10 +38,10 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The sections of `webstead.toml` that the edge has.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// `[limits]`
-    pub limits: admission::Settings,
+    /// `[limits]`, as far as there is room for them
+    pub limits: admission::Limits,
     /// `[cache]`
     pub cache: page_cache::Settings,
     /// `[pages]`
@@ -179,7 +179,7 @@ pub async fn pipeline(
     if let Some(refusal) = refused(&request, &context) {
         watched.answered(Kind::None, refusal.status());
         let response = request.into_response(refusal);
-        return Ok(in_flight::until_sent(entered, peer.flow, watched, response));
+        return Ok(in_flight::until_sent(entered, &peer, watched, response));
     }
     let host = edge.hosts().find(host_of(request.head()), &peer);
     let (kind, response) = match host {
@@ -207,7 +207,7 @@ pub async fn pipeline(
         }
     };
     watched.answered(kind, response.status());
-    Ok(in_flight::until_sent(entered, peer.flow, watched, response))
+    Ok(in_flight::until_sent(entered, &peer, watched, response))
 }
 
 /// The answer to a request that no host is to see.

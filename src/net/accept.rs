@@ -34,7 +34,12 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const REQUEST_HEAD: Duration = Duration::from_secs(20);
 /// Time that an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// The same for one that came when many others were there.
+const KEEP_ALIVE_IN_CROWD: Duration = Duration::from_secs(10);
 
+/// A head waits for the first piece of its body and goes out with it; pieces do not wait for each other, so that the
+/// buffer stays as small as they are.
+const WRITE_AFTER: usize = 1024;
 /// Time for who still sends to read an answer that came before they were done (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -164,12 +169,14 @@ where
                 app.await
                     .map_err(|e| log::error!("no application: {e:?}"))?,
             );
-            let http1 = http1(Rc::clone(&app), stopping.clone()).await?;
-            let http1 = Rc::new(http1);
+            let http1 = |keep_alive| http1(Rc::clone(&app), stopping.clone(), keep_alive);
+            let patient = Rc::new(http1(KEEP_ALIVE).await?);
+            let in_crowd = Rc::new(http1(KEEP_ALIVE_IN_CROWD).await?);
             let flows = Flows::watched();
             Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
                 let (door, flows, stopping) = (door.clone(), flows.clone(), stopping.clone());
-                let (app, http1) = (Rc::clone(&app), Rc::clone(&http1));
+                let (app, patient, in_crowd) =
+                    (Rc::clone(&app), Rc::clone(&patient), Rc::clone(&in_crowd));
                 async move {
                     // In boxes, so that an idle connection takes the memory of its own protocol only.
                     let opened = Box::pin(door.open(tcp, &flows)).await;
@@ -178,6 +185,8 @@ where
                     match opened? {
                         Opened::Http1(stream) => {
                             let address = stream.peer().address;
+                            let is_in_crowd = stream.is_in_crowd();
+                            let http1 = if is_in_crowd { in_crowd } else { patient };
                             let served = Box::pin(http1.call((stream, Some(address)))).await;
                             served.map_err(|e| io::Error::other(e.to_string()))
                         }
@@ -185,7 +194,12 @@ where
                             let peer = stream.peer();
                             peer.flow.framed();
                             let stopping = async move { stopping.notified().await };
-                            let served = http2::serve(stream, peer, app, KEEP_ALIVE, stopping);
+                            let keep_alive = if stream.is_in_crowd() {
+                                KEEP_ALIVE_IN_CROWD
+                            } else {
+                                KEEP_ALIVE
+                            };
+                            let served = http2::serve(stream, peer, app, keep_alive, stopping);
                             Box::pin(served).await
                         }
                     }
@@ -199,6 +213,7 @@ where
 async fn http1<S, B>(
     app: Rc<S>,
     stopping: GracefulShutdownSignal,
+    keep_alive: Duration,
 ) -> Result<impl Service<(Stream, Option<SocketAddr>), Response = (), Error = DispatchError>, ()>
 where
     S: Service<Request> + 'static,
@@ -212,7 +227,8 @@ where
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         })
-        .keep_alive(KEEP_ALIVE)
+        .h1_write_buffer_size(WRITE_AFTER)
+        .keep_alive(keep_alive)
         .client_request_timeout(REQUEST_HEAD)
         .client_disconnect_timeout(LINGER)
         .on_connect_ext(|stream: &Stream, data: &mut Extensions| {

@@ -16,12 +16,15 @@ use serde::Deserialize;
 
 use crate::base::{LimitKind, Limited, Share, Shares, Timestamp};
 
+/// More connections than this have to do with less memory each.
+const MANY: usize = 128;
+
 /// Section `[limits]` of `webstead.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Connections at the same time; one that is idle takes about 20 kB of memory.
-    pub connections: usize,
+    /// Connections at the same time; not said: as many as there is room for.
+    pub connections: Option<usize>,
     /// Connections at the same time of one network: an IPv4 address, or the /64 of an IPv6 one.
     pub connections_per_network: usize,
 }
@@ -29,10 +32,19 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connections: 8192,
+            connections: None,
             connections_per_network: 512,
         }
     }
+}
+
+/// How many connections there may be, once it is known what there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// At the same time.
+    pub connections: usize,
+    /// Of one network, at the same time.
+    pub connections_per_network: usize,
 }
 
 /// Gives places to connections; cheap to clone, one for all threads.
@@ -46,12 +58,14 @@ pub struct Admission {
 /// The place of one connection, until dropped.
 pub struct Place {
     share: Share,
+    is_one_of_many: bool,
+    is_in_crowd: bool,
     limited: Arc<Limited>,
 }
 
 impl Admission {
     /// Within these limits. Who is limited is noted.
-    pub fn new(limits: Settings, limited: Arc<Limited>) -> Self {
+    pub fn new(limits: Limits, limited: Arc<Limited>) -> Self {
         Self {
             places: Shares::new(limits.connections, limits.connections_per_network),
             refused: Arc::default(),
@@ -60,7 +74,7 @@ impl Admission {
     }
 
     /// Takes other limits from now on; open connections stay.
-    pub fn replace(&self, limits: Settings) {
+    pub fn replace(&self, limits: Limits) {
         let places = &self.places;
         places.resize(limits.connections, limits.connections_per_network);
     }
@@ -74,8 +88,11 @@ impl Admission {
             self.limited.note(address, LimitKind::Connections, now);
             return None;
         };
+        let taken = self.places.taken();
         Some(Place {
             share,
+            is_one_of_many: taken > MANY,
+            is_in_crowd: taken > self.places.most() / 2,
             limited: Arc::clone(&self.limited),
         })
     }
@@ -102,6 +119,16 @@ impl Admission {
 }
 
 impl Place {
+    /// Whether there were many connections when this one came.
+    pub(super) fn is_one_of_many(&self) -> bool {
+        self.is_one_of_many
+    }
+
+    /// Whether more than half of the places were taken when this connection came: others may need it soon.
+    pub(super) fn is_in_crowd(&self) -> bool {
+        self.is_in_crowd
+    }
+
     /// Whoever has it was too slow.
     pub(super) fn note_slow(&self) {
         let (network, now) = (self.share.network(), Timestamp::now());
@@ -114,7 +141,7 @@ mod tests {
     use super::*;
 
     fn admission(connections: usize, connections_per_network: usize) -> Admission {
-        let limits = Settings {
+        let limits = Limits {
             connections,
             connections_per_network,
         };

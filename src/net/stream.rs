@@ -29,6 +29,8 @@ pub struct Peer {
     pub server_name: Option<Rc<str>>,
     /// What goes out to the visitor.
     pub flow: Rc<Flow>,
+    /// Whether there were many connections when it came: it has to do with less memory.
+    pub is_one_of_many: bool,
 }
 
 impl Peer {
@@ -44,6 +46,7 @@ impl Peer {
             is_tls,
             server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
             flow: Rc::clone(&socket.flow),
+            is_one_of_many: socket.place.is_one_of_many(),
         }
     }
 }
@@ -161,6 +164,15 @@ impl Stream {
     }
 
     /// Who is at the other end.
+    /// Whether many others came before it.
+    pub(super) fn is_in_crowd(&self) -> bool {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        socket.place.is_in_crowd()
+    }
+
     pub(super) fn peer(&self) -> Peer {
         match self {
             Self::Plain(socket) => Peer::new(socket, false, None),

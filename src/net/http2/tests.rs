@@ -93,6 +93,7 @@ async fn wire(window: u32) -> Wire {
         is_tls: true,
         server_name: None,
         flow: Rc::new(Flow::default()),
+        is_one_of_many: false,
     };
     let seen_by_app = Rc::clone(&seen);
     let app = fn_service(move |request: Request| {
