@@ -128,9 +128,10 @@ UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 
 
-def get(port, path, headers=None):
-    """(status, headers, body) of a request of its own."""
-    connection = http.client.HTTPSConnection("localhost", port, context=UNVERIFIED, timeout=30)
+def get(port, path, headers=None, source=None):
+    """(status, headers, body) of a request of its own, from the address `source` if that is given."""
+    connection = http.client.HTTPSConnection("localhost", port, context=UNVERIFIED, timeout=30,
+                                             source_address=source and (source, 0))
     connection.request("GET", path, headers=headers or {})
     answer = connection.getresponse()
     body = answer.read()
