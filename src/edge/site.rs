@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// Pages that the application makes at once: more than keep the processors of a small machine busy.
-const MAX_MAKING: usize = 64;
+const MAX_MAKING: usize = 16;
 /// Requests that wait for their turn; more are told to come again.
 const MAX_WAITING: usize = 4096;
 /// How long a request waits for its turn. Whoever is told to come again after that has not come back meanwhile.

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::base::{LimitKind, Limited, Share, Shares, Timestamp};
 
 /// More connections than this have to do with less memory each.
-const MANY: usize = 128;
+const MANY: usize = 256;
 
 /// Section `[limits]` of `webstead.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
