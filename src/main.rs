@@ -35,7 +35,8 @@ fn main() -> ExitCode {
 fn start_log() {
     let levels = env_logger::Env::new().filter_or(
         "WEBSTEAD_LOG",
-        "info,actix_server=warn,rusqlite_migration=warn",
+        // What actix_http has to say, the edge says with the id of the request.
+        "info,actix_http=off,actix_server=warn,rusqlite_migration=warn",
     );
     let mut builder = env_logger::Builder::from_env(levels);
     builder.format_target(false);

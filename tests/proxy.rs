@@ -2,7 +2,11 @@
 
 use std::{
     io::{Read, Write},
-    sync::atomic::Ordering,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -184,6 +188,9 @@ fn an_answer_comes_piece_by_piece_and_without_what_is_between_neighbours() {
         text.is_err(),
         "half an answer is not taken for a whole one: {status} {text:?}"
     );
+    let log = site.log();
+    assert_eq!(log.matches("broke off").count(), 1, "{log}");
+    assert!(log.contains(": the answer broke off: "), "{log}");
 }
 
 #[test]
@@ -228,6 +235,64 @@ fn a_program_that_is_down_gets_a_page_of_ours_and_another_one_takes_its_place() 
         "one",
         "it is asked again as soon as there is no other"
     );
+}
+
+#[test]
+fn nobody_notices_that_one_program_is_down_and_the_other_ends_its_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let faulty = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            if counted.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            }
+        }
+    });
+    let site = with_proxy(
+        &["http://127.0.0.1:1".into(), format!("http://{faulty}")],
+        "",
+    );
+    let client = site.client_for(&[APP]);
+    for n in 0..8 {
+        let answer = client.get(site.url_of(APP, "/")).send().unwrap();
+        assert_eq!(answer.status(), 200, "the {n}th: {}", site.log());
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 16, "each was asked twice");
+    let before = asked.load(Ordering::Relaxed);
+    let form = client
+        .post(site.url_of(APP, "/"))
+        .body("pay")
+        .send()
+        .unwrap();
+    assert_eq!(
+        form.status(),
+        502,
+        "what may have been done is not done again"
+    );
+    assert_eq!(asked.load(Ordering::Relaxed), before + 1);
+}
+
+#[test]
+fn an_answer_with_a_head_that_is_too_large_is_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n", "x".repeat(300_000));
+            let _ = stream.write_all(format!("{head}content-length: 0\r\n\r\n").as_bytes());
+        }
+    });
+    let site = with_proxy(&[format!("http://{address}")], "");
+    let client = site.client_for(&[APP]);
+    let get = || client.get(site.url_of(APP, "/")).send().unwrap().status();
+    assert_eq!(get(), 502);
+    assert!(site.log().contains("head is too large"), "{}", site.log());
 }
 
 #[test]

@@ -185,7 +185,11 @@ impl MessageBody for Leaving {
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_next(context)) {
                 Some(Ok(bytes)) => self.rest = bytes,
-                other => return Poll::Ready(other),
+                Some(Err(e)) => {
+                    self.watched.broke_off(&e);
+                    return Poll::Ready(Some(Err(e)));
+                }
+                None => return Poll::Ready(None),
             }
         }
         let length = self.rest.len().min(self.most);

@@ -5,13 +5,14 @@ mod entry;
 pub mod metrics;
 mod minutes;
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt::Display, sync::Arc, time::Instant};
 
 use actix_web::{dev::ServiceRequest, http::StatusCode};
 
 pub use self::minutes::{MINUTES, Minute};
 use self::{access_log::AccessLog, entry::Entry, metrics::Metrics, minutes::Minutes};
 use super::request_context::RequestContext;
+use crate::base::RequestId;
 
 /// Sees every request; one for all threads.
 pub struct Observer {
@@ -51,6 +52,7 @@ pub(super) enum Kind {
 /// One request that is being answered; it is counted and written down when this is dropped.
 pub(super) struct Watched {
     observer: Arc<Observer>,
+    id: RequestId,
     started: Instant,
     kind: Kind,
     status: StatusCode,
@@ -69,6 +71,7 @@ impl Watched {
         Self {
             entry: entry.then(|| Box::new(Entry::of(request, context))),
             observer,
+            id: context.id,
             started: Instant::now(),
             kind: Kind::None,
             status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -80,6 +83,11 @@ impl Watched {
     pub(super) fn answered(&mut self, kind: Kind, status: StatusCode) {
         self.kind = kind;
         self.status = status;
+    }
+
+    /// The rest of the body does not come; the visitor sees that something is missing.
+    pub(super) fn broke_off(&self, why: &dyn Display) {
+        log::warn!("request {}: the answer broke off: {why}", self.id);
     }
 
     /// So many bytes of the body were taken by the connection.

@@ -55,6 +55,10 @@ const CONNECT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(30);
 /// Unused connections that are kept for each program.
 const MAX_IDLE: usize = 64;
+/// Bytes of an answer's head, and of what is read at once: what a visitor may send in one.
+const MOST_HEAD_BYTES: usize = 64 * 1024;
+/// Programs that are tried for one request, each of which may take its time to be not there.
+const MOST_TRIES: usize = 4;
 /// Time for the answer to a health check.
 const CHECK: Duration = Duration::from_secs(3);
 
@@ -111,6 +115,7 @@ impl Proxy {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_IDLE)
+            .http1_max_buf_size(MOST_HEAD_BYTES)
             .build(connector);
         Ok(Arc::new(Self {
             client,
@@ -150,10 +155,12 @@ impl Proxy {
             *request.method(),
             Method::GET | Method::HEAD | Method::OPTIONS
         );
-        let mut tried: Option<Arc<Upstream>> = None;
+        // There may be only one: it gets a second chance.
+        let mut chances = self.upstreams.all().len().clamp(2, MOST_TRIES);
+        let mut was_broken = false;
+        let mut unreached: Option<Arc<Upstream>> = None;
         loop {
-            let others = self.upstreams.choose(tried.as_deref());
-            // There is only one: it gets a second chance.
+            let others = self.upstreams.choose(unreached.as_deref());
             let Some(upstream) = others.or_else(|| self.upstreams.choose(None)) else {
                 return failed(&Failure::Unreached("no upstream".into()), context);
             };
@@ -168,20 +175,25 @@ impl Proxy {
                 }
                 Err(failure) => failure,
             };
-            match &failure {
-                Failure::Unreached(_) => self.upstreams.failed(upstream),
-                Failure::Broken(why) => log::debug!("{} broke off: {why}", upstream.base),
-                Failure::Slow | Failure::Visitor => {}
-            }
-            let may_again = match failure {
-                Failure::Unreached(_) => body.is_whole(),
-                Failure::Broken(_) => is_safe && body.is_whole(),
+            let may_again = match &failure {
+                Failure::Unreached(_) => {
+                    self.upstreams.failed(upstream);
+                    unreached = Some(Arc::clone(upstream));
+                    chances -= 1;
+                    chances > 0
+                }
+                // A connection that was kept may have ended just now: that is nobody's fault, once.
+                Failure::Broken(why) => {
+                    log::debug!("{} broke off: {why}", upstream.base);
+                    let is_first = !was_broken;
+                    was_broken = true;
+                    is_first && is_safe
+                }
                 Failure::Slow | Failure::Visitor => false,
             };
-            if !may_again || tried.is_some() {
+            if !(may_again && body.is_whole()) {
                 return failed(&failure, context);
             }
-            tried = Some(Arc::clone(upstream));
         }
     }
 

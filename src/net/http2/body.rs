@@ -61,7 +61,7 @@ pub(super) async fn send<B: MessageBody>(
             // The visitor must see that something is missing.
             broken => {
                 if let Some(Err(e)) = broken {
-                    log::warn!("an answer broke off: {}", e.into());
+                    log::debug!("an answer broke off: {}", e.into());
                 }
                 stream.send_reset(Reason::INTERNAL_ERROR);
                 return Ok(());
