@@ -9,15 +9,9 @@ mod idle;
 mod request;
 #[cfg(test)]
 mod tests;
+mod turns;
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    pin::pin,
-    rc::Rc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::Future, io, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use actix_http::{Request, Response, body::MessageBody};
 use actix_service::Service;
@@ -85,12 +79,13 @@ where
         let mut answers = FuturesUnordered::new();
         let mut stopping = pin!(stopping);
         let mut is_stopping = false;
-        poll_fn(|context| {
-            if !is_stopping && stopping.as_mut().poll(context).is_ready() {
+        turns::run(|context, task, round| {
+            if !is_stopping && stopping.as_mut().poll(task).is_ready() {
                 is_stopping = true;
                 frames.graceful_shutdown();
             }
             loop {
+                round.begin();
                 while let Poll::Ready(asked) = frames.poll_accept(context) {
                     let Some(asked) = asked else {
                         return Poll::Ready(Ok(()));
@@ -106,7 +101,7 @@ where
                 };
                 idle.used();
             }
-            idle.poll(context, &mut frames, answers.len())
+            idle.poll(task, &mut frames, answers.len())
         })
         .await
     };
