@@ -21,6 +21,7 @@ mod http_edge;
 mod install;
 mod lifecycle;
 mod lists_and_links;
+mod load_judge;
 mod observed;
 mod pages;
 mod plain_files;

@@ -134,10 +134,10 @@ fn a_body_goes_through_whatever_the_method_and_whether_its_length_is_said() {
 }
 
 #[test]
-fn one_connection_has_no_more_requests_under_way_than_its_network_may_have_connections() {
+fn one_network_has_no_more_requests_under_way_than_half_of_what_there_may_be() {
     let upstream = Upstream::start("one");
     let settings = format!(
-        "[limits]\nconnections_per_network = 4\n[hosts.\"{APP}\"]\nproxy = {:?}",
+        "[limits]\nconnections = 8\nconnections_per_network = 4\n[hosts.\"{APP}\"]\nproxy = {:?}",
         upstream.url()
     );
     let site = Site::with_settings(&settings);

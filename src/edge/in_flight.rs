@@ -59,18 +59,19 @@ struct Counted {
 }
 
 impl InFlight {
-    /// As many requests at the same time as there may be connections: those of HTTP/2 have many in one.
+    /// As many requests at the same time as there may be connections, because those of HTTP/2 have many in one.
     pub(super) fn new(limits: admission::Limits) -> Self {
+        let (most, of_one) = places(limits);
         Self {
             count: Arc::default(),
-            places: Shares::new(limits.connections, limits.connections_per_network),
+            places: Shares::new(most, of_one),
         }
     }
 
     /// Takes other limits from now on.
     pub(super) fn replace(&self, limits: admission::Limits) {
-        let places = &self.places;
-        places.resize(limits.connections, limits.connections_per_network);
+        let (most, of_one) = places(limits);
+        self.places.resize(most, of_one);
     }
 
     /// Counts a request of a connection; `visitor` is who asks, if it is known. `None` if there are too many.
@@ -102,6 +103,12 @@ impl InFlight {
             }
         }
     }
+}
+
+/// Requests in all, and of one network: that leaves others half, and is enough for an office.
+fn places(limits: admission::Limits) -> (usize, usize) {
+    let of_one = limits.connections_per_network.max(limits.connections / 2);
+    (limits.connections, of_one)
 }
 
 impl Drop for Counted {

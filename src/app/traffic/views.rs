@@ -97,8 +97,8 @@ pub fn words(kind: LimitKind) -> (&'static str, &'static str) {
         ),
         LimitKind::Requests => (
             "too many requests at once",
-            "Somebody wanted more at the same time than their connections have room for, and was told to come again \
-             for the rest. If it is a large office, raise limits.connections_per_network.",
+            "Somebody wanted half of all that the site does at the same time, and was told to come again for the \
+             rest. It is an attack, or a program that loads everything at once.",
         ),
         LimitKind::Slow => (
             "too slow",

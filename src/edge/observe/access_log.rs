@@ -38,7 +38,9 @@ pub enum Access {
     /// The last few hundred are remembered for the owner, until the program ends.
     #[default]
     Memory,
-    /// Also written to standard output, and so to the journal, in the Combined Log Format.
+    /// Also written to standard output, and so to the journal, in the Common Log Format.
+    Common,
+    /// The same with where visitors came from and what browser they have (Combined Log Format).
     Combined,
     /// Also written to standard output, as JSON.
     Json,
@@ -71,7 +73,7 @@ struct Wanted {
 
 impl Wanted {
     fn new(settings: Settings) -> Self {
-        let is_written = matches!(settings.access, Access::Combined | Access::Json);
+        let is_written = !matches!(settings.access, Access::Off | Access::Memory);
         Self {
             access: settings.access,
             lines: is_written.then(start_writing),
@@ -115,6 +117,7 @@ impl AccessLog {
         let line = match wanted.access {
             Access::Off => return,
             Access::Memory => None,
+            Access::Common => Some(entry.common()),
             Access::Combined => Some(entry.combined()),
             Access::Json => Some(entry.json()),
         };

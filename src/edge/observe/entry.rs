@@ -85,23 +85,28 @@ impl Entry {
         *self
     }
 
-    /// As Apache's Combined Log Format has it: <https://httpd.apache.org/docs/2.4/logs.html#combined>.
-    pub(super) fn combined(&self) -> String {
+    /// As the Common Log Format has it: <https://httpd.apache.org/docs/2.4/logs.html#common>.
+    pub(super) fn common(&self) -> String {
         let time = self.time.to_zoned(TimeZone::system());
         let address = self
             .address
             .map_or_else(|| "-".into(), |address| address.to_string());
         format!(
-            "{address} - - [{}] \"{} {} {}\" {} {} \"{}\" \"{}\"",
+            "{address} - - [{}] \"{} {} {}\" {} {}",
             time.strftime("%d/%b/%Y:%H:%M:%S %z"),
             escaped(&self.method),
             escaped(&self.target),
             self.protocol,
             self.status,
             self.bytes,
-            escaped(self.referer.as_deref().unwrap_or("-")),
-            escaped(self.user_agent.as_deref().unwrap_or("-")),
         )
+    }
+
+    /// As the Combined Log Format has it: <https://httpd.apache.org/docs/2.4/logs.html#combined>.
+    pub(super) fn combined(&self) -> String {
+        let [referer, user_agent] =
+            [&self.referer, &self.user_agent].map(|text| escaped(text.as_deref().unwrap_or("-")));
+        format!("{} \"{referer}\" \"{user_agent}\"", self.common())
     }
 
     /// As one line of JSON.
