@@ -4,7 +4,7 @@
 //! it changes nothing: ages, validators, conditions, ranges and what else caches of visitors live on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -95,26 +95,33 @@ fn caches_see_a_program_behind_as_they_see_it_without_us() {
     let site = Site::with_settings(&format!("[hosts.\"localhost\"]\nproxy = {:?}", origin.url));
     let authority = site.data().join("tls/authority-cert.pem");
     let through = site.base.replace("127.0.0.1", "localhost");
-    let (direct, through) = std::thread::scope(|threads| {
-        let direct = threads.spawn(|| outcomes(&folder, &origin.url, None));
-        let through = outcomes(&folder, &through, Some(authority));
-        (direct.join().unwrap(), through)
-    });
-    assert!(direct.len() > 300, "{} tests", direct.len());
-    assert!(direct.keys().eq(through.keys()));
-    let mut others = Vec::new();
-    for (test, outcome) in &direct {
-        // The origin closes the connection, or says a wrong length: that is an answer of ours then.
-        if *outcome != "FetchError" && through[test] != *outcome {
-            others.push(format!(
+    // The suite waits for seconds to pass, and a machine that is busy elsewhere is late: what is a difference is one
+    // each time.
+    let mut different: Option<BTreeSet<String>> = None;
+    for _ in 0..4 {
+        let (direct, through) = std::thread::scope(|threads| {
+            let direct = threads.spawn(|| outcomes(&folder, &origin.url, None));
+            let through = outcomes(&folder, &through, Some(authority.clone()));
+            (direct.join().unwrap(), through)
+        });
+        assert!(direct.len() > 300, "{} tests", direct.len());
+        assert!(direct.keys().eq(through.keys()));
+        let now = direct.into_iter().filter_map(|(test, outcome)| {
+            // The origin closes the connection, or says a wrong length: that is an answer of ours then.
+            let is_same = through[&test] == outcome || outcome == "FetchError";
+            let is_answered = through[&test] != "FetchError";
+            let said = format!(
                 "{test}: {outcome} without us, {} through us",
-                through[test]
-            ));
+                through[&test]
+            );
+            (!is_same || !is_answered).then_some(said)
+        });
+        let now: BTreeSet<String> = now.collect();
+        let before = different.get_or_insert_with(|| now.clone());
+        before.retain(|test| now.contains(test));
+        if before.is_empty() {
+            return;
         }
     }
-    assert!(others.is_empty(), "{others:#?}");
-    let unanswered = through
-        .iter()
-        .filter(|(_, outcome)| **outcome == "FetchError");
-    assert_eq!(unanswered.map(|(test, _)| test).next(), None);
+    panic!("{different:#?}");
 }
