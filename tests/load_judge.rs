@@ -33,7 +33,11 @@ fn wrk_gets_a_good_answer_to_every_request() {
     }
     let site = site();
     for path in ["/", "/archive?x=1", "/file.txt"] {
-        let text = run("wrk", &["-t1", "-c100", "-d2s"], &site.url(path));
+        let text = run(
+            "wrk",
+            &["-t1", "-c50", "-d2s", "--timeout", "10s"],
+            &site.url(path),
+        );
         let is_bad = text.contains("Non-2xx") || text.contains("Socket errors");
         assert!(!is_bad && text.contains("requests in"), "{path}: {text}");
     }
