@@ -43,7 +43,12 @@ pub(in crate::edge) fn typed(text: &str) -> Result<String, String> {
         return wrong("has a port, and all hosts have the same one");
     }
     match url::Host::parse(text.strip_suffix('.').unwrap_or(text)) {
-        Ok(url::Host::Domain(name)) if DnsName::try_from(name.as_str()).is_ok() => Ok(name),
+        // The dot of "a." may have been one too many: "a..".
+        Ok(url::Host::Domain(name))
+            if !name.ends_with('.') && DnsName::try_from(name.as_str()).is_ok() =>
+        {
+            Ok(name)
+        }
         Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
             wrong("is a number; browsers ask for a host by its name")
         }
@@ -91,6 +96,8 @@ mod tests {
             ("", Err("DNS")),
             ("*.example.org", Err("DNS")),
             ("a..b", Err("DNS")),
+            ("a..", Err("DNS")),
+            (".", Err("DNS")),
         ] {
             match (typed(text), expected) {
                 (Ok(name), Ok(expected)) => assert_eq!(name, expected),
