@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Names, Result},
     edge::{hosts, observe::access_log, page_cache, render_limit},
-    net::{admission, listen, trust},
+    net::{acme, admission, listen, names::DomainName, trust},
 };
 
 /// The file's name in the data folder.
@@ -20,7 +20,11 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The site's domain, such as `example.org`; without it, addresses are made from each request's host.
-    pub domain: Option<String>,
+    pub domain: Option<DomainName>,
+    /// Other names, which lead to the domain.
+    pub also: Vec<DomainName>,
+    /// `[certificate]`: who is asked for the certificates of these names.
+    pub certificate: acme::Settings,
     /// `[listen]`: where to listen.
     pub listen: listen::Settings,
     /// `[limits]`: how many connections there may be.
@@ -66,36 +70,23 @@ impl Config {
     /// # Errors
     /// [`Error::Invalid`] with line, key and remedy.
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| {
+        toml::from_str(text).map_err(|e| {
             let line = e.span().map_or(1, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
             });
             let source = text.lines().nth(line - 1).unwrap_or("").trim();
             Error::Invalid(format!("line {line}, `{source}`: {}", e.message().trim()))
-        })?;
-        if let Some(domain) = &config.domain {
-            check_domain(domain)?;
-        }
-        Ok(config)
+        })
     }
-}
 
-fn check_domain(domain: &str) -> Result<()> {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if domain.len() <= 253 && domain.split('.').all(is_label) {
-        return Ok(());
+    /// The names of the site.
+    pub fn names(&self) -> Names {
+        let also = self.also.iter().map(|name| name.as_str().to_owned());
+        Names {
+            domain: self.domain.as_ref().map(|name| name.as_str().to_owned()),
+            also: also.collect(),
+        }
     }
-    Err(Error::Invalid(format!(
-        "domain = {domain:?}: this is not a domain name; write it without https:// and slashes, \
-         for example domain = \"example.org\""
-    )))
 }
 
 #[cfg(test)]
@@ -119,9 +110,11 @@ mod tests {
             ("[cache]\nmax_mib = ", "line 2", "max_mib"),
             (
                 "domain = \"https://example.org/\"",
-                "domain",
-                "without https://",
+                "line 1",
+                "an address and not a name",
             ),
+            ("also = [\"a b\"]", "line 1", "DNS"),
+            ("[certificate]\nagree = true", "line 2", "agree"),
         ];
         for (text, place, word) in table {
             let message = Config::parse(text).unwrap_err().to_string();
@@ -147,7 +140,7 @@ mod tests {
             let (at, end) = (at.min(good.len()), (at + cut).min(good.len()));
             let broken = format!("{}{with}{}", &good[..at], &good[end..]);
             if let Err(e) = Config::parse(&broken) {
-                prop_assert!(e.to_string().contains("line") || e.to_string().contains("domain"), "{e}");
+                prop_assert!(e.to_string().contains("line"), "{e}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The whole server, assembled on one screen.
 
+mod certificates;
 mod hosts;
 mod readings;
 mod reload;
@@ -15,12 +16,12 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, FormConfig, PayloadConfig},
 };
-use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 
 pub use self::hosts::stored_problems;
 use self::{
-    hosts::{Served, names_of, own_names, together},
+    certificates::Certificates,
+    hosts::{Served, own_names, together},
     readings::Sources,
     reload::Reload,
     signals::{Signals, Wish},
@@ -39,7 +40,7 @@ use crate::{
         setup::SetupLink,
         users,
     },
-    base::{Error, Limited, Result},
+    base::{Error, Limited, Result, SiteNames},
     config::Config,
     db::{DataFolder, Database, MediaStore},
     edge::{
@@ -50,11 +51,9 @@ use crate::{
     net::{
         accept::{self, Door},
         admission::Admission,
-        certificates::{self, Renewal},
         handshakes::Handshakes,
         listen,
-        names::{self, Name},
-        probe, tls,
+        names, probe,
         trust::TrustedProxies,
     },
 };
@@ -123,9 +122,10 @@ pub fn run(
     );
     let names = names::local_names();
     let stored = database.read_blocking(list_hosts)?;
-    let own = own_names(&config, &names);
+    let own = own_names(&config.names(), &names);
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root())?;
-    let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
+    let (tls, certificates) = Certificates::new(&folder, &names, &config, &settings)?;
+    let site_names = SiteNames::new(config.names());
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
@@ -143,6 +143,8 @@ pub fn run(
         database.clone(),
         folder.public(),
         hosts,
+        Arc::clone(&site_names),
+        certificates.challenges(),
         trusted,
         Arc::clone(&limited),
         edge_settings(&config),
@@ -151,10 +153,26 @@ pub fn run(
     let admission_to_reload = admission.clone();
     let watch = watched(&edge, &database, admission, handshakes, &limited);
     let root = folder.root();
-    let hosts = Served::new(&edge, &renewal, &database, root, &config, &names);
+    let hosts = Served::new(
+        &edge,
+        &certificates,
+        &database,
+        root,
+        config.hosts,
+        Arc::clone(&site_names),
+        names.clone(),
+    );
     let live: Data<dyn LiveHosts> = Data::from(hosts.clone() as Arc<dyn LiveHosts>);
-    let reload = Reload::new(reread, hosts, admission_to_reload, &config);
-    let app = Data::new(App::new(database.clone(), media, setup, config.domain)?);
+    let app = App::new(database.clone(), media, setup, Arc::clone(&site_names))?;
+    let app = Data::new(app);
+    let reload = Reload::new(
+        reread,
+        hosts,
+        site_names,
+        Arc::clone(&certificates),
+        admission_to_reload,
+        config.listen,
+    );
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::new(Arc::clone(&limited)));
@@ -205,7 +223,7 @@ pub fn run(
         noted.note(&serde_json::to_string(&ready).map_err(Error::internal)?)?;
         service_manager::ready(ready.addresses.first().map_or("", String::as_str));
         started(&ready);
-        let _background = start_background(background, renewal);
+        let _background = start_background(background, certificates);
         until_stopped(server, signals, reload, &for_stop).await
     });
     database.close();
@@ -288,28 +306,18 @@ async fn until_stopped(
     outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
 }
 
-/// The certificate that is shown for the machine's names and those of its hosts, and who renews it.
-fn certificate(
-    folder: &DataFolder,
-    names: &[Name],
-    hosts: Vec<Name>,
-) -> Result<(ServerConfig, Arc<Renewal>)> {
-    let all = [names, &hosts].concat();
-    let key = certificates::local_certificate(folder.root(), &all)?;
-    let shown = tls::CertificateStore::new(key);
-    let tls = tls::server_config(Arc::clone(&shown))?;
-    let root = folder.root().to_path_buf();
-    let renewal = Renewal::new(root, shown, names.to_vec(), hosts);
-    Ok((tls, Arc::new(renewal)))
-}
-
 /// Starts what is done beside the requests, for as long as the answer is kept.
-fn start_background((database, edge): (Database, Data<Edge>), renewal: Arc<Renewal>) -> Jobs {
+fn start_background(
+    (database, edge): (Database, Data<Edge>),
+    certificates: Arc<Certificates>,
+) -> Jobs {
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();
     jobs.start(jobs::sweep_daily(database.clone(), sweeps));
     jobs.start(service_manager::keep_alive(database));
-    jobs.start(jobs::every_minute(move || renewal.look()));
+    let local = Arc::clone(&certificates);
+    jobs.start(jobs::every_minute(move || local.look()));
+    jobs.start(async move { certificates.keep().await });
     jobs.start(async move { edge.watch_upstreams().await });
     jobs
 }

@@ -20,7 +20,7 @@ use crate::{
         throttle::Throttle,
         users::{Role, find_user},
     },
-    base::{Error, Result},
+    base::{Error, Result, SiteNames},
     db::{Database, MediaStore},
 };
 
@@ -36,8 +36,8 @@ pub struct App {
     pub throttle: Throttle,
     /// The one-time link.
     pub setup: SetupLink,
-    /// The site's domain, if it is set; else a page's address is taken from the request.
-    pub domain: Option<String>,
+    /// The site's names; without a domain, a page's address is taken from the request.
+    pub names: Arc<SiteNames>,
     site: RwLock<Option<(u64, Arc<Site>)>>,
 }
 
@@ -47,7 +47,7 @@ impl App {
         database: Database,
         media: MediaStore,
         setup: SetupLink,
-        domain: Option<String>,
+        names: Arc<SiteNames>,
     ) -> Result<Self> {
         Ok(Self {
             database,
@@ -55,7 +55,7 @@ impl App {
             passwords: Passwords::new(),
             throttle: Throttle::new(),
             setup,
-            domain,
+            names,
             site: RwLock::new(None),
         })
     }
@@ -106,7 +106,7 @@ impl FromRequest for Visit {
                 Error::Internal("the server was put together without its app".into())
             })?;
             let site = app.site().await?;
-            let base_url = base_url(&request, app.domain.as_deref());
+            let base_url = base_url(&request, app.names.now().domain.as_deref());
             let path = request.path().to_owned();
             Ok(Self {
                 session: visitor.await?.0,

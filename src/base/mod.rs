@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site. Imports nothing of ours.
 
 pub mod error;
 pub mod files;
@@ -7,6 +7,7 @@ pub mod limited;
 pub mod network;
 pub mod request_id;
 pub mod shares;
+pub mod site_names;
 pub mod time;
 
 pub use error::{Error, Result};
@@ -15,4 +16,5 @@ pub use limited::{LimitKind, Limited};
 pub use network::{network_name, network_of};
 pub use request_id::{RequestId, RequestIds};
 pub use shares::{Share, Shares};
+pub use site_names::{Names, SiteNames};
 pub use time::Timestamp;

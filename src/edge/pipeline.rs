@@ -17,7 +17,7 @@ use actix_web::{
 
 use super::{
     files,
-    hosts::{Host, Hosts, Misdirected, State},
+    hosts::{Host, Hosts, Misdirected, State, name_of_authority},
     in_flight::{self, InFlight},
     observe::{Kind, Observer, Watched, access_log},
     page_cache, plain_page, render_limit,
@@ -26,10 +26,12 @@ use super::{
 };
 use crate::{
     auth::csrf::host_of,
-    base::{self, LimitKind, Limited, RequestIds, Timestamp},
+    base::{self, LimitKind, Limited, Names, RequestIds, SiteNames, Timestamp},
     db::Database,
     net::{
-        Peer, admission, redirect,
+        Peer, admission,
+        challenges::Challenges,
+        redirect,
         trust::{self, TrustedProxies},
     },
 };
@@ -54,6 +56,8 @@ pub struct Settings {
 pub struct Edge {
     site: Site,
     hosts: RwLock<Arc<Hosts>>,
+    names: Arc<SiteNames>,
+    challenges: Arc<Challenges>,
     trusted: Arc<TrustedProxies>,
     observer: Arc<Observer>,
     request_ids: RequestIds,
@@ -72,6 +76,8 @@ impl Edge {
         database: Database,
         public: PathBuf,
         hosts: Hosts,
+        names: Arc<SiteNames>,
+        challenges: Arc<Challenges>,
         trusted: Arc<TrustedProxies>,
         limited: Arc<Limited>,
         settings: Settings,
@@ -89,6 +95,8 @@ impl Edge {
             )?,
             observer,
             hosts: RwLock::new(Arc::new(hosts)),
+            names,
+            challenges,
             trusted,
             request_ids: RequestIds::new(),
             in_flight: InFlight::new(settings.limits),
@@ -166,7 +174,8 @@ pub async fn pipeline(
     let peer = Peer::of(&request).ok_or_else(missing)?;
     peer.flow.asked();
     if !peer.is_tls {
-        let response = to_https(&request, edge.https_port);
+        let answer = edge.challenges.text(request.path()).map(proof);
+        let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
         return Ok(request.into_response(response));
     }
     let context = RequestContext::enter(&mut request, &edge.trusted, edge.request_ids.next());
@@ -183,6 +192,9 @@ pub async fn pipeline(
     }
     let host = edge.hosts().find(host_of(request.head()), &peer);
     let (kind, response) = match host {
+        Ok(Host::Site) if let Some(location) = elsewhere(&edge.names.now(), &request) => {
+            (Kind::None, request.into_response(moved(location)))
+        }
         Ok(Host::Site) => {
             request.extensions_mut().insert(context.id);
             let response = edge.site.serve(request, &context, next).await;
@@ -237,18 +249,42 @@ fn too_many(limited: &Limited, context: &RequestContext) -> HttpResponse {
     response
 }
 
-/// The only answer to plain HTTP.
+/// Where the site is really, if the request has another of its names.
+fn elsewhere(names: &Names, request: &ServiceRequest) -> Option<String> {
+    let authority = host_of(request.head())?;
+    let domain = names.leads_from(&name_of_authority(authority)?)?;
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let port = port.filter(|port| !port.is_empty() && *port != "443");
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    let target = request.uri().path_and_query();
+    let target = target.map_or("/", |target| target.as_str());
+    Some(format!("https://{domain}{port}{target}"))
+}
+
+/// The answer to an authority that wants to know whether a name leads here (RFC 8555 section 8.3).
+fn proof(text: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(text)
+}
+
+/// Sends on for good. 308 keeps the method; not to be remembered, because the owner may change their mind.
+fn moved(location: String) -> HttpResponse {
+    HttpResponse::PermanentRedirect()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .finish()
+}
+
+/// The only answer to plain HTTP, but for a proof.
 fn to_https(request: &ServiceRequest, https_port: u16) -> HttpResponse {
     let target = request
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
     match redirect::to_https(host_of(request.head()), target, https_port) {
-        // 308 keeps the method; not to be remembered, because a home's ports change.
-        Some(location) => HttpResponse::PermanentRedirect()
-            .insert_header((header::LOCATION, location))
-            .insert_header((header::CACHE_CONTROL, "no-cache"))
-            .finish(),
+        Some(location) => moved(location),
         None => HttpResponse::BadRequest()
             .content_type("text/plain; charset=utf-8")
             .body("This site is served over HTTPS, and the request named no host to go to.\n"),

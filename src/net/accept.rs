@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     admission::Admission,
+    challenges::ACME_TLS,
     flow::Flows,
     handshakes::Handshakes,
     http2, proxy_protocol,
@@ -61,7 +62,8 @@ impl Door {
         trusted: Arc<TrustedProxies>,
         handshakes: Arc<Handshakes>,
     ) -> Self {
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let protocols: [&[u8]; 3] = [b"h2", b"http/1.1", ACME_TLS];
+        tls.alpn_protocols = protocols.map(<[u8]>::to_vec).into();
         Self {
             tls: Some(TlsAcceptor::from(Arc::new(tls))),
             admission,
@@ -118,6 +120,10 @@ impl Door {
         let session = stream.get_ref().1;
         self.handshakes.done(session);
         let is_http2 = session.alpn_protocol() == Some(b"h2");
+        if session.alpn_protocol() == Some(ACME_TLS) {
+            // An authority has seen what it asked for.
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let stream = Stream::Tls(Box::new(stream));
         Ok(if is_http2 {
             Opened::Http2(stream)

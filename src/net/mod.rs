@@ -1,9 +1,11 @@
 //! The wire: sockets, TLS, certificates, the redirect to HTTPS.
 
 pub mod accept;
+pub mod acme;
 pub mod address;
 pub mod admission;
 pub mod certificates;
+pub mod challenges;
 mod flow;
 pub mod handshakes;
 mod http2;
@@ -16,6 +18,7 @@ pub mod redirect;
 mod stream;
 pub mod tls;
 pub mod trust;
+pub mod web_client;
 
 pub use flow::Flow;
 pub use stream::Peer;

@@ -1,8 +1,9 @@
-//! The names under which this machine can be reached on its own network.
+//! Names: those under which this machine can be reached on its own network, and those that people type.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustls::pki_types::{DnsName, ServerName};
+use serde::{Deserialize, Serialize};
 
 /// A DNS name in lower case, or an IP address.
 pub type Name = ServerName<'static>;
@@ -69,6 +70,63 @@ pub(super) fn names_of(host: &str, addresses: impl IntoIterator<Item = IpAddr>) 
         }
     }
     unique
+}
+
+/// A name that somebody typed, in the form that requests have: `Bücher.example` is `xn--bcher-kva.example`
+/// (IDNA, UTS 46).
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn typed(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| {
+        Err(format!(
+            "{text:?} {why}; write a name such as \"files.example.org\""
+        ))
+    };
+    if text.contains("://") || text.contains('/') {
+        return wrong("is an address and not a name");
+    }
+    if text.contains(':') {
+        return wrong("has a port, and all hosts have the same one");
+    }
+    match url::Host::parse(text.strip_suffix('.').unwrap_or(text)) {
+        // The dot of "a." may have been one too many: "a..".
+        Ok(url::Host::Domain(name))
+            if !name.ends_with('.') && DnsName::try_from(name.as_str()).is_ok() =>
+        {
+            Ok(name)
+        }
+        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
+            wrong("is a number; browsers ask for a host by its name")
+        }
+        _ => wrong("is not a name that DNS allows"),
+    }
+}
+
+/// A name of [`typed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DomainName(String);
+
+impl DomainName {
+    /// In lower case, as requests have it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for DomainName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        typed(&text).map(Self)
+    }
+}
+
+impl From<DomainName> for String {
+    fn from(name: DomainName) -> Self {
+        name.0
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
-//! TLS: the server's configuration and the certificate that it shows, which can change while it runs.
+//! TLS: the server's configuration.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, ring},
-    server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache},
-    sign::CertifiedKey,
+    server::{ResolvesServerCert, ServerSessionMemoryCache},
     version::{TLS12, TLS13},
 };
 
@@ -15,50 +14,19 @@ use crate::base::{Error, Result};
 /// TLS 1.2 sessions that are remembered for clients without tickets: under 1 KiB each.
 const REMEMBERED_SESSIONS: usize = 256;
 
-/// The certificate that new connections are shown.
-#[derive(Debug)]
-pub struct CertificateStore {
-    current: RwLock<Arc<CertifiedKey>>,
-}
-
-impl CertificateStore {
-    /// A store that begins with this certificate.
-    pub fn new(key: CertifiedKey) -> Arc<Self> {
-        Arc::new(Self {
-            current: RwLock::new(Arc::new(key)),
-        })
-    }
-
-    /// Shows this certificate from the next handshake on; open connections go on as they are.
-    pub fn replace(&self, key: CertifiedKey) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
-    }
-
-    /// The certificate that is shown now.
-    pub fn current(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl ResolvesServerCert for CertificateStore {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
-    }
-}
-
-/// The server's side of TLS 1.2 and 1.3 with whatever certificate the store has.
+/// The server's side of TLS 1.2 and 1.3 with whatever certificate is shown.
 ///
 /// ALPN is left empty: actix-web adds `h2` and `http/1.1`. Early data is off, because it can be replayed
 /// (RFC 8446 section 8), and nothing is sent before the client has proved that it finished the handshake.
 ///
 /// # Errors
 /// When the system gives no randomness for the key of the session tickets.
-pub fn server_config(store: Arc<CertificateStore>) -> Result<ServerConfig> {
+pub fn server_config(shown: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(Error::internal)?
         .with_no_client_auth()
-        .with_cert_resolver(store);
+        .with_cert_resolver(shown);
     config.ticketer = ring::Ticketer::new().map_err(Error::internal)?;
     config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
     config.max_early_data_size = 0;

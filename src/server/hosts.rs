@@ -11,22 +11,20 @@ use tokio::{
     task::spawn_blocking,
 };
 
+use super::certificates::Certificates;
 use crate::{
     app::hosts::{
         live::{LiveHost, LiveHosts, Soon},
         queries::{StoredHost, list_hosts},
     },
-    base::{Error, Result},
+    base::{Error, Names, Result, SiteNames},
     config::Config,
     db::Database,
     edge::{
         hosts::{Hosts, Settings, name_of},
         pipeline::Edge,
     },
-    net::{
-        certificates::Renewal,
-        names::{self, Name},
-    },
+    net::names::{self, Name},
 };
 
 /// The hosts of the file and of the browser together. One of the browser that cannot be served is left out.
@@ -49,7 +47,7 @@ pub(super) fn together(
 
 /// What is wrong with the hosts that were set in the browser, in words that name the host and the remedy.
 pub fn stored_problems(config: &Config, stored: &[StoredHost], root: &Path) -> Vec<String> {
-    let own = own_names(config, &names::local_names());
+    let own = own_names(&config.names(), &names::local_names());
     let (all, mut problems) = merge(&config.hosts, stored, &own, root);
     let is_in_file = |name: &str| config.hosts.names().any(|other| other == name);
     let faulty = Hosts::problems(&all, root).filter(|(name, _)| !is_in_file(name));
@@ -81,30 +79,22 @@ fn merge(
 }
 
 /// The names of the site itself, which no host of the browser gets.
-pub(super) fn own_names(config: &Config, names: &[Name]) -> Vec<String> {
-    let of_machine = names.iter().map(|name| name.to_str().into_owned());
-    let domain = config
-        .domain
-        .iter()
-        .filter_map(|domain| name_of(domain).ok());
-    of_machine.chain(domain).collect()
-}
-
-/// The names of the hosts, for the certificate.
-pub(super) fn names_of(hosts: &Settings) -> Vec<Name> {
-    let names = hosts.names().map(str::to_owned);
-    names.filter_map(|name| Name::try_from(name).ok()).collect()
+pub(super) fn own_names(names: &Names, of_machine: &[Name]) -> Vec<String> {
+    let of_machine = of_machine.iter().map(|name| name.to_str().into_owned());
+    let own = names.domain.iter().chain(&names.also).cloned();
+    of_machine.chain(own).collect()
 }
 
 /// The hosts of the running server.
 pub(super) struct Served {
     edge: Data<Edge>,
-    renewal: Arc<Renewal>,
+    certificates: Arc<Certificates>,
     database: Database,
     root: PathBuf,
     file: RwLock<Settings>,
-    /// Names of the site itself.
-    own: Vec<String>,
+    names: Arc<SiteNames>,
+    /// Names of the machine.
+    of_machine: Vec<Name>,
     /// One change at a time: the last one counts.
     turn: Mutex<()>,
 }
@@ -112,19 +102,21 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn new(
         edge: &Data<Edge>,
-        renewal: &Arc<Renewal>,
+        certificates: &Arc<Certificates>,
         database: &Database,
         root: &Path,
-        config: &Config,
-        names: &[Name],
+        file: Settings,
+        names: Arc<SiteNames>,
+        of_machine: Vec<Name>,
     ) -> Arc<Self> {
         Arc::new(Self {
             edge: edge.clone(),
-            renewal: Arc::clone(renewal),
+            certificates: Arc::clone(certificates),
             database: database.clone(),
             root: root.to_path_buf(),
-            file: RwLock::new(config.hosts.clone()),
-            own: own_names(config, names),
+            file: RwLock::new(file),
+            names,
+            of_machine,
             turn: Mutex::default(),
         })
     }
@@ -140,12 +132,12 @@ impl Served {
 
     async fn serve(&self, file: Settings, _turn: MutexGuard<'_, ()>) -> Result<()> {
         let stored = self.database.read(list_hosts).await?;
-        let (renewal, edge) = (Arc::clone(&self.renewal), self.edge.clone());
-        let (own, root) = (self.own.clone(), self.root.clone());
+        let (certificates, edge) = (Arc::clone(&self.certificates), self.edge.clone());
+        let (own, root) = (self.own(), self.root.clone());
         let taken = spawn_blocking(move || {
             let (all, hosts) = together(&file, &stored, &own, &root)?;
             // First the certificate: who asks for a new host is shown its name.
-            renewal.replace_hosts(names_of(&all));
+            certificates.replace_hosts(&all);
             edge.replace_hosts(hosts);
             Ok::<_, Error>(file)
         });
@@ -157,6 +149,11 @@ impl Served {
     /// What serves them.
     pub(super) fn edge(&self) -> &Edge {
         &self.edge
+    }
+
+    /// Names of the site itself.
+    fn own(&self) -> Vec<String> {
+        own_names(&self.names.now(), &self.of_machine)
     }
 
     fn file(&self) -> Settings {
@@ -183,7 +180,7 @@ impl LiveHosts for Served {
 
     fn check_name(&self, name: &str) -> std::result::Result<String, String> {
         let name = name_of(name)?;
-        if self.own.contains(&name) {
+        if self.own().contains(&name) {
             return Err(format!(
                 "{name} is a name of this site itself; choose another one for the host"
             ));

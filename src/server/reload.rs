@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{edge_settings, hosts::Served};
+use super::{certificates::Certificates, edge_settings, hosts::Served};
 use crate::{
-    base::Result,
+    base::{Result, SiteNames},
     config::Config,
     net::{admission::Admission, listen},
 };
@@ -14,10 +14,11 @@ pub(super) struct Reload<Reread> {
     /// Reads the settings anew.
     reread: Reread,
     hosts: Arc<Served>,
+    names: Arc<SiteNames>,
+    certificates: Arc<Certificates>,
     admission: Admission,
     /// What counts as it was at the start.
     listen: listen::Settings,
-    domain: Option<String>,
 }
 
 impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
@@ -25,47 +26,49 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     pub(super) fn new(
         reread: Reread,
         hosts: Arc<Served>,
+        names: Arc<SiteNames>,
+        certificates: Arc<Certificates>,
         admission: Admission,
-        config: &Config,
+        listen: listen::Settings,
     ) -> Self {
         Self {
             reread,
             hosts,
+            names,
+            certificates,
             admission,
-            listen: config.listen,
-            domain: config.domain.clone(),
+            listen,
         }
     }
 
     /// Takes the new settings, or none of them if there is a mistake in one. No connection notices.
     pub(super) async fn now(&self) {
         match self.take().await {
-            Ok(left) if left.is_empty() => {
-                log::info!("reloaded: everything is as webstead.toml has it");
-            }
-            Ok(left) => log::warn!(
-                "reloaded, but {} was changed too, and that counts from the next start: sudo systemctl \
-                 restart webstead",
-                left.join(" and ")
+            Ok(true) => log::info!("reloaded: everything is as webstead.toml has it"),
+            Ok(false) => log::warn!(
+                "reloaded, but [listen] was changed too, and that counts from the next start: sudo systemctl \
+                 restart webstead"
             ),
             Err(e) => log::error!("not reloaded, everything stays as it was: {e}"),
         }
     }
 
-    /// Takes the new settings, and names those that cannot be taken now.
-    async fn take(&self) -> Result<Vec<&'static str>> {
+    /// Takes the new settings; says whether all of them count now.
+    async fn take(&self) -> Result<bool> {
         let config = (self.reread)()?;
-        // First what can be refused.
-        self.hosts.replace(config.hosts.clone()).await?;
+        // First what can be refused. A host may have a name that was the site's until now.
+        let before = self.names.now();
+        self.names.replace(config.names());
+        if let Err(e) = self.hosts.replace(config.hosts.clone()).await {
+            self.names.replace((*before).clone());
+            return Err(e);
+        }
+        self.certificates
+            .replace_site(config.names(), config.certificate.clone());
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         let edge = self.hosts.edge();
         edge.replace_settings(settings, config.trusted_proxies);
-        let left = [
-            ("domain", config.domain != self.domain),
-            ("[listen]", config.listen != self.listen),
-        ];
-        let changed = left.iter().filter(|(_, is_changed)| *is_changed);
-        Ok(changed.map(|(name, _)| *name).collect())
+        Ok(config.listen == self.listen)
     }
 }

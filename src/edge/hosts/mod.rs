@@ -15,6 +15,7 @@ use crate::{
     net::Peer,
 };
 
+pub(super) use name::of_authority as name_of_authority;
 pub use settings::Settings;
 pub use state::State;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rustls::pki_types::DnsName;
+pub(super) use crate::net::names::typed;
 
 /// The host of an authority (RFC 3986 section 3.2) as it is compared: lower case, no port, no dot at its end.
 ///
@@ -23,37 +23,6 @@ pub(in crate::edge) fn of_authority(authority: &str) -> Option<Cow<'_, str>> {
     } else {
         Cow::Borrowed(host)
     })
-}
-
-/// A name that somebody typed, in the form that requests have: `Bücher.example` is `xn--bcher-kva.example`
-/// (IDNA, UTS 46).
-///
-/// # Errors
-/// What is wrong with it, and what to write.
-pub(in crate::edge) fn typed(text: &str) -> Result<String, String> {
-    let wrong = |why: &str| {
-        Err(format!(
-            "{text:?} {why}; write a name such as \"files.example.org\""
-        ))
-    };
-    if text.contains("://") || text.contains('/') {
-        return wrong("is an address and not a name");
-    }
-    if text.contains(':') {
-        return wrong("has a port, and all hosts have the same one");
-    }
-    match url::Host::parse(text.strip_suffix('.').unwrap_or(text)) {
-        // The dot of "a." may have been one too many: "a..".
-        Ok(url::Host::Domain(name))
-            if !name.ends_with('.') && DnsName::try_from(name.as_str()).is_ok() =>
-        {
-            Ok(name)
-        }
-        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
-            wrong("is a number; browsers ask for a host by its name")
-        }
-        _ => wrong("is not a name that DNS allows"),
-    }
 }
 
 #[cfg(test)]

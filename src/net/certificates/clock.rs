@@ -21,7 +21,7 @@ pub(super) fn believable(clock: SystemTime) -> Duration {
 }
 
 /// Whether a clock says what it may say.
-pub(super) fn is_believable(clock: SystemTime) -> bool {
+pub(in crate::net) fn is_believable(clock: SystemTime) -> bool {
     since_1970(clock) >= EARLIEST
 }
 

@@ -10,40 +10,56 @@ use std::{
 use crate::base::{Error, Result, files};
 
 /// Read and write for the owner, nothing for others.
-pub(super) const SECRET: u32 = 0o600;
+pub(in crate::net) const SECRET: u32 = 0o600;
 /// Everybody may read it.
-pub(super) const PUBLIC: u32 = 0o644;
+pub(in crate::net) const PUBLIC: u32 = 0o644;
 /// Far more than any key or certificate of ours has.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The folder of keys and certificates: `data_dir/tls`.
-pub(super) fn folder(data_dir: &Path) -> PathBuf {
+pub(in crate::net) fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("tls")
 }
 
 /// Makes the folder, open to its owner only, if it is not there; else removes what interrupted writes left.
-pub(super) fn create_folder(data_dir: &Path) -> Result<PathBuf> {
+pub(in crate::net) fn create_folder(data_dir: &Path) -> Result<PathBuf> {
     let folder = folder(data_dir);
-    match DirBuilder::new().mode(0o700).create(&folder) {
+    make_closed(&folder, data_dir)?;
+    Ok(folder)
+}
+
+/// Makes a folder that is open to its owner only; one that is there is swept.
+fn make_closed(folder: &Path, above: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => {
-            fs::File::open(&folder)
-                .and_then(|made| files::give_to_owner_of(data_dir, &made))
-                .map_err(|e| Error::io("making the folder", &folder, e))?;
-            files::sync_folder(data_dir).map_err(|e| Error::io("syncing", data_dir, e))?;
+            fs::File::open(folder)
+                .and_then(|made| files::give_to_owner_of(above, &made))
+                .map_err(|e| Error::io("making the folder", folder, e))?;
+            files::sync_folder(above).map_err(|e| Error::io("syncing", above, e))
         }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => files::sweep_temporary(&folder),
-        Err(e) => return Err(Error::io("making the folder", folder, e)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            files::sweep_temporary(folder);
+            Ok(())
+        }
+        Err(e) => Err(Error::io("making the folder", folder, e)),
     }
+}
+
+/// Makes `data_dir/tls/NAME`, open to its owner only, if it is not there.
+pub(in crate::net) fn create_folder_in(data_dir: &Path, name: &str) -> Result<PathBuf> {
+    let above = create_folder(data_dir)?;
+    let folder = above.join(name);
+    make_closed(&folder, &above)?;
     Ok(folder)
 }
 
 /// Writes a file of this mode, whole or not at all.
-pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
+pub(in crate::net) fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
     files::write_whole(path, content.as_bytes(), mode).map_err(|e| Error::io("writing", path, e))
 }
 
 /// The text of a file, or `None` if there is none.
-pub(super) fn read(path: &Path) -> Result<Option<String>> {
+pub(in crate::net) fn read(path: &Path) -> Result<Option<String>> {
     match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Ok(found) if found.is_file() && found.len() > MAX_BYTES => {
@@ -60,7 +76,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
 }
 
 /// [`read`] for a key: if others may open it, warns and closes it to them.
-pub(super) fn read_secret(path: &Path) -> Result<Option<String>> {
+pub(in crate::net) fn read_secret(path: &Path) -> Result<Option<String>> {
     let Some(text) = read(path)? else {
         return Ok(None);
     };

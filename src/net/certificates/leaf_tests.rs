@@ -15,7 +15,7 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned, version,
 };
 
-use super::*;
+use super::{super::shown::Shown, *};
 
 fn names(texts: &[&str]) -> Vec<Name> {
     texts
@@ -222,12 +222,16 @@ fn talk(
     outcome
 }
 
+fn shown(key: CertifiedKey) -> Arc<Shown> {
+    Shown::new(key, Arc::default())
+}
+
 #[test]
 fn a_client_that_trusts_the_authority_is_served_by_name_and_by_address() {
     let data = tempfile::tempdir().unwrap();
     let key = local_certificate(data.path(), &crate::net::names::local_names()).unwrap();
     let authority = LocalAuthority::open_or_create(data.path()).unwrap();
-    let config = Arc::new(tls::server_config(tls::CertificateStore::new(key)).unwrap());
+    let config = Arc::new(tls::server_config(shown(key)).unwrap());
     for versions in [&[&version::TLS13][..], &[&version::TLS12]] {
         for name in names(&["localhost", "127.0.0.1", "::1"]) {
             talk(&config, authority.pem(), name, versions).unwrap();
@@ -246,7 +250,7 @@ fn a_certificate_outside_of_the_constraints_fails_in_a_real_handshake() {
     let outside = names(&["example.com", "localhost"]);
     let leaf = Leaf::issue(&machine.authority, &outside, clock::now()).unwrap();
     let config = Arc::new(
-        tls::server_config(tls::CertificateStore::new(leaf.certified_key().unwrap())).unwrap(),
+        tls::server_config(shown(leaf.certified_key().unwrap())).unwrap(),
     );
     for name in outside {
         let message = talk(&config, machine.authority.pem(), name, &[&version::TLS13])
@@ -267,13 +271,13 @@ fn a_replaced_certificate_is_shown_from_the_next_handshake_on() {
     };
     let (first, second) = (issue(), issue());
     let (first_der, second_der) = (first.cert.clone(), second.cert.clone());
-    let store = tls::CertificateStore::new(first);
-    let config = Arc::new(tls::server_config(Arc::clone(&store)).unwrap());
-    let shown = || {
+    let store = shown(first);
+    let config = Arc::new(tls::server_config(Arc::clone(&store) as _).unwrap());
+    let seen = || {
         let [name] = <[Name; 1]>::try_from(names(&["localhost"])).unwrap();
         talk(&config, machine.authority.pem(), name, &[&version::TLS13]).unwrap()
     };
-    assert_eq!(shown(), first_der);
-    store.replace(second);
-    assert_eq!(shown(), second_der);
+    assert_eq!(seen(), first_der);
+    store.replace_local(second);
+    assert_eq!(seen(), second_der);
 }

@@ -1,12 +1,18 @@
-//! Certificates of the machine's own: a local authority and what it signs.
+//! Certificates: which one a connection is shown, a local authority and what it signs, and those of others.
 
 mod authority;
-mod clock;
+mod chain;
+pub(super) mod clock;
 mod constraints;
-mod files;
+pub(super) mod files;
 mod leaf;
+mod own_files;
 mod renewal;
+mod shown;
 
 pub use authority::LocalAuthority;
+pub use chain::Chain;
 pub use leaf::local_certificate;
+pub use own_files::{OwnFiles, Watched};
 pub use renewal::Renewal;
+pub use shown::Shown;

@@ -6,10 +6,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::leaf::local_certificate;
+use super::{leaf::local_certificate, shown::Shown};
 use crate::net::{
     names::{Name, local_names},
-    tls::CertificateStore,
 };
 
 /// A certificate nears its end slowly: once a day is often enough to look at it.
@@ -28,7 +27,7 @@ struct Seen {
 /// Shows a new certificate from the next handshake on, when it is time.
 pub struct Renewal {
     data_dir: PathBuf,
-    shown: Arc<CertificateStore>,
+    shown: Arc<Shown>,
     /// Names of hosts, beside those of the machine.
     hosts: Mutex<Vec<Name>>,
     last: Mutex<Seen>,
@@ -38,7 +37,7 @@ impl Renewal {
     /// Of the certificate that `shown` has for these names of the machine and of its hosts, from now on.
     pub fn new(
         data_dir: PathBuf,
-        shown: Arc<CertificateStore>,
+        shown: Arc<Shown>,
         names: Vec<Name>,
         hosts: Vec<Name>,
     ) -> Self {
@@ -70,7 +69,7 @@ impl Renewal {
         }
         match local_certificate(&self.data_dir, &now.names) {
             Ok(certificate) => {
-                self.shown.replace(certificate);
+                self.shown.replace_local(certificate);
                 *last = now;
             }
             Err(e) => log::warn!("the certificate was not renewed, that is tried again: {e}"),

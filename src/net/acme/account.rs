@@ -1,0 +1,153 @@
+//! The account at an authority: made once, kept in `tls/acme/`.
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER};
+use instant_acme::{Account, AccountCredentials, ExternalAccountKey, LetsEncrypt, NewAccount};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Failure, FailureKind, Settings, wire::Wire};
+use crate::{
+    base::{Error, Result},
+    net::certificates::files,
+};
+
+/// The folder below `tls/`.
+const FOLDER: &str = "acme";
+
+/// What is kept of an account.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The authority's directory.
+    authority: String,
+    /// What the authority knows as the address for incidents.
+    contact: Option<String>,
+    credentials: AccountCredentials,
+}
+
+/// The authority that is asked where the settings name none.
+pub(super) fn authority_of(settings: &Settings) -> &str {
+    let own = settings.authority.as_ref();
+    own.map_or(LetsEncrypt::Production.url(), |own| own.as_str())
+}
+
+/// The account with these settings: the one that is kept, else a new one, which is on the disk before it is used.
+pub(super) async fn open(
+    data: &Path,
+    settings: &Settings,
+    wire: &Wire,
+) -> Result<Account, Failure> {
+    let authority = authority_of(settings);
+    let path = path_of(data, authority);
+    let contact = settings.contact.as_ref().map(super::settings::Contact::uri);
+    let contacts: Vec<&str> = contact.as_deref().into_iter().collect();
+    let builder = Account::builder_with_http(Box::new(wire.clone()));
+    if let Some(kept) = read(&path)? {
+        let is_told = kept.contact == contact;
+        let again = copy(&kept.credentials)?;
+        let account = builder.from_credentials(kept.credentials).await?;
+        if !is_told {
+            account.update_contacts(&contacts).await?;
+            write(data, authority, contact, again)?;
+        }
+        return Ok(account);
+    }
+    if !settings.agree_to_terms {
+        let text = "nobody has agreed to the authority's terms of service; set agree_to_terms = true in \
+                    [certificate] of webstead.toml";
+        return Err(Failure::new(FailureKind::Setup, text));
+    }
+    let external = settings.external_account.as_ref().map(|external| {
+        let key = decode(&external.key)?;
+        Ok::<_, Failure>(ExternalAccountKey::new(external.id.clone(), &key))
+    });
+    let wanted = NewAccount {
+        contact: &contacts,
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let external = external.transpose()?;
+    let made = builder.create(&wanted, authority.to_owned(), external.as_ref());
+    let (account, credentials) = made.await?;
+    write(data, authority, contact, credentials)?;
+    Ok(account)
+}
+
+/// Gives the account a new key, and keeps that (RFC 8555 section 7.3.5).
+pub(super) async fn change_key(
+    data: &Path,
+    settings: &Settings,
+    account: &mut Account,
+) -> Result<(), Failure> {
+    let authority = authority_of(settings);
+    let path = path_of(data, authority);
+    let contact = read(&path)?.and_then(|kept| kept.contact);
+    let credentials = account.update_key().await?;
+    Ok(write(data, authority, contact, credentials)?)
+}
+
+/// Puts the account aside that its authority does not know any more; the next one is new.
+pub(super) fn put_aside(data: &Path, settings: &Settings) -> Result<()> {
+    let path = path_of(data, authority_of(settings));
+    let aside = path.with_extension("lost");
+    std::fs::rename(&path, &aside).map_err(|e| Error::io("putting aside", path, e))
+}
+
+/// One file for each authority: its name, and a digest for those of one machine.
+fn path_of(data: &Path, authority: &str) -> PathBuf {
+    let host = url::Url::parse(authority).ok();
+    let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or("authority");
+    let digest = HEXLOWER.encode(&Sha256::digest(authority)[..4]);
+    let safe: String = host
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .collect();
+    files::folder(data)
+        .join(FOLDER)
+        .join(format!("{safe}-{digest}.json"))
+}
+
+fn read(path: &Path) -> Result<Option<Kept>> {
+    let Some(text) = files::read_secret(path)? else {
+        return Ok(None);
+    };
+    serde_json::from_str(&text).map(Some).map_err(|e| {
+        Error::Invalid(format!(
+            "{} is damaged ({e}); put it back from a backup, or move it away to get a new account",
+            path.display()
+        ))
+    })
+}
+
+fn write(
+    data: &Path,
+    authority: &str,
+    contact: Option<String>,
+    credentials: AccountCredentials,
+) -> Result<()> {
+    let kept = Kept {
+        authority: authority.to_owned(),
+        contact,
+        credentials,
+    };
+    let text = serde_json::to_string_pretty(&kept).map_err(Error::internal)?;
+    files::create_folder_in(data, FOLDER)?;
+    files::write(&path_of(data, authority), &text, files::SECRET)
+}
+
+/// Credentials are neither cloned nor lent; as text they are both.
+fn copy(credentials: &AccountCredentials) -> Result<AccountCredentials> {
+    let text = serde_json::to_string(credentials).map_err(Error::internal)?;
+    serde_json::from_str(&text).map_err(Error::internal)
+}
+
+/// The key of an external account: base64url as RFC 8555 has it, or as some authorities show it.
+fn decode(key: &str) -> Result<Vec<u8>, Failure> {
+    let key = key.trim().as_bytes();
+    let mut kinds = [BASE64URL_NOPAD, BASE64URL, BASE64_NOPAD, BASE64].into_iter();
+    kinds.find_map(|kind| kind.decode(key).ok()).ok_or_else(|| {
+        let text = "the key of external_account in webstead.toml is not base64; copy it whole";
+        Failure::new(FailureKind::Setup, text)
+    })
+}

@@ -1,0 +1,100 @@
+//! Why there is no new certificate.
+
+use instant_acme::{Error as AcmeError, Problem};
+use serde::{Deserialize, Serialize};
+
+use crate::base::{self, Timestamp};
+
+/// Why there is no new certificate, kept until there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of reason it is, which decides what helps.
+    pub kind: FailureKind,
+    /// What happened, in the authority's own words where it said something.
+    pub text: String,
+    /// When the authority wants to be asked again, if it said so.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// What kind of reason there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The authority was not reached, or did not answer in time.
+    Unreachable,
+    /// It was asked too often.
+    RateLimited,
+    /// It asked for the proof, and did not find it under the name.
+    Validation,
+    /// It will not do this.
+    Refused,
+    /// It does not know the account any more: an authority for tests forgets everything.
+    LostAccount,
+    /// Something here keeps us from asking.
+    Setup,
+}
+
+impl Failure {
+    pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            retry_at: None,
+        }
+    }
+
+    /// Something of this machine: a file, a setting.
+    pub(super) fn setup(error: impl std::fmt::Display) -> Self {
+        Self::new(FailureKind::Setup, error.to_string())
+    }
+
+    /// A problem document of the authority (RFC 8555 section 6.7).
+    pub(super) fn said(problem: &Problem) -> Self {
+        let name = problem.r#type.as_deref().unwrap_or_default();
+        let kind = match name.strip_prefix("urn:ietf:params:acme:error:") {
+            Some("rateLimited") => FailureKind::RateLimited,
+            Some("serverInternal") => FailureKind::Unreachable,
+            Some("accountDoesNotExist") => FailureKind::LostAccount,
+            Some("connection" | "dns" | "incorrectResponse" | "tls" | "unauthorized" | "caa") => {
+                FailureKind::Validation
+            }
+            _ => FailureKind::Refused,
+        };
+        Self::new(kind, words_of(problem))
+    }
+}
+
+/// What the authority said, or why it said nothing.
+impl From<AcmeError> for Failure {
+    fn from(error: AcmeError) -> Self {
+        match error {
+            AcmeError::Api(problem) => Self::said(&problem),
+            AcmeError::Timeout(_) => {
+                Self::new(FailureKind::Unreachable, "the authority took too long")
+            }
+            AcmeError::Json(e) => {
+                let text = format!("the authority answered what is no answer: {e}");
+                Self::new(FailureKind::Unreachable, text)
+            }
+            e => Self::new(FailureKind::Unreachable, e.to_string()),
+        }
+    }
+}
+
+impl From<base::Error> for Failure {
+    fn from(error: base::Error) -> Self {
+        Self::setup(error)
+    }
+}
+
+/// The authority's own words, with those about single names.
+fn words_of(problem: &Problem) -> String {
+    let about = problem.subproblems.iter().filter_map(|part| part.detail.as_deref());
+    let all: Vec<&str> = problem.detail.as_deref().into_iter().chain(about).collect();
+    match (all.is_empty(), &problem.r#type) {
+        (false, _) => all.join(" "),
+        (true, Some(name)) => name.clone(),
+        (true, None) => "the authority gave no reason".into(),
+    }
+}

@@ -1,0 +1,443 @@
+//! Looks after the certificates of all names: obtains, renews, shows.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use instant_acme::{Account, CertificateIdentifier};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use super::{
+    Challenge, Failure, FailureKind, Settings, account,
+    kept::{self, Kept},
+    names::is_public,
+    order::{self, Wish},
+    schedule,
+    wire::Wire,
+};
+use crate::{
+    base::{Result, Timestamp},
+    net::{
+        certificates::{Chain, Shown, Watched, clock},
+        challenges::Challenges,
+        web_client::WebClient,
+    },
+};
+
+/// How often files and requests of the owner are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Seconds after which an authority is asked again when a certificate is to be renewed; it may say otherwise.
+const ADVICE_S: i64 = 6 * 3600;
+/// What an authority may say (RFC 9773 section 4.3.2 wants reasonable limits).
+const ADVICE_LIMITS_S: (i64, i64) = (60, 24 * 3600);
+
+/// Which certificates there are to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Who is asked, and how.
+    pub settings: Settings,
+    /// Names of the site and its hosts, in lower case. Those that no authority can know are left out here.
+    pub names: Vec<String>,
+}
+
+/// How it stands with the certificate for a name.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The name.
+    pub name: String,
+    /// The certificate that is shown for it, if it is not the machine's own authority's.
+    pub chain: Option<Arc<Chain>>,
+    /// Whether the owner's own files have it.
+    pub is_own: bool,
+    /// Why the last try failed, if it did.
+    pub failure: Option<Failure>,
+    /// When it is renewed or tried again; `None` for the owner's own files.
+    pub next: Option<Timestamp>,
+    /// How many times it was renewed by itself.
+    pub renewals: u32,
+}
+
+/// Looks after certificates; one for the server.
+pub struct Keeper {
+    data: PathBuf,
+    shown: Arc<Shown>,
+    challenges: Arc<Challenges>,
+    wanted: watch::Sender<Wanted>,
+    reports: RwLock<Vec<Report>>,
+}
+
+/// What the keeper's task has for itself.
+#[derive(Default)]
+struct Memory {
+    own: Vec<Watched>,
+    kept: HashMap<String, Kept>,
+    /// The account with the settings that it was opened with.
+    account: Option<(Settings, Account, Wire)>,
+}
+
+impl Keeper {
+    /// Of the certificates in this data folder; `shown` shows them. Nothing is done before [`Keeper::run`], except
+    /// that what is kept is shown.
+    pub fn new(
+        data: PathBuf,
+        shown: Arc<Shown>,
+        challenges: Arc<Challenges>,
+        wanted: Wanted,
+    ) -> Arc<Self> {
+        let keeper = Arc::new(Self {
+            data,
+            shown,
+            challenges,
+            wanted: watch::Sender::new(wanted),
+            reports: RwLock::default(),
+        });
+        keeper.refresh(&mut Memory::default());
+        keeper
+    }
+
+    /// Other names or settings count from now on.
+    pub fn replace(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|old| {
+            let is_other = *old != wanted;
+            *old = wanted;
+            is_other
+        });
+    }
+
+    /// How it stands with each name, in the order in which they are wanted.
+    pub fn reports(&self) -> Vec<Report> {
+        let reports = self.reports.read();
+        reports.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Obtains and renews, for as long as it is not dropped.
+    ///
+    /// Reads and writes small files on the way: not for a thread that answers requests.
+    pub async fn run(&self) {
+        let mut memory = Memory::default();
+        let mut changes = self.wanted.subscribe();
+        loop {
+            self.refresh(&mut memory);
+            let wanted = self.wanted.borrow().clone();
+            for name in self.names(&wanted, &memory) {
+                // Names that were taken away meanwhile are not asked for.
+                if self.is_due(&mut memory, &name, &wanted).await {
+                    self.renew(&mut memory, &name, &wanted).await;
+                    self.refresh(&mut memory);
+                }
+                if changes.has_changed().unwrap_or(false) {
+                    break;
+                }
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Reads what has changed on the disk, shows it, and reports.
+    fn refresh(&self, memory: &mut Memory) {
+        let wanted = self.wanted.borrow().clone();
+        let is_as_before = memory.own.len() == wanted.settings.files.len()
+            && memory.own.iter().zip(&wanted.settings.files).all(|(a, b)| a.files() == b);
+        if !is_as_before {
+            memory.own = wanted.settings.files.iter().cloned().map(Watched::new).collect();
+        }
+        for own in &mut memory.own {
+            own.look(&self.data);
+        }
+        let names = self.names(&wanted, memory);
+        for name in &names {
+            if !memory.kept.contains_key(name) {
+                memory.kept.insert(name.clone(), Kept::load(&self.data, name));
+            }
+        }
+        memory.kept.retain(|name, _| names.contains(name));
+        let own = memory.own.iter().filter_map(Watched::chain).cloned();
+        let obtained = names.iter().filter_map(|name| memory.kept[name].chain.clone());
+        self.shown.replace_public(own.chain(obtained).collect());
+        let mut reports = Vec::new();
+        for name in all_names(&wanted) {
+            reports.push(self.report(&name, memory));
+        }
+        *self.reports.write().unwrap_or_else(PoisonError::into_inner) = reports;
+    }
+
+    /// The names that a certificate is asked for: nobody else's, and not those that another one covers.
+    fn names(&self, wanted: &Wanted, memory: &Memory) -> Vec<String> {
+        if !wanted.settings.agree_to_terms {
+            return Vec::new();
+        }
+        let all = all_names(wanted);
+        let is_covered = |name: &String| {
+            let own = memory.own.iter().filter_map(Watched::chain);
+            let by_own = own.into_iter().any(|chain| chain.covers(name));
+            let below = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+            by_own || below.is_some_and(|wildcard| all.contains(&wildcard))
+        };
+        let asked = all.iter().filter(|name| is_public(name, &wanted.settings));
+        asked.filter(|name| !is_covered(name)).cloned().collect()
+    }
+
+    fn report(&self, name: &str, memory: &Memory) -> Report {
+        let own = memory.own.iter().filter_map(Watched::chain);
+        let own = own.into_iter().find(|chain| chain.covers(name));
+        let of_others = || memory.kept.values().filter_map(|kept| kept.chain.as_ref());
+        let kept = memory.kept.get(name);
+        let chain = kept.and_then(|kept| kept.chain.as_ref());
+        let chain = own.or(chain);
+        Report {
+            name: name.to_owned(),
+            is_own: own.is_some(),
+            chain: chain
+                .or_else(|| of_others().find(|chain| chain.covers(name)))
+                .cloned(),
+            failure: kept.and_then(|kept| kept.state.failure.clone()),
+            next: kept.map(|kept| next_of(kept, name)),
+            renewals: kept.map_or(0, |kept| kept.state.renewals),
+        }
+    }
+
+    /// Whether a certificate for this name is to be obtained now. Asks the authority for its advice, now and then.
+    async fn is_due(&self, memory: &mut Memory, name: &str, wanted: &Wanted) -> bool {
+        if kept::is_asked(&self.data, name) {
+            return true;
+        }
+        if !clock::is_believable(SystemTime::now()) {
+            return false;
+        }
+        let now = Timestamp::now();
+        let kept = &memory.kept[name];
+        let advice = kept.state.advice_until;
+        if kept.chain.is_some() && advice.is_none_or(|at| schedule::has_come(at, now)) {
+            self.ask_advice(memory, name, wanted).await;
+        }
+        let kept = &memory.kept[name];
+        match kept.state.next_try {
+            Some(at) if kept.state.failures > 0 => schedule::has_come(at, now),
+            _ => next_of(kept, name) <= now,
+        }
+    }
+
+    /// Asks the authority when it wants the certificate to be renewed (RFC 9773). No answer is no advice.
+    async fn ask_advice(&self, memory: &mut Memory, name: &str, wanted: &Wanted) {
+        let chain = memory.kept[name].chain.clone();
+        let id = chain.as_ref().and_then(|chain| identifier_of(chain));
+        let advice = match (id, self.account(memory, wanted).await) {
+            (Some(id), Ok((account, _))) => account.renewal_info(&id).await.ok(),
+            _ => None,
+        };
+        let now = Timestamp::now();
+        let Some(kept) = memory.kept.get_mut(name) else {
+            return;
+        };
+        let mut pause = ADVICE_S;
+        if let Some((info, again)) = advice {
+            let window = &info.suggested_window;
+            kept.state.advised = Some((
+                Timestamp(window.start.unix_timestamp()),
+                Timestamp(window.end.unix_timestamp()),
+            ));
+            let (least, most) = ADVICE_LIMITS_S;
+            pause = i64::try_from(again.as_secs()).unwrap_or(most).clamp(least, most);
+        }
+        kept.state.advice_until = Some(Timestamp(now.0 + pause));
+        self.keep_state(kept, name);
+    }
+
+    /// Obtains a certificate for a name, and keeps it if it is sound; else keeps why there is none.
+    async fn renew(&self, memory: &mut Memory, name: &str, wanted: &Wanted) {
+        let is_asked = kept::is_asked(&self.data, name);
+        kept::forget_request(&self.data, name);
+        let outcome = self.obtain(memory, name, wanted).await;
+        let retry_at = memory.account.as_ref().and_then(|(_, _, wire)| wire.take_retry_at());
+        let now = Timestamp::now();
+        let Some(kept) = memory.kept.get_mut(name) else {
+            return;
+        };
+        match outcome {
+            Ok((chain, challenge)) => {
+                log::info!(
+                    "{name} has a certificate of {} until {}",
+                    chain.issuer(),
+                    chain.not_after().rfc3339()
+                );
+                let was_there = kept.chain.replace(Arc::new(chain)).is_some();
+                let renewals = kept.state.renewals + u32::from(was_there && !is_asked);
+                kept.state = kept::State {
+                    challenge: Some(challenge),
+                    renewals,
+                    ..kept::State::default()
+                };
+            }
+            Err(mut failure) => {
+                failure.retry_at = failure.retry_at.or(retry_at);
+                log::warn!("no certificate for {name}: {}", failure.text);
+                let until = kept.chain.as_ref().map(|chain| chain.not_after());
+                kept.state.failures = kept.state.failures.saturating_add(1);
+                let spread = spread(name, now.0);
+                let next =
+                    schedule::next_try(kept.state.failures, &failure, until, now, spread);
+                kept.state.next_try = Some(next);
+                kept.state.failure = Some(failure);
+            }
+        }
+        self.keep_state(kept, name);
+    }
+
+    async fn obtain(
+        &self,
+        memory: &mut Memory,
+        name: &str,
+        wanted: &Wanted,
+    ) -> Result<(Chain, Challenge), Failure> {
+        let settings = &wanted.settings;
+        let (worked, old) = {
+            let kept = &memory.kept[name];
+            (kept.state.challenge, kept.chain.clone())
+        };
+        let names = [name.to_owned()];
+        let mut last = None;
+        for challenge in challenges_for(name, settings, worked) {
+            let (account, _) = self.account(memory, wanted).await?;
+            let wish = Wish {
+                names: &names,
+                challenge,
+                profile: settings.profile.as_deref(),
+                replaces: None,
+            };
+            let issued = match order::order(&account, &wish, &self.challenges).await {
+                Ok(issued) => issued,
+                Err(failure) if failure.kind == FailureKind::LostAccount => {
+                    memory.account = None;
+                    account::put_aside(&self.data, settings)?;
+                    return Err(failure);
+                }
+                // Another way may be open.
+                Err(failure) if failure.kind == FailureKind::Validation => {
+                    log::info!("{name} was not proved by {}: {}", challenge.name(), failure.text);
+                    last.get_or_insert(failure);
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            let chain = sound(&issued, &names, old.as_deref())?;
+            kept::save(&self.data, name, &issued)?;
+            return Ok((chain, challenge));
+        }
+        Err(last.unwrap_or_else(|| {
+            let text = "a name with a star is proved by DNS alone, and no DNS provider is set";
+            Failure::new(FailureKind::Setup, text)
+        }))
+    }
+
+    /// The account, opened with these settings.
+    async fn account(
+        &self,
+        memory: &mut Memory,
+        wanted: &Wanted,
+    ) -> Result<(Account, Wire), Failure> {
+        if let Some((settings, account, wire)) = &memory.account
+            && *settings == wanted.settings
+        {
+            return Ok((account.clone(), wire.clone()));
+        }
+        let settings = &wanted.settings;
+        let roots = settings.authority_roots.as_ref();
+        let roots = roots.map(|file| self.data.join(file));
+        let wire = Wire::new(WebClient::new(roots.as_deref())?);
+        let opened = account::open(&self.data, settings, &wire).await;
+        let account = opened.map_err(|mut failure| {
+            failure.retry_at = failure.retry_at.or(wire.take_retry_at());
+            failure
+        })?;
+        memory.account = Some((settings.clone(), account.clone(), wire.clone()));
+        Ok((account, wire))
+    }
+
+    fn keep_state(&self, kept: &Kept, name: &str) {
+        if let Err(e) = kept.save_state(&self.data, name) {
+            log::warn!("what is known of the certificate for {name} was not kept: {e}");
+        }
+    }
+}
+
+/// What was issued, if it may take the place of what is there: a working certificate never makes way for a
+/// broken one.
+fn sound(
+    issued: &order::Issued,
+    names: &[String],
+    old: Option<&Chain>,
+) -> Result<Chain, Failure> {
+    let refused = |why: String| {
+        let text = format!("the authority sent a certificate that is not used: {why}");
+        Failure::new(FailureKind::Refused, text)
+    };
+    let chain =
+        Chain::parse(&issued.chain, &issued.key).map_err(|e| refused(e.to_string()))?;
+    let now = Timestamp::now();
+    chain.check(names, now).map_err(|e| refused(e.to_string()))?;
+    match old {
+        Some(old) if old.check(names, now).is_ok() && old.not_after() > chain.not_after() => {
+            Err(refused("the one that is there lasts longer".into()))
+        }
+        _ => Ok(chain),
+    }
+}
+
+/// Every name that is wanted, once.
+fn all_names(wanted: &Wanted) -> Vec<String> {
+    let more = wanted.settings.names.iter().map(|name| name.as_str().to_owned());
+    let mut names: Vec<String> = Vec::new();
+    for name in wanted.names.iter().cloned().chain(more) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
+fn challenges_for(
+    name: &str,
+    settings: &Settings,
+    worked: Option<Challenge>,
+) -> Vec<Challenge> {
+    let all = match settings.challenge {
+        Some(only) => vec![only],
+        None => {
+            let mut all = Challenge::ALL.to_vec();
+            all.sort_by_key(|challenge| Some(*challenge) != worked);
+            all
+        }
+    };
+    all.into_iter().filter(|challenge| challenge.can_prove(name)).collect()
+}
+
+/// When the certificate for a name is renewed or tried again.
+fn next_of(kept: &Kept, name: &str) -> Timestamp {
+    match (&kept.chain, kept.state.next_try) {
+        (_, Some(at)) if kept.state.failures > 0 => at,
+        (None, _) => Timestamp(0),
+        (Some(chain), _) => {
+            let (from, until) = (chain.not_before(), chain.not_after());
+            schedule::renewal_time(from, until, kept.state.advised, spread(name, until.0))
+        }
+    }
+}
+
+/// A number from 0 to 1 that stays the same for a name and a moment.
+fn spread(name: &str, moment: i64) -> f64 {
+    let digest = Sha256::digest(format!("{name} {moment}"));
+    f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX)
+}
+
+/// What a certificate is called when its authority is asked about it (RFC 9773 section 4.1).
+fn identifier_of(chain: &Chain) -> Option<CertificateIdentifier<'static>> {
+    CertificateIdentifier::try_from(chain.leaf()).ok().map(CertificateIdentifier::into_owned)
+}

@@ -1,0 +1,112 @@
+//! What is kept of each certificate, in `tls/public/`: the certificate with its key, and when what is tried.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Challenge, Failure, order::Issued, schedule};
+use crate::{
+    base::{Error, Result, Timestamp},
+    net::certificates::{Chain, files},
+};
+
+/// The folder below `tls/`.
+const FOLDER: &str = "public";
+
+/// What is known of the certificate for a name.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) chain: Option<Arc<Chain>>,
+    pub(super) state: State,
+}
+
+/// When what is tried; survives a restart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct State {
+    /// What has worked last.
+    pub(super) challenge: Option<Challenge>,
+    /// Failures since it worked last.
+    pub(super) failures: u32,
+    pub(super) next_try: Option<Timestamp>,
+    pub(super) failure: Option<Failure>,
+    /// How many times a certificate was renewed by itself.
+    pub(super) renewals: u32,
+    /// When the authority wants it to be renewed.
+    pub(super) advised: Option<schedule::Window>,
+    /// When the authority is asked for its advice again.
+    pub(super) advice_until: Option<Timestamp>,
+}
+
+impl Kept {
+    /// What is kept for a name. What is damaged counts as not there, and the log says so.
+    pub(super) fn load(data: &Path, name: &str) -> Self {
+        let chain = read_chain(data, name).unwrap_or_else(|e| {
+            log::warn!("the certificate of {name} in tls/{FOLDER} is not used: {e}");
+            None
+        });
+        let state = files::read_secret(&path(data, name, "json"));
+        let state = state.ok().flatten();
+        let state = state.and_then(|text| serde_json::from_str(&text).ok());
+        Self {
+            chain: chain.map(Arc::new),
+            state: state.unwrap_or_default(),
+        }
+    }
+
+    /// Keeps when what is tried.
+    pub(super) fn save_state(&self, data: &Path, name: &str) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.state).map_err(Error::internal)?;
+        files::create_folder_in(data, FOLDER)?;
+        files::write(&path(data, name, "json"), &text, files::SECRET)
+    }
+}
+
+/// Keeps a certificate with its key: in one file, so that they cannot come apart.
+pub(super) fn save(data: &Path, name: &str, issued: &Issued) -> Result<()> {
+    files::create_folder_in(data, FOLDER)?;
+    let text = format!("{}{}", issued.key, issued.chain);
+    files::write(&path(data, name, "pem"), &text, files::SECRET)
+}
+
+/// Removes the certificate for a name, such as one that was revoked.
+pub(super) fn remove(data: &Path, name: &str) -> Result<()> {
+    let file = path(data, name, "pem");
+    fs::remove_file(&file).map_err(|e| Error::io("removing", file, e))
+}
+
+/// Asks the server that runs on this folder, or will, for a new certificate for a name as soon as it can.
+pub fn ask_to_renew(data: &Path, name: &str) -> Result<()> {
+    files::create_folder_in(data, FOLDER)?;
+    files::write(&path(data, name, "asked"), "", files::SECRET)
+}
+
+/// Whether somebody has asked.
+pub(super) fn is_asked(data: &Path, name: &str) -> bool {
+    path(data, name, "asked").exists()
+}
+
+/// The request is being met.
+pub(super) fn forget_request(data: &Path, name: &str) {
+    let _ = fs::remove_file(path(data, name, "asked"));
+}
+
+/// The certificate for a name, as it lies on the disk.
+pub(super) fn read_chain(data: &Path, name: &str) -> Result<Option<Chain>> {
+    let Some(text) = files::read_secret(&path(data, name, "pem"))? else {
+        return Ok(None);
+    };
+    Chain::parse(&text, &text).map(Some)
+}
+
+fn path(data: &Path, name: &str, end: &str) -> PathBuf {
+    // A star is a nuisance in a shell.
+    let file = name.replacen("*.", "_wildcard.", 1);
+    files::folder(data)
+        .join(FOLDER)
+        .join(format!("{file}.{end}"))
+}

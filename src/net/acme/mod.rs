@@ -1,0 +1,22 @@
+//! Certificates of a public authority, obtained and renewed by themselves (ACME, RFC 8555).
+//!
+//! [`Keeper`] looks after one certificate for each name, so that a name that does not lead here keeps no other
+//! from its own. What it has and when it tries again lies on the disk, so a restart asks the authority for
+//! nothing.
+
+mod account;
+mod failure;
+mod keeper;
+mod kept;
+mod names;
+mod order;
+mod schedule;
+mod settings;
+mod wire;
+
+pub use failure::{Failure, FailureKind};
+pub use keeper::{Keeper, Report, Wanted};
+pub use kept::ask_to_renew;
+pub use names::is_public;
+pub use order::Challenge;
+pub use settings::Settings;

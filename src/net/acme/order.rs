@@ -1,0 +1,184 @@
+//! One order: from names to a certificate (RFC 8555 section 7.4).
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use instant_acme::{
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType, Error,
+    Identifier, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, FailureKind};
+use crate::net::challenges::{Challenges, Presented};
+
+/// How often an authority is asked whether it is done: rarely enough for a busy one.
+const PATIENCE: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(500))
+    .backoff(1.5)
+    .timeout(Duration::from_mins(2));
+
+/// How it is proved that a name leads here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Challenge {
+    /// By an answer over plain HTTP, on port 80 (RFC 8555 section 8.3).
+    #[serde(rename = "http-01")]
+    Http,
+    /// By a certificate in a handshake, on port 443 (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn,
+}
+
+impl Challenge {
+    /// What works in every home comes first.
+    pub(super) const ALL: [Self; 2] = [Self::Http, Self::TlsAlpn];
+
+    /// As RFC 8555 calls it: `http-01`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http-01",
+            Self::TlsAlpn => "tls-alpn-01",
+        }
+    }
+
+    fn kind(self) -> ChallengeType {
+        match self {
+            Self::Http => ChallengeType::Http01,
+            Self::TlsAlpn => ChallengeType::TlsAlpn01,
+        }
+    }
+
+    /// Whether it can prove this name: all names below one are proved by DNS alone (RFC 8555 section 7.1.3).
+    pub(super) fn can_prove(self, name: &str) -> bool {
+        !name.starts_with("*.")
+    }
+}
+
+/// What is asked for.
+pub(super) struct Wish<'a> {
+    pub(super) names: &'a [String],
+    pub(super) challenge: Challenge,
+    pub(super) profile: Option<&'a str>,
+    /// The certificate that it takes the place of (RFC 9773 section 5).
+    pub(super) replaces: Option<CertificateIdentifier<'static>>,
+}
+
+/// A certificate with its chain, and its key, in PEM.
+pub(super) struct Issued {
+    pub(super) chain: String,
+    pub(super) key: String,
+}
+
+/// Gets a certificate with a new key.
+pub(super) async fn order(
+    account: &Account,
+    wish: &Wish<'_>,
+    challenges: &Arc<Challenges>,
+) -> Result<Issued, Failure> {
+    let identifiers: Vec<Identifier> = wish.names.iter().map(identifier_of).collect();
+    let mut wanted = NewOrder::new(&identifiers);
+    if let Some(profile) = wish.profile {
+        wanted = wanted.profile(profile);
+    }
+    if let Some(replaced) = &wish.replaces {
+        wanted = wanted.replaces(replaced.clone());
+    }
+    let mut order = account.new_order(&wanted).await?;
+    let presented = present(&mut order, wish.challenge, challenges).await?;
+    if order.state().status != OrderStatus::Ready {
+        match order.poll_ready(&PATIENCE).await {
+            Ok(OrderStatus::Ready) => {}
+            Ok(_) => return Err(why_not(&mut order, None).await),
+            Err(Error::Api(problem)) => return Err(why_not(&mut order, Some(problem)).await),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    drop(presented);
+    let key = KeyPair::generate().map_err(Failure::setup)?;
+    let request = request_for(wish.names)?
+        .serialize_request(&key)
+        .map_err(Failure::setup)?;
+    order.finalize_csr(request.der()).await?;
+    let chain = order.poll_certificate(&PATIENCE).await?;
+    Ok(Issued {
+        chain,
+        key: key.serialize_pem(),
+    })
+}
+
+/// Shows the proofs that the authority asks for, and says that they are there.
+async fn present(
+    order: &mut Order,
+    kind: Challenge,
+    challenges: &Arc<Challenges>,
+) -> Result<Vec<Presented>, Failure> {
+    let mut presented = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        match authorization.status {
+            AuthorizationStatus::Pending => {}
+            // It has been proved a while ago.
+            AuthorizationStatus::Valid => continue,
+            other => {
+                let text = format!("the authority says at once that a name is {other:?}");
+                return Err(Failure::new(FailureKind::Refused, text));
+            }
+        }
+        let Some(mut challenge) = authorization.challenge(kind.kind()) else {
+            let text = format!("the authority does not offer {} for this", kind.name());
+            return Err(Failure::new(FailureKind::Validation, text));
+        };
+        let proof = challenge.key_authorization();
+        let name = challenge.identifier().to_string();
+        presented.push(match kind {
+            Challenge::Http => challenges.present_text(&challenge.token, proof.as_str()),
+            Challenge::TlsAlpn => {
+                challenges.present_certificate(&name, proof.digest().as_ref())?
+            }
+        });
+        challenge.set_ready().await?;
+    }
+    Ok(presented)
+}
+
+/// What the authority did not like, which it says of each proof.
+async fn why_not(order: &mut Order, of_order: Option<Problem>) -> Failure {
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        let Ok(state) = authorization.refresh().await else {
+            break;
+        };
+        let mut refused = state.challenges.iter();
+        let refused = refused.find(|challenge| challenge.status == ChallengeStatus::Invalid);
+        if let Some(problem) = refused.and_then(|challenge| challenge.error.as_ref()) {
+            return Failure {
+                kind: FailureKind::Validation,
+                ..Failure::said(problem)
+            };
+        }
+    }
+    let unsaid = || Failure::new(FailureKind::Validation, "the authority gave no reason");
+    of_order.map_or_else(unsaid, |problem| Failure::said(&problem))
+}
+
+fn identifier_of(name: &String) -> Identifier {
+    match name.parse::<IpAddr>() {
+        Ok(address) => Identifier::Ip(address),
+        Err(_) => Identifier::Dns(name.clone()),
+    }
+}
+
+/// What is asked to be signed: the names, and nothing else, since nothing else would be believed.
+fn request_for(names: &[String]) -> Result<CertificateParams, Failure> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let of_name = |name: &String| {
+        Ok(match name.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(name.clone().try_into().map_err(Failure::setup)?),
+        })
+    };
+    params.subject_alt_names = names.iter().map(of_name).collect::<Result<_, Failure>>()?;
+    Ok(params)
+}

@@ -1,0 +1,68 @@
+//! Which certificate a connection is shown.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::{
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+use super::chain::Chain;
+use crate::net::challenges::{ACME_TLS, Challenges};
+
+/// The certificates that new connections are shown; open connections go on as they are.
+#[derive(Debug)]
+pub struct Shown {
+    local: RwLock<Arc<CertifiedKey>>,
+    public: RwLock<Vec<Arc<Chain>>>,
+    challenges: Arc<Challenges>,
+}
+
+impl Shown {
+    /// Shows this certificate of the machine's own authority for every name, until there are others.
+    pub fn new(local: CertifiedKey, challenges: Arc<Challenges>) -> Arc<Self> {
+        Arc::new(Self {
+            local: RwLock::new(Arc::new(local)),
+            public: RwLock::default(),
+            challenges,
+        })
+    }
+
+    /// Shows this one for every name that no other certificate is for.
+    pub fn replace_local(&self, key: CertifiedKey) {
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+
+    /// Shows these for the names that they are for; the first that covers a name is shown.
+    pub fn replace_public(&self, chains: Vec<Arc<Chain>>) {
+        *self.public.write().unwrap_or_else(PoisonError::into_inner) = chains;
+    }
+
+    /// The certificate for a name in lower case, or for a connection that names none: browsers send no name
+    /// when they are asked for an address (RFC 6066 section 3).
+    pub fn for_name(&self, name: Option<&str>) -> Arc<CertifiedKey> {
+        let public = self.public.read().unwrap_or_else(PoisonError::into_inner);
+        let is_of_address = |chain: &&Arc<Chain>| {
+            let mut names = chain.names().iter();
+            names.any(|name| name.parse::<std::net::IpAddr>().is_ok())
+        };
+        let found = match name {
+            Some(name) => public.iter().find(|chain| chain.covers(name)),
+            None => public.iter().find(is_of_address),
+        };
+        let local = || Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
+        found.map_or_else(local, |chain| Arc::clone(chain.key()))
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        // RFC 8737 section 3: an authority that asks so must be shown that answer, and nobody else may be.
+        let mut offered = hello.alpn().into_iter().flatten();
+        if offered.next() == Some(ACME_TLS) && offered.next().is_none() {
+            return self.challenges.certificate(name.as_deref()?);
+        }
+        Some(self.for_name(name.as_deref()))
+    }
+}

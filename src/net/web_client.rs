@@ -1,0 +1,124 @@
+//! Asks other servers over HTTPS, such as an authority for a certificate.
+
+use std::{error::Error as _, path::Path, time::Duration};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Request, Response, body::Bytes};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use tokio::time::timeout;
+
+use super::tls;
+use crate::base::{Error, Result};
+
+/// Time for a whole answer. Who is asked may be at the other end of the world, and busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(20);
+/// Bytes of an answer: far more than a certificate with its chain has.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// A client that speaks HTTPS only; cheap to clone.
+#[derive(Clone)]
+pub struct WebClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl WebClient {
+    /// Believes whom this machine trusts, and the authorities of one more file in PEM.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is nothing to trust, or nothing in the file.
+    pub fn new(more: Option<&Path>) -> Result<Self> {
+        let mut roots = machine_roots();
+        if let Some(file) = more {
+            add_file(&mut roots, file)?;
+        }
+        if roots.is_empty() {
+            return Err(Error::Invalid(NOTHING_TRUSTED.into()));
+        }
+        let tls = ClientConfig::builder_with_provider(tls::provider())
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Ok(Self { client })
+    }
+
+    /// The answer, whatever its status is.
+    ///
+    /// # Errors
+    /// In words: nobody answers, not in time, nobody to believe, or far too much.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> std::result::Result<Response<Bytes>, String> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let asked = async {
+            let answer = self.client.request(request.map(Full::new)).await;
+            let answer = answer.map_err(|e| format!("{host} cannot be reached: {}", causes(&e)))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, MOST_BYTES).collect().await;
+            let body = body.map_err(|e| format!("the answer of {host} broke off: {e}"))?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        let late = |_| Err(format!("{host} did not answer within {} s", PATIENCE.as_secs()));
+        timeout(PATIENCE, asked).await.unwrap_or_else(late)
+    }
+}
+
+/// What is said where a machine has no list of authorities.
+pub const NOTHING_TRUSTED: &str =
+    "this machine trusts no authority (on Debian, install the package ca-certificates)";
+
+/// Whom this machine trusts; empty if it has no list.
+pub fn machine_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<()> {
+    let shown = file.display();
+    let wrong = |why: String| Error::Invalid(format!("authority_roots = \"{shown}\": {why}"));
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|e| wrong(format!("this cannot be read: {e}")))?;
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(wrong("there is no certificate (PEM) in this file".into()));
+    }
+    Ok(())
+}
+
+/// An error with what led to it: hyper's own says little.
+fn causes(error: &hyper_util::client::legacy::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        text = e.to_string();
+        cause = e.source();
+    }
+    text
+}

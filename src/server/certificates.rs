@@ -1,0 +1,114 @@
+//! The certificates of the server: the machine's own, and those of the site's names and of its hosts.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::ServerConfig;
+
+use crate::{
+    base::{Names, Result},
+    config::Config,
+    db::DataFolder,
+    edge::hosts,
+    net::{
+        acme::{self, Keeper, Wanted},
+        certificates::{self, Renewal, Shown},
+        challenges::Challenges,
+        names::Name,
+        tls,
+    },
+};
+
+/// What looks after certificates; one for the server.
+pub(super) struct Certificates {
+    renewal: Renewal,
+    keeper: Arc<Keeper>,
+    challenges: Arc<Challenges>,
+    of_hosts: Mutex<Vec<String>>,
+    of_site: Mutex<(Names, acme::Settings)>,
+}
+
+impl Certificates {
+    /// For the names of the machine, of the site and of its hosts; with what new connections are shown.
+    pub(super) fn new(
+        folder: &DataFolder,
+        of_machine: &[Name],
+        config: &Config,
+        hosts: &hosts::Settings,
+    ) -> Result<(ServerConfig, Arc<Self>)> {
+        let root = folder.root();
+        let local_hosts = names_of(hosts);
+        let all = [of_machine, &local_hosts].concat();
+        let local = certificates::local_certificate(root, &all)?;
+        let challenges = Arc::<Challenges>::default();
+        let shown = Shown::new(local, Arc::clone(&challenges));
+        let tls = tls::server_config(Arc::clone(&shown) as _)?;
+        let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
+        let of_site = (config.names(), config.certificate.clone());
+        let wanted = wanted(&of_site, &of_hosts);
+        let (root, machine) = (root.to_path_buf(), of_machine.to_vec());
+        let keeper = Keeper::new(
+            root.clone(),
+            Arc::clone(&shown),
+            Arc::clone(&challenges),
+            wanted,
+        );
+        let certificates = Self {
+            renewal: Renewal::new(root, shown, machine, local_hosts),
+            keeper,
+            challenges,
+            of_hosts: Mutex::new(of_hosts),
+            of_site: Mutex::new(of_site),
+        };
+        Ok((tls, Arc::new(certificates)))
+    }
+
+    /// What is shown to authorities that want a proof.
+    pub(super) fn challenges(&self) -> Arc<Challenges> {
+        Arc::clone(&self.challenges)
+    }
+
+    /// There are other hosts from now on. Their certificate of the machine's own authority is there when this
+    /// returns; that of a public one follows.
+    pub(super) fn replace_hosts(&self, hosts: &hosts::Settings) {
+        self.renewal.replace_hosts(names_of(hosts));
+        *self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner) =
+            hosts.names().map(str::to_owned).collect();
+        self.tell();
+    }
+
+    /// The site has other names from now on, or other settings.
+    pub(super) fn replace_site(&self, names: Names, settings: acme::Settings) {
+        *self.of_site.lock().unwrap_or_else(PoisonError::into_inner) = (names, settings);
+        self.tell();
+    }
+
+    /// Looks whether it is time for another certificate of the machine's own authority.
+    pub(super) fn look(&self) {
+        self.renewal.look();
+    }
+
+    /// Obtains and renews certificates of others, for as long as it is not dropped.
+    pub(super) async fn keep(&self) {
+        self.keeper.run().await;
+    }
+
+    fn tell(&self) {
+        let of_site = self.of_site.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_hosts = self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keeper.replace(wanted(&of_site, &of_hosts));
+    }
+}
+
+fn wanted((names, settings): &(Names, acme::Settings), of_hosts: &[String]) -> Wanted {
+    let all = names.domain.iter().chain(&names.also).chain(of_hosts);
+    Wanted {
+        settings: settings.clone(),
+        names: all.cloned().collect(),
+    }
+}
+
+/// The names of the hosts, for the certificate of the machine's own authority.
+fn names_of(hosts: &hosts::Settings) -> Vec<Name> {
+    let names = hosts.names().map(str::to_owned);
+    names.filter_map(|name| Name::try_from(name).ok()).collect()
+}
