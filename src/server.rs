@@ -84,7 +84,9 @@ impl Started {
     /// # Errors
     /// As [`probe::first_page`].
     pub fn ask(&self, data: &Path) -> Result<u16> {
-        probe::first_page(data, self.https_address, self.is_announced)
+        let ask = |is_announced| probe::first_page(data, self.https_address, is_announced);
+        // Settings may have changed since it told.
+        ask(self.is_announced).or_else(|e| ask(!self.is_announced).map_err(|_| e))
     }
 }
 
@@ -124,7 +126,7 @@ pub fn run(
     let names = names::local_names();
     let stored = database.read_blocking(list_hosts)?;
     let own = own_names(&config, &names);
-    let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root())?;
+    let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root(), None)?;
     let (tls, renewal) = certificate(&folder, &names, names_of(&settings))?;
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
