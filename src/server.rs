@@ -83,7 +83,9 @@ impl Started {
     /// # Errors
     /// As [`probe::first_page`].
     pub fn ask(&self, data: &Path) -> Result<u16> {
-        probe::first_page(data, self.https_address, self.is_announced)
+        let ask = |is_announced| probe::first_page(data, self.https_address, is_announced);
+        // Settings may have changed since it told.
+        ask(self.is_announced).or_else(|e| ask(!self.is_announced).map_err(|_| e))
     }
 }
 
@@ -123,7 +125,7 @@ pub fn run(
     let names = names::local_names();
     let stored = database.read_blocking(list_hosts)?;
     let own = own_names(&config.names(), &names);
-    let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root())?;
+    let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root(), None)?;
     let (tls, certificates) = Certificates::new(&folder, &names, &config, &settings)?;
     let site_names = SiteNames::new(config.names());
     let limited = Arc::new(Limited::default());

@@ -283,7 +283,7 @@ fn answers_that_nobody_takes_are_few_and_are_given_up() {
 
 #[test]
 fn who_comes_when_many_are_there_does_not_keep_a_place_for_nothing() {
-    let site = Site::with_settings("[limits]\nconnections = 6");
+    let site = Site::with_settings("[limits]\nconnections = 6\nconnections_per_network = 6");
     let request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let ask = |stream: &mut Connection| {
         stream.write_all(request).unwrap();

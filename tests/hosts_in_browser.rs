@@ -290,3 +290,31 @@ fn a_host_that_cannot_be_read_any_more_does_not_keep_the_server_from_starting() 
         "{list}"
     );
 }
+
+#[test]
+fn a_folder_can_be_taken_away_while_another_host_of_the_file_is_broken() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir_all(&data).unwrap();
+    let authority = Site::start();
+    fs::copy(
+        authority.data().join("tls/authority-cert.pem"),
+        data.join("nas.pem"),
+    )
+    .unwrap();
+    let settings =
+        "[hosts.\"nas.localhost\"]\nproxy = \"https://127.0.0.1:1\"\ncertificate = \"nas.pem\"";
+    fs::write(data.join("webstead.toml"), settings).unwrap();
+    let site = Site::start_on(&data);
+    let owner = site.set_up();
+    let (_dir, path) = folder("public");
+    assert_eq!(
+        serve_folder(&site, &owner, FILES, path.to_str().unwrap()).0,
+        303
+    );
+    assert_eq!(served(&site, FILES), "public");
+    fs::remove_file(data.join("nas.pem")).unwrap();
+    let form = form_of(&site, &owner);
+    assert_eq!(send(&site, &owner, &format!("{form}/remove"), &[]).0, 303);
+    assert_ne!(served(&site, FILES), "public");
+}

@@ -114,6 +114,26 @@ fn behind_a_trusted_proxy_the_visitor_is_who_the_proxy_says_and_nobody_else_is_b
         serde_json::from_str::<serde_json::Value>(&line).unwrap()["address"].clone()
     };
     assert_eq!(ask("/archive"), "203.0.113.9");
+    // The proxy writes the other list, and passes this one on as the visitor wrote it.
+    let other = "[log]\naccess = \"json\"\n[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n\
+                 header = \"forwarded\"";
+    let of_other = Site::with_settings(other);
+    let client = of_other.client();
+    let ask_for = |path: &str, to: &str| {
+        let request = client.get(of_other.url(path));
+        let request = request.header("x-forwarded-for", to);
+        request
+            .header("forwarded", "for=203.0.113.7")
+            .send()
+            .unwrap()
+    };
+    ask_for("/archive", "6.6.6.6");
+    assert!(
+        of_other
+            .output_until("/archive")
+            .contains("\"address\":\"203.0.113.7\"")
+    );
+    assert_eq!(ask_for("/metrics", "127.0.0.1").status(), 403);
     let site = Site::with_settings("[log]\naccess = \"json\"");
     let request = site.client().get(site.url("/archive"));
     request.header("x-forwarded-for", "6.6.6.6").send().unwrap();

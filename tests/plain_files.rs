@@ -28,8 +28,13 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
+/// What is known of a file is believed for a second.
+fn a_second_later() {
+    std::thread::sleep(Duration::from_millis(1100));
+}
+
 #[test]
-fn a_file_wins_over_the_application_from_the_moment_that_it_is_there_until_it_is_gone() {
+fn a_file_wins_over_the_application_from_the_second_that_it_is_there_until_it_is_gone() {
     let (site, editor) = Site::with_owner();
     site.publish(&editor, &[("title", "About"), ("markdown", "a post")]);
     let visitor = site.client();
@@ -38,6 +43,7 @@ fn a_file_wins_over_the_application_from_the_moment_that_it_is_there_until_it_is
         &site,
         &[("about.html", b"a file"), ("index.html", b"<h1>mine</h1>")],
     );
+    a_second_later();
     assert_eq!(site.text(&visitor, "/about"), (200, "a file".into()));
     assert_eq!(site.text(&visitor, "/").1, "<h1>mine</h1>");
     assert_eq!(site.text(&editor, "/").1, "<h1>mine</h1>", "signed in too");
@@ -47,6 +53,7 @@ fn a_file_wins_over_the_application_from_the_moment_that_it_is_there_until_it_is
         "the application answers the rest"
     );
     fs::remove_dir_all(site.data().join("public")).unwrap();
+    a_second_later();
     assert!(site.text(&visitor, "/about").1.contains("a post"));
 }
 

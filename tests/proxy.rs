@@ -48,6 +48,8 @@ fn a_program_behind_is_asked_what_the_visitor_asked_and_who_asks() {
         .post(site.url_of(APP, "/a/../b%2Fc?q=%20"))
         .header("x-forwarded-for", "1.2.3.4")
         .header("x-mine", "kept")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
         .body(vec![b'x'; 300_000])
         .send()
         .unwrap();
@@ -62,6 +64,7 @@ fn a_program_behind_is_asked_what_the_visitor_asked_and_who_asks() {
         "POST /b%2Fc?q=%20".to_owned(),
         format!("host: {APP}:{port}"),
         "x-mine: kept".into(),
+        "cookie: a=1; b=2".into(),
         "x-forwarded-for: 127.0.0.1".into(),
         "x-forwarded-proto: https".into(),
         format!("x-forwarded-host: {APP}:{port}"),
@@ -317,6 +320,40 @@ fn a_program_that_is_unwell_is_left_out_and_one_that_is_slow_is_not_waited_for()
     }
     let alone = client.get(site.url_of(APP, "/")).send().unwrap();
     assert_eq!(alone.status(), 200, "the only one is asked all the same");
+}
+
+#[test]
+fn a_program_that_wants_its_public_name_is_asked_by_it_whether_it_is_well() {
+    let upstream = Upstream::start("one");
+    let site = with_proxy(&[upstream.url()], "health = \"/picky\"");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while upstream.connections.load(Ordering::Relaxed) == 0 {
+        assert!(Instant::now() < deadline, "it is not asked");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!site.log().contains("is not well"), "{}", site.log());
+}
+
+#[test]
+fn a_request_that_its_visitor_took_back_is_no_failure_of_the_site() {
+    let upstream = Upstream::start("one");
+    let site = with_proxy(&[upstream.url()], "");
+    let client = site.client_builder_for(&[APP]);
+    let client = client.timeout(Duration::from_millis(300)).build().unwrap();
+    client.get(site.url_of(APP, "/slow")).send().unwrap_err();
+    drop(client);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let taken_back = "webstead_requests_total{host=\"none\",status=\"4xx\"} 1";
+    loop {
+        let metrics = site.text(&site.client(), "/metrics").1;
+        assert!(!metrics.contains("status=\"5xx\"} 1"), "{metrics}");
+        if metrics.contains(taken_back) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -96,6 +96,15 @@ async fn answer(name: &str, request: Request<Incoming>) -> Result<Answer, hyper:
     let answer = Response::builder().header("x-upstream", name);
     match parts.uri.path() {
         "/slow" => tokio::time::sleep(Duration::from_secs(3)).await,
+        "/picky" => {
+            let host = parts.headers.get("host").map(|host| host.to_str().unwrap());
+            let status = if host == Some(crate::hosts::APP) {
+                200
+            } else {
+                400
+            };
+            return Ok(answer.status(status).body(full("picky")).unwrap());
+        }
         "/unwell" => {
             return Ok(answer.status(503).body(full("unwell")).unwrap());
         }

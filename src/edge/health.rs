@@ -57,7 +57,7 @@ async fn is_ready(database: &Database) -> bool {
 }
 
 /// This machine itself and who is signed in. What a proxy on this machine passes on comes from elsewhere,
-/// unless the proxy says that it does not.
+/// whatever is said in it.
 async fn may_see_metrics(
     database: &Database,
     request: &ServiceRequest,
@@ -69,7 +69,7 @@ async fn may_see_metrics(
     let is_local = request
         .peer_addr()
         .is_some_and(|address| address.ip().to_canonical().is_loopback());
-    if is_local && (!is_forwarded || context.is_visitor_said) {
+    if is_local && !is_forwarded && !context.is_visitor_said {
         return true;
     }
     let session = sessions::find_session_of(database, request.headers()).await;

@@ -107,8 +107,8 @@ impl InFlight {
 
 /// Requests in all, and of one network: that leaves others half, and is enough for an office.
 fn places(limits: admission::Limits) -> (usize, usize) {
-    let of_one = limits.connections_per_network.max(limits.connections / 2);
-    (limits.connections, of_one)
+    let half = (limits.connections / 2).max(1);
+    (limits.connections, half)
 }
 
 impl Drop for Counted {

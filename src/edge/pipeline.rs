@@ -156,7 +156,8 @@ impl Edge {
         self.in_flight.quiet().await;
     }
 
-    fn hosts(&self) -> Arc<Hosts> {
+    /// What is served beside the site now.
+    pub fn hosts(&self) -> Arc<Hosts> {
         Arc::clone(&self.hosts.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,7 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix_web::dev::ServiceRequest;
 
-use crate::{auth::csrf::host_of, base::RequestId, net::trust::TrustedProxies};
+use crate::{
+    auth::csrf::host_of,
+    base::RequestId,
+    net::trust::{self, TrustedProxies},
+};
 
 /// More addresses than any chain of proxies has.
 const MAX_PROXIES: usize = 32;
@@ -21,6 +25,8 @@ pub(super) struct RequestContext {
     pub(super) visitor: Option<IpAddr>,
     /// Whether that proxy said who the visitor is.
     pub(super) is_visitor_said: bool,
+    /// The list in which proxies say who asks.
+    pub(super) list: trust::List,
 }
 
 impl RequestContext {
@@ -33,7 +39,8 @@ impl RequestContext {
         let host = host_of(request.head()).unwrap_or_default().to_owned();
         let neighbour = request.peer_addr().map(|address| address.ip());
         let trusted_proxy = neighbour.filter(|address| trusted.contains(*address));
-        let visitor = trusted_proxy.and_then(|_| forwarded_for(request, trusted));
+        let list = trusted.list();
+        let visitor = trusted_proxy.and_then(|_| forwarded_for(request, list, trusted));
         if let Some(visitor) = visitor {
             request.head_mut().peer_addr = Some(SocketAddr::new(visitor, 0));
         }
@@ -44,24 +51,23 @@ impl RequestContext {
             host,
             trusted_proxy,
             is_visitor_said: visitor.is_some(),
+            list,
         }
     }
 }
 
 /// The visitor's address as trusted proxies say it: the last one that is not theirs, because everything
-/// before it may be the visitor's own invention. `X-Forwarded-For` counts before `Forwarded` (RFC 7239).
-fn forwarded_for(request: &ServiceRequest, trusted: &TrustedProxies) -> Option<IpAddr> {
-    let texts = |name: &str| -> Vec<String> {
-        let values = request.headers().get_all(name);
-        values
-            // What is no text is no address, and hides what is before it.
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .collect()
-    };
-    let mut said = texts("x-forwarded-for");
-    if said.is_empty() {
-        said = texts("forwarded");
-    }
+/// before it may be the visitor's own invention, as the other list may be altogether.
+fn forwarded_for(
+    request: &ServiceRequest,
+    list: trust::List,
+    trusted: &TrustedProxies,
+) -> Option<IpAddr> {
+    let values = request.headers().get_all(list.name());
+    // What is no text is no address, and hides what is before it.
+    let said: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
     visitor_of(&said.join(","), trusted)
 }
 
@@ -101,8 +107,7 @@ fn address_of(element: &str) -> Option<IpAddr> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{MAX_PROXIES, TrustedProxies, visitor_of};
-    use crate::net::trust;
+    use super::{MAX_PROXIES, TrustedProxies, trust, visitor_of};
 
     #[test]
     fn the_visitor_is_the_last_one_whom_no_trusted_proxy_is() {

@@ -100,7 +100,7 @@ impl Site {
         next: Next<BoxBody>,
     ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
         if request.method() == Method::HEAD {
-            request.head_mut().method = Method::GET;
+            files::head_as_get(&mut request);
         }
         match answer_early(self, &request, context).await {
             Some(mut response) => {

@@ -20,22 +20,14 @@ use crate::base::{LimitKind, Limited, Share, Shares, Timestamp};
 const MANY: usize = 256;
 
 /// Section `[limits]` of `webstead.toml`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Connections at the same time; not said: as many as there is room for.
     pub connections: Option<usize>,
-    /// Connections at the same time of one network: an IPv4 address, or the /64 of an IPv6 one.
-    pub connections_per_network: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            connections: None,
-            connections_per_network: 512,
-        }
-    }
+    /// Connections at the same time of one network: an IPv4 address, or the /64 of an IPv6 one. Not said: 512, or
+    /// half of all where that is less.
+    pub connections_per_network: Option<usize>,
 }
 
 /// How many connections there may be, once it is known what there is room for.

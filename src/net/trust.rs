@@ -17,6 +17,31 @@ pub struct Settings {
     pub addresses: Vec<IpNet>,
     /// Whether every connection of theirs begins with the visitor's address (`HAProxy`'s PROXY protocol, 1 and 2).
     pub proxy_protocol: bool,
+    /// The list in which they say who asks. The other one they may pass on as the visitor wrote it, so it does not
+    /// count.
+    pub header: List,
+}
+
+/// A header in which each proxy adds from whom it has a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum List {
+    /// The custom of nearly all proxies.
+    #[default]
+    #[serde(rename = "x-forwarded-for")]
+    XForwardedFor,
+    /// RFC 7239.
+    #[serde(rename = "forwarded")]
+    Forwarded,
+}
+
+impl List {
+    /// The header's name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
 }
 
 /// The proxies that are believed; one for all threads.
@@ -45,6 +70,11 @@ impl TrustedProxies {
     /// Whether connections from an address begin with a PROXY header.
     pub fn announce(&self, address: IpAddr) -> bool {
         self.settings().proxy_protocol && self.contains(address)
+    }
+
+    /// The list in which they say who asks.
+    pub fn list(&self) -> List {
+        self.settings().header
     }
 
     fn settings(&self) -> RwLockReadGuard<'_, Settings> {

@@ -29,19 +29,28 @@ use crate::{
 
 /// The hosts of the file and of the browser together. One of the browser that cannot be served is left out.
 ///
+/// Hosts of `before` whose settings are the same stay as they are.
+///
 /// # Errors
-/// As [`Hosts::new`], of those of the file.
+/// [`Error::Invalid`] with what is wrong with one of the file that cannot be served, and the remedy.
 pub(super) fn together(
     file: &Settings,
     stored: &[StoredHost],
     own: &[String],
     root: &Path,
+    before: Option<&Hosts>,
 ) -> Result<(Settings, Hosts)> {
-    let (all, refused) = merge(file, stored, own, root);
+    let (all, mut refused) = merge(file, stored, own, root);
+    let (hosts, unserved) = Hosts::new(&all, root, before);
+    for (name, why) in unserved {
+        if file.names().any(|of_file| of_file == name) {
+            return Err(Error::Invalid(format!("hosts.\"{name}\": {why}")));
+        }
+        refused.push((name, why));
+    }
     for (name, why) in refused {
         log::warn!("the host {name:?}, which was set in the browser, is not served: {why}");
     }
-    let hosts = Hosts::new(&all, root)?;
     Ok((all, hosts))
 }
 
@@ -121,21 +130,27 @@ impl Served {
         })
     }
 
-    /// Serves these hosts of the file, and those that are stored.
+    /// Serves these hosts of the file, and those that are stored; all of them are made anew, because files that
+    /// belong to one may have changed.
     ///
     /// # Errors
     /// What kept it; everything is served as before then.
     pub(super) async fn replace(&self, file: Settings) -> Result<()> {
         let turn = self.turn.lock().await;
-        self.serve(file, turn).await
+        self.serve(file, None, turn).await
     }
 
-    async fn serve(&self, file: Settings, _turn: MutexGuard<'_, ()>) -> Result<()> {
+    async fn serve(
+        &self,
+        file: Settings,
+        before: Option<Arc<Hosts>>,
+        _turn: MutexGuard<'_, ()>,
+    ) -> Result<()> {
         let stored = self.database.read(list_hosts).await?;
         let (certificates, edge) = (Arc::clone(&self.certificates), self.edge.clone());
         let (own, root) = (self.own(), self.root.clone());
         let taken = spawn_blocking(move || {
-            let (all, hosts) = together(&file, &stored, &own, &root)?;
+            let (all, hosts) = together(&file, &stored, &own, &root, before.as_deref())?;
             // First the certificate: who asks for a new host is shown its name.
             certificates.replace_hosts(&all);
             edge.replace_hosts(hosts);
@@ -204,7 +219,8 @@ impl LiveHosts for Served {
     fn take_over(&self) -> Soon<'_, Result<()>> {
         Box::pin(async {
             let turn = self.turn.lock().await;
-            self.serve(self.file(), turn).await
+            // What is wrong with another host is not to keep this change from being served.
+            self.serve(self.file(), Some(self.edge.hosts()), turn).await
         })
     }
 }

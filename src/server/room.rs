@@ -19,6 +19,8 @@ const DESCRIPTORS_OF_A_CONNECTION: u64 = 2;
 const BYTES_OF_A_CONNECTION: u64 = 48 * 1024;
 /// More are not asked for unless the settings say so.
 const MOST_BY_DEFAULT: u64 = 8192;
+/// Connections of one network, unless the settings say otherwise: an office behind one address.
+const OF_ONE_NETWORK: usize = 512;
 /// Where systemd and containers say what a group of processes may take (cgroups(7)).
 const GROUPS: &str = "/sys/fs/cgroup";
 
@@ -55,9 +57,12 @@ pub(super) fn fitting(settings: Settings) -> Limits {
         || (memory() / 2 / BYTES_OF_A_CONNECTION).clamp(64, MOST_BY_DEFAULT),
         |wanted| wanted as u64,
     );
+    let connections = usize::try_from(wanted.min(by_descriptors)).unwrap_or(usize::MAX);
+    // One network leaves others half, unless its owner wants it otherwise.
+    let of_one = OF_ONE_NETWORK.min(connections / 2).max(1);
     Limits {
-        connections: usize::try_from(wanted.min(by_descriptors)).unwrap_or(usize::MAX),
-        connections_per_network: settings.connections_per_network,
+        connections,
+        connections_per_network: settings.connections_per_network.unwrap_or(of_one),
     }
 }
 
@@ -119,6 +124,7 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(fitting(asked).connections, 7);
+        assert_eq!(fitting(asked).connections_per_network, 3);
         assert!((64..=8192).contains(&fitting(Settings::default()).connections));
     }
 }

@@ -17,7 +17,7 @@ use actix_web::{
     web::Bytes,
 };
 use rustix::io::{ReadWriteFlags, preadv2};
-use tokio::task::JoinHandle;
+use tokio::{sync::SemaphorePermit, task::JoinHandle};
 
 /// What is read at once: memory for each visitor who takes a large file.
 const PIECE_BYTES: u64 = 64 * 1024;
@@ -38,6 +38,36 @@ pub(super) enum Content {
     Open(Arc<File>),
     /// All of them.
     Memory(Bytes),
+}
+
+/// A page that was made for one visitor, with its turn, which another one gets when it is sent.
+pub(super) struct Listed {
+    page: Option<Bytes>,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl Listed {
+    pub(super) fn new(page: String, turn: SemaphorePermit<'static>) -> Self {
+        Self {
+            page: Some(page.into()),
+            _turn: turn,
+        }
+    }
+}
+
+impl MessageBody for Listed {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.page.as_ref().map_or(0, |page| page.len() as u64))
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(self.page.take().map(Ok))
+    }
 }
 
 /// Segments in their order. A file that is cut short while it is sent ends the connection, so that the

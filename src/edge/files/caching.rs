@@ -13,7 +13,7 @@ const LONGEST_S: i64 = 366 * 24 * 3600;
 
 /// Patterns of paths and what `Cache-Control` is for them. A `*` stands for anything; the longest pattern that
 /// matches counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CacheRules(Vec<(String, HeaderValue)>);
 
 impl CacheRules {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{caching::CacheRules, forbidden, hot::Hot, root::Root};
 
 /// A host's keys in `webstead.toml`, if it has files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::edge) struct Settings {
     /// The folder; below the data folder if it is not absolute.

@@ -54,8 +54,9 @@ struct Kept {
 struct ByBytes;
 
 impl Weighter<Key, Kept> for ByBytes {
-    fn weight(&self, _: &Key, kept: &Kept) -> u64 {
-        OVERHEAD_BYTES + kept.file.as_ref().map_or(0, |file| file.length)
+    fn weight(&self, key: &Key, kept: &Kept) -> u64 {
+        let content = kept.file.as_ref().map_or(0, |file| file.length);
+        OVERHEAD_BYTES + key.wanted.length() + content
     }
 }
 
@@ -200,5 +201,23 @@ mod tests {
             hot.keep(&wanted, accepted(), &mut file.clone());
         }
         assert!(hot.0.weight() <= MOST_BYTES && hot.0.weight() > MOST_BYTES / 4);
+    }
+
+    #[test]
+    fn long_addresses_of_nothing_take_no_more_memory_than_files() {
+        let hot = Hot::new();
+        let long = format!("/{}", "a".repeat(250)).repeat(16);
+        let mut kept = 0;
+        for n in 0..3000 {
+            let wanted = Wanted::parse(&format!("{long}/{n}")).unwrap();
+            hot.keep_none(&wanted, accepted());
+        }
+        for n in 0..3000 {
+            let wanted = Wanted::parse(&format!("{long}/{n}")).unwrap();
+            if hot.get(&wanted, accepted()).is_some() {
+                kept += wanted.length();
+            }
+        }
+        assert!(kept > 0 && kept <= MOST_BYTES, "{kept} bytes");
     }
 }

@@ -26,12 +26,15 @@ use std::io::{self, ErrorKind};
 
 use actix_web::{
     HttpResponse,
+    body::BoxBody,
     dev::ServiceRequest,
     http::{
         Method, StatusCode,
         header::{self, HeaderValue},
     },
 };
+
+use tokio::sync::Semaphore;
 
 use self::{
     beneath::Patience,
@@ -51,13 +54,15 @@ pub(super) use self::forbidden::from_the_browser;
 const NOT_FOUND: &str = "/404.html";
 /// What a single-page application is in its folder.
 const SINGLE_PAGE: &str = "/index.html";
+/// Listings at once, until they are sent: one may have a megabyte.
+static LISTINGS: Semaphore = Semaphore::const_new(16);
 
 /// The answer of a host of files to any request.
 pub(super) async fn serve(folder: &Folder, request: &mut ServiceRequest) -> HttpResponse {
     match *request.method() {
         Method::GET => {}
         // The protocol below leaves the body out.
-        Method::HEAD => request.head_mut().method = Method::GET,
+        Method::HEAD => head_as_get(request),
         // RFC 9110 section 9.3.7
         Method::OPTIONS => return allowing(StatusCode::NO_CONTENT),
         _ => return allowing(StatusCode::METHOD_NOT_ALLOWED),
@@ -86,6 +91,14 @@ pub(super) async fn serve(folder: &Folder, request: &mut ServiceRequest) -> Http
             None,
         ),
     }
+}
+
+/// The answer to HEAD is made like that to GET (RFC 9110 section 9.3.2), but for a range, which HEAD does not have
+/// (section 14.2).
+pub(super) fn head_as_get(request: &mut ServiceRequest) {
+    let head = request.head_mut();
+    head.method = Method::GET;
+    head.headers_mut().remove(header::RANGE);
 }
 
 /// The answer to a GET with a file of `folder`; `None` if there is none for this address.
@@ -135,35 +148,44 @@ async fn look(
         Some(Known::Nothing) => return Ok(None),
         None => {}
     }
-    match find(folder, wanted, accepted, Patience::None) {
-        Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-        mut found => {
-            match &mut found {
-                Ok(Some(Found::File(file))) => folder.hot.keep(wanted, accepted, file),
-                Ok(None) => folder.hot.keep_none(wanted, accepted),
-                _ => {}
-            }
-            return found;
+    let mut found = match find(folder, wanted, accepted, Patience::None) {
+        Err(e) if e.kind() == ErrorKind::WouldBlock => {
+            let (folder, wanted) = (folder.clone(), wanted.clone());
+            let find = move || find(&folder, &wanted, accepted, Patience::Any);
+            let found = tokio::task::spawn_blocking(find).await;
+            found.unwrap_or_else(|e| Err(io::Error::other(e)))
         }
+        found => found,
+    };
+    match &mut found {
+        Ok(Some(Found::File(file))) => folder.hot.keep(wanted, accepted, file),
+        Ok(None) => folder.hot.keep_none(wanted, accepted),
+        _ => {}
     }
-    let (folder, wanted) = (folder.clone(), wanted.clone());
-    tokio::task::spawn_blocking(move || find(&folder, &wanted, accepted, Patience::Any))
-        .await
-        .unwrap_or_else(|e| Err(io::Error::other(e)))
+    found
 }
 
 async fn list(open: std::fs::File, address: &str) -> HttpResponse {
+    let Ok(turn) = LISTINGS.try_acquire() else {
+        let text =
+            "Many folders are being listed at the moment. Wait a moment, and load this once more.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = plain_page::error(status, "Busy", text, None);
+        let soon = HeaderValue::from_static("2");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
+        return response;
+    };
     let path = address.to_owned();
     let page = tokio::task::spawn_blocking(move || listing::page(open, &path, STYLE)).await;
     let page = page.unwrap_or_else(|e| Err(io::Error::other(e)));
     match page {
         Ok(text) => {
-            let mut response = plain_page::html(StatusCode::OK, text);
+            let mut response = plain_page::html(StatusCode::OK, String::new());
             let caching = HeaderValue::from_static("public, no-cache");
             response
                 .headers_mut()
                 .insert(header::CACHE_CONTROL, caching);
-            response
+            response.set_body(BoxBody::new(body::Listed::new(text, turn)))
         }
         Err(e) => {
             log::warn!("{address} cannot be listed: {e}");

@@ -51,6 +51,11 @@ impl Wanted {
             is_folder,
         })
     }
+
+    /// What it takes of memory beside itself, in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.path.as_os_str().len() as u64
+    }
 }
 
 /// Whether a name may be asked for: not `.` or `..`, not hidden, and one that a file can have.

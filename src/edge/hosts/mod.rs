@@ -10,10 +10,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 use futures_util::future::join_all;
 
 use super::{files::Folder, plain_page, proxy::Proxy, request_context::RequestContext};
-use crate::{
-    base::{Error, Result},
-    net::Peer,
-};
+use crate::net::Peer;
 
 pub(super) use name::of_authority as name_of_authority;
 pub use settings::Settings;
@@ -23,7 +20,7 @@ pub use state::State;
 ///
 /// # Errors
 /// What is wrong with it, and what to write.
-pub fn name_of(typed: &str) -> std::result::Result<String, String> {
+pub fn name_of(typed: &str) -> Result<String, String> {
     name::typed(typed)
 }
 
@@ -43,7 +40,7 @@ impl Host {
     ///
     /// # Errors
     /// What is wrong, and the remedy.
-    fn new(settings: &settings::Host, data: &Path) -> std::result::Result<Self, String> {
+    fn new(name: &str, settings: &settings::Host, data: &Path) -> Result<Self, String> {
         match settings {
             settings::Host::Files(files) => {
                 let folder = Folder::new(files, data);
@@ -53,33 +50,43 @@ impl Host {
                 }
             }
             settings::Host::Proxy(proxy) => {
-                let proxy = Proxy::new(proxy, data).map_err(|e| e.to_string())?;
+                let proxy = Proxy::new(name, proxy, data).map_err(|e| e.to_string())?;
                 Ok(Self::Proxy(proxy))
             }
         }
     }
 }
 
-/// The hosts beside the site.
+/// The hosts beside the site, each with the settings that it was made of.
 #[derive(Default)]
-pub struct Hosts(HashMap<String, Host>);
+pub struct Hosts(HashMap<String, (settings::Host, Host)>);
 
 /// The request names one host in its handshake and another one in its head (RFC 9110 section 15.5.20).
 pub(super) struct Misdirected;
 
 impl Hosts {
-    /// The hosts of the settings; folders that are not absolute are below `data`.
+    /// The hosts of the settings; folders that are not absolute are below `data`. Hosts of `before` that have the
+    /// same settings stay as they are, with their connections and with what is known of their programs.
     ///
-    /// # Errors
-    /// [`Error::Invalid`](crate::base::Error::Invalid) with the host, what is wrong with it, and the remedy.
-    pub fn new(settings: &Settings, data: &Path) -> Result<Self> {
-        let mut hosts = HashMap::new();
-        for (name, host) in &settings.0 {
-            let host = Host::new(host, data)
-                .map_err(|why| Error::Invalid(format!("hosts.\"{name}\": {why}")))?;
-            hosts.insert(name.clone(), host);
+    /// Also gives the names of those that cannot be served, with what is wrong and the remedy.
+    pub fn new(
+        settings: &Settings,
+        data: &Path,
+        before: Option<&Self>,
+    ) -> (Self, Vec<(String, String)>) {
+        let (mut hosts, mut refused) = (HashMap::new(), Vec::new());
+        for (name, wanted) in &settings.0 {
+            let old = before.and_then(|before| before.0.get(name));
+            let host = match old {
+                Some((settings, host)) if settings == wanted => Ok(host.clone()),
+                _ => Host::new(name, wanted, data),
+            };
+            match host {
+                Ok(host) => drop(hosts.insert(name.clone(), (wanted.clone(), host))),
+                Err(why) => refused.push((name.clone(), why)),
+            }
         }
-        Ok(Self(hosts))
+        (Self(hosts), refused)
     }
 
     /// What is wrong with the hosts on this machine: names, each with what it is and the remedy.
@@ -88,7 +95,7 @@ impl Hosts {
         data: &'a Path,
     ) -> impl Iterator<Item = (&'a str, String)> {
         settings.0.iter().filter_map(|(name, host)| {
-            let problem = match Host::new(host, data) {
+            let problem = match Host::new(name, host, data) {
                 Ok(Host::Files(folder)) => folder.problem(),
                 Ok(_) => None,
                 Err(why) => Some(why),
@@ -98,11 +105,7 @@ impl Hosts {
     }
 
     /// The host of a request with this authority over this connection.
-    pub(super) fn find(
-        &self,
-        authority: Option<&str>,
-        peer: &Peer,
-    ) -> std::result::Result<Host, Misdirected> {
+    pub(super) fn find(&self, authority: Option<&str>, peer: &Peer) -> Result<Host, Misdirected> {
         let asked = authority.and_then(name::of_authority);
         if let Some(server_name) = &peer.server_name
             && asked.as_deref() != Some(server_name)
@@ -110,12 +113,12 @@ impl Hosts {
             return Err(Misdirected);
         }
         let host = asked.and_then(|name| self.0.get(&*name));
-        Ok(host.cloned().unwrap_or(Host::Site))
+        Ok(host.map_or(Host::Site, |(_, host)| host.clone()))
     }
 
     /// Every program behind with its host, and whether it is well.
     pub(super) fn upstreams(&self) -> Vec<(String, String, bool)> {
-        let of_host = |(name, host): (&String, &Host)| match host {
+        let of_host = |(name, (_, host)): (&String, &(settings::Host, Host))| match host {
             Host::Proxy(proxy) => {
                 let all = proxy
                     .state()
@@ -131,7 +134,7 @@ impl Hosts {
 
     /// Asks the programs behind whether they are well, where there is a way to ask.
     pub(super) async fn check_upstreams(&self) {
-        let proxies = self.0.values().filter_map(|host| match host {
+        let proxies = self.0.values().filter_map(|(_, host)| match host {
             Host::Proxy(proxy) => Some(proxy.check()),
             _ => None,
         });

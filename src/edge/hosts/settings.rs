@@ -12,7 +12,7 @@ use crate::edge::{files, proxy};
 pub struct Settings(pub(super) BTreeMap<String, Host>);
 
 /// What is served under a name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Files(files::Settings),
     Proxy(proxy::Settings),
@@ -36,7 +36,7 @@ impl Settings {
         {
             return Err(why);
         }
-        super::Host::new(&host, data)?;
+        super::Host::new(&name, &host, data)?;
         self.0.insert(name, host);
         Ok(())
     }

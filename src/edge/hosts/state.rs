@@ -23,7 +23,7 @@ pub struct State {
 impl Hosts {
     /// Every host, by name. The folders are looked at, and the programs are tried.
     pub async fn states(&self) -> Vec<State> {
-        let all = self.0.iter().map(|(name, host)| async move {
+        let all = self.0.iter().map(|(name, (_, host))| async move {
             let (is_folder, serves, problems) = match host {
                 Host::Site => return None,
                 Host::Files(folder) => {

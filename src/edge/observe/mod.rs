@@ -5,7 +5,11 @@ mod entry;
 pub mod metrics;
 mod minutes;
 
-use std::{fmt::Display, sync::Arc, time::Instant};
+use std::{
+    fmt::Display,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use actix_web::{dev::ServiceRequest, http::StatusCode};
 
@@ -13,6 +17,10 @@ pub use self::minutes::{MINUTES, Minute};
 use self::{access_log::AccessLog, entry::Entry, metrics::Metrics, minutes::Minutes};
 use super::request_context::RequestContext;
 use crate::base::RequestId;
+
+/// The visitor did not wait for the answer; nginx calls it so too.
+static GONE: LazyLock<StatusCode> =
+    LazyLock::new(|| StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST));
 
 /// Sees every request; one for all threads.
 pub struct Observer {
@@ -55,7 +63,8 @@ pub(super) struct Watched {
     id: RequestId,
     started: Instant,
     kind: Kind,
-    status: StatusCode,
+    /// `None`: nobody has answered yet.
+    status: Option<StatusCode>,
     bytes: u64,
     entry: Option<Box<Entry>>,
 }
@@ -74,7 +83,7 @@ impl Watched {
             id: context.id,
             started: Instant::now(),
             kind: Kind::None,
-            status: StatusCode::INTERNAL_SERVER_ERROR,
+            status: None,
             bytes: 0,
         }
     }
@@ -82,7 +91,7 @@ impl Watched {
     /// Somebody answered.
     pub(super) fn answered(&mut self, kind: Kind, status: StatusCode) {
         self.kind = kind;
-        self.status = status;
+        self.status = Some(status);
     }
 
     /// The rest of the body does not come; the visitor sees that something is missing.
@@ -99,13 +108,15 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         let took = self.started.elapsed();
+        // The visitor took the request back.
+        let status = self.status.unwrap_or(*GONE);
         let metrics = &self.observer.metrics;
-        metrics.request(self.kind, self.status, took, self.bytes);
-        self.observer.minutes.count(self.status.as_u16());
+        metrics.request(self.kind, status, took, self.bytes);
+        self.observer.minutes.count(status.as_u16());
         if let Some(entry) = self.entry.take() {
             self.observer
                 .log
-                .write(entry.finished(self.status, self.bytes, took));
+                .write(entry.finished(status, self.bytes, took));
         }
     }
 }

@@ -8,6 +8,8 @@ use hyper::http::{
     header::{self, HeaderName, HeaderValue},
 };
 
+use crate::net::trust;
+
 /// What is between two neighbours and not for those behind them (RFC 9110 section 7.6.1, RFC 2616 section
 /// 13.5.1 for the old ones).
 const HOP_BY_HOP: [&str; 9] = [
@@ -24,7 +26,10 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// What proxies say about visitors, and visitors may not (RFC 7239, and the older custom), beside what begins
 /// with `x-forwarded-`.
-const SAID_BY_PROXIES: [&str; 2] = ["forwarded", "x-real-ip"];
+const SAID_BY_PROXIES: [&str; 2] = [FORWARDED, "x-real-ip"];
+
+const FORWARDED: &str = "forwarded";
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Who asks, as the program behind is told.
 pub(super) struct Visitor<'a> {
@@ -32,6 +37,8 @@ pub(super) struct Visitor<'a> {
     pub(super) address: Option<SocketAddr>,
     /// The proxy that passed the request to us, if we trust it; what it says is passed on too.
     pub(super) trusted_proxy: Option<IpAddr>,
+    /// The list in which it says who asks. It may pass the other one on as the visitor wrote it.
+    pub(super) list: trust::List,
     /// The host that was asked for, with its port.
     pub(super) host: &'a str,
     /// What the log calls the request.
@@ -51,7 +58,7 @@ pub(super) fn to_upstream(
     let mut headers = HeaderMap::with_capacity(from.len() + 8);
     for (name, value) in from {
         let name = name.as_str();
-        let is_said = of.trusted_proxy.is_none() && is_said_by_proxies(name);
+        let is_said = is_said_by_proxies(name) && !is_believed(name, of);
         // Their lengths are in the body's own size, and 100 (Continue) was ours to say.
         let is_ours = ["host", "expect", "content-length", "x-request-id"].contains(&name);
         if HOP_BY_HOP.contains(&name) || is_said || is_ours || named.iter().any(|n| n == name) {
@@ -59,6 +66,7 @@ pub(super) fn to_upstream(
         }
         append(&mut headers, name.as_bytes(), value.as_bytes());
     }
+    join_cookies(&mut headers);
     headers.insert(header::HOST, host);
     say(&mut headers, of);
     headers
@@ -68,6 +76,24 @@ pub(super) fn to_upstream(
 fn is_said_by_proxies(name: &str) -> bool {
     let name = name.replace('_', "-");
     SAID_BY_PROXIES.contains(&&*name) || name.starts_with("x-forwarded-")
+}
+
+/// Whether a header that says something of the visitor was written by a proxy that we trust.
+fn is_believed(name: &str, of: &Visitor<'_>) -> bool {
+    let is_other_list = [FORWARDED, X_FORWARDED_FOR].contains(&name) && name != of.list.name();
+    of.trusted_proxy.is_some() && !is_other_list && !name.contains('_')
+}
+
+/// Browsers split cookies over HTTP/2, and a program of HTTP/1.1 gets them in one line (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let all = headers.get_all(header::COOKIE).iter();
+    let all: Vec<&[u8]> = all.map(HeaderValue::as_bytes).collect();
+    if let Ok(one) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, one);
+    }
 }
 
 /// Adds who asks, to what a trusted proxy has said already.
@@ -81,8 +107,8 @@ fn say(headers: &mut HeaderMap, of: &Visitor<'_>) {
             // RFC 7239 section 6
             IpAddr::V6(ip) => format!("for=\"[{ip}]\";host=\"{}\";proto=https", of.host),
         };
-        extend(headers, "forwarded", &forwarded);
-        extend(headers, "x-forwarded-for", &next.to_string());
+        extend(headers, FORWARDED, &forwarded);
+        extend(headers, X_FORWARDED_FOR, &next.to_string());
     }
     if let Some(address) = of.address {
         set(
@@ -168,6 +194,7 @@ mod tests {
         let of = Visitor {
             address: Some("203.0.113.9:4711".parse().unwrap()),
             trusted_proxy: trusted.then(|| "10.0.0.1".parse().unwrap()),
+            list: trust::List::default(),
             host: "ha.example.org",
             request_id: "7",
         };
@@ -222,11 +249,26 @@ mod tests {
         let given = [
             ("x-forwarded-for", "203.0.113.9"),
             ("x-forwarded-host", "public.example"),
+            // What the visitor wrote, and the proxy let through.
+            ("forwarded", "for=6.6.6.6"),
+            ("x_forwarded_for", "6.6.6.6"),
         ];
         let headers = passed(&given, true);
         assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "public.example");
         assert_eq!(headers["x-real-ip"], "203.0.113.9");
+        let all: Vec<_> = headers.values().map(|v| v.to_str().unwrap()).collect();
+        assert!(!all.join(" ").contains("6.6.6.6"), "{headers:?}");
+    }
+
+    #[test]
+    fn cookies_that_came_apart_go_on_in_one_line() {
+        let headers = passed(
+            &[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2; c=3")],
+            false,
+        );
+        let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
 
     proptest! {

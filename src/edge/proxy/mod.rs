@@ -67,6 +67,8 @@ const LEAST_UPLOAD_PER_S: u64 = 64;
 
 /// A host that is one or more other programs.
 pub(super) struct Proxy {
+    /// The name of the host.
+    name: String,
     client: Client<HttpsConnector<HttpConnector<Resolver>>, Sending>,
     resolver: Resolver,
     upstreams: Upstreams,
@@ -90,11 +92,11 @@ enum Failure {
 }
 
 impl Proxy {
-    /// A host with these settings, and files below `data` where they are not absolute. Nothing is asked yet.
+    /// A host of this name with these settings, and files below `data` where they are not absolute. Nothing is asked yet.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::base::Error::Invalid) if its certificate cannot be read or there is nothing to trust.
-    pub(super) fn new(settings: &Settings, data: &Path) -> Result<Arc<Self>> {
+    pub(super) fn new(name: &str, settings: &Settings, data: &Path) -> Result<Arc<Self>> {
         let file = settings.certificate.as_ref().map(|file| data.join(file));
         let tls = if settings.has_tls() {
             tls::client(file.as_deref())?
@@ -118,6 +120,7 @@ impl Proxy {
             .http1_max_buf_size(MOST_HEAD_BYTES)
             .build(connector);
         Ok(Arc::new(Self {
+            name: name.to_owned(),
             client,
             resolver,
             upstreams: Upstreams::new(settings.proxy.iter().cloned()),
@@ -219,6 +222,7 @@ impl Proxy {
         let visitor = Visitor {
             address: request.peer_addr(),
             trusted_proxy: context.trusted_proxy,
+            list: context.list,
             host: &context.host,
             request_id: &id,
         };
@@ -283,6 +287,7 @@ impl Proxy {
 
     async fn check_one(&self, upstream: &Upstream, path: &str) -> Option<u16> {
         let request = Request::get(address(&upstream.base, path).ok()?)
+            .header(header::HOST, self.host_for(upstream, &self.name)?)
             .header(header::USER_AGENT, "Webstead health check")
             .body(Sending::from(Sent::nothing()))
             .ok()?;
@@ -295,8 +300,8 @@ impl Proxy {
 
     /// Every program with whether it is well.
     pub(super) fn state(&self) -> impl Iterator<Item = (String, bool)> {
-        let all = self.upstreams.all().iter();
-        all.map(|upstream| (upstream.base.to_string(), upstream.is_well()))
+        let all = self.upstreams.states();
+        all.map(|(upstream, is_well)| (upstream.base.to_string(), is_well))
     }
 }
 

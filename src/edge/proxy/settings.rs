@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 const ANSWER_TIMEOUT_S: u64 = 60;
 
 /// The keys of a host that passes requests on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::edge) struct Settings {
     /// Where the program listens: `http://HOST:PORT` or `https://HOST:PORT`; several share the requests.

@@ -87,6 +87,16 @@ impl Upstreams {
         }
     }
 
+    /// Every program with whether it is asked like the others.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&Upstream, bool)> {
+        let now = self.now_ms();
+        self.all.iter().map(move |upstream| {
+            let is_ill = upstream.is_ill.load(Ordering::Relaxed);
+            let is_out = upstream.out_until_ms.load(Ordering::Relaxed) > now;
+            (&**upstream, !is_ill && !is_out)
+        })
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -116,11 +126,9 @@ impl Upstream {
             (true, true) => log::info!("{} is well again", self.base),
             _ => {}
         }
-    }
-
-    /// Whether it is asked like the others.
-    pub(super) fn is_well(&self) -> bool {
-        !self.is_ill.load(Ordering::Relaxed) && self.out_until_ms.load(Ordering::Relaxed) == 0
+        if is_well {
+            self.answered();
+        }
     }
 }
 
