@@ -52,8 +52,7 @@ use crate::{
         accept::{self, Door},
         admission::Admission,
         handshakes::Handshakes,
-        listen,
-        names, probe,
+        listen, names, probe,
         trust::TrustedProxies,
     },
 };

@@ -33,6 +33,9 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         Ok(config) => {
             let found = Hosts::problems(&config.hosts, &data);
             problems.extend(found.map(|(name, why)| format!("hosts.\"{name}\": {why}")));
+            let own = config.certificate.files.iter();
+            let own = own.filter_map(|files| files.read(&data).err());
+            problems.extend(own.map(|e| e.to_string()));
             if problems.is_empty() {
                 println!("settings   fine");
             }

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod addresses;
+mod certificate;
 mod check;
 mod export;
 mod import;
@@ -81,6 +82,11 @@ enum Command {
         #[command(subcommand)]
         command: user::UserCommand,
     },
+    /// List, renew and revoke certificates of a public authority
+    Certificate {
+        #[command(subcommand)]
+        command: certificate::CertificateCommand,
+    },
     /// Make this program a service that starts with the machine, or bring the installed one to this version
     Install(install::InstallArgs),
     /// Take the service away; the site stays unless it is purged
@@ -104,6 +110,7 @@ impl Cli {
             Some(Command::Import(args)) => import::run(&args, &global),
             Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),
+            Some(Command::Certificate { command }) => certificate::run(&command, &global),
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),
         }

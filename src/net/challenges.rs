@@ -76,11 +76,12 @@ impl Challenges {
         let key = KeyPair::generate().map_err(Error::internal)?;
         let certificate = params.self_signed(&key).map_err(Error::internal)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let shown =
-            CertifiedKey::from_der(vec![certificate.der().clone()], key, &tls::provider());
+        // Not checked against the certificate, whose extension only authorities know.
+        let key = tls::provider().key_provider.load_private_key(key);
+        let key = key.map_err(Error::internal)?;
+        let shown = CertifiedKey::new(vec![certificate.der().clone()], key);
         let asked = address.map_or_else(|| name.to_owned(), reverse_name);
-        let shown = Arc::new(shown.map_err(Error::internal)?);
-        insert(&self.certificates, asked.clone(), shown);
+        insert(&self.certificates, asked.clone(), Arc::new(shown));
         Ok(self.presented(What::Certificate(asked)))
     }
 
@@ -139,18 +140,26 @@ mod tests {
         assert_eq!(challenges.text(path), None);
         let presented = challenges.present_text("token", "token.thumb");
         assert_eq!(challenges.text(path).as_deref(), Some("token.thumb"));
-        for other in ["/token", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/other"] {
+        for other in [
+            "/token",
+            "/.well-known/acme-challenge/",
+            "/.well-known/acme-challenge/other",
+        ] {
             assert_eq!(challenges.text(other), None, "{other}");
         }
         drop(presented);
         assert_eq!(challenges.text(path), None);
 
-        let presented = challenges.present_certificate("a.example", &[1; 32]).unwrap();
+        let presented = challenges
+            .present_certificate("a.example", &[1; 32])
+            .unwrap();
         assert!(challenges.certificate("a.example").is_some());
         assert!(challenges.certificate("b.example").is_none());
         drop(presented);
         assert!(challenges.certificate("a.example").is_none());
-        let presented = challenges.present_certificate("203.0.113.7", &[1; 32]).unwrap();
+        let presented = challenges
+            .present_certificate("203.0.113.7", &[1; 32])
+            .unwrap();
         assert!(challenges.certificate("7.113.0.203.in-addr.arpa").is_some());
         drop(presented);
     }
@@ -163,6 +172,9 @@ mod tests {
             reverse_name(address),
             "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa"
         );
-        assert_eq!(reverse_name("192.0.2.1".parse().unwrap()), "1.2.0.192.in-addr.arpa");
+        assert_eq!(
+            reverse_name("192.0.2.1".parse().unwrap()),
+            "1.2.0.192.in-addr.arpa"
+        );
     }
 }

@@ -83,7 +83,12 @@ impl WebClient {
             let body = body.map_err(|e| format!("the answer of {host} broke off: {e}"))?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
-        let late = |_| Err(format!("{host} did not answer within {} s", PATIENCE.as_secs()));
+        let late = |_| {
+            Err(format!(
+                "{host} did not answer within {} s",
+                PATIENCE.as_secs()
+            ))
+        };
         timeout(PATIENCE, asked).await.unwrap_or_else(late)
     }
 }

@@ -1,6 +1,9 @@
 //! The account at an authority: made once, kept in `tls/acme/`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER};
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, LetsEncrypt, NewAccount};
@@ -10,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Failure, FailureKind, Settings, wire::Wire};
 use crate::{
     base::{Error, Result},
-    net::certificates::files,
+    net::{certificates::files, web_client::WebClient},
 };
 
 /// The folder below `tls/`.
@@ -32,12 +35,28 @@ pub(super) fn authority_of(settings: &Settings) -> &str {
     own.map_or(LetsEncrypt::Production.url(), |own| own.as_str())
 }
 
+/// A connection to the authority with the account of these settings.
+pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account, Wire), Failure> {
+    let roots = settings.authority_roots.as_ref();
+    let roots = roots.map(|file| data.join(file));
+    let wire = Wire::new(WebClient::new(roots.as_deref())?);
+    match open(data, settings, &wire).await {
+        Ok(account) => Ok((account, wire)),
+        Err(failure) => Err(Failure {
+            retry_at: failure.retry_at.or(wire.take_retry_at()),
+            ..failure
+        }),
+    }
+}
+
+/// When the account's file was written, if there is one.
+pub(super) fn written_at(data: &Path, settings: &Settings) -> Option<SystemTime> {
+    let metadata = std::fs::metadata(path_of(data, authority_of(settings)));
+    metadata.and_then(|metadata| metadata.modified()).ok()
+}
+
 /// The account with these settings: the one that is kept, else a new one, which is on the disk before it is used.
-pub(super) async fn open(
-    data: &Path,
-    settings: &Settings,
-    wire: &Wire,
-) -> Result<Account, Failure> {
+async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, Failure> {
     let authority = authority_of(settings);
     let path = path_of(data, authority);
     let contact = settings.contact.as_ref().map(super::settings::Contact::uri);
@@ -97,11 +116,20 @@ pub(super) fn put_aside(data: &Path, settings: &Settings) -> Result<()> {
 /// One file for each authority: its name, and a digest for those of one machine.
 fn path_of(data: &Path, authority: &str) -> PathBuf {
     let host = url::Url::parse(authority).ok();
-    let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or("authority");
+    let host = host
+        .as_ref()
+        .and_then(|url| url.host_str())
+        .unwrap_or("authority");
     let digest = HEXLOWER.encode(&Sha256::digest(authority)[..4]);
     let safe: String = host
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     files::folder(data)
         .join(FOLDER)

@@ -29,6 +29,8 @@ pub enum FailureKind {
     Validation,
     /// It will not do this.
     Refused,
+    /// It did not take the number of a request that it had given itself; asked again, it may (RFC 8555 section 6.5).
+    Nonce,
     /// It does not know the account any more: an authority for tests forgets everything.
     LostAccount,
     /// Something here keeps us from asking.
@@ -56,6 +58,7 @@ impl Failure {
             Some("rateLimited") => FailureKind::RateLimited,
             Some("serverInternal") => FailureKind::Unreachable,
             Some("accountDoesNotExist") => FailureKind::LostAccount,
+            Some("badNonce") => FailureKind::Nonce,
             Some("connection" | "dns" | "incorrectResponse" | "tls" | "unauthorized" | "caa") => {
                 FailureKind::Validation
             }
@@ -90,7 +93,10 @@ impl From<base::Error> for Failure {
 
 /// The authority's own words, with those about single names.
 fn words_of(problem: &Problem) -> String {
-    let about = problem.subproblems.iter().filter_map(|part| part.detail.as_deref());
+    let about = problem
+        .subproblems
+        .iter()
+        .filter_map(|part| part.detail.as_deref());
     let all: Vec<&str> = problem.detail.as_deref().into_iter().chain(about).collect();
     match (all.is_empty(), &problem.r#type) {
         (false, _) => all.join(" "),

@@ -24,7 +24,6 @@ use crate::{
     net::{
         certificates::{Chain, Shown, Watched, clock},
         challenges::Challenges,
-        web_client::WebClient,
     },
 };
 
@@ -34,6 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const ADVICE_S: i64 = 6 * 3600;
 /// What an authority may say (RFC 9773 section 4.3.2 wants reasonable limits).
 const ADVICE_LIMITS_S: (i64, i64) = (60, 24 * 3600);
+
+/// How often it is asked again if it did not take a request's number, beside the three times of each request.
+const MORE_NONCES: usize = 4;
 
 /// Which certificates there are to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,8 +77,10 @@ pub struct Keeper {
 struct Memory {
     own: Vec<Watched>,
     kept: HashMap<String, Kept>,
-    /// The account with the settings that it was opened with.
-    account: Option<(Settings, Account, Wire)>,
+    /// The account with the settings that it was opened with, and when its file was written.
+    account: Option<(Settings, Option<SystemTime>, Account, Wire)>,
+    /// The settings that counted last.
+    settings: Option<Settings>,
 }
 
 impl Keeper {
@@ -144,26 +148,47 @@ impl Keeper {
     fn refresh(&self, memory: &mut Memory) {
         let wanted = self.wanted.borrow().clone();
         let is_as_before = memory.own.len() == wanted.settings.files.len()
-            && memory.own.iter().zip(&wanted.settings.files).all(|(a, b)| a.files() == b);
+            && memory
+                .own
+                .iter()
+                .zip(&wanted.settings.files)
+                .all(|(a, b)| a.files() == b);
         if !is_as_before {
-            memory.own = wanted.settings.files.iter().cloned().map(Watched::new).collect();
+            memory.own = wanted
+                .settings
+                .files
+                .iter()
+                .cloned()
+                .map(Watched::new)
+                .collect();
         }
         for own in &mut memory.own {
             own.look(&self.data);
         }
+        let settings = memory.settings.replace(wanted.settings.clone());
+        if settings.is_some_and(|before| before != wanted.settings) {
+            // What failed with other settings may work now.
+            for kept in memory.kept.values_mut() {
+                kept.state.next_try = None;
+            }
+        }
         let names = self.names(&wanted, memory);
         for name in &names {
             if !memory.kept.contains_key(name) {
-                memory.kept.insert(name.clone(), Kept::load(&self.data, name));
+                memory
+                    .kept
+                    .insert(name.clone(), Kept::load(&self.data, name));
             }
         }
         memory.kept.retain(|name, _| names.contains(name));
         let own = memory.own.iter().filter_map(Watched::chain).cloned();
-        let obtained = names.iter().filter_map(|name| memory.kept[name].chain.clone());
+        let obtained = names
+            .iter()
+            .filter_map(|name| memory.kept[name].chain.clone());
         self.shown.replace_public(own.chain(obtained).collect());
         let mut reports = Vec::new();
         for name in all_names(&wanted) {
-            reports.push(self.report(&name, memory));
+            reports.push(Self::report(&name, memory));
         }
         *self.reports.write().unwrap_or_else(PoisonError::into_inner) = reports;
     }
@@ -184,22 +209,22 @@ impl Keeper {
         asked.filter(|name| !is_covered(name)).cloned().collect()
     }
 
-    fn report(&self, name: &str, memory: &Memory) -> Report {
-        let own = memory.own.iter().filter_map(Watched::chain);
-        let own = own.into_iter().find(|chain| chain.covers(name));
-        let of_others = || memory.kept.values().filter_map(|kept| kept.chain.as_ref());
-        let kept = memory.kept.get(name);
-        let chain = kept.and_then(|kept| kept.chain.as_ref());
-        let chain = own.or(chain);
+    fn report(name: &str, memory: &Memory) -> Report {
+        let mut own = memory.own.iter().filter_map(Watched::chain);
+        let own = own.find(|chain| chain.covers(name));
+        if let (None, Some(kept)) = (own, memory.kept.get(name)) {
+            return report_of(name, kept);
+        }
+        let mut others = memory.kept.values().filter_map(|kept| kept.chain.as_ref());
         Report {
             name: name.to_owned(),
             is_own: own.is_some(),
-            chain: chain
-                .or_else(|| of_others().find(|chain| chain.covers(name)))
+            chain: own
+                .or_else(|| others.find(|chain| chain.covers(name)))
                 .cloned(),
-            failure: kept.and_then(|kept| kept.state.failure.clone()),
-            next: kept.map(|kept| next_of(kept, name)),
-            renewals: kept.map_or(0, |kept| kept.state.renewals),
+            failure: None,
+            next: None,
+            renewals: 0,
         }
     }
 
@@ -244,7 +269,9 @@ impl Keeper {
                 Timestamp(window.end.unix_timestamp()),
             ));
             let (least, most) = ADVICE_LIMITS_S;
-            pause = i64::try_from(again.as_secs()).unwrap_or(most).clamp(least, most);
+            pause = i64::try_from(again.as_secs())
+                .unwrap_or(most)
+                .clamp(least, most);
         }
         kept.state.advice_until = Some(Timestamp(now.0 + pause));
         self.keep_state(kept, name);
@@ -255,7 +282,10 @@ impl Keeper {
         let is_asked = kept::is_asked(&self.data, name);
         kept::forget_request(&self.data, name);
         let outcome = self.obtain(memory, name, wanted).await;
-        let retry_at = memory.account.as_ref().and_then(|(_, _, wire)| wire.take_retry_at());
+        let retry_at = memory
+            .account
+            .as_ref()
+            .and_then(|(.., wire)| wire.take_retry_at());
         let now = Timestamp::now();
         let Some(kept) = memory.kept.get_mut(name) else {
             return;
@@ -281,8 +311,7 @@ impl Keeper {
                 let until = kept.chain.as_ref().map(|chain| chain.not_after());
                 kept.state.failures = kept.state.failures.saturating_add(1);
                 let spread = spread(name, now.0);
-                let next =
-                    schedule::next_try(kept.state.failures, &failure, until, now, spread);
+                let next = schedule::next_try(kept.state.failures, &failure, until, now, spread);
                 kept.state.next_try = Some(next);
                 kept.state.failure = Some(failure);
             }
@@ -311,7 +340,15 @@ impl Keeper {
                 profile: settings.profile.as_deref(),
                 replaces: None,
             };
-            let issued = match order::order(&account, &wish, &self.challenges).await {
+            let mut issued = order::order(&account, &wish, &self.challenges).await;
+            for _ in 0..MORE_NONCES {
+                let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;
+                if !issued.as_ref().is_err_and(is_of_nonce) {
+                    break;
+                }
+                issued = order::order(&account, &wish, &self.challenges).await;
+            }
+            let issued = match issued {
                 Ok(issued) => issued,
                 Err(failure) if failure.kind == FailureKind::LostAccount => {
                     memory.account = None;
@@ -320,7 +357,11 @@ impl Keeper {
                 }
                 // Another way may be open.
                 Err(failure) if failure.kind == FailureKind::Validation => {
-                    log::info!("{name} was not proved by {}: {}", challenge.name(), failure.text);
+                    log::info!(
+                        "{name} was not proved by {}: {}",
+                        challenge.name(),
+                        failure.text
+                    );
                     last.get_or_insert(failure);
                     continue;
                 }
@@ -342,21 +383,17 @@ impl Keeper {
         memory: &mut Memory,
         wanted: &Wanted,
     ) -> Result<(Account, Wire), Failure> {
-        if let Some((settings, account, wire)) = &memory.account
-            && *settings == wanted.settings
+        let settings = &wanted.settings;
+        let written = account::written_at(&self.data, settings);
+        if let Some((of, at, account, wire)) = &memory.account
+            && of == settings
+            && *at == written
         {
             return Ok((account.clone(), wire.clone()));
         }
-        let settings = &wanted.settings;
-        let roots = settings.authority_roots.as_ref();
-        let roots = roots.map(|file| self.data.join(file));
-        let wire = Wire::new(WebClient::new(roots.as_deref())?);
-        let opened = account::open(&self.data, settings, &wire).await;
-        let account = opened.map_err(|mut failure| {
-            failure.retry_at = failure.retry_at.or(wire.take_retry_at());
-            failure
-        })?;
-        memory.account = Some((settings.clone(), account.clone(), wire.clone()));
+        let (account, wire) = account::connect(&self.data, settings).await?;
+        let written = account::written_at(&self.data, settings);
+        memory.account = Some((settings.clone(), written, account.clone(), wire.clone()));
         Ok((account, wire))
     }
 
@@ -367,21 +404,30 @@ impl Keeper {
     }
 }
 
+/// What is known of the certificate for a name.
+pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
+    Report {
+        name: name.to_owned(),
+        chain: kept.chain.clone(),
+        is_own: false,
+        failure: kept.state.failure.clone(),
+        next: Some(next_of(kept, name)),
+        renewals: kept.state.renewals,
+    }
+}
+
 /// What was issued, if it may take the place of what is there: a working certificate never makes way for a
 /// broken one.
-fn sound(
-    issued: &order::Issued,
-    names: &[String],
-    old: Option<&Chain>,
-) -> Result<Chain, Failure> {
+fn sound(issued: &order::Issued, names: &[String], old: Option<&Chain>) -> Result<Chain, Failure> {
     let refused = |why: String| {
         let text = format!("the authority sent a certificate that is not used: {why}");
         Failure::new(FailureKind::Refused, text)
     };
-    let chain =
-        Chain::parse(&issued.chain, &issued.key).map_err(|e| refused(e.to_string()))?;
+    let chain = Chain::parse(&issued.chain, &issued.key).map_err(|e| refused(e.to_string()))?;
     let now = Timestamp::now();
-    chain.check(names, now).map_err(|e| refused(e.to_string()))?;
+    chain
+        .check(names, now)
+        .map_err(|e| refused(e.to_string()))?;
     match old {
         Some(old) if old.check(names, now).is_ok() && old.not_after() > chain.not_after() => {
             Err(refused("the one that is there lasts longer".into()))
@@ -392,7 +438,11 @@ fn sound(
 
 /// Every name that is wanted, once.
 fn all_names(wanted: &Wanted) -> Vec<String> {
-    let more = wanted.settings.names.iter().map(|name| name.as_str().to_owned());
+    let more = wanted
+        .settings
+        .names
+        .iter()
+        .map(|name| name.as_str().to_owned());
     let mut names: Vec<String> = Vec::new();
     for name in wanted.names.iter().cloned().chain(more) {
         if !names.contains(&name) {
@@ -403,11 +453,7 @@ fn all_names(wanted: &Wanted) -> Vec<String> {
 }
 
 /// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
-fn challenges_for(
-    name: &str,
-    settings: &Settings,
-    worked: Option<Challenge>,
-) -> Vec<Challenge> {
+fn challenges_for(name: &str, settings: &Settings, worked: Option<Challenge>) -> Vec<Challenge> {
     let all = match settings.challenge {
         Some(only) => vec![only],
         None => {
@@ -416,7 +462,9 @@ fn challenges_for(
             all
         }
     };
-    all.into_iter().filter(|challenge| challenge.can_prove(name)).collect()
+    all.into_iter()
+        .filter(|challenge| challenge.can_prove(name))
+        .collect()
 }
 
 /// When the certificate for a name is renewed or tried again.
@@ -439,5 +487,7 @@ fn spread(name: &str, moment: i64) -> f64 {
 
 /// What a certificate is called when its authority is asked about it (RFC 9773 section 4.1).
 fn identifier_of(chain: &Chain) -> Option<CertificateIdentifier<'static>> {
-    CertificateIdentifier::try_from(chain.leaf()).ok().map(CertificateIdentifier::into_owned)
+    CertificateIdentifier::try_from(chain.leaf())
+        .ok()
+        .map(CertificateIdentifier::into_owned)
 }

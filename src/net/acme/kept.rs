@@ -16,6 +16,8 @@ use crate::{
 
 /// The folder below `tls/`.
 const FOLDER: &str = "public";
+/// A star is a nuisance in a shell.
+const WILDCARD: &str = "_wildcard.";
 
 /// What is known of the certificate for a name.
 #[derive(Default)]
@@ -85,8 +87,8 @@ pub fn ask_to_renew(data: &Path, name: &str) -> Result<()> {
     files::write(&path(data, name, "asked"), "", files::SECRET)
 }
 
-/// Whether somebody has asked.
-pub(super) fn is_asked(data: &Path, name: &str) -> bool {
+/// Whether somebody has asked, and the server has not begun yet.
+pub fn is_asked(data: &Path, name: &str) -> bool {
     path(data, name, "asked").exists()
 }
 
@@ -103,9 +105,23 @@ pub(super) fn read_chain(data: &Path, name: &str) -> Result<Option<Chain>> {
     Chain::parse(&text, &text).map(Some)
 }
 
+/// The names of which something is kept, in order.
+pub(super) fn names(data: &Path) -> Vec<String> {
+    let entries = fs::read_dir(files::folder(data).join(FOLDER));
+    let entries = entries.into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let file = entry.file_name().into_string().ok()?;
+            let name = file.strip_suffix(".json")?;
+            Some(name.replacen(WILDCARD, "*.", 1))
+        })
+        .collect();
+    names.sort();
+    names
+}
+
 fn path(data: &Path, name: &str, end: &str) -> PathBuf {
-    // A star is a nuisance in a shell.
-    let file = name.replacen("*.", "_wildcard.", 1);
+    let file = name.replacen("*.", WILDCARD, 1);
     files::folder(data)
         .join(FOLDER)
         .join(format!("{file}.{end}"))

@@ -5,6 +5,7 @@
 //! nothing.
 
 mod account;
+mod by_hand;
 mod failure;
 mod keeper;
 mod kept;
@@ -14,9 +15,10 @@ mod schedule;
 mod settings;
 mod wire;
 
+pub use by_hand::{Reason, change_account_key, kept_certificates, revoke};
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Report, Wanted};
-pub use kept::ask_to_renew;
+pub use kept::{ask_to_renew, is_asked};
 pub use names::is_public;
 pub use order::Challenge;
 pub use settings::Settings;

@@ -133,9 +133,7 @@ async fn present(
         let name = challenge.identifier().to_string();
         presented.push(match kind {
             Challenge::Http => challenges.present_text(&challenge.token, proof.as_str()),
-            Challenge::TlsAlpn => {
-                challenges.present_certificate(&name, proof.digest().as_ref())?
-            }
+            Challenge::TlsAlpn => challenges.present_certificate(&name, proof.digest().as_ref())?,
         });
         challenge.set_ready().await?;
     }

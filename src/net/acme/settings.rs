@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Challenge;
-use crate::net::{
-    certificates::OwnFiles,
-    names::typed,
-};
+use crate::net::{certificates::OwnFiles, names::typed};
 
 /// Section `[certificate]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,9 +187,17 @@ mod tests {
         let names: Vec<&str> = settings.names.iter().map(|name| name.as_str()).collect();
         assert_eq!(
             names,
-            ["*.example.org", "203.0.113.7", "2001:db8::1", "xn--bcher-kva.example"]
+            [
+                "*.example.org",
+                "203.0.113.7",
+                "2001:db8::1",
+                "xn--bcher-kva.example"
+            ]
         );
-        assert!(!format!("{settings:?}").contains("\"b\""), "no secret in a log");
+        assert!(
+            !format!("{settings:?}").contains("\"b\""),
+            "no secret in a log"
+        );
         for (bad, word) in [
             ("contact = \"ada\"", "mail address"),
             ("contact = \"a@b c.de\"", "mail address"),

@@ -45,7 +45,10 @@ impl HttpClient for Wire {
         Box::pin(async move {
             let (head, body) = request.into_parts();
             // It is in memory: nothing can fail.
-            let body = body.collect().await.map_or_else(|e| match e {}, |body| body.to_bytes());
+            let body = body
+                .collect()
+                .await
+                .map_or_else(|e| match e {}, |body| body.to_bytes());
             let answer = wire.client.send(Request::from_parts(head, body)).await;
             let answer = answer.map_err(|why| Error::Other(why.into()))?;
             if matches!(
@@ -54,10 +57,7 @@ impl HttpClient for Wire {
             ) {
                 let said = answer.headers().get(RETRY_AFTER);
                 let said = said.and_then(|value| value.to_str().ok());
-                *wire
-                    .retry_at
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) =
+                *wire.retry_at.lock().unwrap_or_else(PoisonError::into_inner) =
                     said.and_then(|text| retry_at(text, Timestamp::now()));
             }
             Ok(BytesResponse::from(answer.map(Full::new)))

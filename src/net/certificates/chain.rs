@@ -42,11 +42,15 @@ impl Chain {
                 .collect::<std::result::Result<_, _>>()
                 .map_err(|e| wrong(format!("the certificate is not PEM: {e}")))?;
         let first = chain.first().ok_or_else(|| {
-            wrong("there is no certificate in it; it begins with -----BEGIN CERTIFICATE-----".into())
+            wrong(
+                "there is no certificate in it; it begins with -----BEGIN CERTIFICATE-----".into(),
+            )
         })?;
         let said = Said::by(first)?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
-            wrong("there is no private key in it; it begins with -----BEGIN PRIVATE KEY-----".into())
+            wrong(
+                "there is no private key in it; it begins with -----BEGIN PRIVATE KEY-----".into(),
+            )
         })?;
         let key = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(|e| match e {
             rustls::Error::InconsistentKeys(_) => {

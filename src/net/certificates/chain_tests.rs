@@ -58,13 +58,18 @@ fn only_what_is_whole_now_for_the_name_and_signed_by_its_own_chain_passes() {
     let with = |other: &str| Chain::parse(&format!("{pem}{other}"), &key).unwrap();
     with("").check(&names, NOW).unwrap();
     with(&right.pem()).check(&names, NOW).unwrap();
-    let message =
-        |result: crate::base::Result<()>| result.expect_err("it was taken").to_string();
+    let message = |result: crate::base::Result<()>| result.expect_err("it was taken").to_string();
     let year = 365 * 24 * 3600;
     for (got, word) in [
         (with(&wrong.pem()).check(&names, NOW), "does not fit"),
-        (with("").check(&["example.com".into()], NOW), "not for example.com"),
-        (with("").check(&names, Timestamp(NOW.0 + year)), "ended at 2027"),
+        (
+            with("").check(&["example.com".into()], NOW),
+            "not for example.com",
+        ),
+        (
+            with("").check(&names, Timestamp(NOW.0 + year)),
+            "ended at 2027",
+        ),
         (with("").check(&names, Timestamp(NOW.0 - year)), "not yet"),
     ] {
         let text = message(got);
@@ -91,9 +96,7 @@ fn files_that_do_not_belong_together_are_refused_in_words() {
             "damaged",
         ),
     ] {
-        let text = Chain::parse(certificate, key)
-            .expect_err(word)
-            .to_string();
+        let text = Chain::parse(certificate, key).expect_err(word).to_string();
         assert!(text.contains(word), "{word}: {text}");
     }
 }

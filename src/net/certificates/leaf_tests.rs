@@ -249,9 +249,7 @@ fn a_certificate_outside_of_the_constraints_fails_in_a_real_handshake() {
     let machine = Machine::new();
     let outside = names(&["example.com", "localhost"]);
     let leaf = Leaf::issue(&machine.authority, &outside, clock::now()).unwrap();
-    let config = Arc::new(
-        tls::server_config(shown(leaf.certified_key().unwrap())).unwrap(),
-    );
+    let config = Arc::new(tls::server_config(shown(leaf.certified_key().unwrap())).unwrap());
     for name in outside {
         let message = talk(&config, machine.authority.pem(), name, &[&version::TLS13])
             .unwrap_err()

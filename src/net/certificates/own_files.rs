@@ -64,7 +64,11 @@ impl Watched {
     /// What is not sound is not taken: what was read before stays. It is tried again each time, because two
     /// files change one after the other.
     pub fn look(&mut self, data: &Path) -> bool {
-        let changed_at = |file: &Path| fs::metadata(data.join(file)).and_then(|m| m.modified()).ok();
+        let changed_at = |file: &Path| {
+            fs::metadata(data.join(file))
+                .and_then(|m| m.modified())
+                .ok()
+        };
         let seen = [
             changed_at(&self.files.certificate),
             changed_at(&self.files.key),

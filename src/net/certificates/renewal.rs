@@ -7,9 +7,7 @@ use std::{
 };
 
 use super::{leaf::local_certificate, shown::Shown};
-use crate::net::{
-    names::{Name, local_names},
-};
+use crate::net::names::{Name, local_names};
 
 /// A certificate nears its end slowly: once a day is often enough to look at it.
 const LOOK_EVERY: Duration = Duration::from_hours(24);
@@ -35,12 +33,7 @@ pub struct Renewal {
 
 impl Renewal {
     /// Of the certificate that `shown` has for these names of the machine and of its hosts, from now on.
-    pub fn new(
-        data_dir: PathBuf,
-        shown: Arc<Shown>,
-        names: Vec<Name>,
-        hosts: Vec<Name>,
-    ) -> Self {
+    pub fn new(data_dir: PathBuf, shown: Arc<Shown>, names: Vec<Name>, hosts: Vec<Name>) -> Self {
         Self {
             data_dir,
             shown,

@@ -1,0 +1,269 @@
+//! `webstead certificate`: certificates of a public authority, by hand. Works while the site is running.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::{Subcommand, ValueEnum};
+
+use super::Global;
+use crate::{
+    base::{Error, Result, Timestamp},
+    config::Config,
+    db::DataFolder,
+    net::{
+        acme::{self, Reason, Report, Settings},
+        names,
+    },
+};
+
+/// Seconds until a running server must have begun; it looks every five.
+const BEGIN_WITHIN: Duration = Duration::from_secs(30);
+/// Until it must be done: two tries, each with the patience that an authority needs.
+const DONE_WITHIN: Duration = Duration::from_mins(10);
+
+/// What to do with certificates.
+#[derive(Subcommand)]
+pub(super) enum CertificateCommand {
+    /// List the certificates, until when they hold, and what is wrong
+    List,
+    /// Have the running site get a new certificate now
+    Renew {
+        /// The name that it is for [default: all of the list]
+        name: Option<String>,
+    },
+    /// Have the authority declare a certificate void, such as when somebody may have its key, and get another one
+    Revoke {
+        /// The name that it is for
+        name: String,
+        /// Why
+        #[arg(long, value_enum, default_value_t = ReasonArg::Unspecified)]
+        reason: ReasonArg,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Give the account at the authority a new key
+    NewAccountKey,
+}
+
+/// `--reason`
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum ReasonArg {
+    /// No reason is given
+    Unspecified,
+    /// Somebody else may have the key
+    KeyCompromise,
+    /// There is another certificate in its place
+    Superseded,
+    /// The name is not used any more
+    Cessation,
+}
+
+impl From<ReasonArg> for Reason {
+    fn from(reason: ReasonArg) -> Self {
+        match reason {
+            ReasonArg::Unspecified => Self::Unspecified,
+            ReasonArg::KeyCompromise => Self::KeyCompromise,
+            ReasonArg::Superseded => Self::Superseded,
+            ReasonArg::Cessation => Self::Cessation,
+        }
+    }
+}
+
+/// Does it; exits with 1 if a certificate is missing or was not renewed.
+pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let data = folder.root();
+    let settings =
+        || Ok::<Settings, Error>(Config::load(global.config.as_deref(), data)?.certificate);
+    match command {
+        CertificateCommand::List => Ok(list(data)),
+        CertificateCommand::Renew { name } => renew(&folder, name.as_deref()),
+        CertificateCommand::Revoke { name, reason, yes } => {
+            let name = typed(name)?;
+            if !yes {
+                confirm(&name)?;
+            }
+            let settings = settings()?;
+            let revoked = acme::revoke(data, &settings, &name, (*reason).into());
+            wait_for(revoked).map_err(|e| match e {
+                Error::NotFound => unknown(&name, data),
+                e => e,
+            })?;
+            println!(
+                "The certificate for {name} is void. The site gets another one as soon as it runs."
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        CertificateCommand::NewAccountKey => {
+            wait_for(acme::change_account_key(data, &settings()?))?;
+            println!("The account has a new key.");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn list(data: &Path) -> ExitCode {
+    let all = acme::kept_certificates(data);
+    if all.is_empty() {
+        println!(
+            "There is no certificate of a public authority. The manual says how to get one: /help/name"
+        );
+        return ExitCode::SUCCESS;
+    }
+    for report in &all {
+        println!("{}", line(report));
+    }
+    if all.iter().all(is_well) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn is_well(report: &Report) -> bool {
+    let now = Timestamp::now();
+    let chain = report.chain.as_ref();
+    chain.is_some_and(|chain| now < chain.not_after())
+}
+
+/// A certificate in a line, and what is wrong in another one.
+fn line(report: &Report) -> String {
+    let day = |at: Timestamp| at.rfc3339().replace('T', " ").replace('Z', " UTC");
+    let name = &report.name;
+    let mut text = match &report.chain {
+        Some(chain) => format!(
+            "{name}  of {} until {}",
+            chain.issuer(),
+            day(chain.not_after())
+        ),
+        None => format!("{name}  none yet"),
+    };
+    match (&report.failure, report.next) {
+        (Some(failure), Some(next)) => {
+            text += &format!("\n  failed: {}\n  tried again {}", failure.text, day(next));
+        }
+        (None, Some(next)) if report.chain.is_some() => {
+            text += &format!(", renewed {}", day(next));
+        }
+        _ => {}
+    }
+    text
+}
+
+/// Asks the running server, and waits until it is done.
+fn renew(folder: &DataFolder, name: Option<&str>) -> Result<ExitCode> {
+    let data = folder.root();
+    if folder.running_server()?.is_none() {
+        return Err(Error::Invalid(format!(
+            "the site in {} does not run, and an authority wants to see it; start it, and it renews by itself",
+            data.display()
+        )));
+    }
+    let known: Vec<String> = acme::kept_certificates(data)
+        .into_iter()
+        .map(|report| report.name)
+        .collect();
+    let names = match name {
+        Some(name) => {
+            let name = typed(name)?;
+            if !known.contains(&name) {
+                return Err(unknown(&name, data));
+            }
+            vec![name]
+        }
+        None => known,
+    };
+    let mut outcome = ExitCode::SUCCESS;
+    for name in names {
+        let before = find(data, &name);
+        acme::ask_to_renew(data, &name)?;
+        eprintln!("{name}: asked, this may take a minute …");
+        let report = await_other(data, &name, before.as_ref())?;
+        println!("{}", line(&report));
+        if report.failure.is_some() {
+            outcome = ExitCode::FAILURE;
+        }
+    }
+    Ok(outcome)
+}
+
+fn find(data: &Path, name: &str) -> Option<Report> {
+    let all = acme::kept_certificates(data);
+    all.into_iter().find(|report| report.name == name)
+}
+
+/// Waits until there is another certificate, or another try.
+fn await_other(data: &Path, name: &str, before: Option<&Report>) -> Result<Report> {
+    let what = |report: &Report| {
+        let leaf = report.chain.as_ref().map(|chain| chain.leaf().to_vec());
+        (leaf, report.failure.is_some().then_some(report.next))
+    };
+    let began = Instant::now();
+    loop {
+        std::thread::sleep(Duration::from_millis(300));
+        if let Some(now) = find(data, name)
+            && !acme::is_asked(data, name)
+            && Some(what(&now)) != before.map(what)
+        {
+            return Ok(now);
+        }
+        let is_late = began.elapsed() > DONE_WITHIN
+            || (began.elapsed() > BEGIN_WITHIN && acme::is_asked(data, name));
+        if is_late {
+            return Err(Error::Invalid(format!(
+                "the site has not renewed the certificate for {name}; its log may say why. Is the name still \
+                 one of the site, and agree_to_terms set?"
+            )));
+        }
+    }
+}
+
+/// The name as certificates have it.
+fn typed(name: &str) -> Result<String> {
+    let (star, rest) = match name.strip_prefix("*.") {
+        Some(rest) => ("*.", rest),
+        None => ("", name),
+    };
+    if rest.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(rest.to_owned());
+    }
+    let rest = names::typed(rest).map_err(Error::Invalid)?;
+    Ok(format!("{star}{rest}"))
+}
+
+fn unknown(name: &str, data: &Path) -> Error {
+    Error::Invalid(format!(
+        "there is no certificate for {name} in {}; `webstead certificate list` shows those that are there",
+        data.display()
+    ))
+}
+
+fn confirm(name: &str) -> Result<()> {
+    let nothing = |why: &str| Error::Invalid(format!("{why}: nothing was changed"));
+    if !io::stdin().is_terminal() {
+        return Err(nothing(
+            "a certificate that is void stays so, and nobody can be asked here; add --yes",
+        ));
+    }
+    print!(
+        "Browsers will refuse the certificate for {name}, wherever it is. Type `revoke` to go on: "
+    );
+    io::stdout().flush().map_err(Error::internal)?;
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.map_err(Error::internal)?;
+    if answer.trim() == "revoke" {
+        return Ok(());
+    }
+    Err(nothing("the answer was not `revoke`"))
+}
+
+/// The commands that ask an authority themselves.
+fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    actix_web::rt::System::new().block_on(work)
+}
