@@ -40,7 +40,7 @@ use crate::{
         setup::SetupLink,
         users,
     },
-    base::{Error, Limited, Result, SiteNames},
+    base::{Error, Limited, Result},
     config::Config,
     db::{DataFolder, Database, MediaStore},
     edge::{
@@ -116,17 +116,11 @@ pub fn run(
     let setup_path = setup.path();
 
     let listeners = listen::bind(&config.listen)?;
-    log::info!(
-        "listening on {} for HTTPS, and on {} for plain HTTP, which is sent on to HTTPS",
-        listeners.https_address,
-        listeners.http_address
-    );
     let names = names::local_names();
     let stored = database.read_blocking(list_hosts)?;
     let own = own_names(&config.names(), &names);
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root(), None)?;
     let (tls, certificates) = Certificates::new(&folder, &names, &config, &settings)?;
-    let site_names = SiteNames::new(config.names());
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
@@ -144,36 +138,23 @@ pub fn run(
         database.clone(),
         folder.public(),
         hosts,
-        Arc::clone(&site_names),
-        certificates.challenges(),
-        trusted,
-        Arc::clone(&limited),
+        pipeline::Shared {
+            names: certificates.names(),
+            challenges: certificates.challenges(),
+            trusted,
+            limited: Arc::clone(&limited),
+        },
         edge_settings(&config),
         listeners.https_address.port(),
     )?);
     let admission_to_reload = admission.clone();
     let watch = watched(&edge, &database, admission, handshakes, &limited);
     let root = folder.root();
-    let hosts = Served::new(
-        &edge,
-        &certificates,
-        &database,
-        root,
-        config.hosts,
-        Arc::clone(&site_names),
-        names.clone(),
-    );
+    let hosts = Served::new(&edge, &certificates, &database, root, config.hosts, &names);
     let live: Data<dyn LiveHosts> = Data::from(hosts.clone() as Arc<dyn LiveHosts>);
-    let app = App::new(database.clone(), media, setup, Arc::clone(&site_names))?;
+    let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
-    let reload = Reload::new(
-        reread,
-        hosts,
-        site_names,
-        Arc::clone(&certificates),
-        admission_to_reload,
-        config.listen,
-    );
+    let reload = Reload::new(reread, hosts, admission_to_reload, config.listen);
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::new(Arc::clone(&limited)));

@@ -33,7 +33,7 @@ fn set(site: &Site, toml: &str) {
 }
 
 fn until(site: &Site, what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}: {}", site.log());
         std::thread::sleep(Duration::from_millis(50));

@@ -112,9 +112,9 @@ impl Pebble {
     pub(crate) fn settings(&self) -> String {
         format!(
             "[certificate]\nagree_to_terms = true\nauthority = \"https://localhost:{}/dir\"\n\
-             authority_roots = {:?}\n",
+             authority_roots = \"{}/ca.pem\"\n",
             self.ports.acme,
-            self.dir.path().join("ca.pem")
+            self.dir.path().display()
         )
     }
 

@@ -111,7 +111,7 @@ fn list(data: &Path) -> ExitCode {
     let all = acme::kept_certificates(data);
     if all.is_empty() {
         println!(
-            "There is no certificate of a public authority. The manual says how to get one: /help/name"
+            "There is no certificate of a public authority. The manual says how to get one: /help/a-name-and-a-certificate"
         );
         return ExitCode::SUCCESS;
     }
@@ -135,7 +135,7 @@ fn is_well(report: &Report) -> bool {
 fn line(report: &Report) -> String {
     let day = |at: Timestamp| at.rfc3339().replace('T', " ").replace('Z', " UTC");
     let name = &report.name;
-    let mut text = match &report.chain {
+    let text = match &report.chain {
         Some(chain) => format!(
             "{name}  of {} until {}",
             chain.issuer(),
@@ -145,14 +145,14 @@ fn line(report: &Report) -> String {
     };
     match (&report.failure, report.next) {
         (Some(failure), Some(next)) => {
-            text += &format!("\n  failed: {}\n  tried again {}", failure.text, day(next));
+            let (why, next) = (&failure.text, day(next));
+            format!("{text}\n  failed: {why}\n  tried again {next}")
         }
         (None, Some(next)) if report.chain.is_some() => {
-            text += &format!(", renewed {}", day(next));
+            format!("{text}, renewed {}", day(next))
         }
-        _ => {}
+        _ => text,
     }
-    text
 }
 
 /// Asks the running server, and waits until it is done.

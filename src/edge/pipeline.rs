@@ -52,17 +52,26 @@ pub struct Settings {
     pub log: access_log::Settings,
 }
 
+/// What the edge shares with others, who may change it.
+pub struct Shared {
+    /// The names of the site.
+    pub names: Arc<SiteNames>,
+    /// What authorities want to see.
+    pub challenges: Arc<Challenges>,
+    /// Whose word about the visitor counts.
+    pub trusted: Arc<TrustedProxies>,
+    /// Who was limited.
+    pub limited: Arc<Limited>,
+}
+
 /// What the edge needs; one for all threads.
 pub struct Edge {
     site: Site,
     hosts: RwLock<Arc<Hosts>>,
-    names: Arc<SiteNames>,
-    challenges: Arc<Challenges>,
-    trusted: Arc<TrustedProxies>,
+    shared: Shared,
     observer: Arc<Observer>,
     request_ids: RequestIds,
     in_flight: InFlight,
-    limited: Arc<Limited>,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
 }
@@ -76,10 +85,7 @@ impl Edge {
         database: Database,
         public: PathBuf,
         hosts: Hosts,
-        names: Arc<SiteNames>,
-        challenges: Arc<Challenges>,
-        trusted: Arc<TrustedProxies>,
-        limited: Arc<Limited>,
+        shared: Shared,
         settings: Settings,
         https_port: u16,
     ) -> base::Result<Self> {
@@ -89,18 +95,15 @@ impl Edge {
                 database,
                 settings.cache,
                 settings.pages,
-                Arc::clone(&limited),
+                Arc::clone(&shared.limited),
                 public,
                 Arc::clone(&observer),
             )?,
             observer,
             hosts: RwLock::new(Arc::new(hosts)),
-            names,
-            challenges,
-            trusted,
+            shared,
             request_ids: RequestIds::new(),
             in_flight: InFlight::new(settings.limits),
-            limited: Arc::clone(&limited),
             https_port,
         })
     }
@@ -137,7 +140,7 @@ impl Edge {
 
     /// Takes other settings from the next request on.
     pub fn replace_settings(&self, settings: Settings, trusted: trust::Settings) {
-        self.trusted.replace(trusted);
+        self.shared.trusted.replace(trusted);
         self.in_flight.replace(settings.limits);
         self.site.replace(settings.cache, settings.pages);
         self.observer.log.replace(settings.log);
@@ -175,14 +178,15 @@ pub async fn pipeline(
     let peer = Peer::of(&request).ok_or_else(missing)?;
     peer.flow.asked();
     if !peer.is_tls {
-        let answer = edge.challenges.text(request.path()).map(proof);
+        let answer = edge.shared.challenges.text(request.path()).map(proof);
         let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
         return Ok(request.into_response(response));
     }
-    let context = RequestContext::enter(&mut request, &edge.trusted, edge.request_ids.next());
+    let context =
+        RequestContext::enter(&mut request, &edge.shared.trusted, edge.request_ids.next());
     let mut watched = Watched::begin(Arc::clone(&edge.observer), &request, &context);
     let Some(entered) = edge.in_flight.enter(&peer.flow, context.visitor) else {
-        let refusal = too_many(&edge.limited, &context);
+        let refusal = too_many(&edge.shared.limited, &context);
         watched.answered(Kind::None, refusal.status());
         return Ok(request.into_response(refusal));
     };
@@ -193,7 +197,7 @@ pub async fn pipeline(
     }
     let host = edge.hosts().find(host_of(request.head()), &peer);
     let (kind, response) = match host {
-        Ok(Host::Site) if let Some(location) = elsewhere(&edge.names.now(), &request) => {
+        Ok(Host::Site) if let Some(location) = elsewhere(&edge.shared.names.now(), &request) => {
             (Kind::None, request.into_response(moved(location)))
         }
         Ok(Host::Site) => {

@@ -97,12 +97,18 @@ fn bind_with(
 
 impl Listeners {
     fn of(https: TcpListener, http: TcpListener) -> Result<Self> {
-        Ok(Self {
+        let listeners = Self {
             https_address: local_address(&https)?,
             http_address: local_address(&http)?,
             https,
             http,
-        })
+        };
+        log::info!(
+            "listening on {} for HTTPS, and on {} for plain HTTP, which is sent on to HTTPS",
+            listeners.https_address,
+            listeners.http_address
+        );
+        Ok(listeners)
     }
 }
 

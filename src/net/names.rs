@@ -84,7 +84,7 @@ pub fn typed(text: &str) -> Result<String, String> {
         ))
     };
     if text.contains("://") || text.contains('/') {
-        return wrong("is an address and not a name");
+        return wrong("is an address and not a name, which is without https:// and slashes");
     }
     if text.contains(':') {
         return wrong("has a port, and all hosts have the same one");

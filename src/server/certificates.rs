@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::ServerConfig;
 
 use crate::{
-    base::{Names, Result},
+    base::{Names, Result, SiteNames},
     config::Config,
     db::DataFolder,
     edge::hosts,
@@ -23,8 +23,9 @@ pub(super) struct Certificates {
     renewal: Renewal,
     keeper: Arc<Keeper>,
     challenges: Arc<Challenges>,
+    names: Arc<SiteNames>,
     of_hosts: Mutex<Vec<String>>,
-    of_site: Mutex<(Names, acme::Settings)>,
+    settings: Mutex<acme::Settings>,
 }
 
 impl Certificates {
@@ -43,8 +44,7 @@ impl Certificates {
         let shown = Shown::new(local, Arc::clone(&challenges));
         let tls = tls::server_config(Arc::clone(&shown) as _)?;
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
-        let of_site = (config.names(), config.certificate.clone());
-        let wanted = wanted(&of_site, &of_hosts);
+        let wanted = wanted(&config.names(), &config.certificate, &of_hosts);
         let (root, machine) = (root.to_path_buf(), of_machine.to_vec());
         let keeper = Keeper::new(
             root.clone(),
@@ -56,10 +56,16 @@ impl Certificates {
             renewal: Renewal::new(root, shown, machine, local_hosts),
             keeper,
             challenges,
+            names: SiteNames::new(config.names()),
             of_hosts: Mutex::new(of_hosts),
-            of_site: Mutex::new(of_site),
+            settings: Mutex::new(config.certificate.clone()),
         };
         Ok((tls, Arc::new(certificates)))
+    }
+
+    /// The names of the site. Who changes them tells so by [`Certificates::replace_settings`].
+    pub(super) fn names(&self) -> Arc<SiteNames> {
+        Arc::clone(&self.names)
     }
 
     /// What is shown to authorities that want a proof.
@@ -76,9 +82,9 @@ impl Certificates {
         self.tell();
     }
 
-    /// The site has other names from now on, or other settings.
-    pub(super) fn replace_site(&self, names: Names, settings: acme::Settings) {
-        *self.of_site.lock().unwrap_or_else(PoisonError::into_inner) = (names, settings);
+    /// Other settings count from now on, and the site's names as they are now.
+    pub(super) fn replace_settings(&self, settings: acme::Settings) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
         self.tell();
     }
 
@@ -93,13 +99,15 @@ impl Certificates {
     }
 
     fn tell(&self) {
-        let of_site = self.of_site.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = self.settings.lock();
+        let settings = settings.unwrap_or_else(PoisonError::into_inner);
         let of_hosts = self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.keeper.replace(wanted(&of_site, &of_hosts));
+        let wanted = wanted(&self.names.now(), &settings, &of_hosts);
+        self.keeper.replace(wanted);
     }
 }
 
-fn wanted((names, settings): &(Names, acme::Settings), of_hosts: &[String]) -> Wanted {
+fn wanted(names: &Names, settings: &acme::Settings, of_hosts: &[String]) -> Wanted {
     let all = names.domain.iter().chain(&names.also).chain(of_hosts);
     Wanted {
         settings: settings.clone(),

@@ -17,7 +17,7 @@ use crate::{
         live::{LiveHost, LiveHosts, Soon},
         queries::{StoredHost, list_hosts},
     },
-    base::{Error, Names, Result, SiteNames},
+    base::{Error, Names, Result},
     config::Config,
     db::Database,
     edge::{
@@ -101,7 +101,6 @@ pub(super) struct Served {
     database: Database,
     root: PathBuf,
     file: RwLock<Settings>,
-    names: Arc<SiteNames>,
     /// Names of the machine.
     of_machine: Vec<Name>,
     /// One change at a time: the last one counts.
@@ -115,8 +114,7 @@ impl Served {
         database: &Database,
         root: &Path,
         file: Settings,
-        names: Arc<SiteNames>,
-        of_machine: Vec<Name>,
+        of_machine: &[Name],
     ) -> Arc<Self> {
         Arc::new(Self {
             edge: edge.clone(),
@@ -124,8 +122,7 @@ impl Served {
             database: database.clone(),
             root: root.to_path_buf(),
             file: RwLock::new(file),
-            names,
-            of_machine,
+            of_machine: of_machine.to_vec(),
             turn: Mutex::default(),
         })
     }
@@ -161,6 +158,11 @@ impl Served {
         Ok(())
     }
 
+    /// What has certificates for them.
+    pub(super) fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// What serves them.
     pub(super) fn edge(&self) -> &Edge {
         &self.edge
@@ -168,7 +170,7 @@ impl Served {
 
     /// Names of the site itself.
     fn own(&self) -> Vec<String> {
-        own_names(&self.names.now(), &self.of_machine)
+        own_names(&self.certificates.names().now(), &self.of_machine)
     }
 
     fn file(&self) -> Settings {

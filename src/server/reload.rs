@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{certificates::Certificates, edge_settings, hosts::Served};
+use super::{edge_settings, hosts::Served};
 use crate::{
-    base::{Result, SiteNames},
+    base::Result,
     config::Config,
     net::{admission::Admission, listen},
 };
@@ -14,8 +14,6 @@ pub(super) struct Reload<Reread> {
     /// Reads the settings anew.
     reread: Reread,
     hosts: Arc<Served>,
-    names: Arc<SiteNames>,
-    certificates: Arc<Certificates>,
     admission: Admission,
     /// What counts as it was at the start.
     listen: listen::Settings,
@@ -26,16 +24,12 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     pub(super) fn new(
         reread: Reread,
         hosts: Arc<Served>,
-        names: Arc<SiteNames>,
-        certificates: Arc<Certificates>,
         admission: Admission,
         listen: listen::Settings,
     ) -> Self {
         Self {
             reread,
             hosts,
-            names,
-            certificates,
             admission,
             listen,
         }
@@ -57,14 +51,15 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     async fn take(&self) -> Result<bool> {
         let config = (self.reread)()?;
         // First what can be refused. A host may have a name that was the site's until now.
-        let before = self.names.now();
-        self.names.replace(config.names());
+        let names = self.hosts.certificates().names();
+        let before = names.now();
+        names.replace(config.names());
         if let Err(e) = self.hosts.replace(config.hosts.clone()).await {
-            self.names.replace((*before).clone());
+            names.replace((*before).clone());
             return Err(e);
         }
-        self.certificates
-            .replace_site(config.names(), config.certificate.clone());
+        let certificates = self.hosts.certificates();
+        certificates.replace_settings(config.certificate.clone());
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         let edge = self.hosts.edge();

@@ -127,7 +127,7 @@ impl Keeper {
         loop {
             self.refresh(&mut memory);
             let wanted = self.wanted.borrow().clone();
-            for name in self.names(&wanted, &memory) {
+            for name in Self::names(&wanted, &memory) {
                 // Names that were taken away meanwhile are not asked for.
                 if self.is_due(&mut memory, &name, &wanted).await {
                     self.renew(&mut memory, &name, &wanted).await;
@@ -172,7 +172,7 @@ impl Keeper {
                 kept.state.next_try = None;
             }
         }
-        let names = self.names(&wanted, memory);
+        let names = Self::names(&wanted, memory);
         for name in &names {
             if !memory.kept.contains_key(name) {
                 memory
@@ -194,7 +194,7 @@ impl Keeper {
     }
 
     /// The names that a certificate is asked for: nobody else's, and not those that another one covers.
-    fn names(&self, wanted: &Wanted, memory: &Memory) -> Vec<String> {
+    fn names(wanted: &Wanted, memory: &Memory) -> Vec<String> {
         if !wanted.settings.agree_to_terms {
             return Vec::new();
         }
@@ -454,14 +454,10 @@ fn all_names(wanted: &Wanted) -> Vec<String> {
 
 /// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
 fn challenges_for(name: &str, settings: &Settings, worked: Option<Challenge>) -> Vec<Challenge> {
-    let all = match settings.challenge {
-        Some(only) => vec![only],
-        None => {
-            let mut all = Challenge::ALL.to_vec();
-            all.sort_by_key(|challenge| Some(*challenge) != worked);
-            all
-        }
-    };
+    let mut all = settings
+        .challenge
+        .map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
+    all.sort_by_key(|challenge| Some(*challenge) != worked);
     all.into_iter()
         .filter(|challenge| challenge.can_prove(name))
         .collect()

@@ -50,7 +50,9 @@ impl Challenge {
 
     /// Whether it can prove this name: all names below one are proved by DNS alone (RFC 8555 section 7.1.3).
     pub(super) fn can_prove(self, name: &str) -> bool {
-        !name.starts_with("*.")
+        match self {
+            Self::Http | Self::TlsAlpn => !name.starts_with("*."),
+        }
     }
 }
 
@@ -75,7 +77,7 @@ pub(super) async fn order(
     wish: &Wish<'_>,
     challenges: &Arc<Challenges>,
 ) -> Result<Issued, Failure> {
-    let identifiers: Vec<Identifier> = wish.names.iter().map(identifier_of).collect();
+    let identifiers: Vec<Identifier> = wish.names.iter().map(|name| identifier_of(name)).collect();
     let mut wanted = NewOrder::new(&identifiers);
     if let Some(profile) = wish.profile {
         wanted = wanted.profile(profile);
@@ -160,10 +162,10 @@ async fn why_not(order: &mut Order, of_order: Option<Problem>) -> Failure {
     of_order.map_or_else(unsaid, |problem| Failure::said(&problem))
 }
 
-fn identifier_of(name: &String) -> Identifier {
+fn identifier_of(name: &str) -> Identifier {
     match name.parse::<IpAddr>() {
         Ok(address) => Identifier::Ip(address),
-        Err(_) => Identifier::Dns(name.clone()),
+        Err(_) => Identifier::Dns(name.to_owned()),
     }
 }
 

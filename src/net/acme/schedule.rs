@@ -86,22 +86,22 @@ mod tests {
         let (from, until) = (Timestamp(0), Timestamp(90 * DAY));
         let at = |window: Option<(i64, i64)>, spread| {
             let window = window.map(|(a, b)| (Timestamp(a * DAY), Timestamp(b * DAY)));
-            renewal_time(from, until, window, spread).0 as f64 / DAY as f64
+            renewal_time(from, until, window, spread).0 * 10 / DAY
         };
         for (window, spread, expected) in [
-            (None, 0.0, 60.0),
-            (None, 1.0, 57.0),
-            (Some((40, 50)), 0.0, 40.0),
-            (Some((40, 50)), 0.5, 45.0),
+            (None, 0.0, 600),
+            (None, 1.0, 570),
+            (Some((40, 50)), 0.0, 400),
+            (Some((40, 50)), 0.5, 450),
             // It was revoked: at once.
-            (Some((-2, -1)), 0.5, -1.5),
+            (Some((-2, -1)), 0.5, -15),
             // An authority that lies.
-            (Some((200, 300)), 0.5, 58.5),
-            (Some((50, 40)), 0.5, 58.5),
-            (Some((80, 5000)), 1.0, 81.0),
+            (Some((200, 300)), 0.5, 585),
+            (Some((50, 40)), 0.5, 585),
+            (Some((80, 5000)), 1.0, 810),
         ] {
-            let got = at(window, spread);
-            assert!((got - expected).abs() < 0.01, "{window:?} {spread}: {got}");
+            let tenths = at(window, spread);
+            assert_eq!(tenths, expected, "{window:?} {spread}");
         }
         // Six days, as short-lived ones have.
         assert_eq!(renewal_time(from, Timestamp(6 * DAY), None, 0.0).0, 4 * DAY);

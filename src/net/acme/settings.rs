@@ -174,7 +174,7 @@ impl From<CertificateName> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::{CertificateName, Settings};
 
     #[test]
     fn settings_are_read_and_mistakes_are_named() {
@@ -184,7 +184,7 @@ mod tests {
                     names = [\"*.Example.org\", \"203.0.113.7\", \"[2001:db8::1]\", \"bücher.example\"]\n\
                     external_account = { id = \"a\", key = \"b\" }";
         let settings: Settings = toml::from_str(good).unwrap();
-        let names: Vec<&str> = settings.names.iter().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = settings.names.iter().map(CertificateName::as_str).collect();
         assert_eq!(
             names,
             [

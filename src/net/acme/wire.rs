@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{Request, StatusCode, body::Bytes, header::RETRY_AFTER};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 
@@ -48,7 +48,7 @@ impl HttpClient for Wire {
             let body = body
                 .collect()
                 .await
-                .map_or_else(|e| match e {}, |body| body.to_bytes());
+                .map_or_else(|e| match e {}, Collected::to_bytes);
             let answer = wire.client.send(Request::from_parts(head, body)).await;
             let answer = answer.map_err(|why| Error::Other(why.into()))?;
             if matches!(

@@ -1,3 +1,5 @@
+//! Tests of what a certificate of somebody else says, and of what is refused.
+
 use std::time::Duration;
 
 use rcgen::{
