@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     base::{Error, Names, Result},
     edge::{hosts, observe::access_log, page_cache, render_limit},
-    net::{acme, admission, listen, names::DomainName, trust},
+    net::{acme, admission, dns, listen, names::DomainName, trust},
 };
 
 /// The file's name in the data folder.
@@ -25,6 +25,8 @@ pub struct Config {
     pub also: Vec<DomainName>,
     /// `[certificate]`: who is asked for the certificates of these names.
     pub certificate: acme::Settings,
+    /// `[dns]`: where names can be changed.
+    pub dns: dns::Settings,
     /// `[listen]`: where to listen.
     pub listen: listen::Settings,
     /// `[limits]`: how many connections there may be.

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read as _,
     net::TcpStream,
-    process::Output,
+    process::{Output, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use rustls::{
 };
 
 use crate::{
+    bind::{Bind, SECRET},
     pebble::{EXTERNAL, Options, Pebble},
     site::{Site, command},
 };
@@ -333,6 +334,82 @@ fn other_names_lead_to_the_domain() {
         assert_eq!(to, leads.then_some(expected.as_str()), "{name}");
         assert_eq!(answer.status(), if leads { 308 } else { 200 }, "{name}");
     }
+}
+
+#[test]
+fn all_names_below_one_get_a_certificate_through_a_dns_server_that_takes_changes() {
+    let site = Site::start();
+    let Some(bind) = Bind::start() else { return };
+    let options = Options {
+        dns_port: Some(bind.port),
+        ..Options::default()
+    };
+    let Some(pebble) = Pebble::start(&site, options) else {
+        return;
+    };
+    let settings = |key: &str| {
+        format!(
+            "domain = \"dyn.test\"\n{}{}names = [\"*.dyn.test\"]\nchallenge = \"dns-01\"\n",
+            bind.settings(key),
+            pebble.settings()
+        )
+    };
+    set(&site, &settings("home"));
+    until(&site, "no secret", || {
+        site.log().contains("webstead secret set dns")
+    });
+    for (secret, key, word) in [
+        ("not base64!", "home", "it is not base64"),
+        ("YWJjZA==", "home", "does not accept the key home"),
+        (SECRET, "nobody", "does not accept the key nobody"),
+        (SECRET, "other", "may not change this name"),
+    ] {
+        keep_secret(&site, secret);
+        // Other settings are tried at once.
+        set(
+            &site,
+            &format!(
+                "{}contact = \"{key}{}@dyn.test\"\n",
+                settings(key),
+                secret.len()
+            ),
+        );
+        until(&site, word, || site.log().contains(word));
+    }
+    assert!(shown(&site, "a.dyn.test", &pebble.root()).is_err());
+    keep_secret(&site, SECRET);
+    set(&site, &settings("home"));
+    let wildcard = await_certificate(&site, &pebble, "a.dyn.test");
+    assert_eq!(
+        shown(&site, "b.dyn.test", &pebble.root()).unwrap(),
+        wildcard
+    );
+    assert_ne!(await_certificate(&site, &pebble, "dyn.test"), wildcard);
+    assert_eq!(
+        bind.dig("_acme-challenge.dyn.test", "TXT"),
+        "",
+        "the proofs are taken away"
+    );
+    assert!(!site.log().contains(SECRET), "no secret in a log");
+    let listed = command(site.data())
+        .args(["secret", "list"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&listed.stdout), "dns\n");
+}
+
+/// `webstead secret set dns`
+fn keep_secret(site: &Site, secret: &str) {
+    let mut set = command(site.data())
+        .args(["secret", "set", "dns"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = set.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, format!("{secret}\n").as_bytes()).unwrap();
+    drop(input);
+    assert!(set.wait().unwrap().success());
 }
 
 /// `webstead certificate ...` beside the running site.

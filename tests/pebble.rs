@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) is_slow: bool,
     /// Whether an account must be bound to another one.
     pub(crate) is_external: bool,
+    /// The port of the DNS server that it asks; its own, unless this is another one.
+    pub(crate) dns_port: Option<u16>,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             refused_nonces: 20,
             is_slow: false,
             is_external: false,
+            dns_port: None,
         }
     }
 }
@@ -229,7 +232,11 @@ fn run(dir: &TempDir, ports: Ports, [http, https]: [u16; 2], options: Options) -
         .arg("-config")
         .arg(path("pebble.json"))
         .arg("-strict")
-        .args(["-dnsserver", &format!("127.0.0.1:{}", ports.dns)])
+        .arg("-dnsserver")
+        .arg(format!(
+            "127.0.0.1:{}",
+            options.dns_port.unwrap_or(ports.dns)
+        ))
         .env("PEBBLE_WFE_NONCEREJECT", options.refused_nonces.to_string())
         .env("PEBBLE_AUTHZREUSE", "0")
         .stdout(log.try_clone().unwrap())

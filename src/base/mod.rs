@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets. Imports nothing of ours.
 
 pub mod error;
 pub mod files;
@@ -6,6 +6,7 @@ pub mod id;
 pub mod limited;
 pub mod network;
 pub mod request_id;
+pub mod secrets;
 pub mod shares;
 pub mod site_names;
 pub mod time;

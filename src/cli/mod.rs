@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod install;
 mod progress;
+mod secret;
 mod serve;
 mod status;
 mod user;
@@ -87,6 +88,11 @@ enum Command {
         #[command(subcommand)]
         command: certificate::CertificateCommand,
     },
+    /// Keep secrets that providers gave, apart from the site
+    Secret {
+        #[command(subcommand)]
+        command: secret::SecretCommand,
+    },
     /// Make this program a service that starts with the machine, or bring the installed one to this version
     Install(install::InstallArgs),
     /// Take the service away; the site stays unless it is purged
@@ -111,6 +117,7 @@ impl Cli {
             Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),
             Some(Command::Certificate { command }) => certificate::run(&command, &global),
+            Some(Command::Secret { command }) => secret::run(&command, &global),
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),
         }

@@ -13,6 +13,7 @@ use crate::{
         acme::{self, Keeper, Wanted},
         certificates::{self, Renewal, Shown},
         challenges::Challenges,
+        dns,
         names::Name,
         tls,
     },
@@ -25,7 +26,7 @@ pub(super) struct Certificates {
     challenges: Arc<Challenges>,
     names: Arc<SiteNames>,
     of_hosts: Mutex<Vec<String>>,
-    settings: Mutex<acme::Settings>,
+    settings: Mutex<(acme::Settings, dns::Settings)>,
 }
 
 impl Certificates {
@@ -44,7 +45,8 @@ impl Certificates {
         let shown = Shown::new(local, Arc::clone(&challenges));
         let tls = tls::server_config(Arc::clone(&shown) as _)?;
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
-        let wanted = wanted(&config.names(), &config.certificate, &of_hosts);
+        let settings = (config.certificate.clone(), config.dns.clone());
+        let wanted = wanted(&config.names(), &settings, &of_hosts);
         let (root, machine) = (root.to_path_buf(), of_machine.to_vec());
         let keeper = Keeper::new(
             root.clone(),
@@ -58,7 +60,7 @@ impl Certificates {
             challenges,
             names: SiteNames::new(config.names()),
             of_hosts: Mutex::new(of_hosts),
-            settings: Mutex::new(config.certificate.clone()),
+            settings: Mutex::new(settings),
         };
         Ok((tls, Arc::new(certificates)))
     }
@@ -83,8 +85,8 @@ impl Certificates {
     }
 
     /// Other settings count from now on, and the site's names as they are now.
-    pub(super) fn replace_settings(&self, settings: acme::Settings) {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    pub(super) fn replace_settings(&self, settings: acme::Settings, dns: dns::Settings) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = (settings, dns);
         self.tell();
     }
 
@@ -107,10 +109,15 @@ impl Certificates {
     }
 }
 
-fn wanted(names: &Names, settings: &acme::Settings, of_hosts: &[String]) -> Wanted {
+fn wanted(
+    names: &Names,
+    (settings, dns): &(acme::Settings, dns::Settings),
+    of_hosts: &[String],
+) -> Wanted {
     let all = names.domain.iter().chain(&names.also).chain(of_hosts);
     Wanted {
         settings: settings.clone(),
+        dns: dns.clone(),
         names: all.cloned().collect(),
     }
 }

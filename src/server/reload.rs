@@ -59,7 +59,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
             return Err(e);
         }
         let certificates = self.hosts.certificates();
-        certificates.replace_settings(config.certificate.clone());
+        certificates.replace_settings(config.certificate.clone(), config.dns.clone());
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         let edge = self.hosts.edge();

@@ -15,7 +15,7 @@ use super::{
     Challenge, Failure, FailureKind, Settings, account,
     kept::{self, Kept},
     names::is_public,
-    order::{self, Wish},
+    order::{self, Stage, Wish},
     schedule,
     wire::Wire,
 };
@@ -24,6 +24,7 @@ use crate::{
     net::{
         certificates::{Chain, Shown, Watched, clock},
         challenges::Challenges,
+        dns,
     },
 };
 
@@ -42,6 +43,8 @@ const MORE_NONCES: usize = 4;
 pub struct Wanted {
     /// Who is asked, and how.
     pub settings: Settings,
+    /// Where names can be changed.
+    pub dns: dns::Settings,
     /// Names of the site and its hosts, in lower case. Those that no authority can know are left out here.
     pub names: Vec<String>,
 }
@@ -202,8 +205,9 @@ impl Keeper {
         let is_covered = |name: &String| {
             let own = memory.own.iter().filter_map(Watched::chain);
             let by_own = own.into_iter().any(|chain| chain.covers(name));
-            let below = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
-            by_own || below.is_some_and(|wildcard| all.contains(&wildcard))
+            let above = name.split_once('.').filter(|(first, _)| *first != "*");
+            let wildcard = above.map(|(_, rest)| format!("*.{rest}"));
+            by_own || wildcard.is_some_and(|wildcard| all.contains(&wildcard))
         };
         let asked = all.iter().filter(|name| is_public(name, &wanted.settings));
         asked.filter(|name| !is_covered(name)).cloned().collect()
@@ -332,7 +336,15 @@ impl Keeper {
         };
         let names = [name.to_owned()];
         let mut last = None;
-        for challenge in challenges_for(name, settings, worked) {
+        for challenge in challenges_for(name, wanted, worked) {
+            let zone = match challenge {
+                Challenge::Dns => dns::zone_of(&wanted.dns, &self.data)?,
+                _ => None,
+            };
+            let stage = Stage {
+                challenges: &self.challenges,
+                zone: zone.as_deref(),
+            };
             let (account, _) = self.account(memory, wanted).await?;
             let wish = Wish {
                 names: &names,
@@ -340,13 +352,13 @@ impl Keeper {
                 profile: settings.profile.as_deref(),
                 replaces: None,
             };
-            let mut issued = order::order(&account, &wish, &self.challenges).await;
+            let mut issued = order::order(&account, &wish, &stage).await;
             for _ in 0..MORE_NONCES {
                 let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;
                 if !issued.as_ref().is_err_and(is_of_nonce) {
                     break;
                 }
-                issued = order::order(&account, &wish, &self.challenges).await;
+                issued = order::order(&account, &wish, &stage).await;
             }
             let issued = match issued {
                 Ok(issued) => issued,
@@ -372,7 +384,7 @@ impl Keeper {
             return Ok((chain, challenge));
         }
         Err(last.unwrap_or_else(|| {
-            let text = "a name with a star is proved by DNS alone, and no DNS provider is set";
+            let text = "all names below one (*.) are proved by DNS alone, which needs [dns] in webstead.toml";
             Failure::new(FailureKind::Setup, text)
         }))
     }
@@ -453,14 +465,15 @@ fn all_names(wanted: &Wanted) -> Vec<String> {
 }
 
 /// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
-fn challenges_for(name: &str, settings: &Settings, worked: Option<Challenge>) -> Vec<Challenge> {
-    let mut all = settings
-        .challenge
-        .map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
+fn challenges_for(name: &str, wanted: &Wanted, worked: Option<Challenge>) -> Vec<Challenge> {
+    let own = wanted.settings.challenge;
+    let mut all = own.map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
     all.sort_by_key(|challenge| Some(*challenge) != worked);
-    all.into_iter()
-        .filter(|challenge| challenge.can_prove(name))
-        .collect()
+    let has_zone = wanted.dns != dns::Settings::None;
+    all.retain(|challenge| {
+        challenge.can_prove(name) && (*challenge != Challenge::Dns || has_zone || own.is_some())
+    });
+    all
 }
 
 /// When the certificate for a name is renewed or tried again.

@@ -10,7 +10,10 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, FailureKind};
-use crate::net::challenges::{Challenges, Presented};
+use crate::net::{
+    challenges::{Challenges, Presented},
+    dns::Zone,
+};
 
 /// How often an authority is asked whether it is done: rarely enough for a busy one.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
@@ -27,17 +30,21 @@ pub enum Challenge {
     /// By a certificate in a handshake, on port 443 (RFC 8737).
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn,
+    /// By a text in the DNS, for machines that nobody can reach and for all names below one (RFC 8555 section 8.4).
+    #[serde(rename = "dns-01")]
+    Dns,
 }
 
 impl Challenge {
-    /// What works in every home comes first.
-    pub(super) const ALL: [Self; 2] = [Self::Http, Self::TlsAlpn];
+    /// What is quick comes first.
+    pub(super) const ALL: [Self; 3] = [Self::Http, Self::TlsAlpn, Self::Dns];
 
     /// As RFC 8555 calls it: `http-01`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http-01",
             Self::TlsAlpn => "tls-alpn-01",
+            Self::Dns => "dns-01",
         }
     }
 
@@ -45,6 +52,7 @@ impl Challenge {
         match self {
             Self::Http => ChallengeType::Http01,
             Self::TlsAlpn => ChallengeType::TlsAlpn01,
+            Self::Dns => ChallengeType::Dns01,
         }
     }
 
@@ -52,6 +60,8 @@ impl Challenge {
     pub(super) fn can_prove(self, name: &str) -> bool {
         match self {
             Self::Http | Self::TlsAlpn => !name.starts_with("*."),
+            // An address has no place for a text.
+            Self::Dns => name.parse::<IpAddr>().is_err(),
         }
     }
 }
@@ -71,11 +81,26 @@ pub(super) struct Issued {
     pub(super) key: String,
 }
 
+/// Where proofs are shown.
+pub(super) struct Stage<'a> {
+    pub(super) challenges: &'a Arc<Challenges>,
+    /// Where the owner may change names, if there is such a place.
+    pub(super) zone: Option<&'a dyn Zone>,
+}
+
+/// A proof that is shown until this is withdrawn or dropped.
+enum Proof {
+    /// By this server.
+    Here(Presented),
+    /// By the DNS, which forgets nothing by itself.
+    Text { name: String, text: String },
+}
+
 /// Gets a certificate with a new key.
 pub(super) async fn order(
     account: &Account,
     wish: &Wish<'_>,
-    challenges: &Arc<Challenges>,
+    stage: &Stage<'_>,
 ) -> Result<Issued, Failure> {
     let identifiers: Vec<Identifier> = wish.names.iter().map(|name| identifier_of(name)).collect();
     let mut wanted = NewOrder::new(&identifiers);
@@ -86,16 +111,10 @@ pub(super) async fn order(
         wanted = wanted.replaces(replaced.clone());
     }
     let mut order = account.new_order(&wanted).await?;
-    let presented = present(&mut order, wish.challenge, challenges).await?;
-    if order.state().status != OrderStatus::Ready {
-        match order.poll_ready(&PATIENCE).await {
-            Ok(OrderStatus::Ready) => {}
-            Ok(_) => return Err(why_not(&mut order, None).await),
-            Err(Error::Api(problem)) => return Err(why_not(&mut order, Some(problem)).await),
-            Err(e) => return Err(e.into()),
-        }
-    }
-    drop(presented);
+    let mut proofs = Vec::new();
+    let proved = prove(&mut order, wish.challenge, stage, &mut proofs).await;
+    withdraw(proofs, stage).await;
+    proved?;
     let key = KeyPair::generate().map_err(Failure::setup)?;
     let request = request_for(wish.names)?
         .serialize_request(&key)
@@ -108,13 +127,47 @@ pub(super) async fn order(
     })
 }
 
+/// Shows what the authority asks for, and waits until it has seen it.
+async fn prove(
+    order: &mut Order,
+    kind: Challenge,
+    stage: &Stage<'_>,
+    proofs: &mut Vec<Proof>,
+) -> Result<(), Failure> {
+    present(order, kind, stage, proofs).await?;
+    if order.state().status == OrderStatus::Ready {
+        return Ok(());
+    }
+    match order.poll_ready(&PATIENCE).await {
+        Ok(OrderStatus::Ready) => Ok(()),
+        Ok(_) => Err(why_not(order, None).await),
+        Err(Error::Api(problem)) => Err(why_not(order, Some(problem)).await),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Takes the proofs away again.
+async fn withdraw(proofs: Vec<Proof>, stage: &Stage<'_>) {
+    for proof in proofs {
+        match (proof, stage.zone) {
+            (Proof::Text { name, text }, Some(zone)) => {
+                if let Err(e) = zone.remove_text(&name, &text).await {
+                    log::warn!("a proof for an authority stays in the DNS, and harms nobody: {e}");
+                }
+            }
+            (Proof::Here(presented), _) => drop(presented),
+            (Proof::Text { .. }, None) => {}
+        }
+    }
+}
+
 /// Shows the proofs that the authority asks for, and says that they are there.
 async fn present(
     order: &mut Order,
     kind: Challenge,
-    challenges: &Arc<Challenges>,
-) -> Result<Vec<Presented>, Failure> {
-    let mut presented = Vec::new();
+    stage: &Stage<'_>,
+    proofs: &mut Vec<Proof>,
+) -> Result<(), Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -133,13 +186,32 @@ async fn present(
         };
         let proof = challenge.key_authorization();
         let name = challenge.identifier().to_string();
-        presented.push(match kind {
-            Challenge::Http => challenges.present_text(&challenge.token, proof.as_str()),
-            Challenge::TlsAlpn => challenges.present_certificate(&name, proof.digest().as_ref())?,
-        });
+        let challenges = stage.challenges;
+        match kind {
+            Challenge::Http => {
+                let shown = challenges.present_text(&challenge.token, proof.as_str());
+                proofs.push(Proof::Here(shown));
+            }
+            Challenge::TlsAlpn => {
+                let shown = challenges.present_certificate(&name, proof.digest().as_ref())?;
+                proofs.push(Proof::Here(shown));
+            }
+            Challenge::Dns => {
+                let zone = stage.zone.ok_or_else(|| {
+                    let text = "a proof by DNS needs [dns] in webstead.toml, which says where names are changed";
+                    Failure::new(FailureKind::Setup, text)
+                })?;
+                let name = format!("_acme-challenge.{}", name.trim_start_matches("*."));
+                let text = proof.dns_value();
+                zone.add_text(&name, &text).await.map_err(Failure::setup)?;
+                let shown = zone.await_text(&name, &text).await;
+                proofs.push(Proof::Text { name, text });
+                shown.map_err(Failure::setup)?;
+            }
+        }
         challenge.set_ready().await?;
     }
-    Ok(presented)
+    Ok(())
 }
 
 /// What the authority did not like, which it says of each proof.

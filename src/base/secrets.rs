@@ -1,0 +1,121 @@
+//! Secrets of the owner's, such as what a DNS provider gave: a file each in `secrets/`, for its owner only.
+//!
+//! They are not in the database, so that no export or copy of that takes them along unasked.
+
+use std::{
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{Error, Result, files};
+
+/// The folder in the data folder.
+const FOLDER: &str = "secrets";
+/// Far more than any token or key has.
+const MAX_BYTES: u64 = 16 * 1024;
+
+/// The secret of this name without white space around it, if there is one.
+pub fn read(data: &Path, name: &str) -> Result<Option<String>> {
+    let path = path(data, name)?;
+    match fs::metadata(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Ok(found) if found.len() > MAX_BYTES => {
+            let shown = path.display();
+            return Err(Error::Invalid(format!("{shown} is too large for a secret")));
+        }
+        _ => {}
+    }
+    files::close_to_others(&path).map_err(|e| Error::io("closing to others", &path, e))?;
+    let text = fs::read_to_string(&path).map_err(|e| Error::io("reading", &path, e))?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// Keeps a secret; the one that was there is gone.
+///
+/// # Errors
+/// [`Error::Invalid`] if the secret is empty or too long, or the name is none; [`Error::Io`].
+pub fn write(data: &Path, name: &str, secret: &str) -> Result<()> {
+    let path = path(data, name)?;
+    let secret = secret.trim();
+    if secret.is_empty() || secret.len() as u64 > MAX_BYTES {
+        let what = "a secret has from 1 to 16384 bytes; nothing was changed";
+        return Err(Error::Invalid(what.into()));
+    }
+    let folder = data.join(FOLDER);
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Ok(()) => fs::File::open(&folder)
+            .and_then(|made| files::give_to_owner_of(data, &made))
+            .map_err(|e| Error::io("making the folder", &folder, e))?,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(Error::io("making the folder", folder, e)),
+    }
+    let written = files::write_whole(&path, secret.as_bytes(), 0o600);
+    written.map_err(|e| Error::io("writing", path, e))
+}
+
+/// Removes a secret; says whether there was one.
+pub fn remove(data: &Path, name: &str) -> Result<bool> {
+    let path = path(data, name)?;
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("removing", path, e)),
+    }
+}
+
+/// The names of the secrets that there are, in order.
+pub fn names(data: &Path) -> Vec<String> {
+    let entries = fs::read_dir(data.join(FOLDER)).into_iter().flatten();
+    let names = entries
+        .flatten()
+        .filter_map(|e| e.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_name(name)).collect();
+    names.sort();
+    names
+}
+
+fn path(data: &Path, name: &str) -> Result<PathBuf> {
+    if is_name(name) {
+        return Ok(data.join(FOLDER).join(name));
+    }
+    Err(Error::Invalid(format!(
+        "{name:?} is no name of a secret; it has small letters, digits and dashes"
+    )))
+}
+
+fn is_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::MetadataExt as _};
+
+    use super::{names, read, remove, write};
+
+    #[test]
+    fn a_secret_is_kept_for_its_owner_only_replaced_and_removed() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(read(data.path(), "dns").unwrap(), None);
+        write(data.path(), "dns", " abc\n").unwrap();
+        write(data.path(), "dns", "def").unwrap();
+        assert_eq!(read(data.path(), "dns").unwrap().as_deref(), Some("def"));
+        let mode = |name: &str| fs::metadata(data.path().join(name)).unwrap().mode() & 0o777;
+        assert_eq!((mode("secrets"), mode("secrets/dns")), (0o700, 0o600));
+        assert_eq!(names(data.path()), ["dns"]);
+        assert!(remove(data.path(), "dns").unwrap() && !remove(data.path(), "dns").unwrap());
+        for (name, secret) in [
+            ("../x", "a"),
+            ("", "a"),
+            ("A", "a"),
+            ("dns", " \n"),
+            ("dns", &"a".repeat(20_000)),
+        ] {
+            assert!(write(data.path(), name, secret).is_err(), "{name:?}");
+        }
+        assert!(names(data.path()).is_empty());
+    }
+}

@@ -1,0 +1,73 @@
+//! `webstead secret`: what providers gave, kept apart from the site.
+
+use std::{
+    io::{self, BufRead, IsTerminal},
+    process::ExitCode,
+};
+
+use clap::Subcommand;
+
+use super::Global;
+use crate::{
+    base::{Error, Result, secrets},
+    db::DataFolder,
+    net::dns,
+};
+
+/// What to do with secrets.
+#[derive(Subcommand)]
+pub(super) enum SecretCommand {
+    /// Keep a secret; asks for it, or reads the first line of standard input
+    Set {
+        /// What it is for: dns
+        name: String,
+    },
+    /// List the names of the secrets that there are
+    List,
+    /// Forget a secret
+    Remove {
+        /// What it was for
+        name: String,
+    },
+}
+
+/// Does it.
+pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let data = folder.root();
+    match command {
+        SecretCommand::Set { name } => {
+            if name != dns::SECRET_NAME {
+                return Err(Error::Invalid(format!(
+                    "there is no use for a secret named {name:?}; the only one is {}",
+                    dns::SECRET_NAME
+                )));
+            }
+            secrets::write(data, name, &ask(name)?)?;
+            println!("The secret is kept, for this machine alone: an export does not have it.");
+        }
+        SecretCommand::List => {
+            for name in secrets::names(data) {
+                println!("{name}");
+            }
+        }
+        SecretCommand::Remove { name } => {
+            if !secrets::remove(data, name)? {
+                return Err(Error::Invalid(format!("there is no secret named {name:?}")));
+            }
+            println!("The secret is gone.");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(name: &str) -> Result<String> {
+    if io::stdin().is_terminal() {
+        let typed = rpassword::prompt_password(format!("The secret for {name}: "));
+        return typed.map_err(|e| Error::io("reading", "the terminal", e));
+    }
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    read.map_err(|e| Error::io("reading", "standard input", e))?;
+    Ok(line)
+}

@@ -1,0 +1,104 @@
+//! BIND, a real DNS server with a zone that takes signed changes, on a free port of loopback.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::tools::is_there;
+
+/// A DNS server with the zone `dyn.test`, in which every name leads to this machine; ends when dropped.
+pub(crate) struct Bind {
+    _dir: TempDir,
+    server: Child,
+    /// Where it listens.
+    pub(crate) port: u16,
+}
+
+/// The secret of the key `home`, which may change the zone.
+pub(crate) const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+impl Bind {
+    /// `None`, said aloud, if BIND is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let found = ["/usr/sbin/named", "/usr/bin/dig"]
+            .iter()
+            .all(|program| std::path::Path::new(program).exists());
+        if !is_there("bind9", found) {
+            return None;
+        }
+        let dir = TempDir::new().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let at = dir.path().display();
+        let config = format!(
+            "options {{ directory \"{at}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
+             recursion no; pid-file none; session-keyfile \"{at}/session.key\"; dnssec-validation no; }};\n\
+             controls {{}};\n\
+             key \"home\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
+             key \"other\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
+             zone \"dyn.test\" {{ type primary; file \"zone\"; allow-update {{ key \"home\"; }}; }};\n"
+        );
+        let zone = "$TTL 60\n@ SOA ns.dyn.test. root.dyn.test. 1 3600 600 86400 60\n@ NS ns\n@ A 127.0.0.1\n\
+                    ns A 127.0.0.1\n* A 127.0.0.1\n";
+        fs::write(dir.path().join("named.conf"), config).unwrap();
+        fs::write(dir.path().join("zone"), zone).unwrap();
+        let server = Command::new("/usr/sbin/named")
+            .arg("-g")
+            .arg("-c")
+            .arg(dir.path().join("named.conf"))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = || fs::read_to_string(dir.path().join("log")).unwrap();
+            assert!(Instant::now() < deadline, "BIND does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(Self {
+            _dir: dir,
+            server,
+            port,
+        })
+    }
+
+    /// The section `[dns]` of a site that changes the zone with a key of this name.
+    pub(crate) fn settings(&self, key: &str) -> String {
+        format!(
+            "[dns]\nprovider = \"rfc2136\"\nserver = \"127.0.0.1:{}\"\nzone = \"dyn.test\"\nkey = \"{key}\"\n",
+            self.port
+        )
+    }
+
+    /// What `dig` finds, a line each.
+    pub(crate) fn dig(&self, name: &str, kind: &str) -> String {
+        let asked = Command::new("/usr/bin/dig")
+            .args([
+                "@127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "+short",
+                name,
+                kind,
+            ])
+            .output()
+            .unwrap();
+        String::from_utf8(asked.stdout).unwrap()
+    }
+}
+
+impl Drop for Bind {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
