@@ -6,8 +6,8 @@ use instant_acme::{RevocationReason, RevocationRequest};
 
 use super::{
     Failure, Settings, account,
-    keeper::{Report, report_of},
     kept::{self, Kept},
+    report::{Report, report_of},
 };
 use crate::base::{Error, Result};
 

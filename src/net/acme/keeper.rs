@@ -8,7 +8,6 @@ use std::{
 };
 
 use instant_acme::{Account, CertificateIdentifier};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
     kept::{self, Kept},
     names::is_public,
     order::{self, Stage, Wish},
+    report::{Report, next_of, report_of, spread},
     schedule,
     wire::Wire,
 };
@@ -47,23 +47,6 @@ pub struct Wanted {
     pub dns: dns::Settings,
     /// Names of the site and its hosts, in lower case. Those that no authority can know are left out here.
     pub names: Vec<String>,
-}
-
-/// How it stands with the certificate for a name.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The name.
-    pub name: String,
-    /// The certificate that is shown for it, if it is not the machine's own authority's.
-    pub chain: Option<Arc<Chain>>,
-    /// Whether the owner's own files have it.
-    pub is_own: bool,
-    /// Why the last try failed, if it did.
-    pub failure: Option<Failure>,
-    /// When it is renewed or tried again; `None` for the owner's own files.
-    pub next: Option<Timestamp>,
-    /// How many times it was renewed by itself.
-    pub renewals: u32,
 }
 
 /// Looks after certificates; one for the server.
@@ -416,18 +399,6 @@ impl Keeper {
     }
 }
 
-/// What is known of the certificate for a name.
-pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
-    Report {
-        name: name.to_owned(),
-        chain: kept.chain.clone(),
-        is_own: false,
-        failure: kept.state.failure.clone(),
-        next: Some(next_of(kept, name)),
-        renewals: kept.state.renewals,
-    }
-}
-
 /// What was issued, if it may take the place of what is there: a working certificate never makes way for a
 /// broken one.
 fn sound(issued: &order::Issued, names: &[String], old: Option<&Chain>) -> Result<Chain, Failure> {
@@ -474,24 +445,6 @@ fn challenges_for(name: &str, wanted: &Wanted, worked: Option<Challenge>) -> Vec
         challenge.can_prove(name) && (*challenge != Challenge::Dns || has_zone || own.is_some())
     });
     all
-}
-
-/// When the certificate for a name is renewed or tried again.
-fn next_of(kept: &Kept, name: &str) -> Timestamp {
-    match (&kept.chain, kept.state.next_try) {
-        (_, Some(at)) if kept.state.failures > 0 => at,
-        (None, _) => Timestamp(0),
-        (Some(chain), _) => {
-            let (from, until) = (chain.not_before(), chain.not_after());
-            schedule::renewal_time(from, until, kept.state.advised, spread(name, until.0))
-        }
-    }
-}
-
-/// A number from 0 to 1 that stays the same for a name and a moment.
-fn spread(name: &str, moment: i64) -> f64 {
-    let digest = Sha256::digest(format!("{name} {moment}"));
-    f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX)
 }
 
 /// What a certificate is called when its authority is asked about it (RFC 9773 section 4.1).

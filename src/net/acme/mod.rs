@@ -11,14 +11,16 @@ mod keeper;
 mod kept;
 mod names;
 mod order;
+mod report;
 mod schedule;
 mod settings;
 mod wire;
 
 pub use by_hand::{Reason, change_account_key, kept_certificates, revoke};
 pub use failure::{Failure, FailureKind};
-pub use keeper::{Keeper, Report, Wanted};
+pub use keeper::{Keeper, Wanted};
 pub use kept::{ask_to_renew, is_asked};
 pub use names::is_public;
 pub use order::Challenge;
+pub use report::Report;
 pub use settings::Settings;

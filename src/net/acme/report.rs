@@ -1,0 +1,55 @@
+//! How it stands with a certificate.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Failure, kept::Kept, schedule};
+use crate::{base::Timestamp, net::certificates::Chain};
+
+/// How it stands with the certificate for a name.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The name.
+    pub name: String,
+    /// The certificate that is shown for it, if it is not the machine's own authority's.
+    pub chain: Option<Arc<Chain>>,
+    /// Whether the owner's own files have it.
+    pub is_own: bool,
+    /// Why the last try failed, if it did.
+    pub failure: Option<Failure>,
+    /// When it is renewed or tried again; `None` for the owner's own files.
+    pub next: Option<Timestamp>,
+    /// How many times it was renewed by itself.
+    pub renewals: u32,
+}
+
+/// What is known of the certificate for a name.
+pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
+    Report {
+        name: name.to_owned(),
+        chain: kept.chain.clone(),
+        is_own: false,
+        failure: kept.state.failure.clone(),
+        next: Some(next_of(kept, name)),
+        renewals: kept.state.renewals,
+    }
+}
+
+/// When the certificate for a name is renewed or tried again.
+pub(super) fn next_of(kept: &Kept, name: &str) -> Timestamp {
+    match (&kept.chain, kept.state.next_try) {
+        (_, Some(at)) if kept.state.failures > 0 => at,
+        (None, _) => Timestamp(0),
+        (Some(chain), _) => {
+            let (from, until) = (chain.not_before(), chain.not_after());
+            schedule::renewal_time(from, until, kept.state.advised, spread(name, until.0))
+        }
+    }
+}
+
+/// A number from 0 to 1 that stays the same for a name and a moment.
+pub(super) fn spread(name: &str, moment: i64) -> f64 {
+    let digest = Sha256::digest(format!("{name} {moment}"));
+    f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX)
+}
