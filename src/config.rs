@@ -72,13 +72,28 @@ impl Config {
     /// # Errors
     /// [`Error::Invalid`] with line, key and remedy.
     pub fn parse(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|e| {
+        let config: Self = toml::from_str(text).map_err(|e| {
             let line = e.span().map_or(1, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
             });
             let source = text.lines().nth(line - 1).unwrap_or("").trim();
             Error::Invalid(format!("line {line}, `{source}`: {}", e.message().trim()))
-        })
+        })?;
+        let names = config.names();
+        let is_own = |host: &str| {
+            host == "localhost"
+                || names
+                    .domain
+                    .iter()
+                    .chain(&names.also)
+                    .any(|own| own == host)
+        };
+        if let Some(host) = config.hosts.names().find(|host| is_own(host)) {
+            return Err(Error::Invalid(format!(
+                "hosts.\"{host}\": this is a name of the site itself; give the host another one"
+            )));
+        }
+        Ok(config)
     }
 
     /// The names of the site.
@@ -116,6 +131,17 @@ mod tests {
                 "an address and not a name",
             ),
             ("also = [\"a b\"]", "line 1", "DNS"),
+            ("[limits]\nconnections = 0", "line 2", "nonzero"),
+            (
+                "[hosts.localhost]\nfiles = \"/srv\"",
+                "localhost",
+                "the site itself",
+            ),
+            (
+                "domain = \"A.example\"\n[hosts.\"a.example\"]\nfiles = \"/srv\"",
+                "a.example",
+                "the site itself",
+            ),
             ("[certificate]\nagree = true", "line 2", "agree"),
         ];
         for (text, place, word) in table {
@@ -142,7 +168,7 @@ mod tests {
             let (at, end) = (at.min(good.len()), (at + cut).min(good.len()));
             let broken = format!("{}{with}{}", &good[..at], &good[end..]);
             if let Err(e) = Config::parse(&broken) {
-                prop_assert!(e.to_string().contains("line"), "{e}");
+                prop_assert!(e.to_string().contains("line") || e.to_string().contains("hosts."), "{e}");
             }
         }
     }

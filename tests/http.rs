@@ -256,3 +256,35 @@ fn an_error_is_logged_once_with_the_id_that_the_visitor_was_shown() {
     let id = crate::site::between(&html, "<code>", "</code>");
     assert_eq!(site.log().matches(id).count(), 1, "{}", site.log());
 }
+
+#[test]
+fn an_answer_that_comes_before_the_body_is_read_reaches_who_still_sends() {
+    let site = Site::start();
+    if !crate::tools::is_there("curl", std::path::Path::new("/usr/bin/curl").exists()) {
+        return;
+    }
+    let large = site.data().join("large");
+    std::fs::write(&large, vec![b'x'; 20_000_000]).unwrap();
+    let large = format!("@{}", large.display());
+    for (path, data, status) in [
+        ("/feed.xml", "x", "404"),
+        ("/feed.xml", large.as_str(), "413"),
+        ("/sign-in", &large, "413"),
+    ] {
+        for _ in 0..5 {
+            let asked = std::process::Command::new("/usr/bin/curl")
+                .args(["-sk", "--http2", "-o", "/dev/null", "-w", "%{http_code}"])
+                .args(["-X", "POST", "--data-binary", data])
+                .args(["-H", &format!("Origin: {}", site.base)])
+                .arg(site.url(path))
+                .output()
+                .unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&asked.stdout),
+                status,
+                "{path} {}",
+                data.len()
+            );
+        }
+    }
+}

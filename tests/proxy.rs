@@ -357,6 +357,92 @@ fn a_request_that_its_visitor_took_back_is_no_failure_of_the_site() {
 }
 
 #[test]
+fn who_speaks_an_old_version_gets_no_chunks_and_the_end_of_the_connection() {
+    let upstream = Upstream::start("one");
+    let site = with_proxy(&[upstream.url()], "");
+    for more in ["", "Connection: keep-alive\r\n"] {
+        let mut stream = site.connect(APP);
+        let request = format!("GET /events HTTP/1.0\r\nHost: {APP}\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.0 200") && !head.contains("chunked"),
+            "{head}"
+        );
+        assert_eq!(body, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+    }
+}
+
+#[test]
+fn an_answer_that_says_two_lengths_is_as_long_as_its_chunks() {
+    let upstream = raw_upstream(
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    );
+    let site = with_proxy(&[upstream], "");
+    let of_http1 = site
+        .client_builder_for(&[APP])
+        .http1_only()
+        .build()
+        .unwrap();
+    for client in [of_http1, site.client_for(&[APP])] {
+        let answer = client.get(site.url_of(APP, "/")).send().unwrap();
+        assert_eq!(answer.text().unwrap(), "hello");
+    }
+}
+
+#[test]
+fn a_program_that_hangs_is_left_out_and_one_that_is_this_server_is_noticed() {
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    let well = Upstream::start("well");
+    let hangs = format!("http://{}", hung.local_addr().unwrap());
+    let site = with_proxy(&[hangs, well.url()], "answer_timeout_s = 1");
+    let client = site.client_for(&[APP]);
+    let statuses: Vec<u16> = (0..6)
+        .map(|_| {
+            client
+                .get(site.url_of(APP, "/"))
+                .send()
+                .unwrap()
+                .status()
+                .as_u16()
+        })
+        .collect();
+    let late = statuses.iter().filter(|status| **status == 504).count();
+    assert_eq!(late, 1, "{statuses:?}");
+    let around = format!(
+        "[hosts.\"{APP}\"]\nproxy = \"{}\"\ncertificate = \"tls/authority-cert.pem\"\nkeep_host = true",
+        site.base
+    );
+    std::fs::write(site.data().join("webstead.toml"), around).unwrap();
+    let before = site.log().matches("reloaded:").count();
+    site.signal("HUP");
+    while site.log().matches("reloaded:").count() == before {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let round = client.get(site.url_of(APP, "/")).send().unwrap();
+    assert_eq!(round.status(), 508);
+    let trace = reqwest::Method::from_bytes(b"TRACE").unwrap();
+    let traced = client.request(trace, site.url_of(APP, "/")).send().unwrap();
+    assert_eq!(traced.status(), 405);
+}
+
+/// A program that answers everything with these bytes.
+fn raw_upstream(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
 fn websockets_go_through() {
     let site = with_proxy(&[format!("http://{}", start_websocket())], "");
     let stream = site.connect(APP);

@@ -159,13 +159,15 @@ impl Visit {
         session: &Session,
         typed: String,
     ) -> Result<Option<String>> {
-        // Counted for this session alone: nobody else can use up its tries.
-        let counted_as = format!("session {}", session.id);
-        self.app.throttle.try_once(&counted_as, None)?;
+        let counted_as = session.id.to_string();
+        self.app.throttle.try_to_confirm(&counted_as)?;
         let name = session.user.name.clone();
         let find = move |connection: &Connection| find_user(connection, &name);
         let stored = self.app.database.read(find).await?.map(|(_, hash)| hash);
         let is_right = self.app.passwords.verify(typed, stored.clone()).await?;
+        if is_right {
+            self.app.throttle.confirmed(&counted_as);
+        }
         Ok(stored.filter(|_| is_right))
     }
 

@@ -1,7 +1,7 @@
 //! Slows the guessing of passwords down, per account and per network.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     num::NonZeroU32,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -51,6 +51,8 @@ pub struct Throttle {
 
 struct State {
     known: HashSet<(String, Network)>,
+    /// How often the person of a session has typed their password rightly.
+    right: HashMap<String, u64>,
     forgot_at: Instant,
 }
 
@@ -63,6 +65,7 @@ impl Throttle {
             accounts: RateLimiter::keyed(quota(ACCOUNT_PERIOD, ACCOUNT_BURST)),
             state: Mutex::new(State {
                 known: HashSet::new(),
+                right: HashMap::new(),
                 forgot_at: Instant::now(),
             }),
         }
@@ -84,6 +87,24 @@ impl Throttle {
             return Ok(());
         }
         wait_of(self.accounts.check_key(&key.0))
+    }
+
+    /// Counts a try of the person of a session to confirm who they are. Nobody else can use up their tries.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] with the seconds to wait.
+    pub fn try_to_confirm(&self, session: &str) -> Result<()> {
+        let right = self.state().right.get(session).copied().unwrap_or_default();
+        self.try_once(&format!("session {session} {right}"), None)
+    }
+
+    /// Forgets the tries of a session whose person has typed their password rightly.
+    pub fn confirmed(&self, session: &str) {
+        let mut state = self.state();
+        if state.right.len() >= MAX_KEYS {
+            state.right.clear();
+        }
+        *state.right.entry(session.to_owned()).or_default() += 1;
     }
 
     /// Remembers that somebody has signed in to the account from this address.

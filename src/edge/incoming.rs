@@ -112,7 +112,11 @@ async fn read(mut payload: Payload, held: &mut Held) -> Result<BytesMut> {
         let chunk = match timeout_at(start + PATIENCE + earned, payload.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
             Ok(None) => return Ok(body),
-            Ok(Some(Err(e))) => return Err(Error::Invalid(format!("The form broke off ({e})."))),
+            Ok(Some(Err(e))) => {
+                log::debug!("a form broke off: {e}");
+                let text = "The form broke off before it was complete. Send it again.";
+                return Err(Error::Invalid(text.into()));
+            }
             Err(_) => {
                 held.note();
                 let text = "The form took too long to arrive, so nothing was saved. Send it again.";

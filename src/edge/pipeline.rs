@@ -8,9 +8,9 @@ use std::{
 
 use actix_web::{
     HttpMessage as _, HttpResponse,
-    body::BoxBody,
+    body::{BodySize, BoxBody, MessageBody as _},
     dev::{ServiceRequest, ServiceResponse},
-    http::{StatusCode, header},
+    http::{ConnectionType, StatusCode, Version, header},
     middleware::Next,
     web::Data,
 };
@@ -119,7 +119,7 @@ impl Edge {
     }
 
     /// The programs behind, with their hosts, and whether they are well.
-    pub fn upstreams(&self) -> Vec<(String, String, bool)> {
+    pub fn upstreams(&self) -> Vec<(String, String, Option<bool>)> {
         self.hosts().upstreams()
     }
 
@@ -224,7 +224,20 @@ pub async fn pipeline(
         }
     };
     watched.answered(kind, response.status());
+    let response = as_version_knows(response);
     Ok(in_flight::until_sent(entered, &peer, watched, response))
+}
+
+/// HTTP/1.0 knows no chunks (RFC 9112 section 6.1): where no length is known, the end of the connection ends the
+/// answer.
+fn as_version_knows(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let is_old = response.request().version() < Version::HTTP_11;
+    if is_old && response.response().body().size() == BodySize::Stream {
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// The answer to a request that no host is to see.

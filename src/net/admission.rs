@@ -6,6 +6,7 @@
 
 use std::{
     net::IpAddr,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,10 +25,10 @@ const MANY: usize = 256;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Connections at the same time; not said: as many as there is room for.
-    pub connections: Option<usize>,
+    pub connections: Option<NonZeroUsize>,
     /// Connections at the same time of one network: an IPv4 address, or the /64 of an IPv6 one. Not said: 512, or
     /// half of all where that is less.
-    pub connections_per_network: Option<usize>,
+    pub connections_per_network: Option<NonZeroUsize>,
 }
 
 /// How many connections there may be, once it is known what there is room for.

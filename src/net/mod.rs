@@ -6,6 +6,7 @@ pub mod address;
 pub mod admission;
 pub mod certificates;
 pub mod challenges;
+pub mod connector;
 pub mod dns;
 mod flow;
 pub mod handshakes;

@@ -15,7 +15,7 @@ use rustls::{
 };
 use tokio::time::timeout;
 
-use super::tls;
+use super::{connector::Within, tls};
 use crate::base::{Error, Result};
 
 /// Time for a whole answer. Who is asked may be at the other end of the world, and busy.
@@ -30,7 +30,7 @@ const MOST_BYTES: usize = 256 * 1024;
 /// A client that speaks HTTPS only; cheap to clone.
 #[derive(Clone)]
 pub struct WebClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>,
 }
 
 impl WebClient {
@@ -59,6 +59,7 @@ impl WebClient {
             .https_only()
             .enable_http1()
             .wrap_connector(tcp);
+        let connector = Within::new(CONNECT * 2, connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

@@ -94,15 +94,15 @@ impl Sources {
         });
         readings.push(Reading {
             name: "upstream_up",
-            help: "Whether a program behind is well",
+            help: "Whether a program behind was well when it was asked last",
             is_counter: false,
             values: edge
                 .map(Edge::upstreams)
                 .unwrap_or_default()
                 .into_iter()
-                .map(|(host, upstream, is_well)| {
+                .filter_map(|(host, upstream, was_well)| {
                     let labels = vec![("host", host), ("upstream", upstream)];
-                    (labels, f64::from(u8::from(is_well)))
+                    Some((labels, f64::from(u8::from(was_well?))))
                 })
                 .collect(),
         });

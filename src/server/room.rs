@@ -1,6 +1,6 @@
 //! How many connections this machine has room for: files and sockets that may be open, and memory.
 
-use std::{fs, path::Path};
+use std::{fs, num::NonZeroUsize, path::Path};
 
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -55,14 +55,16 @@ pub(super) fn fitting(settings: Settings) -> Limits {
         });
     let wanted = settings.connections.map_or_else(
         || (memory() / 2 / BYTES_OF_A_CONNECTION).clamp(64, MOST_BY_DEFAULT),
-        |wanted| wanted as u64,
+        |wanted| wanted.get() as u64,
     );
     let connections = usize::try_from(wanted.min(by_descriptors)).unwrap_or(usize::MAX);
     // One network leaves others half, unless its owner wants it otherwise.
     let of_one = OF_ONE_NETWORK.min(connections / 2).max(1);
     Limits {
         connections,
-        connections_per_network: settings.connections_per_network.unwrap_or(of_one),
+        connections_per_network: settings
+            .connections_per_network
+            .map_or(of_one, NonZeroUsize::get),
     }
 }
 
@@ -99,7 +101,7 @@ fn allowed(groups: &Path, group: &str) -> u64 {
 mod tests {
     use std::fs;
 
-    use super::{Settings, allowed, fitting, group_of};
+    use super::{NonZeroUsize, Settings, allowed, fitting, group_of};
 
     #[test]
     fn the_least_limit_of_a_group_and_those_around_it_counts() {
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn what_the_settings_say_counts_and_else_what_there_is_room_for() {
         let asked = Settings {
-            connections: Some(7),
+            connections: NonZeroUsize::new(7),
             ..Settings::default()
         };
         assert_eq!(fitting(asked).connections, 7);

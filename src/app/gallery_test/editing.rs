@@ -326,12 +326,12 @@ fn traffic_pages() -> Vec<Rendered> {
             (
                 "ha.pi.local".to_owned(),
                 "http://127.0.0.1:8123/".to_owned(),
-                true,
+                Some(true),
             ),
             (
                 "tv.pi.local".to_owned(),
                 "http://10.0.0.7:8096/".to_owned(),
-                false,
+                Some(false),
             ),
         ],
         search: HOSTILE.to_owned(),

@@ -56,7 +56,7 @@ pub struct Seen {
     /// Requests that the page cache answered, and all that it was asked for.
     pub from_cache: (u64, u64),
     /// The programs behind: host, address, and whether they are well.
-    pub upstreams: Vec<(String, String, bool)>,
+    pub upstreams: Vec<(String, String, Option<bool>)>,
     /// Whether requests are remembered.
     pub remembers: bool,
     /// The last ones, newest first.

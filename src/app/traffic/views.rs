@@ -54,7 +54,7 @@ pub struct TrafficPage {
     /// Those that were limited before them.
     pub more_limited: usize,
     /// The programs behind.
-    pub upstreams: Vec<(String, String, bool)>,
+    pub upstreams: Vec<(String, String, Option<bool>)>,
     /// Whether requests are remembered.
     pub remembers: bool,
     /// What was searched for.

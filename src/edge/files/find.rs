@@ -38,6 +38,8 @@ pub(super) enum Found {
 /// A file in the form that will be sent.
 #[derive(Clone)]
 pub(super) struct Selected {
+    /// Its path in the folder, as an address: `/about.html`. That of the plain file, if a compressed one is sent.
+    pub(super) address: String,
     /// Its bytes.
     pub(super) content: Content,
     /// Its length in bytes.
@@ -145,6 +147,7 @@ impl Look<'_> {
         let varies = compression::is_compressible(&content_type);
         let modified = found.modified()?;
         let mut selected = Selected {
+            address: format!("/{}", path.to_string_lossy()),
             content: Content::Open(Arc::new(file)),
             length: found.len(),
             modified,

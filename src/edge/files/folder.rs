@@ -94,7 +94,7 @@ impl Folder {
         }
     }
 
-    /// What `Cache-Control` is for a path.
+    /// What `Cache-Control` is for the file at a path.
     pub(super) fn caching(&self, path: &str) -> HeaderValue {
         self.cache.of(path)
     }

@@ -133,7 +133,7 @@ fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
 fn size_text(bytes: i64) -> String {
     let mut size = bytes.max(0) as f64;
     if size < 1000.0 {
-        return format!("{bytes} bytes");
+        return format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" });
     }
     let mut unit = "";
     for next in ["kB", "MB", "GB", "TB"] {
@@ -166,6 +166,7 @@ mod tests {
     fn sizes_and_times_are_for_people() {
         for (bytes, expected) in [
             (0, "0 bytes"),
+            (1, "1 byte"),
             (999, "999 bytes"),
             (1500, "1.5 kB"),
             (20_000_000, "20 MB"),

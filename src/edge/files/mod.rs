@@ -80,9 +80,7 @@ pub(super) async fn serve(folder: &Folder, request: &mut ServiceRequest) -> Http
         None => Ok(None),
     };
     match page {
-        Ok(Some(Found::File(file))) if folder.single_page => {
-            send::answer(*file, folder, request, SINGLE_PAGE)
-        }
+        Ok(Some(Found::File(file))) if folder.single_page => send::answer(*file, folder, request),
         Ok(Some(Found::File(file))) => send::not_found(*file, folder),
         _ => plain_page::error(
             StatusCode::NOT_FOUND,
@@ -105,7 +103,7 @@ pub(super) fn head_as_get(request: &mut ServiceRequest) {
 pub(super) async fn answer(folder: &Folder, request: &ServiceRequest) -> Option<HttpResponse> {
     let wanted = Wanted::parse(request.path())?;
     match look(folder, &wanted, request).await {
-        Ok(Some(Found::File(file))) => Some(send::answer(*file, folder, request, request.path())),
+        Ok(Some(Found::File(file))) => Some(send::answer(*file, folder, request)),
         Ok(Some(Found::Folder)) => Some(to_folder(request)),
         Ok(Some(Found::Listing(open))) => Some(list(open, request.path()).await),
         Ok(None) => None,

@@ -21,16 +21,14 @@ use super::{
     range::Asked,
 };
 
-/// Answers a GET with a file; `path` is what the rules for caching go by.
+/// Answers a GET with a file.
 pub(super) fn answer(
     selected: Selected,
     folder: &Folder,
     request: &ServiceRequest,
-    path: &str,
 ) -> HttpResponse {
     let ours = validators(&selected);
-    let described =
-        |status, selected: &Selected, ours| described(status, selected, ours, folder, path);
+    let described = |status, selected: &Selected, ours| described(status, selected, ours, folder);
     match conditions::verdict(request, &ours) {
         Verdict::Failed => return HttpResponse::PreconditionFailed().finish(),
         Verdict::NotModified => {
@@ -94,13 +92,12 @@ fn described(
     selected: &Selected,
     ours: Validators,
     folder: &Folder,
-    path: &str,
 ) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
         .insert_header(ETag(ours.etag))
         .insert_header(LastModified(ours.modified))
-        .insert_header((header::CACHE_CONTROL, folder.caching(path)));
+        .insert_header((header::CACHE_CONTROL, folder.caching(&selected.address)));
     if let Some(policy) = folder.policy() {
         response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
     }

@@ -117,7 +117,7 @@ impl Hosts {
     }
 
     /// Every program behind with its host, and whether it is well.
-    pub(super) fn upstreams(&self) -> Vec<(String, String, bool)> {
+    pub(super) fn upstreams(&self) -> Vec<(String, String, Option<bool>)> {
         let of_host = |(name, (_, host)): (&String, &(settings::Host, Host))| match host {
             Host::Proxy(proxy) => {
                 let all = proxy

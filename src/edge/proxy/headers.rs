@@ -1,14 +1,18 @@
 //! Which headers go through, and what is said about the visitor.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::LazyLock,
+};
 
 use actix_web::http::header as visitor;
+use data_encoding::HEXLOWER;
 use hyper::http::{
     HeaderMap,
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::net::trust;
+use crate::net::{redirect, trust};
 
 /// What is between two neighbours and not for those behind them (RFC 9110 section 7.6.1, RFC 2616 section
 /// 13.5.1 for the old ones).
@@ -60,7 +64,9 @@ pub(super) fn to_upstream(
         let name = name.as_str();
         let is_said = is_said_by_proxies(name) && !is_believed(name, of);
         // Their lengths are in the body's own size, and 100 (Continue) was ours to say.
-        let is_ours = ["host", "expect", "content-length", "x-request-id"].contains(&name);
+        let is_ours = ["host", "expect", "content-length", "x-request-id"].contains(&name)
+            // Programs that know headers as variables take it for their own proxy (httpoxy, CVE-2016-5385).
+            || name == "proxy";
         if HOP_BY_HOP.contains(&name) || is_said || is_ours || named.iter().any(|n| n == name) {
             continue;
         }
@@ -96,19 +102,79 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// What this server is called among proxies (RFC 9110 section 7.6.3): nobody else has this name.
+static OURS: LazyLock<String> = LazyLock::new(|| {
+    let mut random = [0; 8];
+    // Without it, loops are not seen and end when there are no places any more.
+    let _ = getrandom::fill(&mut random);
+    format!("webstead-{}", HEXLOWER.encode(&random))
+});
+
+/// Whether a request was passed on by this server before.
+pub(super) fn has_been_here(headers: &visitor::HeaderMap) -> bool {
+    let mut values = headers
+        .get_all(visitor::VIA)
+        .filter_map(|value| value.to_str().ok());
+    values.any(|value| value.contains(&**OURS))
+}
+
+/// A node of RFC 7239 section 6.
+fn node_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    }
+}
+
+/// The host and the scheme that the visitor asked for, as a trusted proxy says it.
+fn asked_for(headers: &HeaderMap, of: &Visitor<'_>) -> (String, &'static str) {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let in_list = |name: &str| {
+        let element = said(FORWARDED)?.split(',').next()?;
+        let mut pairs = element
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='));
+        let (_, value) = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        Some(value.trim_matches('"'))
+    };
+    let host = in_list("host").or_else(|| said("x-forwarded-host"));
+    let host = host.filter(|host| redirect::is_valid_host(host));
+    let proto = in_list("proto").or_else(|| said("x-forwarded-proto"));
+    let is_plain = proto.is_some_and(|proto| proto.eq_ignore_ascii_case("http"));
+    (
+        host.unwrap_or(of.host).to_owned(),
+        if is_plain { "http" } else { "https" },
+    )
+}
+
 /// Adds who asks, to what a trusted proxy has said already.
 fn say(headers: &mut HeaderMap, of: &Visitor<'_>) {
     let next = of
         .trusted_proxy
         .or(of.address.map(|address| address.ip().to_canonical()));
     if let Some(next) = next {
-        let forwarded = match next {
-            IpAddr::V4(ip) => format!("for={ip};host=\"{}\";proto=https", of.host),
-            // RFC 7239 section 6
-            IpAddr::V6(ip) => format!("for=\"[{ip}]\";host=\"{}\";proto=https", of.host),
-        };
-        extend(headers, FORWARDED, &forwarded);
+        let visitor = of.address.map(|address| address.ip().to_canonical());
+        let visitor = visitor.filter(|visitor| *visitor != next);
+        let (host, proto) = asked_for(headers, of);
+        let first = format!(";host=\"{host}\";proto={proto}");
+        let mut elements = vec![format!("for={}", node_of(visitor.unwrap_or(next))) + &first];
+        if visitor.is_some() {
+            elements.push(format!("for={}", node_of(next)));
+        }
+        // The list that the proxy has written goes on; the other one is told anew, and says the same.
+        if headers.contains_key(FORWARDED) {
+            extend(headers, FORWARDED, &format!("for={}", node_of(next)));
+        } else {
+            set(headers, FORWARDED, &elements.join(", "));
+        }
+        if !headers.contains_key(X_FORWARDED_FOR)
+            && let Some(visitor) = visitor
+        {
+            set(headers, X_FORWARDED_FOR, &visitor.to_string());
+        }
         extend(headers, X_FORWARDED_FOR, &next.to_string());
+        set(headers, "x-forwarded-host", &host);
+        set(headers, "x-forwarded-proto", proto);
     }
     if let Some(address) = of.address {
         set(
@@ -117,12 +183,7 @@ fn say(headers: &mut HeaderMap, of: &Visitor<'_>) {
             &address.ip().to_canonical().to_string(),
         );
     }
-    if !headers.contains_key("x-forwarded-host") {
-        set(headers, "x-forwarded-host", of.host);
-    }
-    if !headers.contains_key("x-forwarded-proto") {
-        set(headers, "x-forwarded-proto", "https");
-    }
+    extend(headers, "via", &format!("1.1 {}", *OURS));
     set(headers, "x-request-id", of.request_id);
 }
 
@@ -184,6 +245,15 @@ mod tests {
     use super::*;
 
     fn passed(given: &[(&str, &str)], trusted: bool) -> HeaderMap {
+        let proxy = trusted.then(|| "10.0.0.1".parse().unwrap());
+        passed_on(given, proxy, trust::List::default())
+    }
+
+    fn passed_by(list: trust::List, given: &[(&str, &str)]) -> HeaderMap {
+        passed_on(given, Some("10.0.0.1".parse().unwrap()), list)
+    }
+
+    fn passed_on(given: &[(&str, &str)], proxy: Option<IpAddr>, list: trust::List) -> HeaderMap {
         let mut from = visitor::HeaderMap::new();
         for (name, value) in given {
             from.append(
@@ -193,8 +263,8 @@ mod tests {
         }
         let of = Visitor {
             address: Some("203.0.113.9:4711".parse().unwrap()),
-            trusted_proxy: trusted.then(|| "10.0.0.1".parse().unwrap()),
-            list: trust::List::default(),
+            trusted_proxy: proxy,
+            list,
             host: "ha.example.org",
             request_id: "7",
         };
@@ -218,6 +288,7 @@ mod tests {
             ("x_forwarded_for", "1.2.3.4"),
             ("x_real_ip", "1.2.3.4"),
             ("x-forwarded-prefix", "/evil"),
+            ("proxy", "http://evil.example"),
             ("x-request-id", "forged"),
             ("cookie", "a=1"),
             ("accept", "*/*"),
@@ -226,6 +297,7 @@ mod tests {
         let mut shown: Vec<_> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .filter(|line| !line.starts_with("via: 1.1 webstead-"))
             .collect();
         shown.sort();
         assert_eq!(
@@ -259,6 +331,39 @@ mod tests {
         assert_eq!(headers["x-real-ip"], "203.0.113.9");
         let all: Vec<_> = headers.values().map(|v| v.to_str().unwrap()).collect();
         assert!(!all.join(" ").contains("6.6.6.6"), "{headers:?}");
+    }
+
+    #[test]
+    fn both_lists_tell_the_same_whichever_the_proxy_has_written() {
+        let of_custom = passed(
+            &[
+                ("x-forwarded-for", "203.0.113.9"),
+                ("x-forwarded-proto", "http"),
+            ],
+            true,
+        );
+        let expected = "for=203.0.113.9;host=\"ha.example.org\";proto=http, for=10.0.0.1";
+        assert_eq!(of_custom["forwarded"], expected);
+        let given = "for=203.0.113.9;proto=http;host=pub.example";
+        let of_standard = passed_by(
+            trust::List::Forwarded,
+            &[("forwarded", given), ("x-forwarded-for", "6.6.6.6")],
+        );
+        assert_eq!(of_standard["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
+        assert_eq!(of_standard["forwarded"], format!("{given}, for=10.0.0.1"));
+        assert_eq!(of_standard["x-forwarded-proto"], "http");
+        assert_eq!(of_standard["x-forwarded-host"], "pub.example");
+    }
+
+    #[test]
+    fn a_request_that_comes_round_again_is_known() {
+        let via = passed(&[("via", "1.0 fred")], false)["via"].clone();
+        let via = via.to_str().unwrap();
+        assert!(via.starts_with("1.0 fred, 1.1 webstead-"), "{via}");
+        let mut again = visitor::HeaderMap::new();
+        assert!(!has_been_here(&again));
+        again.insert(visitor::VIA, visitor::HeaderValue::from_str(via).unwrap());
+        assert!(has_been_here(&again));
     }
 
     #[test]

@@ -45,7 +45,7 @@ use self::{
     upstreams::{Load, Upstream, Upstreams},
 };
 use super::{plain_page, request_context::RequestContext};
-use crate::base::Result;
+use crate::{base::Result, net::connector::Within};
 
 pub(super) use self::settings::Settings;
 
@@ -69,7 +69,7 @@ const LEAST_UPLOAD_PER_S: u64 = 64;
 pub(super) struct Proxy {
     /// The name of the host.
     name: String,
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Sending>,
+    client: Client<Within<HttpsConnector<HttpConnector<Resolver>>>, Sending>,
     resolver: Resolver,
     upstreams: Upstreams,
     keep_host: Option<bool>,
@@ -113,6 +113,7 @@ impl Proxy {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
+        let connector = Within::new(CONNECT * 2, connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -137,10 +138,22 @@ impl Proxy {
         request: &mut ServiceRequest,
         context: &RequestContext,
     ) -> HttpResponse {
-        if request.method() == Method::CONNECT {
-            let text = "This server makes no tunnels.";
+        // TRACE would show the cookies that a script may not see.
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            let text = "This server makes no tunnels, and says nobody what they asked.";
             let status = StatusCode::METHOD_NOT_ALLOWED;
             return plain_page::error(status, "Not allowed", text, Some(&context.id.to_string()));
+        }
+        if headers::has_been_here(request.headers()) {
+            log::warn!(
+                "request {}: {} leads back to this server",
+                context.id,
+                self.name
+            );
+            let text = "The program behind this address is this server itself, so the request would go round \
+                        for ever.";
+            let id = context.id.to_string();
+            return plain_page::error(StatusCode::LOOP_DETECTED, "It goes round", text, Some(&id));
         }
         let is_socket =
             websocket::is_wanted(request.method(), request.version(), request.headers());
@@ -192,7 +205,11 @@ impl Proxy {
                     was_broken = true;
                     is_first && is_safe
                 }
-                Failure::Slow | Failure::Visitor => false,
+                Failure::Slow => {
+                    self.upstreams.failed(upstream);
+                    false
+                }
+                Failure::Visitor => false,
             };
             if !(may_again && body.is_whole()) {
                 return failed(&failure, context);
@@ -298,8 +315,8 @@ impl Proxy {
         Some(answer.status().as_u16())
     }
 
-    /// Every program with whether it is well.
-    pub(super) fn state(&self) -> impl Iterator<Item = (String, bool)> {
+    /// Every program with whether it was well when it was asked last; `None` if it never was.
+    pub(super) fn state(&self) -> impl Iterator<Item = (String, Option<bool>)> {
         let all = self.upstreams.states();
         all.map(|(upstream, is_well)| (upstream.base.to_string(), is_well))
     }
@@ -356,7 +373,12 @@ async fn finish(
         let joined = websocket::join(answer, payload, load).await;
         return joined.unwrap_or_else(|e| failed(&Failure::Broken(e.to_string()), context));
     }
-    let said = answer.headers().get(header::CONTENT_LENGTH);
+    // A length beside chunks counts for nothing (RFC 9112 section 6.3).
+    let is_chunked = answer.headers().contains_key(header::TRANSFER_ENCODING);
+    let said = answer
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .filter(|_| !is_chunked);
     let length = said.and_then(|value| value.to_str().ok()?.parse().ok());
     let (parts, body) = answer.into_parts();
     let mut response = HttpResponse::new(status);

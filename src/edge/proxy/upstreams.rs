@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,6 +12,11 @@ use hyper::http::Uri;
 
 /// How long a program that could not be reached is left out, if another one can be asked.
 const LEFT_OUT: Duration = Duration::from_secs(10);
+
+/// What became of the last request.
+const NEVER: u8 = 0;
+const WELL: u8 = 1;
+const FAILED: u8 = 2;
 
 /// One program behind a host.
 pub(super) struct Upstream {
@@ -22,6 +27,8 @@ pub(super) struct Upstream {
     out_until_ms: AtomicU64,
     /// Whether the last health check failed.
     is_ill: AtomicBool,
+    /// [`NEVER`], [`WELL`] or [`FAILED`].
+    last: AtomicU8,
 }
 
 /// All programs behind a host, at least one.
@@ -43,6 +50,7 @@ impl Upstreams {
                 in_flight: AtomicUsize::new(0),
                 out_until_ms: AtomicU64::new(0),
                 is_ill: AtomicBool::new(false),
+                last: AtomicU8::new(NEVER),
             })
         };
         Self {
@@ -76,24 +84,27 @@ impl Upstreams {
         &self.all
     }
 
-    /// It could not be reached.
+    /// It could not be reached, or did not answer in time.
     pub(super) fn failed(&self, upstream: &Upstream) {
+        upstream.last.store(FAILED, Ordering::Relaxed);
         let until = self.now_ms() + u64::try_from(LEFT_OUT.as_millis()).unwrap_or(u64::MAX);
         if upstream.out_until_ms.swap(until, Ordering::Relaxed) == 0 {
             log::warn!(
-                "{} cannot be reached; it is left out for a while",
+                "{} cannot be reached or does not answer; it is left out for a while",
                 upstream.base
             );
         }
     }
 
-    /// Every program with whether it is asked like the others.
-    pub(super) fn states(&self) -> impl Iterator<Item = (&Upstream, bool)> {
-        let now = self.now_ms();
-        self.all.iter().map(move |upstream| {
+    /// Every program with whether it was well when it was asked last; `None` if it never was.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&Upstream, Option<bool>)> {
+        self.all.iter().map(|upstream| {
             let is_ill = upstream.is_ill.load(Ordering::Relaxed);
-            let is_out = upstream.out_until_ms.load(Ordering::Relaxed) > now;
-            (&**upstream, !is_ill && !is_out)
+            let was_well = match upstream.last.load(Ordering::Relaxed) {
+                NEVER => None,
+                last => Some(last == WELL),
+            };
+            (&**upstream, if is_ill { Some(false) } else { was_well })
         })
     }
 
@@ -112,6 +123,9 @@ impl Upstream {
     /// It answered.
     pub(super) fn answered(&self) {
         // Read first: every request comes by here.
+        if self.last.load(Ordering::Relaxed) != WELL {
+            self.last.store(WELL, Ordering::Relaxed);
+        }
         if self.out_until_ms.load(Ordering::Relaxed) != 0 {
             self.out_until_ms.store(0, Ordering::Relaxed);
             log::info!("{} answers again", self.base);
@@ -178,6 +192,20 @@ mod tests {
         upstreams.all()[1].checked(true);
         let seen: std::collections::BTreeSet<_> = (0..6).map(|_| next(&upstreams)).collect();
         assert_eq!(seen.len(), 2, "{seen:?}");
+    }
+
+    #[test]
+    fn a_program_is_said_to_be_as_it_was_when_it_was_asked_last() {
+        let upstreams = three();
+        let states = || -> Vec<_> { upstreams.states().map(|(_, was_well)| was_well).collect() };
+        assert_eq!(states(), [None, None, None]);
+        upstreams.failed(&upstreams.all()[0]);
+        upstreams.all()[1].answered();
+        upstreams.all()[2].checked(false);
+        assert_eq!(states(), [Some(false), Some(true), Some(false)]);
+        upstreams.all()[0].answered();
+        upstreams.all()[2].checked(true);
+        assert_eq!(states(), [Some(true); 3]);
     }
 
     #[test]

@@ -92,8 +92,13 @@ where
                     };
                     let (request, respond) = asked.map_err(io::Error::other)?;
                     let is_head = request.method() == Method::HEAD;
-                    let answered = app.call(request::of(request, &peer));
-                    answers.push(answer::send(answered, is_head, respond, outgoing.clone()));
+                    let (request, unread) = request::of(request, &peer);
+                    let answered = app.call(request);
+                    let sent = answer::send(answered, is_head, respond, outgoing.clone());
+                    answers.push(async move {
+                        sent.await;
+                        unread.discard().await;
+                    });
                 }
                 // What was answered is framed when the frames are asked once more.
                 let Poll::Ready(Some(())) = answers.poll_next_unpin(context) else {
