@@ -288,3 +288,55 @@ fn an_answer_that_comes_before_the_body_is_read_reaches_who_still_sends() {
         }
     }
 }
+
+#[test]
+fn what_has_no_body_says_no_wrong_length_and_reads_no_file() {
+    let site = Site::start();
+    let public = site.data().join("public");
+    std::fs::create_dir(&public).unwrap();
+    let huge = std::fs::File::create(public.join("huge.bin")).unwrap();
+    huge.set_len(40 << 30).unwrap();
+    let of_http1 = site.client_builder().http1_only().build().unwrap();
+    for client in [of_http1, site.client()] {
+        let began = std::time::Instant::now();
+        let head = client.head(site.url("/huge.bin")).send().unwrap();
+        assert_eq!(
+            head.headers()["content-length"],
+            (40u64 << 30).to_string().as_str()
+        );
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(5),
+            "it was read"
+        );
+        let known = head.headers()["etag"].clone();
+        let again = client
+            .get(site.url("/huge.bin"))
+            .header("if-none-match", known);
+        let again = again.send().unwrap();
+        assert_eq!(again.status(), 304);
+        assert!(!again.headers().contains_key("content-length"), "{again:?}");
+    }
+}
+
+#[test]
+fn a_request_for_no_path_is_refused_over_http_2_too() {
+    let site = Site::start();
+    let mut stream = site.connect_for("127.0.0.1", b"h2");
+    let mut frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    let mut head = vec![0x82, 0x87, 0x04, 7];
+    head.extend(b"@evil/x");
+    head.extend([0x41, 9]);
+    head.extend(b"127.0.0.1");
+    frames.extend([0, 0, u8::try_from(head.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
+    frames.extend(head);
+    std::io::Write::write_all(&mut stream, &frames).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !site
+        .text(&site.client(), "/metrics")
+        .1
+        .contains("host=\"none\",status=\"4xx\"} 1")
+    {
+        assert!(std::time::Instant::now() < deadline, "it was served");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}

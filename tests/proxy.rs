@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::blocking::{Body, RequestBuilder};
+use reqwest::blocking::{Body, Client, RequestBuilder};
 
 use crate::{
     hosts::{APP, FILES, with_files},
@@ -140,15 +140,27 @@ fn a_body_goes_through_whatever_the_method_and_whether_its_length_is_said() {
 fn one_network_has_no_more_requests_under_way_than_half_of_what_there_may_be() {
     let upstream = Upstream::start("one");
     let settings = format!(
-        "[limits]\nconnections = 8\nconnections_per_network = 4\n[hosts.\"{APP}\"]\nproxy = {:?}",
+        "[limits]\nconnections = 16\nconnections_per_network = 16\n[hosts.\"{APP}\"]\nproxy = {:?}",
         upstream.url()
     );
     let site = Site::with_settings(&settings);
-    let client = site.client_for(&[APP]);
-    let get = |path: &str| client.get(site.url_of(APP, path)).send().unwrap();
-    assert_eq!(get("/").version(), reqwest::Version::HTTP_2);
+    let clients = [site.client_for(&[APP]), site.client_for(&[APP])];
+    let get = |client: &Client, path: &str| client.get(site.url_of(APP, path)).send().unwrap();
+    assert_eq!(get(&clients[0], "/").version(), reqwest::Version::HTTP_2);
+    // On one connection, a browser waits and is not refused.
+    let of_one: Vec<u16> = std::thread::scope(|threads| {
+        let asked: Vec<_> = (0..11)
+            .map(|_| threads.spawn(|| get(&clients[0], "/slow")))
+            .collect();
+        let answers = asked.into_iter().map(|thread| thread.join().unwrap());
+        answers.map(|answer| answer.status().as_u16()).collect()
+    });
+    assert_eq!(of_one, [200; 11]);
     let statuses: Vec<u16> = std::thread::scope(|threads| {
-        let asked: Vec<_> = (0..7).map(|_| threads.spawn(|| get("/slow"))).collect();
+        let (clients, get) = (&clients, &get);
+        let asked: Vec<_> = (0..11)
+            .map(|n| threads.spawn(move || get(&clients[n % 2], "/slow")))
+            .collect();
         let answers = asked.into_iter().map(|thread| thread.join().unwrap());
         answers
             .map(|answer| {
@@ -160,7 +172,11 @@ fn one_network_has_no_more_requests_under_way_than_half_of_what_there_may_be() {
     });
     let refused = statuses.iter().filter(|status| **status == 503).count();
     assert_eq!(refused, 3, "{statuses:?}");
-    assert_eq!(get("/").status(), 200, "their places are free again");
+    assert_eq!(
+        get(&clients[0], "/").status(),
+        200,
+        "their places are free again"
+    );
     let metrics = site.text(&site.client(), "/metrics").1;
     assert!(metrics.contains("kind=\"requests\"} 3"), "{metrics}");
 }

@@ -105,10 +105,9 @@ impl InFlight {
     }
 }
 
-/// Requests in all, and of one network: that leaves others half, and is enough for an office.
+/// Requests in all, and of one network.
 fn places(limits: admission::Limits) -> (usize, usize) {
-    let half = (limits.connections / 2).max(1);
-    (limits.connections, half)
+    (limits.connections, limits.requests_of_one())
 }
 
 impl Drop for Counted {
@@ -120,9 +119,12 @@ impl Drop for Counted {
 
 /// Keeps a request in flight until the connection has taken its answer, which the visitor may let wait
 /// (RFC 9113 section 5.2).
+///
+/// `is_head`: whether HEAD was asked, to which the answer is the head alone.
 pub(super) fn until_sent(
     entered: Entered,
     peer: &Peer,
+    is_head: bool,
     watched: Watched,
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
@@ -146,6 +148,7 @@ pub(super) fn until_sent(
     response.map_body(|_, body| {
         BoxBody::new(Leaving {
             body,
+            is_head,
             rest: Bytes::new(),
             most,
             watched,
@@ -169,6 +172,8 @@ fn most_at_once(size: BodySize) -> usize {
 /// A body that counts as in flight until its last piece was taken.
 struct Leaving {
     body: BoxBody,
+    /// Only its length is said: the protocol below would read all of it, and send nothing.
+    is_head: bool,
     /// What was taken from the body and has not left.
     rest: Bytes,
     /// Bytes that leave at once.
@@ -189,6 +194,9 @@ impl MessageBody for Leaving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.is_head {
+            return Poll::Ready(None);
+        }
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_next(context)) {
                 Some(Ok(bytes)) => self.rest = bytes,

@@ -84,6 +84,9 @@ impl Held {
     }
 }
 
+/// Who asks, as the pipeline knows it, and nobody if that is not known.
+pub(super) struct Asker(pub(super) Option<IpAddr>);
+
 /// Middleware: the handler gets a form that is there, whole.
 pub async fn bounded(
     mut request: ServiceRequest,
@@ -95,7 +98,10 @@ pub async fn bounded(
     let incoming = request
         .app_data::<Data<Incoming>>()
         .ok_or_else(|| Error::Internal("the server was put together without its limits".into()))?;
-    let visitor = request.peer_addr().map(|peer| peer.ip());
+    let visitor = request
+        .extensions()
+        .get::<Asker>()
+        .and_then(|asker| asker.0);
     let mut held = incoming.hold(visitor)?;
     let body = read(request.take_payload(), &mut held).await?;
     request.set_payload(Payload::from(body.freeze()));
@@ -131,7 +137,15 @@ async fn read(mut payload: Payload, held: &mut Held) -> Result<BytesMut> {
                     .into(),
             ));
         }
-        held.grow(chunk.len())?;
+        // What is held is counted, and not what of it is used.
+        let before = body.capacity();
+        if body.len() + chunk.len() > before {
+            let wanted = (before * 2).clamp(body.len() + chunk.len(), MAX_FORM_BYTES);
+            held.grow(wanted - before)?;
+            let mut larger = BytesMut::with_capacity(wanted);
+            larger.extend_from_slice(&body);
+            body = larger;
+        }
         body.extend_from_slice(&chunk);
     }
 }

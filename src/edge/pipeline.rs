@@ -10,7 +10,7 @@ use actix_web::{
     HttpMessage as _, HttpResponse,
     body::{BodySize, BoxBody, MessageBody as _},
     dev::{ServiceRequest, ServiceResponse},
-    http::{ConnectionType, StatusCode, Version, header},
+    http::{ConnectionType, Method, StatusCode, Version, header},
     middleware::Next,
     web::Data,
 };
@@ -19,6 +19,7 @@ use super::{
     files,
     hosts::{Host, Hosts, Misdirected, State, name_of_authority},
     in_flight::{self, InFlight},
+    incoming::Asker,
     observe::{Kind, Observer, Watched, access_log},
     page_cache, plain_page, render_limit,
     request_context::RequestContext,
@@ -182,6 +183,7 @@ pub async fn pipeline(
         let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
         return Ok(request.into_response(response));
     }
+    let is_head = *request.method() == Method::HEAD;
     let context =
         RequestContext::enter(&mut request, &edge.shared.trusted, edge.request_ids.next());
     let mut watched = Watched::begin(Arc::clone(&edge.observer), &request, &context);
@@ -193,7 +195,9 @@ pub async fn pipeline(
     if let Some(refusal) = refused(&request, &context) {
         watched.answered(Kind::None, refusal.status());
         let response = request.into_response(refusal);
-        return Ok(in_flight::until_sent(entered, &peer, watched, response));
+        return Ok(in_flight::until_sent(
+            entered, &peer, is_head, watched, response,
+        ));
     }
     let host = edge.hosts().find(host_of(request.head()), &peer);
     let (kind, response) = match host {
@@ -202,6 +206,7 @@ pub async fn pipeline(
         }
         Ok(Host::Site) => {
             request.extensions_mut().insert(context.id);
+            request.extensions_mut().insert(Asker(context.visitor));
             let response = edge.site.serve(request, &context, next).await;
             (
                 Kind::Site,
@@ -225,7 +230,9 @@ pub async fn pipeline(
     };
     watched.answered(kind, response.status());
     let response = as_version_knows(response);
-    Ok(in_flight::until_sent(entered, &peer, watched, response))
+    Ok(in_flight::until_sent(
+        entered, &peer, is_head, watched, response,
+    ))
 }
 
 /// HTTP/1.0 knows no chunks (RFC 9112 section 6.1): where no length is known, the end of the connection ends the
@@ -247,12 +254,26 @@ fn refused(request: &ServiceRequest, context: &RequestContext) -> Option<HttpRes
         // There is one, and it is no text.
         None => !request.headers().contains_key(header::HOST),
     };
-    let text = "The name of the server in this request is none. Check the address.";
-    let bad = || {
-        let id = context.id.to_string();
-        plain_page::error(StatusCode::BAD_REQUEST, "Bad request", text, Some(&id))
+    let text = if !is_valid {
+        "The name of the server in this request is none. Check the address."
+    } else if !has_path(request) {
+        "What is asked for in this request is no address. Check it."
+    } else {
+        return None;
     };
-    (!is_valid).then(bad)
+    let id = context.id.to_string();
+    let status = StatusCode::BAD_REQUEST;
+    Some(plain_page::error(status, "Bad request", text, Some(&id)))
+}
+
+/// Whether a request is for a path, or for none where the method allows that (RFC 9113 section 8.3.1, RFC 9112 section
+/// 3.2).
+fn has_path(request: &ServiceRequest) -> bool {
+    match *request.method() {
+        Method::CONNECT => true,
+        Method::OPTIONS if request.path() == "*" => true,
+        _ => request.path().starts_with('/'),
+    }
 }
 
 /// The answer to who has as many requests under way as one may, or when all together have.

@@ -89,7 +89,11 @@ impl Door {
         let address = if self.trusted.announce(from.ip()) {
             let announced = timeout(HANDSHAKE, proxy_protocol::read(&mut tcp)).await?;
             announced
-                .inspect_err(|e| warn_once(from, e))?
+                .inspect_err(|e| match e.kind() {
+                    // A look whether somebody is there.
+                    io::ErrorKind::UnexpectedEof => {}
+                    _ => warn_once(from, e),
+                })?
                 .unwrap_or(from)
         } else {
             from
@@ -205,7 +209,13 @@ where
                             } else {
                                 KEEP_ALIVE
                             };
-                            let served = http2::serve(stream, peer, app, keep_alive, stopping);
+                            let served = http2::serve(
+                                stream,
+                                peer,
+                                app,
+                                (keep_alive, door.admission.most_requests()),
+                                stopping,
+                            );
                             Box::pin(served).await
                         }
                     }

@@ -40,6 +40,14 @@ pub struct Limits {
     pub connections_per_network: usize,
 }
 
+impl Limits {
+    /// Requests that all connections of one network may have under way: that leaves others half, and is enough for
+    /// an office.
+    pub fn requests_of_one(&self) -> usize {
+        (self.connections / 2).max(1)
+    }
+}
+
 /// Gives places to connections; cheap to clone, one for all threads.
 #[derive(Clone)]
 pub struct Admission {
@@ -73,8 +81,8 @@ impl Admission {
     }
 
     /// A place for a connection from `address`, or for one of a trusted proxy; `None` if there is none left.
-    pub fn enter(&self, address: IpAddr, is_trusted: bool) -> Option<Place> {
-        let address = (!is_trusted).then_some(address);
+    pub fn enter(&self, address: IpAddr, is_for_many: bool) -> Option<Place> {
+        let address = (!is_for_many).then_some(address);
         let Some(share) = self.places.take(address, 1) else {
             self.refused.fetch_add(1, Ordering::Relaxed);
             let now = Timestamp::now();
@@ -88,6 +96,16 @@ impl Admission {
             is_in_crowd: taken > self.places.most() / 2,
             limited: Arc::clone(&self.limited),
         })
+    }
+
+    /// Requests that one connection may have under way: no more than its network may have, so that a browser waits and
+    /// is not refused.
+    pub(super) fn most_requests(&self) -> u32 {
+        let limits = Limits {
+            connections: self.most(),
+            connections_per_network: self.most(),
+        };
+        u32::try_from(limits.requests_of_one()).unwrap_or(u32::MAX)
     }
 
     /// How many there may be.

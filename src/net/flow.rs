@@ -1,9 +1,9 @@
 //! Whether a connection moves: who reads slowly or not at all is let go.
 //!
-//! A visitor may open a page and never read it: over HTTP/1.1 by leaving the socket's buffer full, over
-//! HTTP/2 with a window of zero (RFC 9113 section 5.2). No timer of the protocols below notices. So each
-//! connection counts the bytes that went out and whether some wait, and a look every few seconds at all
-//! connections of a thread ends those that had bytes waiting and moved next to none for a minute.
+//! A visitor may open a page and never read it, and leave the socket's buffer full. No timer of the protocols
+//! below notices. So each connection counts the bytes that went out and whether some wait, and a look every few
+//! seconds at all connections of a thread ends those that had bytes waiting and moved next to none for a minute.
+//! Over HTTP/2, where each answer has a window of its own (RFC 9113 section 5.2), `http2::body` looks at each.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,8 +22,10 @@ const HEAD_PATIENCE: u8 = 3;
 /// After this time an incomplete head was slow, whoever ended the connection: the protocol below gives the first
 /// one 20 seconds, by a clock of its own that is half a second fast.
 const SLOW_HEAD: Duration = Duration::from_secs(15);
-/// What must go out between two looks: 64 bytes a second are slower than any telephone.
-const LEAST_BYTES: u64 = 64 * LOOK_EVERY.as_secs();
+/// What must go out in a second: slower than any telephone.
+pub(super) const LEAST_PER_SECOND: u64 = 64;
+/// What must go out between two looks.
+const LEAST_BYTES: u64 = LEAST_PER_SECOND * LOOK_EVERY.as_secs();
 
 /// What goes out over one connection; on its thread only.
 #[derive(Default)]
@@ -31,8 +33,8 @@ pub struct Flow {
     sent: Cell<u64>,
     sent_at_last_look: Cell<u64>,
     is_write_blocked: Cell<bool>,
-    /// Answers that wait for the visitor's window (RFC 9113 section 5.2).
-    without_window: Cell<usize>,
+    /// Whether an answer was given up.
+    has_given_up: Cell<bool>,
     stood: Cell<u8>,
     is_ended: Cell<bool>,
     reader: RefCell<Option<Waker>>,
@@ -103,17 +105,12 @@ impl Flow {
     pub(super) fn was_slow(&self, now: Instant) -> bool {
         let asking = self.asking_since.get().filter(|_| !self.is_framed.get());
         let is_slow = |since| now.saturating_duration_since(since) >= SLOW_HEAD;
-        self.is_ended() || asking.is_some_and(is_slow)
+        self.is_ended() || self.has_given_up.get() || asking.is_some_and(is_slow)
     }
 
-    /// An answer has to wait for the visitor's window.
-    pub(super) fn window_closed(&self) {
-        self.without_window.set(self.without_window.get() + 1);
-    }
-
-    /// An answer waits for it no more.
-    pub(super) fn window_opened(&self) {
-        self.without_window.set(self.without_window.get() - 1);
+    /// An answer was given up, because the visitor took next to nothing of it.
+    pub(super) fn gave_up(&self) {
+        self.has_given_up.set(true);
     }
 
     /// One look: counts how often it stood, and ends it when that was too often.
@@ -125,8 +122,7 @@ impl Flow {
             }
         }
         let moved = self.sent.get() - self.sent_at_last_look.replace(self.sent.get());
-        let has_to_move = self.is_write_blocked.get() || self.without_window.get() > 0;
-        if !has_to_move || moved >= LEAST_BYTES {
+        if !self.is_write_blocked.get() || moved >= LEAST_BYTES {
             self.stood.set(0);
             return;
         }
@@ -199,9 +195,6 @@ mod tests {
     #[test]
     fn who_takes_nothing_or_a_trickle_is_let_go() {
         assert!(ends(&Flow::default(), Flow::blocked), "the socket is full");
-        let held = Flow::default();
-        held.window_closed();
-        assert!(ends(&held, |_| {}), "a window of zero");
         assert!(
             ends(&Flow::default(), |flow| {
                 flow.sent(32);
@@ -250,8 +243,5 @@ mod tests {
             flow.blocked();
             flow.sent(1);
         }));
-        delivered.window_closed();
-        delivered.window_opened();
-        assert!(!ends(&delivered, |_| {}));
     }
 }

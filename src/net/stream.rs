@@ -83,7 +83,7 @@ impl Socket {
         if self.flow.is_ended() {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the visitor does not read",
+                "the visitor is too slow",
             ));
         }
         Ok(())
@@ -163,16 +163,12 @@ impl Stream {
         }
     }
 
-    /// Who is at the other end.
     /// Whether many others came before it.
     pub(super) fn is_in_crowd(&self) -> bool {
-        let socket = match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.get_ref().0,
-        };
-        socket.place.is_in_crowd()
+        self.socket().place.is_in_crowd()
     }
 
+    /// Who is at the other end.
     pub(super) fn peer(&self) -> Peer {
         match self {
             Self::Plain(socket) => Peer::new(socket, false, None),

@@ -16,7 +16,7 @@ const REMEMBERED_SESSIONS: usize = 256;
 
 /// The server's side of TLS 1.2 and 1.3 with whatever certificate is shown.
 ///
-/// ALPN is left empty: actix-web adds `h2` and `http/1.1`. Early data is off, because it can be replayed
+/// ALPN is left empty: [`Door::https`](super::accept::Door::https) fills it in. Early data is off, because it can be replayed
 /// (RFC 8446 section 8), and nothing is sent before the client has proved that it finished the handshake.
 ///
 /// # Errors

@@ -225,13 +225,13 @@ impl Proxy {
         is_socket: bool,
         context: &RequestContext,
     ) -> std::result::Result<Response<Incoming>, Failure> {
-        let unasked = |why: String| Failure::Unreached(why);
         let sent = body.clone();
         let target = request
             .uri()
             .path_and_query()
             .map_or("/", |target| target.as_str());
-        let uri = address(&upstream.base, target).map_err(|e| unasked(e.to_string()))?;
+        // What cannot be sent says nothing of the program.
+        let uri = address(&upstream.base, target).map_err(|_| Failure::Visitor)?;
         let host = self
             .host_for(upstream, &context.host)
             .ok_or(Failure::Visitor)?;
@@ -258,7 +258,7 @@ impl Proxy {
             .uri(uri)
             .version(Version::HTTP_11)
             .body(Sending::from(body))
-            .map_err(|e| unasked(e.to_string()))?;
+            .map_err(|_| Failure::Visitor)?;
         *asked.headers_mut() = headers;
         let mut answer = pin!(self.client.request(asked));
         let answered = loop {

@@ -60,7 +60,8 @@ async fn send_whole<B: MessageBody>(
 ) -> Result<(), h2::Error> {
     let (answer, body) = answer.into_parts();
     let size = match answer.status() {
-        StatusCode::NO_CONTENT => BodySize::None,
+        // RFC 9110 section 8.6: neither says how long it is.
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => BodySize::None,
         _ => body.size(),
     };
     let is_all = is_head || size.is_eof();

@@ -36,7 +36,7 @@ impl Idle {
         }
     }
 
-    /// A request came, or was answered.
+    /// A request was answered.
     pub(super) fn used(&mut self) {
         self.used_at = Instant::now();
     }

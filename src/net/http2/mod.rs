@@ -39,7 +39,8 @@ const MOST_WAITING_BYTES: usize = 128 * 1024;
 /// Time for the first frames of a connection.
 const PREFACE: Duration = Duration::from_secs(10);
 
-/// Serves what comes over a connection until its end, which `stopping` brings after the requests under way.
+/// Serves what comes over a connection until its end, which `stopping` brings after the requests under way: `keep_alive`
+/// after the last one, and no more than `most_requests` at the same time.
 ///
 /// # Errors
 /// What ended it other than its visitor, the server's stop, or time.
@@ -47,7 +48,7 @@ pub(super) async fn serve<T, S, B>(
     stream: T,
     peer: Peer,
     app: Rc<S>,
-    keep_alive: Duration,
+    (keep_alive, most_requests): (Duration, u32),
     stopping: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
@@ -66,7 +67,7 @@ where
     let serving = async move {
         let mut builder = Builder::new();
         builder
-            .max_concurrent_streams(MOST_REQUESTS)
+            .max_concurrent_streams(MOST_REQUESTS.min(most_requests))
             .max_header_list_size(MOST_HEAD_BYTES)
             .initial_window_size(UPLOAD_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

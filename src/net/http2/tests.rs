@@ -112,7 +112,13 @@ async fn wire(window: u32) -> Wire {
             pending::<()>().await;
         }
     };
-    let served = spawn_local(serve(ours, peer, Rc::new(app), KEEP_ALIVE, stopping));
+    let served = spawn_local(serve(
+        ours,
+        peer,
+        Rc::new(app),
+        (KEEP_ALIVE, super::MOST_REQUESTS),
+        stopping,
+    ));
     let mut builder = client::Builder::new();
     builder
         .initial_window_size(window)
