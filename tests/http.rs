@@ -329,7 +329,7 @@ fn a_request_for_no_path_is_refused_over_http_2_too() {
     head.extend(b"127.0.0.1");
     frames.extend([0, 0, u8::try_from(head.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
     frames.extend(head);
-    std::io::Write::write_all(&mut stream, &frames).unwrap();
+    stream.write_all(&frames).unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while !site
         .text(&site.client(), "/metrics")

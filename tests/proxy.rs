@@ -15,7 +15,7 @@ use reqwest::blocking::{Body, Client, RequestBuilder};
 use crate::{
     hosts::{APP, FILES, with_files},
     site::Site,
-    upstream::{Upstream, start_websocket},
+    upstream::{Upstream, raw_upstream, start_websocket},
 };
 
 /// So many pieces of up to 1,000 bytes, slowly.
@@ -442,20 +442,6 @@ fn a_program_that_hangs_is_left_out_and_one_that_is_this_server_is_noticed() {
     let trace = reqwest::Method::from_bytes(b"TRACE").unwrap();
     let traced = client.request(trace, site.url_of(APP, "/")).send().unwrap();
     assert_eq!(traced.status(), 405);
-}
-
-/// A program that answers everything with these bytes.
-fn raw_upstream(answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut stream = stream;
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    format!("http://{address}")
 }
 
 #[test]

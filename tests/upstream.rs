@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     sync::{
         Arc,
@@ -174,4 +175,18 @@ pub(crate) fn start_websocket() -> SocketAddr {
         }
     });
     address
+}
+
+/// A program that answers everything with these bytes.
+pub(crate) fn raw_upstream(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}")
 }

@@ -4,14 +4,18 @@
 //! the site in DATA, the same number of workers. `/plain` and `/br` answer the two files with Content-Type
 //! only; `/same` and `/same-br` with the headers in the file HEADERS, one in a line.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use actix_web::{
     App, HttpResponse, HttpServer,
     http::header::{HeaderName, HeaderValue},
     web::{self, Bytes},
 };
-use webstead::net::{address::Address, certificates, listen, names, tls};
+use webstead::net::{
+    address::Address,
+    certificates::{self, Shown},
+    listen, names, tls,
+};
 
 type Failure = Box<dyn std::error::Error>;
 type Headers = Vec<(String, String)>;
@@ -22,7 +26,7 @@ fn main() -> Result<(), Failure> {
         return Err("usage: bare DATA PORT PLAIN BROTLI HEADERS".into());
     };
     let certificate = certificates::local_certificate(Path::new(data), &names::local_names())?;
-    let tls = tls::server_config(tls::CertificateStore::new(certificate))?;
+    let tls = tls::server_config(Shown::new(certificate, Arc::default()))?;
     let plain = Bytes::from(std::fs::read(plain)?);
     let brotli = Bytes::from(std::fs::read(brotli)?);
     let html: Headers = vec![("content-type".into(), "text/html; charset=utf-8".into())];
