@@ -201,7 +201,7 @@ fn what_no_browser_sends_is_refused_and_the_site_goes_on() {
         ("/tags/%f0%9f%a6%80", "4"),
         (long.as_str(), "4"),
         (endless.as_str(), "4"),
-        ("no-slash", "3"),
+        ("no-slash", "4"),
         ("http://other.example/post", "2"),
     ] {
         let request =

@@ -13,6 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    hosts::APP,
     site::Site,
     tools::{is_there, node_modules},
 };
@@ -60,13 +61,19 @@ impl Drop for Origin {
 }
 
 /// What became of each test of the suite: `true`, or what kind of thing went wrong.
-fn outcomes(suite: &PathBuf, base: &str, authority: Option<PathBuf>) -> BTreeMap<String, Value> {
+fn outcomes(
+    suite: &PathBuf,
+    base: &str,
+    authority: Option<PathBuf>,
+    options: &str,
+) -> BTreeMap<String, Value> {
     let output = Command::new("node")
         .args(["--no-warnings", "cli.mjs"])
         .current_dir(suite)
         .envs([
             ("npm_config_base", base),
             ("npm_config_id", ""),
+            ("NODE_OPTIONS", options),
             ("npm_package_config_id", ""),
         ])
         .envs(authority.map(|file| ("NODE_EXTRA_CA_CERTS", file)))
@@ -92,16 +99,25 @@ fn caches_see_a_program_behind_as_they_see_it_without_us() {
         return;
     }
     let origin = Origin::start(&folder);
-    let site = Site::with_settings(&format!("[hosts.\"localhost\"]\nproxy = {:?}", origin.url));
+    let site = Site::with_settings(&format!("[hosts.\"{APP}\"]\nproxy = {:?}", origin.url));
+    // Browsers know by themselves that names below `localhost` are here (RFC 6761 section 6.3); node asks the system.
+    let names = site.data().join("names.cjs");
+    std::fs::write(
+        &names,
+        "const dns = require('dns'), lookup = dns.lookup;\n\
+         dns.lookup = (name, ...rest) => lookup(name.endsWith('.localhost') ? '127.0.0.1' : name, ...rest);\n",
+    )
+    .unwrap();
+    let options = format!("--require={}", names.display());
     let authority = site.data().join("tls/authority-cert.pem");
-    let through = site.base.replace("127.0.0.1", "localhost");
+    let through = site.base.replace("127.0.0.1", APP);
     // The suite waits for seconds to pass, and a machine that is busy elsewhere is late: what is a difference is one
     // each time.
     let mut different: Option<BTreeSet<String>> = None;
     for _ in 0..4 {
         let (direct, through) = std::thread::scope(|threads| {
-            let direct = threads.spawn(|| outcomes(&folder, &origin.url, None));
-            let through = outcomes(&folder, &through, Some(authority.clone()));
+            let direct = threads.spawn(|| outcomes(&folder, &origin.url, None, ""));
+            let through = outcomes(&folder, &through, Some(authority.clone()), &options);
             (direct.join().unwrap(), through)
         });
         assert!(direct.len() > 300, "{} tests", direct.len());
