@@ -136,7 +136,7 @@ pub fn run(
 
     let edge = Data::new(Edge::new(
         database.clone(),
-        folder.public(),
+        (folder.root().to_path_buf(), folder.public()),
         hosts,
         pipeline::Shared {
             names: certificates.names(),

@@ -14,7 +14,7 @@ pub mod time;
 pub use error::{Error, Result};
 pub use id::Id;
 pub use limited::{LimitKind, Limited};
-pub use network::{network_name, network_of};
+pub use network::{is_global, network_name, network_of};
 pub use request_id::{RequestId, RequestIds};
 pub use shares::{Share, Shares};
 pub use site_names::{Names, SiteNames};

@@ -13,6 +13,7 @@ use crate::{
     base::Result,
     db::{DataFolder, open_to_look},
     install,
+    net::certificates::AuthorityCertificate,
     server::{self, Started},
 };
 
@@ -49,6 +50,9 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         &shown.display().to_string(),
         For::TheNetwork,
     )?;
+    if let Ok(authority) = AuthorityCertificate::of(&data) {
+        println!("Its own authority, to compare with /trust: {}", authority.fingerprint().join(":"));
+    }
     match started.ask(&data) {
         Ok(status) if status < 500 => {
             println!("It answers over HTTPS (process {}).", running.process);

@@ -23,3 +23,4 @@ pub mod render_limit;
 mod request_context;
 mod site;
 mod tidy;
+mod trust_page;

@@ -24,6 +24,7 @@ use super::{
     page_cache, plain_page, render_limit,
     request_context::RequestContext,
     site::Site,
+    trust_page::TrustPage,
 };
 use crate::{
     auth::csrf::host_of,
@@ -73,18 +74,19 @@ pub struct Edge {
     observer: Arc<Observer>,
     request_ids: RequestIds,
     in_flight: InFlight,
+    trust_page: TrustPage,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
 }
 
 impl Edge {
-    /// The edge of a site, with the folder of plain files beside it; that need not be there.
+    /// The edge of the site in the folder `data`, with a folder of plain files beside it; that need not be there.
     ///
     /// # Errors
     /// [`Error::Internal`](crate::base::Error::Internal) if the system gives us no thread.
     pub fn new(
         database: Database,
-        public: PathBuf,
+        (data, public): (PathBuf, PathBuf),
         hosts: Hosts,
         shared: Shared,
         settings: Settings,
@@ -105,6 +107,7 @@ impl Edge {
             shared,
             request_ids: RequestIds::new(),
             in_flight: InFlight::new(settings.limits),
+            trust_page: TrustPage::new(data),
             https_port,
         })
     }
@@ -180,6 +183,7 @@ pub async fn pipeline(
     peer.flow.asked();
     if !peer.is_tls {
         let answer = edge.shared.challenges.text(request.path()).map(proof);
+        let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip()));
         let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
         return Ok(request.into_response(response));
     }
@@ -203,6 +207,9 @@ pub async fn pipeline(
     let (kind, response) = match host {
         Ok(Host::Site) if let Some(location) = elsewhere(&edge.shared.names.now(), &request) => {
             (Kind::None, request.into_response(moved(location)))
+        }
+        Ok(Host::Site) if let Some(response) = trust_page(&edge, &request, &context) => {
+            (Kind::Site, request.into_response(response))
         }
         Ok(Host::Site) => {
             request.extensions_mut().insert(context.id);
@@ -286,6 +293,15 @@ fn too_many(limited: &Limited, context: &RequestContext) -> HttpResponse {
     let soon = header::HeaderValue::from_static("2");
     response.headers_mut().insert(header::RETRY_AFTER, soon);
     response
+}
+
+/// The page about the machine's own authority, for who is on the same network.
+fn trust_page(
+    edge: &Edge,
+    request: &ServiceRequest,
+    context: &RequestContext,
+) -> Option<HttpResponse> {
+    edge.trust_page.answer(request, context.visitor?)
 }
 
 /// Where the site is really, if the request has another of its names.

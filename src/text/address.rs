@@ -28,6 +28,7 @@ pub const RESERVED: &[&str] = &[
     "sign-in",
     "sign-out",
     "tags",
+    "trust",
 ];
 
 /// What a path may hold as it is: `pchar` and `/` of RFC 3986 section 3.3.

@@ -170,6 +170,11 @@ impl LocalAuthority {
     }
 }
 
+/// Where the authority's certificate is, in PEM.
+pub(super) fn certificate_path(data_dir: &Path) -> PathBuf {
+    Paths::of(data_dir).cert
+}
+
 /// Where the authority is kept.
 struct Paths {
     folder: PathBuf,

@@ -8,6 +8,7 @@ pub(super) mod files;
 mod leaf;
 mod own_files;
 mod renewal;
+mod shared;
 mod shown;
 
 pub use authority::LocalAuthority;
@@ -15,4 +16,5 @@ pub use chain::Chain;
 pub use leaf::local_certificate;
 pub use own_files::{OwnFiles, Watched};
 pub use renewal::Renewal;
+pub use shared::AuthorityCertificate;
 pub use shown::Shown;
