@@ -37,4 +37,5 @@ mod site;
 mod tls_judge;
 mod tools;
 mod traffic;
+mod trust;
 mod upstream;

@@ -51,7 +51,10 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         For::TheNetwork,
     )?;
     if let Ok(authority) = AuthorityCertificate::of(&data) {
-        println!("Its own authority, to compare with /trust: {}", authority.fingerprint().join(":"));
+        println!(
+            "Its own authority, to compare with /trust: {}",
+            authority.fingerprint().join(":")
+        );
     }
     match started.ask(&data) {
         Ok(status) if status < 500 => {

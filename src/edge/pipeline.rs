@@ -183,7 +183,7 @@ pub async fn pipeline(
     peer.flow.asked();
     if !peer.is_tls {
         let answer = edge.shared.challenges.text(request.path()).map(proof);
-        let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip()));
+        let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip(), "http"));
         let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
         return Ok(request.into_response(response));
     }
@@ -301,7 +301,7 @@ fn trust_page(
     request: &ServiceRequest,
     context: &RequestContext,
 ) -> Option<HttpResponse> {
-    edge.trust_page.answer(request, context.visitor?)
+    edge.trust_page.answer(request, context.visitor?, "https")
 }
 
 /// Where the site is really, if the request has another of its names.

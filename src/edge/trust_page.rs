@@ -4,7 +4,7 @@
 //! could change it; that is why it shows the fingerprint, to be compared with what the machine itself says. It is for
 //! one's own network: who comes from the internet does not see it.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{fmt::Write as _, net::IpAddr, path::PathBuf};
 
 use actix_web::{
     HttpResponse,
@@ -21,8 +21,8 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use super::plain_page::{self, STYLE};
 use crate::{
     auth::csrf::host_of,
-    base::{Result, is_global},
-    net::{certificates::AuthorityCertificate, redirect},
+    base::is_global,
+    net::{certificates::AuthorityCertificate, names, redirect},
 };
 
 /// The page.
@@ -68,41 +68,47 @@ impl TrustPage {
         Self { data }
     }
 
-    /// The answer to a request for one of its addresses from one's own network; `None` for every other.
-    pub(super) fn answer(&self, request: &ServiceRequest, from: IpAddr) -> Option<HttpResponse> {
+    /// The answer to a request for one of its addresses from one's own network; `None` for every other. `scheme` is
+    /// `http` or `https`.
+    pub(super) fn answer(
+        &self,
+        request: &ServiceRequest,
+        from: IpAddr,
+        scheme: &str,
+    ) -> Option<HttpResponse> {
         let is_asked = matches!(*request.method(), Method::GET | Method::HEAD);
         if !is_asked || is_global(from) {
             return None;
         }
-        let make: fn(&AuthorityCertificate, &ServiceRequest) -> Option<HttpResponse> =
-            match request.path() {
-                PAGE => page,
-                FILE => file,
-                PROFILE => profile,
-                _ => return None,
-            };
-        match self.certificate() {
-            Ok(certificate) => make(&certificate, request),
+        if ![PAGE, FILE, PROFILE].contains(&request.path()) {
+            return None;
+        }
+        let certificate = match AuthorityCertificate::of(&self.data) {
+            Ok(certificate) => certificate,
             Err(e) => {
                 log::warn!("the page that explains the certificate cannot be shown: {e}");
-                None
+                return None;
             }
+        };
+        match request.path() {
+            // RFC 2585 has another type; this is the one by which systems offer to install it.
+            FILE => Some(download(
+                "application/x-x509-ca-cert",
+                certificate.der().to_vec(),
+            )),
+            PROFILE => profile(&certificate),
+            _ => page(&certificate, request, scheme),
         }
-    }
-
-    fn certificate(&self) -> Result<AuthorityCertificate> {
-        AuthorityCertificate::of(&self.data)
     }
 }
 
-fn page(certificate: &AuthorityCertificate, request: &ServiceRequest) -> Option<HttpResponse> {
+fn page(
+    certificate: &AuthorityCertificate,
+    request: &ServiceRequest,
+    scheme: &str,
+) -> Option<HttpResponse> {
     let host = host_of(request.head()).filter(|host| redirect::is_valid_host(host))?;
-    let scheme = if request.connection_info().scheme() == "https" {
-        "https"
-    } else {
-        "http"
-    };
-    let address = format!("{scheme}://{host}{PAGE}");
+    let address = format!("{scheme}://{}{PAGE}", from_elsewhere(host));
     let code = QrCode::encode_text(&address, QrCodeEcc::Medium).ok()?;
     let page = Page {
         authority: certificate.name().to_owned(),
@@ -120,13 +126,32 @@ fn page(certificate: &AuthorityCertificate, request: &ServiceRequest) -> Option<
     Some(response)
 }
 
-fn file(certificate: &AuthorityCertificate, _: &ServiceRequest) -> Option<HttpResponse> {
-    // RFC 2585 has another name; this is the one by which systems offer to install it.
-    let kind = "application/x-x509-ca-cert";
-    Some(download(kind, certificate.der().to_vec()))
+/// A host under which others on the network find this machine: the one that was asked for, or, where that is this
+/// machine's name for itself, the first of its addresses.
+fn from_elsewhere(asked: &str) -> String {
+    let (host, port) = match asked.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, format!(":{port}")),
+        _ => (asked, String::new()),
+    };
+    let is_loopback = |text: &str| {
+        let address = text.trim_matches(['[', ']']).parse::<IpAddr>();
+        address.is_ok_and(|address| address.is_loopback())
+    };
+    if host != "localhost" && !is_loopback(host) {
+        return asked.to_owned();
+    }
+    let names = names::local_names();
+    let mut addresses = names
+        .iter()
+        .filter_map(|name| name.to_str().parse::<IpAddr>().ok());
+    match addresses.find(|address| !address.is_loopback()) {
+        Some(IpAddr::V6(address)) => format!("[{address}]{port}"),
+        Some(IpAddr::V4(address)) => format!("{address}{port}"),
+        None => asked.to_owned(),
+    }
 }
 
-fn profile(certificate: &AuthorityCertificate, _: &ServiceRequest) -> Option<HttpResponse> {
+fn profile(certificate: &AuthorityCertificate) -> Option<HttpResponse> {
     let digest = certificate.fingerprint().concat().to_ascii_lowercase();
     let id = |at: usize| {
         let part = |from: usize, to: usize| &digest[at + from..at + to];
@@ -167,7 +192,9 @@ fn path_of(code: &QrCode) -> String {
                 x += 1;
             }
             if x > begin {
-                path.push_str(&format!("M{},{}h{}v1h-{}z", begin + QUIET, y + QUIET, x - begin, x - begin));
+                let (left, top, width) = (begin + QUIET, y + QUIET, x - begin);
+                // A String takes everything.
+                let _ = write!(path, "M{left},{top}h{width}v1h-{width}z");
             }
             x += 1;
         }

@@ -28,7 +28,9 @@ impl AuthorityCertificate {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong())?;
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| wrong())?;
         let name = parsed.subject().iter_common_name().next();
-        let name = name.and_then(|name| name.as_str().ok()).unwrap_or("this machine");
+        let name = name
+            .and_then(|name| name.as_str().ok())
+            .unwrap_or("this machine");
         Ok(Self {
             name: name.to_owned(),
             der,
@@ -49,6 +51,8 @@ impl AuthorityCertificate {
     pub fn fingerprint(&self) -> Vec<String> {
         let digest = HEXUPPER.encode(&Sha256::digest(&self.der));
         let pairs = digest.as_bytes().chunks(2);
-        pairs.map(|pair| String::from_utf8_lossy(pair).into_owned()).collect()
+        pairs
+            .map(|pair| String::from_utf8_lossy(pair).into_owned())
+            .collect()
     }
 }
