@@ -1,7 +1,6 @@
 //! `webstead certificate`: certificates of a public authority, by hand. Works while the site is running.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -9,15 +8,12 @@ use std::{
 
 use clap::{Subcommand, ValueEnum};
 
-use super::Global;
+use super::{Global, confirm::confirm};
 use crate::{
     base::{Error, Result, Timestamp},
     config::Config,
     db::DataFolder,
-    net::{
-        acme::{self, Reason, Report, Settings},
-        names,
-    },
+    net::acme::{self, CertificateName, Reason, Report, Settings},
 };
 
 /// Seconds until a running server must have begun; it looks every five.
@@ -86,7 +82,11 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
         CertificateCommand::Revoke { name, reason, yes } => {
             let name = typed(name)?;
             if !yes {
-                confirm(&name)?;
+                confirm(
+                    &format!("Browsers will refuse the certificate for {name}, wherever it is."),
+                    "revoke",
+                    "a certificate that is void stays so, and nobody can be asked here; add --yes",
+                )?;
             }
             let settings = settings()?;
             let revoked = acme::revoke(data, &settings, &name, (*reason).into());
@@ -225,15 +225,8 @@ fn await_other(data: &Path, name: &str, before: Option<&Report>) -> Result<Repor
 
 /// The name as certificates have it.
 fn typed(name: &str) -> Result<String> {
-    let (star, rest) = match name.strip_prefix("*.") {
-        Some(rest) => ("*.", rest),
-        None => ("", name),
-    };
-    if rest.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(rest.to_owned());
-    }
-    let rest = names::typed(rest).map_err(Error::Invalid)?;
-    Ok(format!("{star}{rest}"))
+    let name = CertificateName::try_from(name.to_owned()).map_err(Error::Invalid)?;
+    Ok(name.into())
 }
 
 fn unknown(name: &str, data: &Path) -> Error {
@@ -241,26 +234,6 @@ fn unknown(name: &str, data: &Path) -> Error {
         "there is no certificate for {name} in {}; `webstead certificate list` shows those that are there",
         data.display()
     ))
-}
-
-fn confirm(name: &str) -> Result<()> {
-    let nothing = |why: &str| Error::Invalid(format!("{why}: nothing was changed"));
-    if !io::stdin().is_terminal() {
-        return Err(nothing(
-            "a certificate that is void stays so, and nobody can be asked here; add --yes",
-        ));
-    }
-    print!(
-        "Browsers will refuse the certificate for {name}, wherever it is. Type `revoke` to go on: "
-    );
-    io::stdout().flush().map_err(Error::internal)?;
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    read.map_err(Error::internal)?;
-    if answer.trim() == "revoke" {
-        return Ok(());
-    }
-    Err(nothing("the answer was not `revoke`"))
 }
 
 /// The commands that ask an authority themselves.

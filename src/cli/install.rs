@@ -1,7 +1,7 @@
 //! `webstead install` and `uninstall`: a service of this machine, and no service again.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, Write},
     num::NonZeroU16,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -12,6 +12,7 @@ use clap::Args;
 use super::{
     Global,
     addresses::{self, For},
+    confirm::confirm,
     status,
 };
 use crate::{
@@ -98,7 +99,11 @@ pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCod
     }
     refuse_without_root("uninstall")?;
     if args.purge && !args.yes {
-        ask_for_deletion()?;
+        confirm(
+            &format!("This deletes every post, picture and account in {DATA}, for ever."),
+            "delete",
+            "--purge deletes the site and asks before it does, but nobody can answer here; add --yes",
+        )?;
     }
     perform("Taking Webstead away:", &plan)?;
     match data {
@@ -163,26 +168,4 @@ fn line(step: &install::Step) -> String {
         ""
     };
     format!("{}{already}", step.what)
-}
-
-fn ask_for_deletion() -> Result<()> {
-    let not_deleted = |why: &str| Error::Invalid(format!("{why}: nothing was changed"));
-    if !io::stdin().is_terminal() {
-        return Err(not_deleted(
-            "--purge deletes the site and asks before it does, but nobody can answer here; add --yes",
-        ));
-    }
-    print!(
-        "This deletes every post, picture and account in {DATA}, for ever. Type `delete` to go on: "
-    );
-    io::stdout().flush().map_err(Error::internal)?;
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(Error::internal)?;
-    if answer.trim() == "delete" {
-        return Ok(());
-    }
-    Err(not_deleted("the answer was not `delete`"))
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod certificate;
 mod check;
+mod confirm;
 mod export;
 mod import;
 mod install;

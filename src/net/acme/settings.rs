@@ -161,7 +161,7 @@ impl TryFrom<String> for CertificateName {
             Some(rest) => ("*.", rest),
             None => ("", text.as_str()),
         };
-        let name = typed(name).map_err(|why| format!("names: {why}"))?;
+        let name = typed(name)?;
         Ok(Self(format!("{star}{name}")))
     }
 }
