@@ -12,7 +12,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    net::web_client::{NOTHING_TRUSTED, machine_roots},
+};
 
 /// The client's side of TLS with what this machine trusts, or with the certificates of one file.
 ///
@@ -24,14 +27,11 @@ pub(super) fn client(file: Option<&Path>) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?;
     let Some(file) = file else {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = machine_roots();
         if roots.is_empty() {
-            return Err(Error::Invalid(
-                "this machine trusts no authority (on Debian, install the package ca-certificates); or name \
-                 the program's own certificate with certificate = \"FILE.pem\""
-                    .into(),
-            ));
+            return Err(Error::Invalid(format!(
+                "{NOTHING_TRUSTED}; or name the program's own certificate with certificate = \"FILE.pem\""
+            )));
         }
         return Ok(builder.with_root_certificates(roots).with_no_client_auth());
     };
