@@ -176,6 +176,8 @@ fn renew(folder: &DataFolder, name: Option<&str>) -> Result<ExitCode> {
             }
             vec![name]
         }
+        // Says that there is none, and what to read.
+        None if known.is_empty() => return Ok(list(data)),
         None => known,
     };
     let mut outcome = ExitCode::SUCCESS;
