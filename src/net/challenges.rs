@@ -19,7 +19,7 @@ use crate::base::{Error, Result};
 /// The protocol by which an authority asks (RFC 8737 section 6.2).
 pub const ACME_TLS: &[u8] = b"acme-tls/1";
 /// Where it asks over plain HTTP (RFC 8555 section 8.3).
-const PREFIX: &str = "/.well-known/acme-challenge/";
+pub(super) const PREFIX: &str = "/.well-known/acme-challenge/";
 
 /// The answers that are to be shown now; one for all threads.
 #[derive(Debug, Default)]

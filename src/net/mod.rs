@@ -12,6 +12,7 @@ mod flow;
 pub mod handshakes;
 mod http2;
 mod inherited;
+pub mod leads;
 pub mod listen;
 pub mod names;
 pub mod probe;

@@ -38,6 +38,43 @@ pub enum FailureKind {
 }
 
 impl Failure {
+    /// What to do about it, in a sentence or two.
+    pub fn advice(&self) -> &'static str {
+        let says = |word: &str| self.text.to_ascii_lowercase().contains(word);
+        match self.kind {
+            FailureKind::Unreachable => {
+                "The authority was not reached, or has trouble of its own. It is asked again by itself; if it goes \
+                 on, look whether this machine can reach the internet."
+            }
+            FailureKind::RateLimited => {
+                "It was asked too often. It is asked again by itself when it says; until then there is nothing to do."
+            }
+            FailureKind::Validation if says("caa") => {
+                "The name's owner allows other authorities only. Change the CAA record at your DNS provider."
+            }
+            FailureKind::Validation if says("nxdomain") || says("no valid a") => {
+                "The name does not exist, or not yet. Make an A record for it at your DNS provider; a new one takes \
+                 up to an hour to be known everywhere."
+            }
+            FailureKind::Validation if says("timeout") || says("refused") || says("connect") => {
+                "The name leads somewhere, but nobody opens there. Look whether its address is the one that your \
+                 router has now, and whether the router forwards ports 80 and 443 to this machine."
+            }
+            FailureKind::Validation => {
+                "Somebody else opened under this name: another program, the router's own page, or the machine that \
+                 had the address before. Look where the name leads and what the router forwards."
+            }
+            FailureKind::Refused => {
+                "The authority does not do this. Its words say why; asking again will not help before something is \
+                 changed."
+            }
+            FailureKind::Nonce | FailureKind::LostAccount => {
+                "The authority lost track. It is asked again by itself."
+            }
+            FailureKind::Setup => "Something has to be set before it can be asked.",
+        }
+    }
+
     pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
         Self {
             kind,

@@ -20,7 +20,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    base::{Result, Timestamp},
+    base::{Error, Result, Timestamp},
     net::{
         certificates::{Chain, Shown, Watched, clock},
         challenges::Challenges,
@@ -56,6 +56,8 @@ pub struct Keeper {
     challenges: Arc<Challenges>,
     wanted: watch::Sender<Wanted>,
     reports: RwLock<Vec<Report>>,
+    /// The name that the authority is being asked about.
+    asking: RwLock<Option<String>>,
 }
 
 /// What the keeper's task has for itself.
@@ -84,8 +86,10 @@ impl Keeper {
             challenges,
             wanted: watch::Sender::new(wanted),
             reports: RwLock::default(),
+            asking: RwLock::default(),
         });
-        keeper.refresh(&mut Memory::default());
+        let wanted = keeper.wanted.borrow().clone();
+        keeper.refresh(&mut Memory::default(), &wanted);
         keeper
     }
 
@@ -100,8 +104,35 @@ impl Keeper {
 
     /// How it stands with each name, in the order in which they are wanted.
     pub fn reports(&self) -> Vec<Report> {
-        let reports = self.reports.read();
-        reports.unwrap_or_else(PoisonError::into_inner).clone()
+        let mut reports = {
+            let reports = self.reports.read();
+            reports.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let asking = self.asking.read().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        for report in &mut reports {
+            let is_due = report.next.is_some_and(|at| at <= now);
+            report.is_under_way = asking.as_ref() == Some(&report.name)
+                || (is_due && clock::is_believable(SystemTime::now()))
+                || (report.next.is_some() && kept::is_asked(&self.data, &report.name));
+        }
+        reports
+    }
+
+    /// Gets a new certificate for a name as soon as it can.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if no authority is asked about this name; [`Error::Io`].
+    pub fn ask_for(&self, name: &str) -> Result<()> {
+        let mut reports = self.reports().into_iter();
+        if !reports.any(|report| report.name == name && report.next.is_some()) {
+            return Err(Error::NotFound);
+        }
+        kept::ask_to_renew(&self.data, name)
+    }
+
+    fn note_asking(&self, name: Option<&str>) {
+        *self.asking.write().unwrap_or_else(PoisonError::into_inner) = name.map(str::to_owned);
     }
 
     /// Obtains and renews, for as long as it is not dropped.
@@ -111,13 +142,16 @@ impl Keeper {
         let mut memory = Memory::default();
         let mut changes = self.wanted.subscribe();
         loop {
-            self.refresh(&mut memory);
-            let wanted = self.wanted.borrow().clone();
+            // The same for all of a round: what is remembered is what is wanted.
+            let wanted = changes.borrow_and_update().clone();
+            self.refresh(&mut memory, &wanted);
             for name in Self::names(&wanted, &memory) {
                 // Names that were taken away meanwhile are not asked for.
                 if self.is_due(&mut memory, &name, &wanted).await {
+                    self.note_asking(Some(&name));
                     self.renew(&mut memory, &name, &wanted).await;
-                    self.refresh(&mut memory);
+                    self.note_asking(None);
+                    self.refresh(&mut memory, &wanted);
                 }
                 if changes.has_changed().unwrap_or(false) {
                     break;
@@ -131,8 +165,7 @@ impl Keeper {
     }
 
     /// Reads what has changed on the disk, shows it, and reports.
-    fn refresh(&self, memory: &mut Memory) {
-        let wanted = self.wanted.borrow().clone();
+    fn refresh(&self, memory: &mut Memory, wanted: &Wanted) {
         let is_as_before = memory.own.len() == wanted.settings.files.len()
             && memory
                 .own
@@ -158,7 +191,7 @@ impl Keeper {
                 kept.state.next_try = None;
             }
         }
-        let names = Self::names(&wanted, memory);
+        let names = Self::names(wanted, memory);
         for name in &names {
             if !memory.kept.contains_key(name) {
                 memory
@@ -173,7 +206,7 @@ impl Keeper {
             .filter_map(|name| memory.kept[name].chain.clone());
         self.shown.replace_public(own.chain(obtained).collect());
         let mut reports = Vec::new();
-        for name in all_names(&wanted) {
+        for name in all_names(wanted) {
             reports.push(Self::report(&name, memory));
         }
         *self.reports.write().unwrap_or_else(PoisonError::into_inner) = reports;
@@ -212,6 +245,7 @@ impl Keeper {
             failure: None,
             next: None,
             renewals: 0,
+            is_under_way: false,
         }
     }
 

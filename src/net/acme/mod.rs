@@ -23,4 +23,4 @@ pub use kept::{ask_to_renew, is_asked};
 pub use names::is_public;
 pub use order::Challenge;
 pub use report::Report;
-pub use settings::{CertificateName, Settings};
+pub use settings::{Authority, CertificateName, Contact, Settings};

@@ -36,8 +36,8 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    /// What is quick comes first.
-    pub(super) const ALL: [Self; 3] = [Self::Http, Self::TlsAlpn, Self::Dns];
+    /// All of them; what is quick comes first.
+    pub const ALL: [Self; 3] = [Self::Http, Self::TlsAlpn, Self::Dns];
 
     /// As RFC 8555 calls it: `http-01`.
     pub fn name(self) -> &'static str {

@@ -22,6 +22,16 @@ pub struct Report {
     pub next: Option<Timestamp>,
     /// How many times it was renewed by itself.
     pub renewals: u32,
+    /// Whether the authority is being asked, or is about to be.
+    pub is_under_way: bool,
+}
+
+impl Report {
+    /// Whether there is a certificate for the name that browsers take at this moment.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        let chain = self.chain.as_ref();
+        chain.is_some_and(|chain| chain.not_before() <= now && now < chain.not_after())
+    }
 }
 
 /// What is known of the certificate for a name.
@@ -33,6 +43,7 @@ pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
         failure: kept.state.failure.clone(),
         next: Some(next_of(kept, name)),
         renewals: kept.state.renewals,
+        is_under_way: false,
     }
 }
 

@@ -1,0 +1,237 @@
+//! Where a name leads, and whether that is here: asked before the site takes the name.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use data_encoding::HEXLOWER;
+use domain::base::{Rtype, iana::Rcode};
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    challenges::{Challenges, PREFIX},
+    dns,
+};
+use crate::base::is_global;
+
+/// Time for the DNS, and then for whoever is there.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// More than the head and the text that are looked for.
+const MOST_BYTES: u64 = 8 * 1024;
+/// Addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 6;
+
+/// Where a name leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// Here: this machine has answered under it.
+    Here(IpAddr),
+    /// Somebody else answers there.
+    Elsewhere(IpAddr),
+    /// Nobody answers there, as far as can be seen from here.
+    Silent(IpAddr),
+    /// To an address of a network of one's own.
+    Home(IpAddr),
+    /// The name exists and has no address.
+    NoAddress,
+    /// There is no such name.
+    Missing,
+    /// The DNS was not reached, or did not say; why.
+    Unknown(String),
+}
+
+/// Asks the system's DNS server where a name leads, and looks who answers there over plain HTTP.
+pub async fn lead_of(name: &str, challenges: &Arc<Challenges>) -> Lead {
+    let Some(resolver) = dns::resolvers().into_iter().next() else {
+        return Lead::Unknown("this machine knows no DNS server".into());
+    };
+    look(name, resolver, 80, challenges).await
+}
+
+async fn look(name: &str, resolver: SocketAddr, port: u16, challenges: &Arc<Challenges>) -> Lead {
+    let asked = async {
+        tokio::join!(
+            dns::ask(resolver, name, Rtype::A),
+            dns::ask(resolver, name, Rtype::AAAA)
+        )
+    };
+    let Ok(answers) = timeout(PATIENCE, asked).await else {
+        return Lead::Unknown(format!("the DNS server {resolver} gives no answer"));
+    };
+    let mut addresses = Vec::new();
+    let mut is_missing = false;
+    let mut unknown = None;
+    for answer in [answers.0, answers.1] {
+        match answer {
+            Ok(answer) => {
+                is_missing |= answer.rcode == Rcode::NXDOMAIN;
+                if ![Rcode::NOERROR, Rcode::NXDOMAIN].contains(&answer.rcode) {
+                    unknown = Some(format!("the DNS server {resolver} says {}", answer.rcode));
+                }
+                addresses.extend(answer.data.into_iter().filter_map(|data| match data {
+                    dns::Data::Address(address) => Some(address.to_canonical()),
+                    _ => None,
+                }));
+            }
+            Err(why) => unknown = Some(why),
+        }
+    }
+    addresses.truncate(MOST_ADDRESSES);
+    let tried = addresses.iter().map(|address| {
+        let at = SocketAddr::new(*address, port);
+        async move { (*address, who_answers(name, at, challenges).await) }
+    });
+    let tried = join_all(tried).await;
+    let first = |wanted: Option<bool>| {
+        let found = tried.iter().find(|(_, who)| *who == wanted);
+        found.map(|(address, _)| *address)
+    };
+    let home = addresses.iter().find(|address| !is_global(**address));
+    match (first(Some(true)), first(Some(false)), addresses.first()) {
+        (Some(address), None, _) if is_global(address) => Lead::Here(address),
+        // One address of it is enough to send a visitor astray.
+        (_, Some(address), _) => Lead::Elsewhere(address),
+        (_, None, Some(first)) => match home {
+            Some(home) => Lead::Home(*home),
+            None => Lead::Silent(*first),
+        },
+        (_, None, None) if is_missing => Lead::Missing,
+        (_, None, None) => unknown.map_or(Lead::NoAddress, Lead::Unknown),
+    }
+}
+
+/// Whether this machine answers there, or somebody else, or nobody.
+async fn who_answers(name: &str, at: SocketAddr, challenges: &Arc<Challenges>) -> Option<bool> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    let (token, text) = (HEXLOWER.encode(&bytes[..8]), HEXLOWER.encode(&bytes[8..]));
+    let _shown = challenges.present_text(&token, &text);
+    let ask = async {
+        let mut stream = TcpStream::connect(at).await?;
+        let request =
+            format!("GET {PREFIX}{token} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        // Whoever resets the connection has answered before.
+        let _ = stream.take(MOST_BYTES).read_to_end(&mut answer).await;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = timeout(PATIENCE, ask).await.ok()?.ok()?;
+    let is_answer = answer.starts_with(b"HTTP/");
+    is_answer.then(|| String::from_utf8_lossy(&answer).contains(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Ipv4Addr, TcpListener, UdpSocket},
+    };
+
+    use domain::{
+        base::{Message, MessageBuilder},
+        rdata::A,
+    };
+
+    use super::*;
+
+    /// A DNS server that has one answer for everything: a code, and an address.
+    fn dns_server(rcode: Rcode, address: Option<[u8; 4]>) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = socket.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 600];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let query = Message::from_octets(&buffer[..length]).unwrap();
+                let question = query.sole_question().unwrap();
+                let answer = MessageBuilder::new_vec().start_answer(&query, rcode);
+                let mut answer = answer.unwrap();
+                if let (Some(a), Rtype::A) = (address, question.qtype()) {
+                    let record = (question.qname(), 60, A::new(Ipv4Addr::from(a)));
+                    answer.push(record).unwrap();
+                }
+                socket.send_to(&answer.finish(), from).unwrap();
+            }
+        });
+        at
+    }
+
+    /// A web server that says this to everybody.
+    fn web_server(says: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 1000]);
+                let _ = stream.write_all(says.as_bytes());
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn it_is_told_apart_where_a_name_leads() {
+        let challenges = Arc::<Challenges>::default();
+        let loopback = [127, 0, 0, 1];
+        let closed = 1;
+        let router = web_server("HTTP/1.0 200 OK\r\n\r\nRouter");
+        for (rcode, address, port, expected) in [
+            (Rcode::NXDOMAIN, None, closed, Lead::Missing),
+            (Rcode::NOERROR, None, closed, Lead::NoAddress),
+            (
+                Rcode::NOERROR,
+                Some(loopback),
+                closed,
+                Lead::Home(loopback.into()),
+            ),
+            (
+                Rcode::NOERROR,
+                Some(loopback),
+                router,
+                Lead::Elsewhere(loopback.into()),
+            ),
+        ] {
+            let server = dns_server(rcode, address);
+            let lead = look("a.example", server, port, &challenges).await;
+            assert_eq!(lead, expected);
+        }
+        let server = dns_server(Rcode::SERVFAIL, None);
+        let lead = look("a.example", server, closed, &challenges).await;
+        assert!(
+            matches!(&lead, Lead::Unknown(why) if why.contains("SERVFAIL")),
+            "{lead:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_shows_the_text_that_was_just_made_is_this_machine() {
+        let challenges = Arc::<Challenges>::default();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let shown = Arc::clone(&challenges);
+        std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = [0; 1000];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let text = shown.text(request.split(' ').nth(1).unwrap()).unwrap();
+            write!(stream, "HTTP/1.1 200 OK\r\n\r\n{text}").unwrap();
+        });
+        assert_eq!(who_answers("a.example", at, &challenges).await, Some(true));
+        let other = SocketAddr::from(([127, 0, 0, 1], web_server("HTTP/1.1 404 no\r\n\r\n")));
+        assert_eq!(
+            who_answers("a.example", other, &challenges).await,
+            Some(false)
+        );
+        let silent = SocketAddr::from(([127, 0, 0, 1], web_server("SSH-2.0")));
+        assert_eq!(who_answers("a.example", silent, &challenges).await, None);
+    }
+}
