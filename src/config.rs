@@ -102,6 +102,7 @@ impl Config {
         Names {
             domain: self.domain.as_ref().map(|name| name.as_str().to_owned()),
             also: also.collect(),
+            next: None,
         }
     }
 }

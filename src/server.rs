@@ -2,6 +2,8 @@
 
 mod certificates;
 mod hosts;
+mod names;
+mod naming;
 mod readings;
 mod reload;
 mod room;
@@ -14,23 +16,29 @@ use actix_server::Server;
 use actix_web::{
     App as ActixApp,
     middleware::from_fn,
-    web::{Data, FormConfig, PayloadConfig},
+    web::{Data, FormConfig, PayloadConfig, ServiceConfig},
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::hosts::stored_problems;
 use self::{
     certificates::Certificates,
     hosts::{Served, own_names, together},
+    names::{Effective, effective},
+    naming::Naming,
     readings::Sources,
     reload::Reload,
     signals::{Signals, Wish},
     watch::Watcher,
 };
+pub use self::{
+    hosts::stored_problems,
+    names::{stored_name_problems, with_stored},
+};
 use crate::{
     app::{
         self, errors,
         hosts::{live::LiveHosts, queries::list_hosts},
+        names::{live::LiveNames, queries::list_names},
         traffic::live::Watch,
         visit::App,
     },
@@ -52,7 +60,9 @@ use crate::{
         accept::{self, Door},
         admission::Admission,
         handshakes::Handshakes,
-        listen, names, probe,
+        listen,
+        names::local_names,
+        probe,
         trust::TrustedProxies,
     },
 };
@@ -116,11 +126,12 @@ pub fn run(
     let setup_path = setup.path();
 
     let listeners = listen::bind(&config.listen)?;
-    let names = names::local_names();
+    let names = local_names();
     let stored = database.read_blocking(list_hosts)?;
-    let own = own_names(&config.names(), &names);
+    let counts = counting(&config, &database)?;
+    let own = own_names(&counts.names, &names);
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root(), None)?;
-    let (tls, certificates) = Certificates::new(&folder, &names, &config, &settings)?;
+    let (tls, certificates) = Certificates::new(&folder, &names, &counts, &settings)?;
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
@@ -149,12 +160,17 @@ pub fn run(
     )?);
     let admission_to_reload = admission.clone();
     let watch = watched(&edge, &database, admission, handshakes, &limited);
-    let root = folder.root();
-    let hosts = Served::new(&edge, &certificates, &database, root, config.hosts, &names);
-    let live: Data<dyn LiveHosts> = Data::from(hosts.clone() as Arc<dyn LiveHosts>);
+    let (naming, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
-    let reload = Reload::new(reread, hosts, admission_to_reload, config.listen);
+    let (reloaded, for_edge) = (Arc::clone(&naming), edge.clone());
+    let reload = Reload::new(
+        reread,
+        reloaded,
+        for_edge,
+        admission_to_reload,
+        config.listen,
+    );
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::new(Arc::clone(&limited)));
@@ -165,8 +181,7 @@ pub fn run(
             ActixApp::new()
                 .app_data(edge.clone())
                 .app_data(app.clone())
-                .app_data(live.clone())
-                .app_data(watch.clone())
+                .configure(|routes| asked.add_to(routes))
                 .app_data(Data::from(Arc::clone(&limited)))
                 .app_data(for_guards.clone())
                 .app_data(last_seen.clone())
@@ -205,12 +220,21 @@ pub fn run(
         noted.note(&serde_json::to_string(&ready).map_err(Error::internal)?)?;
         service_manager::ready(ready.addresses.first().map_or("", String::as_str));
         started(&ready);
-        let _background = start_background(background, certificates);
+        let _background = start_background(background, certificates, naming);
         until_stopped(server, signals, reload, &for_stop).await
     });
     database.close();
     log::info!("stopped");
     outcome
+}
+
+/// The settings that count: the file's, with the names that were set in the browser.
+fn counting(file: &Config, database: &Database) -> Result<Effective> {
+    let effective = effective(file, &database.read_blocking(list_names)?);
+    for why in &effective.problems {
+        log::warn!("of the site's name, set in the browser: {why}");
+    }
+    Ok(effective)
 }
 
 /// The settings that the edge has, within what the system allows.
@@ -230,6 +254,50 @@ fn open(folder: &DataFolder) -> Result<(Database, MediaStore, SetupLink)> {
     media.sweep_temporary();
     let setup = SetupLink::new(!database.read_blocking(users::has_users)?)?;
     Ok((database, media, setup))
+}
+
+/// What pages ask the running server.
+#[derive(Clone)]
+struct Asked {
+    hosts: Data<dyn LiveHosts>,
+    names: Data<dyn LiveNames>,
+    watch: Data<dyn Watch>,
+}
+
+impl Asked {
+    fn add_to(&self, routes: &mut ServiceConfig) {
+        routes
+            .app_data(self.hosts.clone())
+            .app_data(self.names.clone())
+            .app_data(self.watch.clone());
+    }
+}
+
+/// The hosts and the names of the running server, as they change and as pages ask for them.
+fn live(
+    edge: &Data<Edge>,
+    certificates: &Arc<Certificates>,
+    database: &Database,
+    folder: &DataFolder,
+    file: &Config,
+    watch: Data<dyn Watch>,
+) -> (Arc<Naming>, Asked) {
+    let (root, names) = (folder.root(), local_names());
+    let hosts = Served::new(
+        edge,
+        certificates,
+        database,
+        root,
+        file.hosts.clone(),
+        &names,
+    );
+    let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), &names);
+    let asked = Asked {
+        hosts: Data::from(hosts as Arc<dyn LiveHosts>),
+        names: Data::from(Arc::clone(&naming) as Arc<dyn LiveNames>),
+        watch,
+    };
+    (naming, asked)
 }
 
 /// Lets `/metrics` and the owner's page see what the modules have seen.
@@ -292,6 +360,7 @@ async fn until_stopped(
 fn start_background(
     (database, edge): (Database, Data<Edge>),
     certificates: Arc<Certificates>,
+    naming: Arc<Naming>,
 ) -> Jobs {
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();
@@ -301,5 +370,6 @@ fn start_background(
     jobs.start(jobs::every_minute(move || local.look()));
     jobs.start(async move { certificates.keep().await });
     jobs.start(async move { edge.watch_upstreams().await });
+    jobs.start(async move { naming.watch().await });
     jobs
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Writes `webstead.toml` and has it read.
-fn set(site: &Site, toml: &str) {
+pub(crate) fn set(site: &Site, toml: &str) {
     fs::write(site.data().join("webstead.toml"), toml).unwrap();
     let before = site.log().matches("reloaded").count();
     site.signal("HUP");
@@ -33,7 +33,7 @@ fn set(site: &Site, toml: &str) {
     assert!(!site.log().contains("not reloaded"), "{}", site.log());
 }
 
-fn until(site: &Site, what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(site: &Site, what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}: {}", site.log());
@@ -42,7 +42,11 @@ fn until(site: &Site, what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// The certificate that is shown for a name, if it leads to one of these roots.
-fn shown(site: &Site, name: &str, roots: &[u8]) -> Result<CertificateDer<'static>, String> {
+pub(crate) fn shown(
+    site: &Site,
+    name: &str,
+    roots: &[u8],
+) -> Result<CertificateDer<'static>, String> {
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(roots) {
         store.add(root.unwrap()).unwrap();
@@ -70,7 +74,11 @@ fn shown(site: &Site, name: &str, roots: &[u8]) -> Result<CertificateDer<'static
 }
 
 /// Waits until a name has a certificate of the authority.
-fn await_certificate(site: &Site, pebble: &Pebble, name: &str) -> CertificateDer<'static> {
+pub(crate) fn await_certificate(
+    site: &Site,
+    pebble: &Pebble,
+    name: &str,
+) -> CertificateDer<'static> {
     until(site, name, || shown(site, name, &pebble.root()).is_ok());
     shown(site, name, &pebble.root()).unwrap()
 }

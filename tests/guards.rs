@@ -5,12 +5,14 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 10] = [
+const PRIVATE: [&str; 12] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
     "/admin/account",
     "/admin/settings",
+    "/admin/name",
+    "/admin/name/progress",
     "/admin/hosts",
     "/admin/hosts/new/files",
     "/admin/hosts/1",
@@ -19,7 +21,7 @@ const PRIVATE: [&str; 10] = [
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 17] = [
+const FORMS: [&str; 21] = [
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -30,6 +32,10 @@ const FORMS: [&str; 17] = [
     "/admin/sessions/revoke-others",
     "/admin/sessions/1/revoke",
     "/admin/settings",
+    "/admin/name",
+    "/admin/name/undo",
+    "/admin/name/switch",
+    "/admin/name/renew",
     "/admin/hosts/new/files",
     "/admin/hosts/new/proxy",
     "/admin/hosts/1",
@@ -126,6 +132,8 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
     let grace = site.sign_in("grace", "a fine password");
     for path in [
         "/admin/settings",
+        "/admin/name",
+        "/admin/name/progress",
         "/admin/hosts",
         "/admin/hosts/new/files",
         "/admin/traffic",
@@ -133,6 +141,10 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         assert_eq!(site.text(&grace, path).0, 403, "{path}");
     }
     for path in [
+        "/admin/name",
+        "/admin/name/undo",
+        "/admin/name/switch",
+        "/admin/name/renew",
         "/admin/hosts/new/files",
         "/admin/hosts/1",
         "/admin/hosts/1/remove",

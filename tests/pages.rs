@@ -147,6 +147,8 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/trash".into(),
         "/admin/account".into(),
         "/admin/settings".into(),
+        "/admin/name".into(),
+        "/admin/name/progress".into(),
         "/admin/hosts".into(),
         "/admin/traffic".into(),
         "/admin/traffic?q=nothing-like-this".into(),
@@ -187,6 +189,18 @@ fn the_html_checker_finds_no_error_on_any_page() {
         .send()
         .unwrap();
     keep("problems", bad.text().unwrap());
+    let bad = site
+        .post(&editor, "/admin/name")
+        .form(&[("domain", "a b"), ("contact", "ada"), ("authority", "x")])
+        .send()
+        .unwrap();
+    keep("name-problems", bad.text().unwrap());
+    let looked = site
+        .post(&editor, "/admin/name")
+        .form(&[("domain", "name.test"), ("www", "bare"), ("action", "look")])
+        .send()
+        .unwrap();
+    keep("name-looked-at", looked.text().unwrap());
     let edit = site.publish(&editor, &[("title", "Twice"), ("markdown", "one")]);
     let stale = [
         ("title", "Twice"),

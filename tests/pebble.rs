@@ -111,13 +111,25 @@ impl Pebble {
         Some(pebble)
     }
 
+    /// The address of its directory.
+    pub(crate) fn directory(&self) -> String {
+        format!("https://localhost:{}/dir", self.ports.acme)
+    }
+
+    /// The line of `[certificate]` by which it is believed that the authority is who it says.
+    pub(crate) fn roots(&self) -> String {
+        format!(
+            "authority_roots = \"{}/ca.pem\"\n",
+            self.dir.path().display()
+        )
+    }
+
     /// The section `[certificate]` of a site that asks this authority.
     pub(crate) fn settings(&self) -> String {
         format!(
-            "[certificate]\nagree_to_terms = true\nauthority = \"https://localhost:{}/dir\"\n\
-             authority_roots = \"{}/ca.pem\"\n",
-            self.ports.acme,
-            self.dir.path().display()
+            "[certificate]\nagree_to_terms = true\nauthority = \"{}\"\n{}",
+            self.directory(),
+            self.roots()
         )
     }
 

@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod layout;
 pub mod lists;
 pub mod media;
+pub mod names;
 pub mod posts;
 pub mod settings;
 pub mod tags;
@@ -33,6 +34,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
     help::routes::configure(routes);
     users::routes::configure(routes);
     settings::routes::configure(routes);
+    names::routes::configure(routes);
     hosts::routes::configure(routes);
     traffic::routes::configure(routes);
     editor::routes::configure(routes);

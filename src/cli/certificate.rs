@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     db::DataFolder,
     net::acme::{self, CertificateName, Reason, Report, Settings},
+    server::with_stored,
 };
 
 /// Seconds until a running server must have begun; it looks every five.
@@ -74,8 +75,10 @@ impl From<ReasonArg> for Reason {
 pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let data = folder.root();
-    let settings =
-        || Ok::<Settings, Error>(Config::load(global.config.as_deref(), data)?.certificate);
+    let settings = || {
+        let file = Config::load(global.config.as_deref(), data)?;
+        Ok::<Settings, Error>(with_stored(&file, &folder)?.certificate)
+    };
     match command {
         CertificateCommand::List => Ok(list(data)),
         CertificateCommand::Renew { name } => renew(&folder, name.as_deref()),

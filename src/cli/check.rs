@@ -7,13 +7,16 @@ use rusqlite::Connection;
 
 use super::Global;
 use crate::{
-    app::hosts::queries::{StoredHost, list_hosts},
+    app::{
+        hosts::queries::{StoredHost, list_hosts},
+        names::queries::list_names,
+    },
     base::Result,
     config::Config,
     db::{DataFolder, MediaStore, integrity_problems, open_to_look},
     edge::hosts::Hosts,
     net::certificates::LocalAuthority,
-    server::stored_problems,
+    server::{stored_name_problems, stored_problems},
 };
 
 /// What is looked at.
@@ -83,8 +86,11 @@ fn check_data(
     let connection = open_to_look(&folder.database())?;
     let media = MediaStore::new(folder);
     let mut problems = integrity_problems(&connection)?;
+    let names = list_names(&connection)?;
+    problems.extend(stored_name_problems(config, &names));
     problems.extend(stored_problems(
         config,
+        &names,
         &stored_hosts(&connection)?,
         folder.root(),
     ));

@@ -96,6 +96,7 @@ impl Edge {
         Ok(Self {
             site: Site::new(
                 database,
+                Arc::clone(&shared.names),
                 settings.cache,
                 settings.pages,
                 Arc::clone(&shared.limited),

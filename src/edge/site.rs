@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     auth::{csrf::host_of, sessions},
-    base::{self, LimitKind, Limited, Timestamp},
+    base::{self, LimitKind, Limited, SiteNames, Timestamp},
     db::Database,
 };
 
@@ -52,6 +52,7 @@ const FILES: [&str; 2] = ["/media/", "/assets/"];
 /// What the site has between the wire and the application.
 pub(super) struct Site {
     database: Database,
+    names: Arc<SiteNames>,
     pages: PageCache,
     compressor: Compressor,
     making: Semaphore,
@@ -71,6 +72,7 @@ impl Site {
     /// [`Error::Internal`](crate::base::Error::Internal) if the system gives us no thread.
     pub(super) fn new(
         database: Database,
+        names: Arc<SiteNames>,
         cache: page_cache::Settings,
         limit: render_limit::Settings,
         limited: Arc<Limited>,
@@ -79,6 +81,7 @@ impl Site {
     ) -> base::Result<Self> {
         Ok(Self {
             database,
+            names,
             pages: PageCache::new(cache),
             compressor: Compressor::start()?,
             making: Semaphore::new(MAX_MAKING),
@@ -176,8 +179,8 @@ async fn answer(
         return ask(site, request, context, next).await;
     }
     let key = key_of(&request);
-    // Asked for before anything is read: what is rendered is at least as new.
-    let version = site.database.version();
+    // Asked for before anything is read: what is rendered is at least as new. Pages have the site's address in them.
+    let version = site.database.version() + site.names.version();
     let kept = if let Some(kept) = site.pages.get(key, version) {
         kept
     } else {

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
 
+use super::names::Effective;
 use crate::{
     base::{Names, Result, SiteNames},
-    config::Config,
     db::DataFolder,
     edge::hosts,
     net::{
-        acme::{self, Keeper, Wanted},
+        acme::{self, Keeper, Report, Wanted},
         certificates::{self, Renewal, Shown},
         challenges::Challenges,
         dns,
@@ -34,7 +34,7 @@ impl Certificates {
     pub(super) fn new(
         folder: &DataFolder,
         of_machine: &[Name],
-        config: &Config,
+        Effective { config, names, .. }: &Effective,
         hosts: &hosts::Settings,
     ) -> Result<(ServerConfig, Arc<Self>)> {
         let root = folder.root();
@@ -46,7 +46,7 @@ impl Certificates {
         let tls = tls::server_config(Arc::clone(&shown) as _)?;
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
         let settings = (config.certificate.clone(), config.dns.clone());
-        let wanted = wanted(&config.names(), &settings, &of_hosts);
+        let wanted = wanted(names, &settings, &of_hosts);
         let (root, machine) = (root.to_path_buf(), of_machine.to_vec());
         let keeper = Keeper::new(
             root.clone(),
@@ -58,7 +58,7 @@ impl Certificates {
             renewal: Renewal::new(root, shown, machine, local_hosts),
             keeper,
             challenges,
-            names: SiteNames::new(config.names()),
+            names: SiteNames::new(names.clone()),
             of_hosts: Mutex::new(of_hosts),
             settings: Mutex::new(settings),
         };
@@ -90,6 +90,31 @@ impl Certificates {
         self.tell();
     }
 
+    /// Who is asked now, and how.
+    pub(super) fn settings(&self) -> acme::Settings {
+        let settings = self.settings.lock();
+        settings.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// The names of the hosts.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let of_hosts = self.of_hosts.lock();
+        of_hosts.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How it stands with each name.
+    pub(super) fn reports(&self) -> Vec<Report> {
+        self.keeper.reports()
+    }
+
+    /// Gets a new certificate for a name now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::base::Error) if nobody is asked about this name.
+    pub(super) fn ask_for(&self, name: &str) -> Result<()> {
+        self.keeper.ask_for(name)
+    }
+
     /// Looks whether it is time for another certificate of the machine's own authority.
     pub(super) fn look(&self) {
         self.renewal.look();
@@ -114,11 +139,11 @@ fn wanted(
     (settings, dns): &(acme::Settings, dns::Settings),
     of_hosts: &[String],
 ) -> Wanted {
-    let all = names.domain.iter().chain(&names.also).chain(of_hosts);
+    let of_site = names.all().map(str::to_owned);
     Wanted {
         settings: settings.clone(),
         dns: dns.clone(),
-        names: all.cloned().collect(),
+        names: of_site.chain(of_hosts.iter().cloned()).collect(),
     }
 }
 

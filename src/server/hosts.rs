@@ -11,12 +11,13 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::certificates::Certificates;
+use super::{certificates::Certificates, names::effective};
 use crate::{
     app::hosts::{
         live::{LiveHost, LiveHosts, Soon},
         queries::{StoredHost, list_hosts},
     },
+    app::names::queries::StoredNames,
     base::{Error, Names, Result},
     config::Config,
     db::Database,
@@ -54,9 +55,16 @@ pub(super) fn together(
     Ok((all, hosts))
 }
 
-/// What is wrong with the hosts that were set in the browser, in words that name the host and the remedy.
-pub fn stored_problems(config: &Config, stored: &[StoredHost], root: &Path) -> Vec<String> {
-    let own = own_names(&config.names(), &names::local_names());
+/// What is wrong with the hosts that were set in the browser, in words that name the host and the remedy; `names` are
+/// those of the site.
+pub fn stored_problems(
+    config: &Config,
+    names: &StoredNames,
+    stored: &[StoredHost],
+    root: &Path,
+) -> Vec<String> {
+    let names = effective(config, names).names;
+    let own = own_names(&names, &names::local_names());
     let (all, mut problems) = merge(&config.hosts, stored, &own, root);
     let is_in_file = |name: &str| config.hosts.names().any(|other| other == name);
     let faulty = Hosts::problems(&all, root).filter(|(name, _)| !is_in_file(name));
@@ -90,7 +98,7 @@ fn merge(
 /// The names of the site itself, which no host of the browser gets.
 pub(super) fn own_names(names: &Names, of_machine: &[Name]) -> Vec<String> {
     let of_machine = of_machine.iter().map(|name| name.to_str().into_owned());
-    let own = names.domain.iter().chain(&names.also).cloned();
+    let own = names.all().map(str::to_owned);
     of_machine.chain(own).collect()
 }
 
@@ -137,6 +145,16 @@ impl Served {
         self.serve(file, None, turn).await
     }
 
+    /// Serves the hosts that are stored from the next request on.
+    ///
+    /// # Errors
+    /// What kept it; everything is served as before then.
+    pub(super) async fn take_over_hosts(&self) -> Result<()> {
+        let turn = self.turn.lock().await;
+        // What is wrong with another host is not to keep this change from being served.
+        self.serve(self.file(), Some(self.edge.hosts()), turn).await
+    }
+
     async fn serve(
         &self,
         file: Settings,
@@ -161,11 +179,6 @@ impl Served {
     /// What has certificates for them.
     pub(super) fn certificates(&self) -> &Certificates {
         &self.certificates
-    }
-
-    /// What serves them.
-    pub(super) fn edge(&self) -> &Edge {
-        &self.edge
     }
 
     /// Names of the site itself.
@@ -219,10 +232,6 @@ impl LiveHosts for Served {
     }
 
     fn take_over(&self) -> Soon<'_, Result<()>> {
-        Box::pin(async {
-            let turn = self.turn.lock().await;
-            // What is wrong with another host is not to keep this change from being served.
-            self.serve(self.file(), Some(self.edge.hosts()), turn).await
-        })
+        Box::pin(self.take_over_hosts())
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{edge_settings, hosts::Served};
+use actix_web::web::Data;
+
+use super::{edge_settings, naming::Naming};
 use crate::{
     base::Result,
     config::Config,
+    edge::pipeline::Edge,
     net::{admission::Admission, listen},
 };
 
@@ -13,7 +16,8 @@ use crate::{
 pub(super) struct Reload<Reread> {
     /// Reads the settings anew.
     reread: Reread,
-    hosts: Arc<Served>,
+    naming: Arc<Naming>,
+    edge: Data<Edge>,
     admission: Admission,
     /// What counts as it was at the start.
     listen: listen::Settings,
@@ -23,13 +27,15 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// For a server that was started with these settings.
     pub(super) fn new(
         reread: Reread,
-        hosts: Arc<Served>,
+        naming: Arc<Naming>,
+        edge: Data<Edge>,
         admission: Admission,
         listen: listen::Settings,
     ) -> Self {
         Self {
             reread,
-            hosts,
+            naming,
+            edge,
             admission,
             listen,
         }
@@ -50,20 +56,11 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// Takes the new settings; says whether all of them count now.
     async fn take(&self) -> Result<bool> {
         let config = (self.reread)()?;
-        // First what can be refused. A host may have a name that was the site's until now.
-        let names = self.hosts.certificates().names();
-        let before = names.now();
-        names.replace(config.names());
-        if let Err(e) = self.hosts.replace(config.hosts.clone()).await {
-            names.replace((*before).clone());
-            return Err(e);
-        }
-        let certificates = self.hosts.certificates();
-        certificates.replace_settings(config.certificate.clone(), config.dns.clone());
+        // First what can be refused.
+        self.naming.replace(config.clone()).await?;
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
-        let edge = self.hosts.edge();
-        edge.replace_settings(settings, config.trusted_proxies);
+        self.edge.replace_settings(settings, config.trusted_proxies);
         Ok(config.listen == self.listen)
     }
 }

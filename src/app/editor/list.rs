@@ -90,7 +90,9 @@ pub(super) async fn show(
         .map(|entry| screen("before", entry));
     let mut shell = visit.private_shell("Everything");
     shell.notice = notice(&query);
+    let is_owner = shell.reader.as_ref().is_some_and(|reader| reader.is_owner);
     visit.private_page(&ListPage {
+        lacks_domain: is_owner && visit.app.names.now().domain.is_none(),
         shell,
         entries: entries.into_iter().map(row).collect(),
         query: text,

@@ -23,6 +23,8 @@ pub struct ListPage {
     pub older: Option<String>,
     /// How many are in the trash.
     pub trash_count: usize,
+    /// Whether the site has no domain yet, and the person could give it one.
+    pub lacks_domain: bool,
 }
 
 /// A post or page in the list of everything.

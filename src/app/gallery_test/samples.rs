@@ -262,6 +262,7 @@ pub(super) fn list(entries: Vec<EntryRow>, query: &str) -> ListPage {
         newer: None,
         older: Some("/admin?before=9".to_owned()),
         trash_count: 2,
+        lacks_domain: true,
     }
 }
 

@@ -1,0 +1,45 @@
+//! Changing the site's names.
+
+use crate::{
+    base::Id,
+    db::{Change, Value},
+};
+
+/// Guard: the names are as their owner last saw them.
+pub const NAMES_UNCHANGED: &str = "names-unchanged";
+
+/// Sets the names, where they are still `seen`; keeps what was there before for who wants it back.
+pub fn update_names(seen: Option<&str>, names: &str, before: Option<&str>) -> Change {
+    let mut change = unchanged(seen);
+    set(&mut change, "names", names);
+    match before {
+        Some(before) => set(&mut change, "names_before", before),
+        None => change.push("DELETE FROM settings WHERE name = 'names_before'", vec![]),
+    }
+    change
+}
+
+/// Sets the names, where they are still `seen`, as nobody's doing: what was before that stays.
+pub fn update_names_only(seen: Option<&str>, names: &str) -> Change {
+    let mut change = unchanged(seen);
+    set(&mut change, "names", names);
+    change
+}
+
+fn unchanged(seen: Option<&str>) -> Change {
+    let mut change = Change::new();
+    change.guard(
+        NAMES_UNCHANGED,
+        "UPDATE guard SET ok = ((SELECT value FROM settings WHERE name = 'names') IS ?1)",
+        vec![seen.map_or(Value::Null, Value::from)],
+    );
+    change
+}
+
+fn set(change: &mut Change, name: &str, value: &str) {
+    change.push(
+        "INSERT INTO settings (id, name, value) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        vec![Id::new().into(), name.into(), value.into()],
+    );
+}

@@ -1,0 +1,85 @@
+//! The names of a running server: what their pages need to know of it.
+
+use std::pin::Pin;
+
+use crate::base::{Names, Result, Timestamp};
+
+/// An answer that takes a moment.
+pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A field of the form, and what is wrong with it.
+pub type FieldError = (&'static str, String);
+
+/// What `webstead.toml` sets, which cannot be changed in the browser: field of the form and value, as it is shown.
+pub type OfFile = Vec<(&'static str, String)>;
+
+/// Where a name leads.
+#[derive(Clone, Debug)]
+pub struct Lead {
+    /// The name.
+    pub name: String,
+    /// Whether visitors who ask for it come here, as far as is known.
+    pub is_fine: bool,
+    /// What was found, and what to do.
+    pub text: String,
+}
+
+/// How it stands with the certificate for a name.
+#[derive(Clone, Debug)]
+pub struct CertificateState {
+    /// The name.
+    pub name: String,
+    /// Who signed what is shown, and until when it holds; `None` if the machine itself did.
+    pub of: Option<(String, Timestamp)>,
+    /// Whether the owner's own files have it.
+    pub is_own: bool,
+    /// Whether the authority is being asked, or is about to be.
+    pub is_under_way: bool,
+    /// Why the last try failed, in the authority's own words, and what to do.
+    pub failure: Option<(String, String)>,
+    /// When it is renewed or tried again.
+    pub next: Option<Timestamp>,
+    /// How many times it was renewed by itself.
+    pub renewals: u32,
+    /// Why nobody is asked for a certificate, if nobody is.
+    pub unasked: Option<String>,
+}
+
+/// The names of a running server.
+pub trait LiveNames: Send + Sync {
+    /// The names that count now.
+    fn now(&self) -> Names;
+
+    /// What `webstead.toml` sets.
+    fn of_file(&self) -> OfFile;
+
+    /// What was typed as it is stored: keys of `webstead.toml` with every name as requests have it.
+    ///
+    /// # Errors
+    /// The fields that are wrong, each with what to write.
+    fn check(&self, keys: &str) -> std::result::Result<String, Vec<FieldError>>;
+
+    /// Where the names lead. Asks the DNS and whoever is there, for a few seconds.
+    fn look(&self, names: Vec<String>) -> Soon<'_, Vec<Lead>>;
+
+    /// How it stands with the certificates of all names, the domain first.
+    fn certificates(&self) -> Vec<CertificateState>;
+
+    /// Gets a new certificate for a name now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::base::Error) if nobody is asked about this name.
+    fn renew(&self, name: &str) -> Result<()>;
+
+    /// Lets what is stored count from the next request on. No connection notices.
+    ///
+    /// # Errors
+    /// What kept it; everything is as before then.
+    fn take_over(&self) -> Soon<'_, Result<()>>;
+
+    /// Lets the domain that there is to be take its place, without waiting until it has answered.
+    ///
+    /// # Errors
+    /// If it was changed in between.
+    fn switch(&self) -> Soon<'_, Result<()>>;
+}

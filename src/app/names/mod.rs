@@ -1,0 +1,8 @@
+//! The site's name and its certificate, set in the browser.
+
+pub mod changes;
+pub mod form;
+pub mod live;
+pub mod queries;
+pub mod routes;
+pub mod views;

@@ -1,0 +1,89 @@
+//! What the pages of the site's names need.
+
+use askama::Template;
+
+use super::{
+    form::NameForm,
+    live::{CertificateState, Lead, OfFile},
+};
+use crate::app::layout::{FieldErrors, Shell};
+
+/// Where the usual authority has its terms.
+pub const TERMS: &str = "https://letsencrypt.org/repository/";
+
+/// The domain and its certificate. Posts its fields by their names to `/admin/name`.
+#[derive(Template)]
+#[template(path = "names/name.html")]
+pub struct NamePage {
+    /// The frame.
+    pub shell: Shell,
+    /// As it was typed.
+    pub form: NameForm,
+    /// What is wrong with it.
+    pub errors: FieldErrors,
+    /// What `webstead.toml` sets.
+    pub of_file: OfFile,
+    /// Where the names lead, if that was looked at.
+    pub leads: Vec<Lead>,
+    /// What else will happen, in sentences.
+    pub outlook: Vec<String>,
+    /// The domain now, and the one that there is to be once it has answered.
+    pub waiting: Option<(String, String)>,
+    /// How it stands with the certificates.
+    pub certificates: Vec<CertificateState>,
+    /// Whether the site has a domain.
+    pub has_domain: bool,
+}
+
+impl NamePage {
+    fn is_of_file(&self, field: &str) -> bool {
+        self.of_file.iter().any(|(name, _)| *name == field)
+    }
+
+    /// A field that the file sets can be read and not changed.
+    fn lock(&self, field: &str) -> &'static str {
+        if self.is_of_file(field) {
+            " readonly"
+        } else {
+            ""
+        }
+    }
+
+    fn hint<'a>(&self, field: &str, hint: &'a str) -> &'a str {
+        if self.is_of_file(field) {
+            "Set in webstead.toml; change it there."
+        } else {
+            hint
+        }
+    }
+
+    /// Whether the rarer fields are to be seen.
+    fn shows_more(&self) -> bool {
+        let rare = ["authority", "challenge", "profile", "more_names"];
+        let form = &self.form;
+        let filled = [
+            &form.authority,
+            &form.challenge,
+            &form.profile,
+            &form.more_names,
+        ];
+        filled.iter().any(|text| !text.is_empty())
+            || rare.iter().any(|field| self.errors.get(field).is_some())
+    }
+}
+
+/// How it goes on after something was saved or asked for.
+#[derive(Template)]
+#[template(path = "names/progress.html")]
+pub struct ProgressPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Whether something is still under way.
+    pub is_under_way: bool,
+    /// The domain now, and the one that there is to be once it has answered.
+    pub waiting: Option<(String, String)>,
+    /// How it stands with the certificates.
+    pub certificates: Vec<CertificateState>,
+    /// Where the site is under its domain, if it has one that answers.
+    pub home: Option<String>,
+}

@@ -1,0 +1,202 @@
+//! Which names the site has, and who certifies them: what `webstead.toml` says, and what was set in the browser.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    app::names::queries::{StoredNames, list_names},
+    base::{Names, Result},
+    config::Config,
+    db::{DataFolder, open_to_look},
+    net::{acme, dns, names::DomainName},
+};
+
+/// The settings that count, where those of the browser fill what the file leaves open.
+pub(super) struct Effective {
+    /// The file's, with those of the browser.
+    pub(super) config: Config,
+    /// The names of the site.
+    pub(super) names: Names,
+    /// What is wrong with those of the browser: they are left out.
+    pub(super) problems: Vec<String>,
+}
+
+/// What was set in the browser, read.
+#[derive(Default)]
+struct OfBrowser {
+    domain: Option<DomainName>,
+    also: Vec<DomainName>,
+    former: Option<DomainName>,
+    certificate: acme::Settings,
+    dns: dns::Settings,
+}
+
+/// The settings of the file and of the browser together; the file wins, key by key.
+pub(super) fn effective(file: &Config, stored: &StoredNames) -> Effective {
+    let mut problems = Vec::new();
+    let browser = OfBrowser::read(stored, &mut problems);
+    let mut config = file.clone();
+    let mut names = config.names();
+    let mut is_free = |name: &DomainName| {
+        let is_host = file.hosts.names().any(|host| host == name.as_str());
+        if is_host {
+            problems.push(format!(
+                "{} is a host of webstead.toml, so it is no name of the site",
+                name.as_str()
+            ));
+        }
+        !is_host
+    };
+    if file.domain.is_none() {
+        config.domain = browser.domain.filter(&mut is_free);
+        let domain = config.domain.as_ref().map(|name| name.as_str().to_owned());
+        let former = browser.former.filter(&mut is_free);
+        let former = former.map(String::from).filter(|_| domain.is_some());
+        match former.filter(|former| Some(former) != domain.as_ref()) {
+            Some(former) => {
+                names.domain = Some(former);
+                names.next = domain;
+            }
+            None => names.domain = domain,
+        }
+    }
+    if file.also.is_empty() {
+        config.also = browser.also.into_iter().filter(&mut is_free).collect();
+        names.also = config.also.iter().cloned().map(String::from).collect();
+    }
+    let (own, theirs) = (&mut config.certificate, browser.certificate);
+    own.agree_to_terms |= theirs.agree_to_terms;
+    own.contact = own.contact.take().or(theirs.contact);
+    own.challenge = own.challenge.or(theirs.challenge);
+    own.profile = own.profile.take().or(theirs.profile);
+    if own.authority.is_none() {
+        own.authority = theirs.authority;
+    }
+    if own.names.is_empty() {
+        own.names = theirs.names;
+    }
+    if config.dns == dns::Settings::None {
+        config.dns = browser.dns;
+    }
+    Effective {
+        config,
+        names,
+        problems,
+    }
+}
+
+/// The settings of this folder that count: those of the file, and those that were set in the browser.
+///
+/// # Errors
+/// If there is a database that cannot be read.
+pub fn with_stored(file: &Config, folder: &DataFolder) -> Result<Config> {
+    if !folder.database().exists() {
+        return Ok(file.clone());
+    }
+    let stored = list_names(&open_to_look(&folder.database())?)?;
+    Ok(effective(file, &stored).config)
+}
+
+/// What is wrong with the names that were set in the browser, in words that name the remedy.
+pub fn stored_name_problems(file: &Config, stored: &StoredNames) -> Vec<String> {
+    let problems = effective(file, stored).problems.into_iter();
+    let in_words = |why| format!("the site's name, set in the browser: {why}");
+    problems.map(in_words).collect()
+}
+
+impl OfBrowser {
+    /// What can be read of it; the rest is a problem.
+    fn read(stored: &StoredNames, problems: &mut Vec<String>) -> Self {
+        let mut table = |text: &Option<String>, what: &str| -> Map<String, Value> {
+            let Some(text) = text.as_ref().filter(|text| !text.is_empty()) else {
+                return Map::new();
+            };
+            serde_json::from_str(text).unwrap_or_else(|e| {
+                problems.push(format!("{what} cannot be read ({e}); set it again"));
+                Map::new()
+            })
+        };
+        let mut names = table(&stored.names, "it");
+        let mut dns = Map::new();
+        let provider = table(&stored.dns, "the DNS provider");
+        if !provider.is_empty() {
+            dns.insert("dns".to_owned(), Value::Object(provider));
+        }
+        Self {
+            domain: part(&mut names, "domain", problems),
+            also: part(&mut names, "also", problems),
+            former: part(&mut names, "former", problems),
+            certificate: part(&mut names, "certificate", problems),
+            dns: part(&mut dns, "dns", problems),
+        }
+    }
+}
+
+/// One key of what was stored; what cannot be read counts as not set.
+fn part<T: Default + for<'de> Deserialize<'de>>(
+    table: &mut Map<String, Value>,
+    key: &str,
+    problems: &mut Vec<String>,
+) -> T {
+    let Some(value) = table.remove(key).filter(|value| !value.is_null()) else {
+        return T::default();
+    };
+    serde_json::from_value(value).unwrap_or_else(|e| {
+        problems.push(format!("{key} is not used: {e}; set it again"));
+        T::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(names: &str) -> StoredNames {
+        StoredNames {
+            names: Some(names.to_owned()),
+            ..StoredNames::default()
+        }
+    }
+
+    const FULL: &str = r#"{"domain":"new.example","also":["www.new.example"],"former":"old.example",
+        "certificate":{"agree_to_terms":true,"contact":"a@b.example","challenge":"http-01"}}"#;
+
+    #[test]
+    fn the_browser_fills_what_the_file_leaves_open_and_the_file_wins() {
+        let both = effective(&Config::default(), &stored(FULL));
+        assert!(both.problems.is_empty(), "{:?}", both.problems);
+        assert_eq!(both.names.domain.as_deref(), Some("old.example"));
+        assert_eq!(both.names.next.as_deref(), Some("new.example"));
+        assert_eq!(both.names.also, ["www.new.example"]);
+        assert!(both.config.certificate.agree_to_terms);
+
+        let file = "domain = \"file.example\"\n[certificate]\ncontact = \"c@d.example\"\n";
+        let both = effective(&Config::parse(file).unwrap(), &stored(FULL));
+        assert_eq!(both.names.domain.as_deref(), Some("file.example"));
+        assert_eq!(both.names.next, None);
+        let certificate = both.config.certificate;
+        assert_eq!(certificate.contact.unwrap().uri(), "mailto:c@d.example");
+        assert!(certificate.challenge.is_some() && certificate.agree_to_terms);
+    }
+
+    #[test]
+    fn a_host_of_the_file_is_no_name_of_the_site_and_what_cannot_be_read_is_left_out() {
+        let file = "[hosts.\"new.example\"]\nproxy = \"http://127.0.0.1:1\"\n";
+        let both = effective(&Config::parse(file).unwrap(), &stored(FULL));
+        assert_eq!((both.names.domain, both.names.next), (None, None));
+        assert!(both.problems[0].contains("new.example"));
+        for (broken, domain) in [
+            ("{", None),
+            ("[]", None),
+            (r#"{"domain":7}"#, None),
+            (
+                r#"{"domain":"a.example","also":7,"certificate":{"x":1}}"#,
+                Some("a.example"),
+            ),
+        ] {
+            let both = effective(&Config::default(), &stored(broken));
+            assert_eq!(both.names.domain.as_deref(), domain, "{broken}");
+            assert!(!both.problems.is_empty(), "{broken}");
+        }
+    }
+}

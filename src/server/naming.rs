@@ -1,0 +1,437 @@
+//! The names of the running server, and how they change.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+use tokio::{sync::Mutex, time::sleep};
+
+use super::{
+    certificates::Certificates,
+    hosts::Served,
+    names::{Effective, effective},
+};
+use crate::{
+    app::names::{
+        changes::update_names_only,
+        live::{CertificateState, FieldError, Lead, LiveNames, OfFile, Soon},
+        queries::{StoredNames, list_names},
+    },
+    base::{Names, Result, Timestamp},
+    config::Config,
+    db::Database,
+    net::{
+        acme::{self, CertificateName, Report},
+        leads,
+        names::{DomainName, Name, typed},
+    },
+};
+
+/// How often it is looked whether a new domain has answered.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Names that one site may have in the browser: each is a certificate, and authorities give about fifty a week.
+const MOST_NAMES: usize = 30;
+/// Names whose way is looked at.
+const MOST_LOOKED_AT: usize = 12;
+
+/// The names of the running server.
+pub(super) struct Naming {
+    hosts: Arc<Served>,
+    database: Database,
+    file: RwLock<Config>,
+    of_machine: Vec<String>,
+    /// One change at a time: the last one counts.
+    turn: Mutex<()>,
+}
+
+impl Naming {
+    pub(super) fn new(
+        hosts: Arc<Served>,
+        database: &Database,
+        file: Config,
+        of_machine: &[Name],
+    ) -> Arc<Self> {
+        let of_machine = of_machine.iter().map(|name| name.to_str().into_owned());
+        Arc::new(Self {
+            hosts,
+            database: database.clone(),
+            file: RwLock::new(file),
+            of_machine: of_machine.collect(),
+            turn: Mutex::default(),
+        })
+    }
+
+    /// Takes these settings of the file, with what is stored; the hosts of the file too.
+    ///
+    /// # Errors
+    /// What kept it; everything is as before then.
+    pub(super) async fn replace(&self, file: Config) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let hosts = self.hosts.replace(file.hosts.clone());
+        self.put(&file, hosts).await?;
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+
+    /// `hosts` takes the hosts over, once the names are there.
+    async fn put(&self, file: &Config, hosts: impl Future<Output = Result<()>>) -> Result<()> {
+        let stored = self.database.read(list_names).await?;
+        let Effective {
+            config,
+            names,
+            problems,
+        } = effective(file, &stored);
+        for why in problems {
+            log::warn!("of the site's name, set in the browser: {why}");
+        }
+        // First what can be refused. A host may have a name that was the site's until now.
+        let shared = self.certificates().names();
+        let before = shared.now();
+        shared.replace(names);
+        if let Err(e) = hosts.await {
+            shared.replace((*before).clone());
+            return Err(e);
+        }
+        let certificates = self.certificates();
+        certificates.replace_settings(config.certificate, config.dns);
+        Ok(())
+    }
+
+    /// Lets a new domain take its place once it has answered, for as long as this is not dropped.
+    pub(super) async fn watch(&self) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            let Some(next) = self.now().next else {
+                continue;
+            };
+            // An authority of the world has seen that it leads here.
+            let now = Timestamp::now();
+            let mut reports = self.certificates().reports().into_iter();
+            if reports.any(|report| report.name == next && report.is_good(now)) {
+                log::info!("{next} has answered, and is the site's domain from now on");
+                if let Err(e) = self.settle().await {
+                    log::warn!("the domain did not take its place, it is tried again: {e}");
+                }
+            }
+        }
+    }
+
+    /// The new domain takes its place; the former one leads to it.
+    async fn settle(&self) -> Result<()> {
+        let stored = self.database.read(list_names).await?;
+        let Some(names) = settled(&stored) else {
+            return Ok(());
+        };
+        let change = update_names_only(stored.names.as_deref(), &names);
+        self.database.apply(change).await?;
+        self.take_over().await
+    }
+
+    fn certificates(&self) -> &Certificates {
+        self.hosts.certificates()
+    }
+
+    pub(super) fn file(&self) -> Config {
+        let file = self.file.read();
+        file.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A name that the site may have, as requests have it.
+    fn name(&self, text: &str) -> std::result::Result<String, String> {
+        let name = typed(text)?;
+        if self.of_machine.contains(&name)
+            || name.rsplit_once('.').is_some_and(|(_, end)| end == "local")
+        {
+            return Err(format!(
+                "{name} is a name of your own network, and works there by itself; a domain is a name that leads \
+                 to you from everywhere"
+            ));
+        }
+        if !name.contains('.') {
+            return Err(format!(
+                "{name} has no dot in it; write the whole name, such as example.org"
+            ));
+        }
+        if self.certificates().hosts().contains(&name) {
+            return Err(format!(
+                "{name} is one of your other hosts; remove it there first, or choose another name"
+            ));
+        }
+        Ok(name)
+    }
+}
+
+/// What is stored, with the former domain among those that lead to the domain.
+fn settled(stored: &StoredNames) -> Option<String> {
+    let mut table: Map<String, Value> = serde_json::from_str(stored.names.as_deref()?).ok()?;
+    let former = table.shift_remove("former")?;
+    let also = table.entry("also").or_insert_with(|| json!([]));
+    let also = also.as_array_mut()?;
+    if !also.contains(&former) {
+        also.push(former);
+    }
+    Some(Value::Object(table).to_string())
+}
+
+/// The value of a key as it was typed.
+fn text_of<'a>(table: &'a Value, key: &str) -> &'a str {
+    table[key].as_str().unwrap_or_default().trim()
+}
+
+/// The values of a key as they were typed.
+fn texts_of<'a>(table: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
+    let all = table[key].as_array().into_iter().flatten();
+    all.filter_map(Value::as_str)
+}
+
+/// A key of `[certificate]` that is not empty, if its module takes it.
+fn checked<T: TryFrom<String, Error = String> + Into<String>>(
+    field: &'static str,
+    text: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    match T::try_from(text.to_owned()) {
+        Ok(value) => Some(value.into()),
+        Err(why) => {
+            // The file's words name its key.
+            let bare = why
+                .strip_prefix(field)
+                .and_then(|why| why.strip_prefix(" = "));
+            errors.push((field, bare.unwrap_or(&why).to_owned()));
+            None
+        }
+    }
+}
+
+/// Each name once, and how many are too many.
+fn add(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+impl LiveNames for Naming {
+    fn now(&self) -> Names {
+        (*self.certificates().names().now()).clone()
+    }
+
+    fn of_file(&self) -> OfFile {
+        let file = self.file();
+        let certificate = &file.certificate;
+        let lines = |all: &mut dyn Iterator<Item = &str>| all.collect::<Vec<_>>().join("\n");
+        let domain = file.domain.as_ref().map(|name| name.as_str().to_owned());
+        let contact = certificate.contact.clone().map(String::from);
+        let authority = certificate.authority.clone().map(String::from);
+        let agree = certificate.agree_to_terms.then(|| "on".to_owned());
+        let challenge = certificate.challenge.map(|way| way.name().to_owned());
+        let all = [
+            ("domain", domain.unwrap_or_default()),
+            ("also", lines(&mut file.also.iter().map(DomainName::as_str))),
+            ("agree", agree.unwrap_or_default()),
+            ("contact", contact.unwrap_or_default()),
+            ("authority", authority.unwrap_or_default()),
+            ("challenge", challenge.unwrap_or_default()),
+            ("profile", certificate.profile.clone().unwrap_or_default()),
+            (
+                "more_names",
+                lines(&mut certificate.names.iter().map(CertificateName::as_str)),
+            ),
+        ];
+        let set = all.into_iter().filter(|(_, value)| !value.is_empty());
+        set.collect()
+    }
+
+    fn check(&self, keys: &str) -> std::result::Result<String, Vec<FieldError>> {
+        let typed: Value = serde_json::from_str(keys).unwrap_or_default();
+        let certificate = &typed["certificate"];
+        let mut errors = Vec::new();
+        let mut also = Vec::new();
+        let mut table = Map::new();
+        let domain = text_of(&typed, "domain");
+        if !domain.is_empty() {
+            match self.name(domain) {
+                Ok(name) => drop(table.insert("domain".into(), name.into())),
+                Err(why) => errors.push(("domain", why)),
+            }
+        }
+        for text in texts_of(&typed, "also") {
+            match self.name(text) {
+                Ok(name) => add(&mut also, name),
+                Err(why) => {
+                    errors.push(("also", why));
+                    break;
+                }
+            }
+        }
+        also.retain(|name| table.get("domain").and_then(Value::as_str) != Some(name));
+        if domain.is_empty() && !also.is_empty() && self.file().domain.is_none() {
+            let text = "Give the domain that the other names lead to.";
+            errors.push(("domain", text.to_owned()));
+        }
+        let mut more = Vec::new();
+        for text in texts_of(certificate, "names") {
+            match checked::<CertificateName>("more_names", text, &mut errors) {
+                Some(name) => add(&mut more, name),
+                None => break,
+            }
+        }
+        for (field, count) in [("also", also.len()), ("more_names", more.len())] {
+            if count > MOST_NAMES {
+                let text = format!(
+                    "These are {count} names. An authority gives about fifty certificates in a week, so there is \
+                     room for {MOST_NAMES} here."
+                );
+                errors.push((field, text));
+            }
+        }
+        let contact = text_of(certificate, "contact");
+        let contact = checked::<acme::Contact>("contact", contact, &mut errors);
+        let authority = text_of(certificate, "authority");
+        let authority = checked::<acme::Authority>("authority", authority, &mut errors);
+        let challenge = text_of(certificate, "challenge");
+        let is_way = acme::Challenge::ALL
+            .iter()
+            .any(|way| way.name() == challenge);
+        if !is_way && !challenge.is_empty() {
+            errors.push(("challenge", "Choose one of the list.".to_owned()));
+        }
+        let profile = text_of(certificate, "profile");
+        if profile.len() > 64 || !profile.bytes().all(|b| b.is_ascii_graphic()) {
+            let text = "This is no name of a kind of certificate; such as shortlived.";
+            errors.push(("profile", text.to_owned()));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut kept = Map::new();
+        let agrees = certificate["agree_to_terms"].as_bool() == Some(true);
+        kept.insert("agree_to_terms".into(), agrees.into());
+        for (key, value) in [
+            ("contact", contact.as_deref()),
+            ("authority", authority.as_deref()),
+            ("challenge", Some(challenge)),
+            ("profile", Some(profile)),
+        ] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                kept.insert(key.into(), value.into());
+            }
+        }
+        if !more.is_empty() {
+            kept.insert("names".into(), more.into());
+        }
+        table.insert("also".into(), also.into());
+        table.insert("certificate".into(), kept.into());
+        Ok(Value::Object(table).to_string())
+    }
+
+    fn look(&self, names: Vec<String>) -> Soon<'_, Vec<Lead>> {
+        let challenges = self.certificates().challenges();
+        Box::pin(async move {
+            let looked = names.into_iter().take(MOST_LOOKED_AT).map(|name| {
+                let challenges = Arc::clone(&challenges);
+                async move {
+                    let (is_fine, text) = in_words(&leads::lead_of(&name, &challenges).await);
+                    Lead {
+                        name,
+                        is_fine,
+                        text,
+                    }
+                }
+            });
+            join_all(looked).await
+        })
+    }
+
+    fn certificates(&self) -> Vec<CertificateState> {
+        let settings = self.certificates().settings();
+        let reports = Naming::certificates(self).reports().into_iter();
+        reports.map(|report| state_of(report, &settings)).collect()
+    }
+
+    fn renew(&self, name: &str) -> Result<()> {
+        self.certificates().ask_for(name)
+    }
+
+    fn take_over(&self) -> Soon<'_, Result<()>> {
+        Box::pin(async {
+            let _turn = self.turn.lock().await;
+            self.put(&self.file(), self.hosts.take_over_hosts()).await
+        })
+    }
+
+    fn switch(&self) -> Soon<'_, Result<()>> {
+        Box::pin(self.settle())
+    }
+}
+
+fn state_of(report: Report, settings: &acme::Settings) -> CertificateState {
+    let is_public = acme::is_public(&report.name, settings);
+    let unasked = match (&report.chain, report.next) {
+        (None, None) if !is_public => Some(
+            "No authority of the internet knows this name, so the machine's own certificate is shown for it.",
+        ),
+        (None, None) if !settings.agree_to_terms => Some(
+            "Nobody is asked for a certificate before you agree to the authority's terms. Until then the \
+             machine's own is shown, and browsers warn.",
+        ),
+        (None, None) => Some("The certificate for all names below the one above it will cover it."),
+        _ => None,
+    };
+    let failure = report.failure.map(|failure| {
+        let advice = failure.advice().to_owned();
+        (failure.text, advice)
+    });
+    let of = |chain: Arc<crate::net::certificates::Chain>| {
+        (chain.issuer().to_owned(), chain.not_after())
+    };
+    CertificateState {
+        name: report.name,
+        of: report.chain.map(of),
+        is_own: report.is_own,
+        is_under_way: report.is_under_way,
+        failure,
+        next: report.next,
+        renewals: report.renewals,
+        unasked: unasked.map(str::to_owned),
+    }
+}
+
+/// Whether all is well with where a name leads, and what was found.
+fn in_words(lead: &leads::Lead) -> (bool, String) {
+    use leads::Lead;
+    let text = match lead {
+        Lead::Here(address) => return (true, format!("It leads here, to {address}.")),
+        Lead::Elsewhere(address) => format!(
+            "It leads to {address}, and something else answers there. If that is not your router (some show their \
+             own page to those inside), give the name the address that your router has, and let the router \
+             forward ports 80 and 443 to this machine."
+        ),
+        Lead::Silent(address) => format!(
+            "It leads to {address}, where nothing answers as far as this machine can see. Many routers do not \
+             let you see yourself from inside, so it may be right; if not, let the router forward ports 80 and 443 \
+             to this machine."
+        ),
+        Lead::Home(address) => format!(
+            "It leads to {address}, which is an address of a home network: nobody outside can open it, and the \
+             authority cannot either, unless it is proved through the DNS."
+        ),
+        Lead::NoAddress => {
+            "It exists and has no address. Make an A record for it at your DNS provider, with the address of your \
+             router."
+                .to_owned()
+        }
+        Lead::Missing => {
+            "There is no such name yet. Make an A record for it at your DNS provider, with the address of your \
+             router; it takes up to an hour until everybody knows it."
+                .to_owned()
+        }
+        Lead::Unknown(why) => format!("Nobody could be asked where it leads: {why}."),
+    };
+    (false, text)
+}
