@@ -4,6 +4,7 @@ mod certificates;
 mod hosts;
 mod names;
 mod naming;
+mod promises;
 mod readings;
 mod reload;
 mod room;

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 12] = [
+const PRIVATE: [&str; 13] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -13,6 +13,7 @@ const PRIVATE: [&str; 12] = [
     "/admin/settings",
     "/admin/name",
     "/admin/name/progress",
+    "/admin/name/https-only",
     "/admin/hosts",
     "/admin/hosts/new/files",
     "/admin/hosts/1",
@@ -21,7 +22,7 @@ const PRIVATE: [&str; 12] = [
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 21] = [
+const FORMS: [&str; 22] = [
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -33,6 +34,7 @@ const FORMS: [&str; 21] = [
     "/admin/sessions/1/revoke",
     "/admin/settings",
     "/admin/name",
+    "/admin/name/https-only",
     "/admin/name/undo",
     "/admin/name/switch",
     "/admin/name/renew",

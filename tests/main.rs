@@ -20,6 +20,7 @@ mod hosts;
 mod hosts_in_browser;
 mod http;
 mod http_edge;
+mod https_only;
 mod install;
 mod lifecycle;
 mod lists_and_links;

@@ -37,7 +37,7 @@ fn save(site: &Site, owner: &Client, fields: &[(&str, &str)]) -> (u16, String) {
     send(site, owner, "/admin/name", &again)
 }
 
-fn send(site: &Site, owner: &Client, to: &str, form: &[(&str, &str)]) -> (u16, String) {
+pub(crate) fn send(site: &Site, owner: &Client, to: &str, form: &[(&str, &str)]) -> (u16, String) {
     let answer = site.post(owner, to).form(form).send().unwrap();
     let status = answer.status().as_u16();
     match answer.headers().get("location") {

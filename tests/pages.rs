@@ -149,6 +149,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/settings".into(),
         "/admin/name".into(),
         "/admin/name/progress".into(),
+        "/admin/name/https-only".into(),
         "/admin/hosts".into(),
         "/admin/traffic".into(),
         "/admin/traffic?q=nothing-like-this".into(),

@@ -22,5 +22,6 @@ mod proxy;
 pub mod render_limit;
 mod request_context;
 mod site;
+pub mod strict_transport;
 mod tidy;
 mod trust_page;

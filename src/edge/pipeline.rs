@@ -1,6 +1,7 @@
 //! The way of a request through the edge, in order.
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -24,6 +25,7 @@ use super::{
     page_cache, plain_page, render_limit,
     request_context::RequestContext,
     site::Site,
+    strict_transport::{Promise, Promises},
     trust_page::TrustPage,
 };
 use crate::{
@@ -75,6 +77,7 @@ pub struct Edge {
     request_ids: RequestIds,
     in_flight: InFlight,
     trust_page: TrustPage,
+    promises: Promises,
     /// Port of the HTTPS listener, for the redirect of plain HTTP.
     https_port: u16,
 }
@@ -109,6 +112,7 @@ impl Edge {
             request_ids: RequestIds::new(),
             in_flight: InFlight::new(settings.limits),
             trust_page: TrustPage::new(data),
+            promises: Promises::default(),
             https_port,
         })
     }
@@ -141,6 +145,11 @@ impl Edge {
     /// Serves other hosts from the next request on.
     pub fn replace_hosts(&self, hosts: Hosts) {
         *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
+    }
+
+    /// Lets these names promise that they will be there over trusted HTTPS, and no others.
+    pub fn replace_promises(&self, promises: &HashMap<String, Promise>) {
+        self.promises.replace(promises);
     }
 
     /// Takes other settings from the next request on.
@@ -205,6 +214,7 @@ pub async fn pipeline(
         ));
     }
     let host = edge.hosts().find(host_of(request.head()), &peer);
+    let promise = promised(&edge.promises, &request);
     let (kind, response) = match host {
         Ok(Host::Site) if let Some(location) = elsewhere(&edge.shared.names.now(), &request) => {
             (Kind::None, request.into_response(moved(location)))
@@ -237,7 +247,15 @@ pub async fn pipeline(
         }
     };
     watched.answered(kind, response.status());
-    let response = as_version_knows(response);
+    let mut response = as_version_knows(response);
+    if let (true, Some(promise)) = (
+        kind != Kind::None || response.status().is_redirection(),
+        promise,
+    ) {
+        let name = header::STRICT_TRANSPORT_SECURITY;
+        // One alone counts (RFC 6797 section 8.1): a program behind says nothing else.
+        response.headers_mut().insert(name, promise);
+    }
     Ok(in_flight::until_sent(
         entered, &peer, is_head, watched, response,
     ))
@@ -315,6 +333,11 @@ fn elsewhere(names: &Names, request: &ServiceRequest) -> Option<String> {
     let target = request.uri().path_and_query();
     let target = target.map_or("/", |target| target.as_str());
     Some(format!("https://{domain}{port}{target}"))
+}
+
+/// What the name that was asked for promises.
+fn promised(promises: &Promises, request: &ServiceRequest) -> Option<header::HeaderValue> {
+    promises.of(&name_of_authority(host_of(request.head())?)?)
 }
 
 /// The answer to an authority that wants to know whether a name leads here (RFC 8555 section 8.3).

@@ -181,6 +181,11 @@ impl Served {
         &self.certificates
     }
 
+    /// What serves them.
+    pub(super) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
     /// Names of the site itself.
     fn own(&self) -> Vec<String> {
         own_names(&self.certificates.names().now(), &self.of_machine)

@@ -75,7 +75,7 @@ pub(super) fn effective(file: &Config, stored: &StoredNames) -> Effective {
     if own.names.is_empty() {
         own.names = theirs.names;
     }
-    if config.dns == dns::Settings::None {
+    if config.dns == dns::Settings::default() {
         config.dns = browser.dns;
     }
     Effective {

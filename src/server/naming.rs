@@ -13,11 +13,12 @@ use super::{
     certificates::Certificates,
     hosts::Served,
     names::{Effective, effective},
+    promises::{Known, Wish, https_only},
 };
 use crate::{
     app::names::{
         changes::update_names_only,
-        live::{CertificateState, FieldError, Lead, LiveNames, OfFile, Soon},
+        live::{CertificateState, FieldError, HttpsOnly, Lead, LiveNames, OfFile, Soon},
         queries::{StoredNames, list_names},
     },
     base::{Names, Result, Timestamp},
@@ -43,6 +44,8 @@ pub(super) struct Naming {
     database: Database,
     file: RwLock<Config>,
     of_machine: Vec<String>,
+    /// What browsers are to be told of HTTPS.
+    wish: RwLock<Option<Wish>>,
     /// One change at a time: the last one counts.
     turn: Mutex<()>,
 }
@@ -60,6 +63,7 @@ impl Naming {
             database: database.clone(),
             file: RwLock::new(file),
             of_machine: of_machine.collect(),
+            wish: RwLock::default(),
             turn: Mutex::default(),
         })
     }
@@ -79,6 +83,7 @@ impl Naming {
     /// `hosts` takes the hosts over, once the names are there.
     async fn put(&self, file: &Config, hosts: impl Future<Output = Result<()>>) -> Result<()> {
         let stored = self.database.read(list_names).await?;
+        self.note_wish(&stored);
         let Effective {
             config,
             names,
@@ -97,12 +102,48 @@ impl Naming {
         }
         let certificates = self.certificates();
         certificates.replace_settings(config.certificate, config.dns);
+        self.promise();
         Ok(())
+    }
+
+    fn note_wish(&self, stored: &StoredNames) {
+        let wish = stored.https_only.as_ref();
+        let wish = wish.and_then(|text| serde_json::from_str(text).ok());
+        *self.wish.write().unwrap_or_else(PoisonError::into_inner) = wish;
+    }
+
+    fn wish(&self) -> Option<Wish> {
+        let wish = self.wish.read();
+        wish.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does something with what is known of the names.
+    fn with_known<T>(&self, what: impl FnOnce(&Known<'_>) -> T) -> T {
+        let certificates = self.certificates();
+        what(&Known {
+            names: &certificates.names().now(),
+            hosts: &certificates.hosts(),
+            of_machine: &self.of_machine,
+            reports: &certificates.reports(),
+            now: Timestamp::now(),
+        })
+    }
+
+    /// Lets browsers be told what can be kept now.
+    fn promise(&self) {
+        let Some(wish) = self.wish() else { return };
+        let promises = self.with_known(|known| known.promises(Some(&wish)));
+        self.hosts.edge().replace_promises(&promises);
     }
 
     /// Lets a new domain take its place once it has answered, for as long as this is not dropped.
     pub(super) async fn watch(&self) {
+        match self.database.read(list_names).await {
+            Ok(stored) => self.note_wish(&stored),
+            Err(e) => log::warn!("what browsers are told of HTTPS is not known: {e}"),
+        }
         loop {
+            self.promise();
             sleep(LOOK_EVERY).await;
             let Some(next) = self.now().next else {
                 continue;
@@ -356,6 +397,11 @@ impl LiveNames for Naming {
 
     fn renew(&self, name: &str) -> Result<()> {
         self.certificates().ask_for(name)
+    }
+
+    fn https_only(&self) -> HttpsOnly {
+        let wish = self.wish();
+        self.with_known(|known| https_only(wish.as_ref(), known))
     }
 
     fn take_over(&self) -> Soon<'_, Result<()>> {

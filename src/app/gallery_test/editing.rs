@@ -1,6 +1,7 @@
 //! Every page that only editors see, rendered.
 
 use super::Rendered;
+use super::names::name_pages;
 use super::samples::{
     EVERYTHING, HOSTILE, MARKDOWN, RTL, THEN, conflict, edit, entry, errors, list, notice, private,
     session,
@@ -11,11 +12,6 @@ use crate::app::hosts::{
     views::{HostPage, HostRow, HostsPage, RemovedRow},
 };
 use crate::app::layout::{FieldErrors, NoticeKind, Shell};
-use crate::app::names::{
-    form::NameForm,
-    live::{CertificateState, Lead},
-    views::{NamePage, ProgressPage},
-};
 use crate::app::settings::views::SettingsPage;
 use crate::app::traffic::{
     live::{Answered, Minute},
@@ -157,110 +153,6 @@ fn keeping_pages() -> Vec<Rendered> {
                     "time_zone",
                     "“Mars/Olympus” is not a time zone. Write it as Europe/Zurich.".to_owned(),
                 )]),
-            }),
-        ),
-    ]
-}
-
-/// The site's name and its certificate.
-fn name_pages() -> Vec<Rendered> {
-    let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
-    let state = |name: &str, of: Option<&str>, failure: Option<(&str, &str)>| CertificateState {
-        name: name.to_owned(),
-        of: of.map(|of| (of.to_owned(), THEN)),
-        is_own: false,
-        is_under_way: of.is_none() && failure.is_none(),
-        failure: failure.map(|(why, advice)| (why.to_owned(), advice.to_owned())),
-        next: Some(THEN),
-        renewals: 1,
-        unasked: None,
-    };
-    let refused = "203.0.113.7: Fetching http://www.example.org/.well-known/acme-challenge/x: Connection refused";
-    let advice =
-        "The name leads somewhere, but nobody opens there. Look at what the router forwards.";
-    let states = || {
-        vec![
-            state("example.org", Some("R11 of Let's Encrypt"), None),
-            state("www.example.org", None, Some((refused, advice))),
-            state("new.example.org", None, None),
-        ]
-    };
-    let form = || NameForm {
-        domain: "example.org".to_owned(),
-        www: "bare".to_owned(),
-        agree: "on".to_owned(),
-        contact: "ada@example.org".to_owned(),
-        ..NameForm::default()
-    };
-    let page = |form, leads: Vec<Lead>, errors| NamePage {
-        shell: private("/admin/name", "Name and certificate"),
-        form,
-        errors: FieldErrors(errors),
-        of_file: vec![("contact", "ada@example.org".to_owned())],
-        outlook: leads.iter().map(|_| "What will be.".to_owned()).collect(),
-        leads,
-        waiting: None,
-        certificates: states(),
-        has_domain: true,
-    };
-    let lead = |name: &str, is_fine, text: &str| Lead {
-        name: name.to_owned(),
-        is_fine,
-        text: text.to_owned(),
-    };
-    let missing = "There is no such name yet. Make an A record for it at your DNS provider.";
-    let bad = |field, text: &str| (field, text.to_owned());
-    vec![
-        ("name", render(&page(form(), Vec::new(), Vec::new()))),
-        (
-            "name-first",
-            render(&NamePage {
-                of_file: Vec::new(),
-                certificates: Vec::new(),
-                has_domain: false,
-                ..page(NameForm::default(), Vec::new(), Vec::new())
-            }),
-        ),
-        (
-            "name-looked-at",
-            render(&page(
-                form(),
-                vec![
-                    lead("example.org", true, "It leads here, to 203.0.113.7."),
-                    lead("www.example.org", false, missing),
-                ],
-                Vec::new(),
-            )),
-        ),
-        (
-            "name-extreme",
-            render(&NamePage {
-                waiting: Some(("w".repeat(250), HOSTILE.to_owned())),
-                certificates: vec![state(
-                    &"w".repeat(250),
-                    Some(HOSTILE),
-                    Some((HOSTILE, HOSTILE)),
-                )],
-                ..page(
-                    NameForm {
-                        domain: HOSTILE.to_owned(),
-                        also: HOSTILE.to_owned(),
-                        profile: HOSTILE.to_owned(),
-                        ..form()
-                    },
-                    vec![lead(HOSTILE, false, HOSTILE)],
-                    vec![bad("domain", HOSTILE), bad("profile", HOSTILE)],
-                )
-            }),
-        ),
-        (
-            "name-progress",
-            render(&ProgressPage {
-                shell: private("/admin/name/progress", "How it goes on"),
-                is_under_way: true,
-                waiting: Some(("old.example".to_owned(), "example.org".to_owned())),
-                certificates: states(),
-                home: Some("https://example.org/".to_owned()),
             }),
         ),
     ]

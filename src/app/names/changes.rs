@@ -26,6 +26,13 @@ pub fn update_names_only(seen: Option<&str>, names: &str) -> Change {
     change
 }
 
+/// Sets what browsers are told of HTTPS.
+pub fn update_https_only(wish: &str) -> Change {
+    let mut change = Change::new();
+    set(&mut change, "https_only", wish);
+    change
+}
+
 fn unchanged(seen: Option<&str>) -> Change {
     let mut change = Change::new();
     change.guard(

@@ -45,6 +45,38 @@ pub struct CertificateState {
     pub unasked: Option<String>,
 }
 
+/// What browsers are told of HTTPS (RFC 6797), and what they could be.
+#[derive(Clone, Debug, Default)]
+pub struct HttpsOnly {
+    /// For how long they remember it; 0 if it is off.
+    pub max_age_s: u32,
+    /// Whether every name below the domain is meant too.
+    pub subdomains: bool,
+    /// Whether it was ever decided.
+    pub is_set: bool,
+    /// Why it is not offered yet; empty if it is.
+    pub reasons: Vec<String>,
+    /// Why not every name below can be meant.
+    pub reason_below: Option<String>,
+    /// Other hosts.
+    pub hosts: Vec<HttpsOnlyHost>,
+    /// What is sent for each name now, in words.
+    pub sent: Vec<(String, String)>,
+}
+
+/// Another host, and whether it is meant too.
+#[derive(Clone, Debug)]
+pub struct HttpsOnlyHost {
+    /// Its name.
+    pub name: String,
+    /// Whether it is meant.
+    pub is_on: bool,
+    /// Whether browsers were told of it before.
+    pub was_on: bool,
+    /// Why it cannot be yet.
+    pub reason: Option<String>,
+}
+
 /// The names of a running server.
 pub trait LiveNames: Send + Sync {
     /// The names that count now.
@@ -70,6 +102,9 @@ pub trait LiveNames: Send + Sync {
     /// # Errors
     /// [`Error::NotFound`](crate::base::Error) if nobody is asked about this name.
     fn renew(&self, name: &str) -> Result<()>;
+
+    /// What browsers are told of HTTPS.
+    fn https_only(&self) -> HttpsOnly;
 
     /// Lets what is stored count from the next request on. No connection notices.
     ///

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod form;
+pub mod https_only;
 pub mod live;
 pub mod queries;
 pub mod routes;

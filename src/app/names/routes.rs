@@ -30,10 +30,11 @@ const UNDO_S: i64 = 24 * 3600;
 const REFRESH_S: &str = "3";
 
 /// The names of the running server, as a handler takes them.
-type Live = web::Data<dyn LiveNames>;
+pub(super) type Live = web::Data<dyn LiveNames>;
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
+    super::https_only::configure(routes);
     routes
         .service(
             web::resource("/admin/name")
@@ -191,7 +192,11 @@ async fn save(
 }
 
 /// What keeps the owner from saving: not knowing the password.
-async fn refused(visit: &Visit, session: &Session, password: String) -> Result<Option<FieldError>> {
+pub(super) async fn refused(
+    visit: &Visit,
+    session: &Session,
+    password: String,
+) -> Result<Option<FieldError>> {
     let text = match visit.confirm_password(session, password).await {
         Ok(Some(_)) => return Ok(None),
         Ok(None) => "This is not your password.".to_owned(),
@@ -407,6 +412,7 @@ fn page(
         has_domain: now.domain.is_some(),
         waiting: waiting(now),
         certificates: live.certificates(),
+        https_only: live.https_only(),
     })?;
     if is_wrong {
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;

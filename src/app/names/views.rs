@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{
     form::NameForm,
-    live::{CertificateState, Lead, OfFile},
+    live::{CertificateState, HttpsOnly, Lead, OfFile},
 };
 use crate::app::layout::{FieldErrors, Shell};
 
@@ -33,6 +33,20 @@ pub struct NamePage {
     pub certificates: Vec<CertificateState>,
     /// Whether the site has a domain.
     pub has_domain: bool,
+    /// What browsers are told of HTTPS.
+    pub https_only: HttpsOnly,
+}
+
+/// What browsers are told of HTTPS. Posts to `/admin/name/https-only`.
+#[derive(Template)]
+#[template(path = "names/https_only.html")]
+pub struct HttpsOnlyPage {
+    /// The frame.
+    pub shell: Shell,
+    /// As it is, or as it was typed.
+    pub state: HttpsOnly,
+    /// What is wrong with it.
+    pub errors: FieldErrors,
 }
 
 impl NamePage {
