@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     base::{Error, Names, Result},
     edge::{hosts, observe::access_log, page_cache, render_limit},
-    net::{acme, admission, dns, listen, names::DomainName, trust},
+    net::{acme, admission, dns, leaving, listen, names::DomainName, trust},
 };
 
 /// The file's name in the data folder.
@@ -41,6 +41,8 @@ pub struct Config {
     pub cache: page_cache::Settings,
     /// `[pages]`: how many pages are made for one visitor.
     pub pages: render_limit::Settings,
+    /// `[upgrade]`: how another program takes over.
+    pub upgrade: leaving::Settings,
 }
 
 impl Config {

@@ -1,6 +1,9 @@
 //! The whole server, assembled on one screen.
 
 mod certificates;
+pub mod control;
+pub mod guard;
+pub mod handover;
 mod hosts;
 mod names;
 mod naming;
@@ -8,12 +11,19 @@ mod promises;
 mod readings;
 mod reload;
 mod room;
+mod running;
 mod signals;
 mod watch;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    io::IsTerminal as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
 
-use actix_server::Server;
+use actix_server::{Server, ServerBuilder};
 use actix_web::{
     App as ActixApp,
     middleware::from_fn,
@@ -23,12 +33,15 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     certificates::Certificates,
+    control::Control,
+    handover::{Before, Predecessor, Program},
     hosts::{Served, own_names, together},
     names::{Effective, effective},
     naming::Naming,
     readings::Sources,
     reload::Reload,
-    signals::{Signals, Wish},
+    running::{Over, Running},
+    signals::Signals,
     watch::Watcher,
 };
 pub use self::{
@@ -51,7 +64,7 @@ use crate::{
     },
     base::{Error, Limited, Result},
     config::Config,
-    db::{DataFolder, Database, MediaStore},
+    db::{DataFolder, Database, MediaStore, ServerLock},
     edge::{
         incoming::{self, Incoming, MAX_FORM_BYTES},
         pipeline::{self, Edge},
@@ -61,15 +74,14 @@ use crate::{
         accept::{self, Door},
         admission::Admission,
         handshakes::Handshakes,
-        listen,
+        leaving::Leaving,
+        listen::{self, Listeners},
         names::local_names,
         probe,
         trust::TrustedProxies,
     },
 };
 
-/// Seconds that requests in flight have when the server is asked to stop.
-const SHUTDOWN_S: u64 = 20;
 /// Threads for the database and for rendering, of each worker.
 const BLOCKING_THREADS: usize = 2;
 
@@ -85,6 +97,12 @@ pub struct Started {
     /// Whether a connection from this machine itself must begin with a PROXY header.
     #[serde(default)]
     pub is_announced: bool,
+    /// The version of the program.
+    #[serde(default)]
+    pub version: String,
+    /// Where the program lies.
+    #[serde(default)]
+    pub program: PathBuf,
 }
 
 impl Started {
@@ -108,25 +126,31 @@ pub fn running(folder: &DataFolder) -> Result<Option<Started>> {
     Ok(note.and_then(|note| serde_json::from_str(&note).ok()))
 }
 
-/// Serves a site until it is asked to stop (Ctrl-C or SIGTERM), then finishes what is in flight.
+/// Serves a site until it is asked to stop (Ctrl-C or SIGTERM), then finishes what is in flight; or until another
+/// process goes on.
 ///
 /// `reread` gives the settings anew when that is asked for (SIGHUP); `started` is called once requests are
-/// answered.
+/// answered. `predecessor`: the process whose place this one takes.
 ///
 /// # Errors
 /// What keeps the server from starting: the data folder, the certificate, the ports.
 pub fn run(
     config: Config,
     folder: DataFolder,
+    mut predecessor: Option<Predecessor>,
     reread: impl Fn() -> Result<Config>,
     started: impl FnOnce(&Started),
 ) -> Result<()> {
     room::raise_descriptors();
-    let mut lock = folder.lock_for_server()?;
-    let (database, media, setup) = open(&folder)?;
+    let program = predecessor.as_ref().map(|before| before.program().into());
+    let program = Program::own(program)?;
+    let has_terminal = predecessor
+        .as_ref()
+        .map_or_else(|| std::io::stdin().is_terminal(), Predecessor::has_terminal);
+    let (mut lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
+    let (database, media, setup) = open(&folder, predecessor.as_ref())?;
     let setup_path = setup.path();
 
-    let listeners = listen::bind(&config.listen)?;
     let names = local_names();
     let stored = database.read_blocking(list_hosts)?;
     let counts = counting(&config, &database)?;
@@ -146,6 +170,7 @@ pub fn run(
     );
     let http = https.http();
 
+    let leaving = Leaving::default();
     let edge = Data::new(Edge::new(
         database.clone(),
         (folder.root().to_path_buf(), folder.public()),
@@ -153,36 +178,36 @@ pub fn run(
         pipeline::Shared {
             names: certificates.names(),
             challenges: certificates.challenges(),
-            trusted,
+            trusted: Arc::clone(&trusted),
             limited: Arc::clone(&limited),
+            leaving: leaving.clone(),
         },
         edge_settings(&config),
         listeners.https_address.port(),
     )?);
-    let admission_to_reload = admission.clone();
-    let watch = watched(&edge, &database, admission, handshakes, &limited);
-    let (naming, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
+    let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
+    let root = folder.root();
+    let (naming, pages) = live(&edge, &certificates, &database, &folder, &config, watch);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
-    let (reloaded, for_edge) = (Arc::clone(&naming), edge.clone());
     let reload = Reload::new(
         reread,
-        reloaded,
-        for_edge,
-        admission_to_reload,
-        config.listen,
+        Arc::clone(&naming),
+        edge.clone(),
+        admission.clone(),
+        (config.listen, config.upgrade),
     );
     let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
 
     let incoming = Data::new(Incoming::new(Arc::clone(&limited)));
-    let (background, for_stop) = ((database.clone(), edge.clone()), edge.clone());
-    let noted = &mut lock;
-    let outcome = actix_web::rt::System::new().block_on(async move {
+    let kept = (edge.clone(), app.clone(), database.clone());
+    let stays = predecessor.is_none() && !service_manager::is_there();
+    let outcome = actix_web::rt::System::new().block_on(async {
         let site = move || {
             ActixApp::new()
                 .app_data(edge.clone())
                 .app_data(app.clone())
-                .configure(|routes| asked.add_to(routes))
+                .configure(|routes| pages.add_to(routes))
                 .app_data(Data::from(Arc::clone(&limited)))
                 .app_data(for_guards.clone())
                 .app_data(last_seen.clone())
@@ -196,37 +221,146 @@ pub fn run(
                 .wrap(from_fn(pipeline::pipeline))
                 .configure(app::configure)
         };
-        let mut server = Server::build()
-            .worker_max_blocking_threads(BLOCKING_THREADS)
-            .shutdown_timeout(SHUTDOWN_S)
-            .disable_signals();
-        for (listener, door) in [(listeners.https, https), (listeners.http, http)] {
-            let (stopping, site) = (server.graceful_shutdown_signal(), site.clone());
-            let serve = move || accept::serve(door.clone(), stopping.clone(), site());
-            server = server
-                .listen("site", listener, serve)
-                .map_err(|e| Error::Internal(format!("starting to listen: {e}")))?;
-        }
-        let server = server.run();
+        let (edge, app, database) = kept;
+        let serve = |server: ServerBuilder, listener, door: &Door| {
+            let (door, leaving, site) = (door.clone(), leaving.clone(), site.clone());
+            let serve = move || accept::serve(door.clone(), leaving.clone(), site());
+            let server = server.listen("site", listener, serve);
+            server.map_err(|e| Error::Internal(format!("starting to listen: {e}")))
+        };
+        let builder = || {
+            Server::build()
+                .worker_max_blocking_threads(BLOCKING_THREADS)
+                .disable_signals()
+        };
+        let taking = match predecessor {
+            Some(predecessor) => {
+                let private = listen::private()?;
+                let address = private.local_addr().map_err(Error::internal)?;
+                predecessor.progress("asking itself for the first page");
+                let server = serve(builder().workers(1), private, &https)?.run();
+                prove(server, root.to_path_buf(), address, &trusted).await?;
+                Some(predecessor.ready().await?)
+            }
+            None => None,
+        };
+
+        let sockets = listeners.copies()?;
+        let server = serve(builder(), listeners.https, &https)?;
+        let server = serve(server, listeners.http, &http)?.run();
 
         // Before the address is told: who knows it may ask to stop.
-        let signals = Signals::listen()?;
+        let signals = Signals::listen(has_terminal)?;
+        let (control, asked) = Control::open(root)?;
         let addresses = listen::shown_addresses(listeners.https_address, &names);
         let ready = Started {
             addresses,
             setup_path,
             https_address: listeners.https_address,
             is_announced,
+            version: env!("CARGO_PKG_VERSION").into(),
+            program: program.path.clone(),
         };
-        noted.note(&serde_json::to_string(&ready).map_err(Error::internal)?)?;
+        let note = serde_json::to_string(&ready).map_err(Error::internal)?;
+        lock.note(&note)?;
+        let before = match taking {
+            Some(taking) => taking.serving().await?,
+            None => Before::default(),
+        };
         service_manager::ready(ready.addresses.first().map_or("", String::as_str));
-        started(&ready);
-        let _background = start_background(background, certificates, naming);
-        until_stopped(server, signals, reload, &for_stop).await
+        if stays || service_manager::is_there() {
+            started(&ready);
+        }
+        let before = Rc::new(before);
+        let _control = Jobs::of(control.serve());
+        let _alone = Jobs::of(until_alone(
+            Rc::clone(&before),
+            database.clone(),
+            Arc::clone(&naming),
+        ));
+        let start_jobs = {
+            let (database, edge) = (database.clone(), edge.clone());
+            move || {
+                let of_names = (Arc::clone(&certificates), Arc::clone(&naming));
+                start_background((database.clone(), edge.clone()), of_names)
+            }
+        };
+        let running = Running {
+            jobs: Some(start_jobs()),
+            start_jobs,
+            signals,
+            asked,
+            reload,
+            edge,
+            app,
+            admission,
+            leaving,
+            database,
+            sockets,
+            lock,
+            note,
+            program,
+            before,
+            has_terminal,
+            stays,
+        };
+        running.until_over(server).await
     });
     database.close();
+    match outcome? {
+        Over::Stopped => Control::remove(root),
+        Over::HandedOver if stays => {
+            let Err(e) = guard::become_guard(&folder);
+            log::warn!("{e}");
+        }
+        Over::HandedOver => {}
+    }
     log::info!("stopped");
-    outcome
+    Ok(())
+}
+
+/// The lock of the data folder and the listening sockets: new ones, or those of the process before.
+fn hold(
+    folder: &DataFolder,
+    config: &Config,
+    predecessor: Option<&mut Predecessor>,
+) -> Result<(ServerLock, Listeners)> {
+    let given = predecessor.and_then(|before| before.lock().zip(before.sockets()));
+    match given {
+        Some((lock, (https, http))) => Ok((ServerLock::shared(lock), Listeners::of(https, http)?)),
+        None => Ok((folder.lock_for_server()?, listen::bind(&config.listen)?)),
+    }
+}
+
+/// Asks a server for its first page as a visitor would, and ends it.
+async fn prove(
+    server: Server,
+    data: PathBuf,
+    address: SocketAddr,
+    trusted: &TrustedProxies,
+) -> Result<()> {
+    let is_announced = probe::is_announced(address, trusted);
+    let handle = server.handle();
+    let server = actix_web::rt::spawn(server);
+    let ask = move || probe::first_page(&data, address, is_announced);
+    let answered = tokio::task::spawn_blocking(ask).await;
+    handle.stop(false).await;
+    let _ = server.await;
+    match answered.map_err(Error::internal)?? {
+        status if status < 500 => Ok(()),
+        status => Err(Error::Internal(format!(
+            "the first page is an error ({status})"
+        ))),
+    }
+}
+
+/// Waits until no older process is left, and then takes what it may have changed at last.
+async fn until_alone(before: Rc<Before>, database: Database, naming: Arc<Naming>) {
+    before.ended().await;
+    database.watch_others_no_more();
+    if let Err(e) = naming.take_over().await {
+        log::warn!("names and hosts were not looked at again: {e}");
+    }
 }
 
 /// The settings that count: the file's, with the names that were set in the browser.
@@ -249,11 +383,25 @@ fn edge_settings(config: &Config) -> pipeline::Settings {
 }
 
 /// What there is in the data folder, and the link that sets the site up if it has no owner yet.
-fn open(folder: &DataFolder) -> Result<(Database, MediaStore, SetupLink)> {
+fn open(
+    folder: &DataFolder,
+    predecessor: Option<&Predecessor>,
+) -> Result<(Database, MediaStore, SetupLink)> {
+    if let Some(predecessor) = predecessor {
+        predecessor.progress("opening the database");
+    }
     let database = Database::open(&folder.database())?;
+    if predecessor.is_some() {
+        database.watch_others()?;
+    }
     let media = MediaStore::new(folder);
     media.sweep_temporary();
-    let setup = SetupLink::new(!database.read_blocking(users::has_users)?)?;
+    let is_new = !database.read_blocking(users::has_users)?;
+    let shown = predecessor.and_then(Predecessor::setup);
+    let setup = match shown.filter(|_| is_new) {
+        Some(token) => SetupLink::of(token),
+        None => SetupLink::new(is_new)?,
+    };
     Ok((database, media, setup))
 }
 
@@ -326,42 +474,10 @@ fn watched(
     Data::from(watcher)
 }
 
-/// Serves until a signal asks to stop, and then until nothing is in flight.
-async fn until_stopped(
-    server: Server,
-    mut signals: Signals,
-    reload: Reload<impl Fn() -> Result<Config>>,
-    edge: &Edge,
-) -> Result<()> {
-    let handle = server.handle();
-    let idle = async {
-        while signals.next().await == Wish::Reload {
-            reload.now().await;
-        }
-        service_manager::stopping();
-        log::info!("stopping: finishing what is in flight");
-        actix_web::rt::spawn(async move {
-            signals.next_stop().await;
-            log::warn!("asked to stop again: stopping now");
-            std::process::exit(130);
-        });
-        // The command is sent by now; `server` below ends when it is done, if that is sooner.
-        drop(handle.stop(true));
-        edge.quiet().await;
-    };
-    // A dropped server closes the connections that browsers keep open without a request on them.
-    let outcome = tokio::select! {
-        outcome = server => outcome,
-        () = idle => Ok(()),
-    };
-    outcome.map_err(|e| Error::Internal(format!("serving: {e}")))
-}
-
 /// Starts what is done beside the requests, for as long as the answer is kept.
 fn start_background(
     (database, edge): (Database, Data<Edge>),
-    certificates: Arc<Certificates>,
-    naming: Arc<Naming>,
+    (certificates, naming): (Arc<Certificates>, Arc<Naming>),
 ) -> Jobs {
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();

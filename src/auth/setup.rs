@@ -21,6 +21,11 @@ impl SetupLink {
         Ok(Self(Mutex::new(token)))
     }
 
+    /// The link that a process before has shown, with its secret.
+    pub fn of(token: &str) -> Self {
+        Self(Mutex::new(Some(token.to_owned())))
+    }
+
     /// The path of the link, if it was not used yet.
     pub fn path(&self) -> Option<String> {
         self.token().map(|token| format!("/setup?token={token}"))
@@ -38,7 +43,8 @@ impl SetupLink {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn token(&self) -> Option<String> {
+    /// The secret, if it was not used yet.
+    pub fn token(&self) -> Option<String> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

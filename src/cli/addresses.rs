@@ -78,6 +78,8 @@ mod tests {
             setup_path: None,
             https_address: "[::]:443".parse().unwrap(),
             is_announced: false,
+            version: String::new(),
+            program: "webstead".into(),
         };
         let here = ["localhost", "pi.local", "192.168.1.7"];
         let by_name = ["pi.local", "192.168.1.7", "localhost"];

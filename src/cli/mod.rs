@@ -17,7 +17,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    db::DataFolder,
+    server::guard,
+};
 
 /// A whole website in one file: HTTPS, web server, application and database.
 ///
@@ -98,6 +102,8 @@ enum Command {
     Install(install::InstallArgs),
     /// Take the service away; the site stays unless it is purged
     Uninstall(install::UninstallArgs),
+    #[command(name = guard::COMMAND, hide = true)]
+    Guard,
 }
 
 impl Cli {
@@ -121,6 +127,10 @@ impl Cli {
             Some(Command::Secret { command }) => secret::run(&command, &global),
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),
+            Some(Command::Guard) => {
+                let folder = DataFolder::open_existing(&global.data_path())?;
+                guard::run(&folder).map(ExitCode::from)
+            }
         }
     }
 }

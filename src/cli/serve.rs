@@ -8,7 +8,13 @@ use super::{
     Global,
     addresses::{self, For},
 };
-use crate::{base::Result, config::Config, db::DataFolder, net::address::Address, server};
+use crate::{
+    base::Result,
+    config::Config,
+    db::DataFolder,
+    net::address::Address,
+    server::{self, handover::Predecessor},
+};
 
 /// Where to listen.
 #[derive(Args)]
@@ -34,6 +40,17 @@ impl ServeArgs {
 
 /// Serves until asked to stop.
 pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
+    let predecessor = Predecessor::of_this_process()?;
+    let complaint = predecessor.as_ref().map(Predecessor::complaint);
+    let complaint = complaint.transpose()?;
+    let outcome = serve(args, global, predecessor);
+    if let (Err(e), Some(complaint)) = (&outcome, complaint) {
+        complaint(e);
+    }
+    outcome
+}
+
+fn serve(args: &ServeArgs, global: &Global, predecessor: Option<Predecessor>) -> Result<ExitCode> {
     let data = global.data_path();
     let folder = DataFolder::open_or_create(&data)?;
     let root = folder.root().to_path_buf();
@@ -44,7 +61,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
         config.listen.http = args.http.or(config.listen.http);
         Ok(config)
     };
-    server::run(read()?, folder, read, |started| {
+    server::run(read()?, folder, predecessor, read, |started| {
         // A closed terminal must not end the server.
         let out = &mut io::stdout().lock();
         let _ = addresses::tell(out, started, &root.display().to_string(), For::ThisMachine);

@@ -3,7 +3,10 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{ErrorKind, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -23,10 +26,27 @@ pub struct ServerLock {
 }
 
 impl ServerLock {
-    /// Leaves a line beside the lock, for who looks with [`DataFolder::running_server`].
+    /// The lock that another process holds too, and has handed over: it is held until both have let go.
+    pub fn shared(file: File) -> Self {
+        Self { file }
+    }
+
+    /// Leaves a line beside the lock, for who looks with [`DataFolder::running_server`], and says that this process
+    /// is the one that serves.
     pub fn note(&mut self, line: &str) -> Result<()> {
         debug_assert!(!line.contains('\n'));
-        writeln!(self.file, "{line}").map_err(|e| Error::CannotSave(format!("server.lock: {e}")))
+        let text = format!("{}\n{line}\n", std::process::id());
+        // At once, because somebody may be reading; what was longer before is cut off afterwards.
+        self.file
+            .write_all_at(text.as_bytes(), 0)
+            .and_then(|()| self.file.set_len(text.len() as u64))
+            .map_err(|e| Error::CannotSave(format!("server.lock: {e}")))
+    }
+}
+
+impl AsFd for ServerLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

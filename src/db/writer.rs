@@ -149,7 +149,7 @@ fn run(mut connection: Connection, jobs: &Receiver<Job>, version: &AtomicU64, co
 }
 
 /// A number that changes when another process has written to the file.
-fn data_version(connection: &Connection) -> i64 {
+pub(super) fn data_version(connection: &Connection) -> i64 {
     connection
         .pragma_query_value(None, "data_version", |row| row.get(0))
         .unwrap_or(0)

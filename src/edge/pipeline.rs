@@ -35,6 +35,7 @@ use crate::{
     net::{
         Peer, admission,
         challenges::Challenges,
+        leaving::Leaving,
         redirect,
         trust::{self, TrustedProxies},
     },
@@ -66,6 +67,8 @@ pub struct Shared {
     pub trusted: Arc<TrustedProxies>,
     /// Who was limited.
     pub limited: Arc<Limited>,
+    /// Whether this process takes its leave.
+    pub leaving: Leaving,
 }
 
 /// What the edge needs; one for all threads.
@@ -195,7 +198,10 @@ pub async fn pipeline(
         let answer = edge.shared.challenges.text(request.path()).map(proof);
         let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip(), "http"));
         let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
-        return Ok(request.into_response(response));
+        return Ok(parted(
+            request.into_response(response),
+            &edge.shared.leaving,
+        ));
     }
     let is_head = *request.method() == Method::HEAD;
     let context =
@@ -204,11 +210,11 @@ pub async fn pipeline(
     let Some(entered) = edge.in_flight.enter(&peer.flow, context.visitor) else {
         let refusal = too_many(&edge.shared.limited, &context);
         watched.answered(Kind::None, refusal.status());
-        return Ok(request.into_response(refusal));
+        return Ok(parted(request.into_response(refusal), &edge.shared.leaving));
     };
     if let Some(refusal) = refused(&request, &context) {
         watched.answered(Kind::None, refusal.status());
-        let response = request.into_response(refusal);
+        let response = parted(request.into_response(refusal), &edge.shared.leaving);
         return Ok(in_flight::until_sent(
             entered, &peer, is_head, watched, response,
         ));
@@ -247,7 +253,7 @@ pub async fn pipeline(
         }
     };
     watched.answered(kind, response.status());
-    let mut response = as_version_knows(response);
+    let mut response = parted(as_version_knows(response), &edge.shared.leaving);
     if let (true, Some(promise)) = (
         kind != Kind::None || response.status().is_redirection(),
         promise,
@@ -268,6 +274,17 @@ fn as_version_knows(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<B
     if is_old && response.response().body().size() == BodySize::Stream {
         let head = response.response_mut().head_mut();
         head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+/// Says that an answer is the last one of its connection, where the process takes its leave. HTTP/2 has its own way.
+fn parted(mut response: ServiceResponse<BoxBody>, leaving: &Leaving) -> ServiceResponse<BoxBody> {
+    let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || response.request().version() > Version::HTTP_11;
+    if leaving.has_begun() && !goes_on {
+        let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
     response

@@ -21,6 +21,13 @@ const KEEP_APPLIED_S: i64 = 7 * 24 * 3600;
 pub struct Jobs(Vec<JoinHandle<()>>);
 
 impl Jobs {
+    /// Starts one piece of work.
+    pub fn of(work: impl Future<Output = ()> + 'static) -> Self {
+        let mut jobs = Self::default();
+        jobs.start(work);
+        jobs
+    }
+
     /// Starts work.
     pub fn start(&mut self, work: impl Future<Output = ()> + 'static) {
         self.0.push(actix_web::rt::spawn(work));

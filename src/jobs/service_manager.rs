@@ -22,6 +22,16 @@ pub fn stopping() {
     ]);
 }
 
+/// Says that another process goes on in our place. From then on only that one is listened to.
+pub fn is_succeeded_by(process: u32) {
+    say(&[NotifyState::MainPid(process)]);
+}
+
+/// Whether one listens.
+pub fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Says in time that the site is alive, as long as its database answers (`WatchdogSec=`).
 ///
 /// Runs until it is dropped; ends at once where nobody asks.

@@ -12,7 +12,6 @@ use std::{
 use actix_http::{
     Extensions, HttpService, Request, Response, body::MessageBody, error::DispatchError,
 };
-use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, fn_factory, fn_service};
 use actix_web::{body::BoxBody, dev::AppConfig};
 use rustls::ServerConfig;
@@ -24,7 +23,9 @@ use super::{
     challenges::ACME_TLS,
     flow::Flows,
     handshakes::Handshakes,
-    http2, proxy_protocol,
+    http2,
+    leaving::Leaving,
+    proxy_protocol,
     stream::{Socket, Stream},
     trust::TrustedProxies,
 };
@@ -155,10 +156,10 @@ enum Opened {
     Http2(Stream),
 }
 
-/// Serves what comes through a door with an application; one is made for each thread.
+/// Serves what comes through a door with an application, until the process leaves; one is made for each thread.
 pub fn serve<A, F, B>(
     door: Door,
-    stopping: GracefulShutdownSignal,
+    leaving: Leaving,
     app: A,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = ()>
 where
@@ -172,19 +173,19 @@ where
 {
     let app = app.into_factory();
     fn_factory(move || {
-        let (door, stopping) = (door.clone(), stopping.clone());
+        let (door, leaving) = (door.clone(), leaving.clone());
         let app = app.new_service(AppConfig::default());
         async move {
             let app = Rc::new(
                 app.await
                     .map_err(|e| log::error!("no application: {e:?}"))?,
             );
-            let http1 = |keep_alive| http1(Rc::clone(&app), stopping.clone(), keep_alive);
+            let http1 = |keep_alive| http1(Rc::clone(&app), leaving.clone(), keep_alive);
             let patient = Rc::new(http1(KEEP_ALIVE).await?);
             let in_crowd = Rc::new(http1(KEEP_ALIVE_IN_CROWD).await?);
             let flows = Flows::watched();
             Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
-                let (door, flows, stopping) = (door.clone(), flows.clone(), stopping.clone());
+                let (door, flows, leaving) = (door.clone(), flows.clone(), leaving.clone());
                 let (app, patient, in_crowd) =
                     (Rc::clone(&app), Rc::clone(&patient), Rc::clone(&in_crowd));
                 async move {
@@ -203,7 +204,7 @@ where
                         Opened::Http2(stream) => {
                             let peer = stream.peer();
                             peer.flow.framed();
-                            let stopping = async move { stopping.notified().await };
+                            let stopping = async move { leaving.begun().await };
                             let keep_alive = if stream.is_in_crowd() {
                                 KEEP_ALIVE_IN_CROWD
                             } else {
@@ -228,7 +229,7 @@ where
 /// HTTP/1.1 (RFC 9112) for an application.
 async fn http1<S, B>(
     app: Rc<S>,
-    stopping: GracefulShutdownSignal,
+    leaving: Leaving,
     keep_alive: Duration,
 ) -> Result<impl Service<(Stream, Option<SocketAddr>), Response = (), Error = DispatchError>, ()>
 where
@@ -240,8 +241,8 @@ where
 {
     HttpService::build()
         .graceful_shutdown_signal(move || {
-            let stopping = stopping.clone();
-            async move { stopping.notified().await }
+            let leaving = leaving.clone();
+            async move { leaving.idle_closed().await }
         })
         .h1_write_buffer_size(WRITE_AFTER)
         .keep_alive(keep_alive)

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
 use serde::Deserialize;
@@ -96,7 +96,11 @@ fn bind_with(
 }
 
 impl Listeners {
-    fn of(https: TcpListener, http: TcpListener) -> Result<Self> {
+    /// Those that another process of this program has opened.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if they are none.
+    pub fn of(https: TcpListener, http: TcpListener) -> Result<Self> {
         let listeners = Self {
             https_address: local_address(&https)?,
             http_address: local_address(&http)?,
@@ -109,6 +113,15 @@ impl Listeners {
             listeners.http_address
         );
         Ok(listeners)
+    }
+
+    /// The same sockets once more, for HTTPS and for plain HTTP, to give them to another process.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the system has no descriptor left.
+    pub fn copies(&self) -> Result<(TcpListener, TcpListener)> {
+        let copy = |socket: &TcpListener| socket.try_clone().map_err(Error::internal);
+        Ok((copy(&self.https)?, copy(&self.http)?))
     }
 }
 
@@ -174,6 +187,19 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// A socket that only this machine reaches, for a process that proves itself before it takes the others.
+///
+/// # Errors
+/// [`Error::Io`] if the system has no port left.
+pub fn private() -> Result<TcpListener> {
+    open((Ipv4Addr::LOCALHOST, 0).into())
+        .or_else(|_| open((Ipv6Addr::LOCALHOST, 0).into()))
+        .map_err(|source| Error::Io {
+            what: "opening a socket on this machine itself".into(),
+            source,
+        })
 }
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr> {

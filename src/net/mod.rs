@@ -13,6 +13,7 @@ pub mod handshakes;
 mod http2;
 mod inherited;
 pub mod leads;
+pub mod leaving;
 pub mod listen;
 pub mod names;
 pub mod probe;

@@ -1,6 +1,6 @@
 //! Settings that change while the server runs.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use actix_web::web::Data;
 
@@ -9,7 +9,7 @@ use crate::{
     base::Result,
     config::Config,
     edge::pipeline::Edge,
-    net::{admission::Admission, listen},
+    net::{admission::Admission, leaving, listen},
 };
 
 /// What has to know of other settings.
@@ -21,6 +21,7 @@ pub(super) struct Reload<Reread> {
     admission: Admission,
     /// What counts as it was at the start.
     listen: listen::Settings,
+    upgrade: RefCell<leaving::Settings>,
 }
 
 impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
@@ -30,7 +31,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         naming: Arc<Naming>,
         edge: Data<Edge>,
         admission: Admission,
-        listen: listen::Settings,
+        (listen, upgrade): (listen::Settings, leaving::Settings),
     ) -> Self {
         Self {
             reread,
@@ -38,19 +39,38 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
             edge,
             admission,
             listen,
+            upgrade: RefCell::new(upgrade),
         }
     }
 
-    /// Takes the new settings, or none of them if there is a mistake in one. No connection notices.
-    pub(super) async fn now(&self) {
+    /// Takes the new settings, or none of them if there is a mistake in one. No connection notices. Logs the outcome
+    /// and gives it in words.
+    ///
+    /// # Errors
+    /// What kept it.
+    pub(super) async fn now(&self) -> Result<&'static str> {
         match self.take().await {
-            Ok(true) => log::info!("reloaded: everything is as webstead.toml has it"),
-            Ok(false) => log::warn!(
-                "reloaded, but [listen] was changed too, and that counts from the next start: sudo systemctl \
-                 restart webstead"
-            ),
-            Err(e) => log::error!("not reloaded, everything stays as it was: {e}"),
+            Ok(true) => {
+                let text = "reloaded: everything is as webstead.toml has it";
+                log::info!("{text}");
+                Ok(text)
+            }
+            Ok(false) => {
+                let text = "reloaded, but [listen] was changed too, and that counts from the next start: sudo \
+                            systemctl restart webstead";
+                log::warn!("{text}");
+                Ok(text)
+            }
+            Err(e) => {
+                log::error!("not reloaded, everything stays as it was: {e}");
+                Err(e)
+            }
         }
+    }
+
+    /// How another program takes over, as the settings have it now.
+    pub(super) fn upgrade(&self) -> leaving::Settings {
+        self.upgrade.borrow().clone()
     }
 
     /// Takes the new settings; says whether all of them count now.
@@ -61,6 +81,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
+        self.upgrade.replace(config.upgrade);
         Ok(config.listen == self.listen)
     }
 }

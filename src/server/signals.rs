@@ -1,7 +1,5 @@
 //! What the system asks the server to do.
 
-use std::io::{self, IsTerminal as _};
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::base::{Error, Result};
@@ -25,17 +23,17 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Hears them from now on.
+    /// Hears them from now on. `has_terminal`: whether the server was started from one.
     ///
     /// # Errors
     /// If the system does not tell us of signals.
-    pub(super) fn listen() -> Result<Self> {
+    pub(super) fn listen(has_terminal: bool) -> Result<Self> {
         let hear = |kind| signal(kind).map_err(Error::internal);
         Ok(Self {
             interrupt: hear(SignalKind::interrupt())?,
             terminate: hear(SignalKind::terminate())?,
             hang_up: hear(SignalKind::hangup())?,
-            has_terminal: io::stdin().is_terminal(),
+            has_terminal,
         })
     }
 

@@ -1,0 +1,247 @@
+//! The socket in the data folder by which the owner's commands ask the running server for something.
+//!
+//! Who may write to it may ask: its mode is 0600, and it belongs to whom the folder belongs to. A request is a line of
+//! JSON; the answers are lines of JSON, of which the last says how it went.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader as LineReader, ErrorKind, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            fs::{MetadataExt, lchown},
+            net,
+        },
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::fs::{Mode, fchmod};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::mpsc::{
+        Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
+    },
+    time::{sleep, timeout},
+};
+
+use crate::{
+    base::{Error, Result},
+    db::DataFolder,
+};
+
+/// The socket's name in the data folder.
+const NAME: &str = "server.sock";
+/// No request is longer.
+const MOST_BYTES: u64 = 64 * 1024;
+/// Time for a request to be said.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Requests that wait for their turn.
+const MOST_WAITING: usize = 8;
+
+/// What may be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// To go on as the program that lies on the disk now, if that is another one than the one that runs; else to read
+    /// the settings again.
+    Reload,
+    /// To let another program take over.
+    Upgrade {
+        /// Where it lies; not said: where the running one lay when it was started.
+        program: Option<PathBuf>,
+        /// Seconds that it has for each of its steps; not said: as the settings have it.
+        ready_s: Option<u64>,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Answer {
+    Progress(String),
+    Done(String),
+    Failed(String),
+}
+
+/// A request that waits for its answer.
+pub(super) struct Ask {
+    pub(super) request: Request,
+    pub(super) answers: Answers,
+}
+
+/// Where answers go; nobody may be there.
+#[derive(Clone)]
+pub(super) struct Answers(Option<UnboundedSender<Answer>>);
+
+impl Answers {
+    /// For what nobody waits for.
+    pub(super) fn to_nobody() -> Self {
+        Self(None)
+    }
+
+    /// Tells how it gets on.
+    pub(super) fn progress(&self, text: String) {
+        self.send(Answer::Progress(text));
+    }
+
+    /// Tells how it went.
+    pub(super) fn outcome(&self, outcome: Result<String>) {
+        self.send(match outcome {
+            Ok(text) => Answer::Done(text),
+            Err(e) => Answer::Failed(e.to_string()),
+        });
+    }
+
+    fn send(&self, answer: Answer) {
+        if let Some(sender) = &self.0 {
+            // Who has asked may be gone.
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+/// The socket, open.
+pub(super) struct Control {
+    listener: UnixListener,
+    asks: Sender<Ask>,
+}
+
+impl Control {
+    /// Opens the socket in the folder in the place of one that is there, and gives what is asked.
+    ///
+    /// # Errors
+    /// [`Error::CannotSave`] if it cannot be made.
+    pub(super) fn open(root: &Path) -> Result<(Self, Receiver<Ask>)> {
+        let listener = listen(root).and_then(UnixListener::from_std).map_err(|e| {
+            let path = root.join(NAME);
+            Error::CannotSave(format!("{} cannot be made: {e}", path.display()))
+        })?;
+        let (asks, asked) = channel(MOST_WAITING);
+        Ok((Self { listener, asks }, asked))
+    }
+
+    /// Takes what is asked, for as long as it is not dropped.
+    pub(super) async fn serve(self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let asks = self.asks.clone();
+                    actix_web::rt::spawn(async move {
+                        if let Err(e) = answer(stream, asks).await {
+                            log::debug!("who asked for something is gone: {e}");
+                        }
+                    });
+                }
+                Err(e) => {
+                    log::warn!("{NAME}: {e}");
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the socket away, at the end of the last process.
+    pub(super) fn remove(root: &Path) {
+        let _ = fs::remove_file(root.join(NAME));
+    }
+}
+
+/// The path by which the system finds the socket: those of sockets may have 108 bytes (unix(7)), and a folder may be
+/// deep.
+fn short(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd()))
+}
+
+fn listen(root: &Path) -> io::Result<net::UnixListener> {
+    let folder = File::open(root)?;
+    let path = short(&folder);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // The file that is made has the mode of the socket (Linux), so there is no moment in which others may write to it.
+    fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    socket.bind(&SockAddr::unix(&path)?)?;
+    let owner = folder.metadata()?;
+    if owner.uid() != rustix::process::geteuid().as_raw() {
+        // Root serves a folder of somebody else.
+        let _ = lchown(&path, Some(owner.uid()), Some(owner.gid()));
+    }
+    socket.listen(16)?;
+    socket.set_nonblocking(true)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut read = BufReader::new(read.take(MOST_BYTES));
+    timeout(PATIENCE, read.read_line(&mut line)).await??;
+    let request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(e) => {
+            let text = format!("this version of Webstead does not know what was asked for: {e}");
+            return write.write_all(&line_of(&Answer::Failed(text))?).await;
+        }
+    };
+    let (sender, mut answers): (_, UnboundedReceiver<Answer>) = unbounded_channel();
+    let answers_to = Answers(Some(sender));
+    let ask = Ask {
+        request,
+        answers: answers_to,
+    };
+    if asks.send(ask).await.is_err() {
+        return Err(ErrorKind::BrokenPipe.into());
+    }
+    while let Some(answer) = answers.recv().await {
+        write.write_all(&line_of(&answer)?).await?;
+    }
+    Ok(())
+}
+
+fn line_of(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Asks the server that runs on a folder, and waits until it is done; `tell` hears how it gets on.
+///
+/// # Errors
+/// [`Error::Invalid`] if no server runs there or an older one, else what the server says.
+pub fn ask(folder: &DataFolder, request: &Request, mut tell: impl FnMut(&str)) -> Result<String> {
+    if folder.running_server()?.is_none() {
+        return Err(Error::Invalid(format!(
+            "the site in {} does not run",
+            folder.root().display()
+        )));
+    }
+    let root = File::open(folder.root()).map_err(|e| Error::io("opening", folder.root(), e))?;
+    let mut stream = net::UnixStream::connect(short(&root)).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::Invalid(
+            "the running server is still starting, or is of a version that cannot be asked; restart it".into(),
+        ),
+        ErrorKind::PermissionDenied => Error::Forbidden(
+            "only the owner of the data folder may ask the server for this; try again with sudo in front".into(),
+        ),
+        _ => Error::io("asking the server at", folder.root().join(NAME), e),
+    })?;
+    let lost = |e: io::Error| Error::Internal(format!("the server did not answer: {e}"));
+    let line = line_of(request).map_err(lost)?;
+    stream.write_all(&line).map_err(lost)?;
+    for line in LineReader::new(stream).lines() {
+        let answer = serde_json::from_str(&line.map_err(lost)?);
+        match answer.map_err(Error::internal)? {
+            Answer::Progress(text) => tell(&text),
+            Answer::Done(text) => return Ok(text),
+            Answer::Failed(text) => return Err(Error::Invalid(text)),
+        }
+    }
+    Err(Error::Internal(
+        "the server ended before it was done; its log says why".into(),
+    ))
+}

@@ -1,0 +1,253 @@
+//! The running server: does what signals and the owner's commands ask for, until it stops or another process goes on.
+
+use std::{
+    net::TcpListener,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
+
+use actix_server::{Server, ServerHandle};
+use actix_web::web::Data;
+use tokio::{sync::mpsc::Receiver, time::sleep};
+
+use super::{
+    control::{Answers, Ask, Request},
+    guard,
+    handover::{Before, Program, Successor, hello},
+    reload::Reload,
+    signals::{Signals, Wish},
+};
+use crate::{
+    app::visit::App,
+    base::{Error, Result},
+    config::Config,
+    db::{Database, ServerLock},
+    edge::pipeline::Edge,
+    jobs::{Jobs, service_manager},
+    net::{admission::Admission, leaving::Leaving},
+};
+
+/// Time for requests in flight when the server is asked to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// For how long connections without a request are left open when another process goes on: who is about to ask on one
+/// is answered, and sent to a new one.
+const IDLE: Duration = Duration::from_secs(10);
+/// How long nothing must be there: a connection may just be on its way to its thread.
+const QUIET: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How the server has ended.
+pub(super) enum Over {
+    /// It was asked to stop.
+    Stopped,
+    /// Another process serves.
+    HandedOver,
+}
+
+/// What the running server has in its hands.
+pub(super) struct Running<Reread, Start> {
+    pub(super) signals: Signals,
+    pub(super) asked: Receiver<Ask>,
+    pub(super) reload: Reload<Reread>,
+    pub(super) edge: Data<Edge>,
+    pub(super) app: Data<App>,
+    pub(super) admission: Admission,
+    pub(super) leaving: Leaving,
+    pub(super) database: Database,
+    /// The sockets for HTTPS and for plain HTTP.
+    pub(super) sockets: (TcpListener, TcpListener),
+    pub(super) lock: ServerLock,
+    /// What was left beside the lock.
+    pub(super) note: String,
+    pub(super) program: Program,
+    /// Older processes that have not ended.
+    pub(super) before: Rc<Before>,
+    pub(super) has_terminal: bool,
+    /// Whether this process stays around the one that goes on: see [`guard`].
+    pub(super) stays: bool,
+    /// Starts what is done beside the requests.
+    pub(super) start_jobs: Start,
+    pub(super) jobs: Option<Jobs>,
+}
+
+impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start> {
+    /// Serves until it is over.
+    ///
+    /// # Errors
+    /// If the server ends by itself.
+    pub(super) async fn until_over(mut self, server: Server) -> Result<Over> {
+        let handle = server.handle();
+        let over = async {
+            if let Some(successor) = self.until_asked_to_end().await {
+                self.finish(&handle, &successor).await;
+                return Over::HandedOver;
+            }
+            self.stop(&handle).await;
+            Over::Stopped
+        };
+        // A dropped server closes the connections that browsers keep open without a request on them.
+        tokio::select! {
+            outcome = server => {
+                outcome.map_err(|e| Error::Internal(format!("serving: {e}")))?;
+                Err(Error::Internal("the server has ended by itself".into()))
+            }
+            over = over => Ok(over),
+        }
+    }
+
+    /// Does what is asked; returns with the process that goes on, or with none when the server is to stop.
+    async fn until_asked_to_end(&mut self) -> Option<Successor> {
+        loop {
+            let Ask { request, answers } = tokio::select! {
+                wish = self.signals.next() => match wish {
+                    Wish::Stop => return None,
+                    Wish::Reload => Ask { request: Request::Reload, answers: Answers::to_nobody() },
+                },
+                Some(ask) = self.asked.recv() => ask,
+            };
+            let (program, ready_s) = match request {
+                Request::Reload if !self.program.was_replaced() => {
+                    let outcome = self.reload.now().await;
+                    answers.outcome(outcome.map(str::to_owned));
+                    continue;
+                }
+                Request::Reload => (None, None),
+                Request::Upgrade { program, ready_s } => (program, ready_s),
+            };
+            match self.hand_over(program, ready_s, &answers).await {
+                Ok(Some(successor)) => {
+                    let text = format!("process {} serves now", successor.process());
+                    log::info!("handed over: {text}");
+                    answers.outcome(Ok(text));
+                    return Some(successor);
+                }
+                Ok(None) => {
+                    let text = "asked to stop meanwhile, so nobody goes on";
+                    answers.outcome(Err(Error::Invalid(text.into())));
+                    return None;
+                }
+                Err(e) => {
+                    log::error!("not handed over, this process goes on: {e}");
+                    answers.outcome(Err(e));
+                }
+            }
+        }
+    }
+
+    /// Lets a program take over; `None` if this process was asked to stop before that.
+    async fn hand_over(
+        &mut self,
+        program: Option<PathBuf>,
+        ready_s: Option<u64>,
+        answers: &Answers,
+    ) -> Result<Option<Successor>> {
+        let program = program.unwrap_or_else(|| self.program.path.clone());
+        log::info!("handing over to {}", program.display());
+        if self.stays {
+            guard::prepare()?;
+        }
+        let patience = ready_s.map(Duration::from_secs);
+        let patience = patience.unwrap_or_else(|| self.reload.upgrade().ready());
+        let hello = hello(self.app.setup.token(), self.has_terminal, program.clone());
+        let before: Vec<OwnedFd> = self.before.descriptors().map_err(Error::internal)?;
+        let (https, http) = &self.sockets;
+        let own: [BorrowedFd<'_>; 3] = [https.as_fd(), http.as_fd(), self.lock.as_fd()];
+        let descriptors: Vec<_> = own
+            .into_iter()
+            .chain(before.iter().map(OwnedFd::as_fd))
+            .collect();
+        let tell = |text: String| {
+            log::info!("handing over: {text}");
+            answers.progress(text);
+        };
+        let mut successor = tokio::select! {
+            started = Successor::start(&program, &hello, &descriptors, patience, tell) => started?,
+            () = self.signals.next_stop() => return Ok(None),
+        };
+        // The point of no return is at its end; until there, everything can be taken back.
+        self.database.watch_others()?;
+        self.jobs = None;
+        if let Err(e) = successor.go().await {
+            drop(successor);
+            self.take_back();
+            return Err(e);
+        }
+        service_manager::is_succeeded_by(successor.process());
+        successor.lead().await;
+        Ok(Some(successor))
+    }
+
+    /// Goes on as if nothing had been.
+    fn take_back(&mut self) {
+        if let Err(e) = self.lock.note(&self.note) {
+            log::warn!("{e}");
+        }
+        self.database.watch_others_no_more();
+        self.jobs = Some((self.start_jobs)());
+    }
+
+    /// Takes no more connections, and lets those that are there end in peace.
+    async fn finish(&mut self, handle: &ServerHandle, successor: &Successor) {
+        // Who waits to be accepted is accepted by the other process.
+        handle.pause().await;
+        self.leaving.begin();
+        let finish = self.reload.upgrade().finish();
+        let (admission, edge, leaving) = (&self.admission, &self.edge, &self.leaving);
+        let nothing_left = async {
+            let mut quiet = Duration::ZERO;
+            while quiet < QUIET {
+                sleep(LOOK_EVERY).await;
+                let is_quiet = admission.open() == 0 && edge.requests_under_way() == 0;
+                quiet = if is_quiet {
+                    quiet + LOOK_EVERY
+                } else {
+                    Duration::ZERO
+                };
+            }
+        };
+        let idle_end = async {
+            sleep(IDLE).await;
+            leaving.close_idle();
+            std::future::pending::<()>().await;
+        };
+        let (signals, stays) = (&mut self.signals, self.stays);
+        let asked_to_stop = async {
+            signals.next_stop().await;
+            if stays {
+                // Who has started this process, and stops it, means the site.
+                guard::stop(successor.process());
+            }
+            leaving.close_idle();
+            edge.quiet().await;
+        };
+        tokio::select! {
+            () = nothing_left => log::info!("finished what was in flight"),
+            () = idle_end => {}
+            () = asked_to_stop => {}
+            () = sleep(finish) => log::warn!(
+                "not everything was finished within {} seconds ([upgrade] finish_s): {} connections are closed",
+                finish.as_secs(),
+                admission.open()
+            ),
+        }
+    }
+
+    /// Finishes what is in flight, within some time.
+    async fn stop(&mut self, handle: &ServerHandle) {
+        service_manager::stopping();
+        log::info!("stopping: finishing what is in flight");
+        handle.pause().await;
+        self.leaving.close_idle();
+        let (edge, signals) = (&self.edge, &mut self.signals);
+        tokio::select! {
+            () = edge.quiet() => {}
+            () = sleep(STOP_WITHIN) => log::warn!("not everything was finished"),
+            () = signals.next_stop() => {
+                log::warn!("asked to stop again: stopping now");
+                std::process::exit(130);
+            }
+        }
+    }
+}
