@@ -145,3 +145,10 @@ CREATE TABLE guard (
   ok INTEGER NOT NULL CHECK (ok = 1)
 ) STRICT;
 INSERT INTO guard (id, ok) VALUES (1, 1);
+
+-- Which older programs can work with this database. A migration that takes away what they need raises the number.
+CREATE TABLE compatibility (
+  id     INTEGER PRIMARY KEY CHECK (id = 1),
+  oldest INTEGER NOT NULL                           -- the schema of the oldest program that can
+) STRICT;
+INSERT INTO compatibility (id, oldest) VALUES (1, 3);

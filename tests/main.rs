@@ -40,4 +40,6 @@ mod tls_judge;
 mod tools;
 mod traffic;
 mod trust;
+mod upgrade;
+mod upgrade_load;
 mod upstream;

@@ -83,8 +83,26 @@ impl Site {
 
     /// A server on a data folder that stays.
     pub(crate) fn start_on(data: &Path) -> Self {
+        Self::start_program(command(data), data)
+    }
+
+    /// A copy of the program in a folder of its own, where it can be replaced, with a new site and its owner.
+    pub(crate) fn of_own_program() -> (Self, PathBuf, Client) {
+        let dir = TempDir::new().unwrap();
+        let program = dir.path().join("webstead");
+        std::fs::copy(env!("CARGO_BIN_EXE_webstead"), &program).unwrap();
+        let data = dir.path().join("data");
+        let mut start = Command::new(&program);
+        start.arg("--data").arg(&data).env_remove("STATE_DIRECTORY");
+        let mut site = Self::start_program(start, &data);
+        site.dir = Some(dir);
+        let client = site.set_up();
+        (site, program, client)
+    }
+
+    fn start_program(mut program: Command, data: &Path) -> Self {
         let log = data.with_extension("log");
-        let mut child = command(data)
+        let mut child = program
             .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -409,6 +427,14 @@ impl Drop for Site {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Another process may have taken over.
+        let lock = std::fs::read_to_string(self.data.join("server.lock")).unwrap_or_default();
+        let process = lock.lines().next().unwrap_or_default();
+        let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        let is_ours = String::from_utf8_lossy(&line).contains(&*self.data.to_string_lossy());
+        if is_ours && !process.is_empty() {
+            let _ = Command::new("kill").args(["-9", process]).status();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod progress;
 mod secret;
 mod serve;
 mod status;
+mod upgrade;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -102,8 +103,16 @@ enum Command {
     Install(install::InstallArgs),
     /// Take the service away; the site stays unless it is purged
     Uninstall(install::UninstallArgs),
+    /// Let another program take over from the one that serves, without losing a request
+    Upgrade(upgrade::UpgradeArgs),
+    /// Go back to the program before the last upgrade
+    Rollback(upgrade::RollbackArgs),
+    /// Let the running server read its settings again, or go on as the program that lies on the disk now
+    Reload,
     #[command(name = guard::COMMAND, hide = true)]
     Guard,
+    #[command(name = upgrade::REHEARSE, hide = true)]
+    Rehearse,
 }
 
 impl Cli {
@@ -127,6 +136,10 @@ impl Cli {
             Some(Command::Secret { command }) => secret::run(&command, &global),
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),
+            Some(Command::Upgrade(args)) => upgrade::upgrade(&args, &global),
+            Some(Command::Rollback(args)) => upgrade::rollback(&args, &global),
+            Some(Command::Reload) => upgrade::reload(&global),
+            Some(Command::Rehearse) => upgrade::try_migrations(&global),
             Some(Command::Guard) => {
                 let folder = DataFolder::open_existing(&global.data_path())?;
                 guard::run(&folder).map(ExitCode::from)

@@ -9,6 +9,7 @@ use crate::base::{Error, Result};
 const STEPS: &[&str] = &[
     include_str!("migrations/1_first.sql"),
     include_str!("migrations/2_hosts.sql"),
+    include_str!("migrations/3_compatibility.sql"),
 ];
 
 /// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
@@ -17,12 +18,15 @@ pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 /// "WSTD": marks a file as ours (`SQLite`'s `application_id`).
 const APPLICATION_ID: i64 = 0x5753_5444;
 
-/// Brings a database to [`SCHEMA_VERSION`].
+/// Brings a database to [`SCHEMA_VERSION`]. One of a newer Webstead that this one can work with stays as it is.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the file belongs to another program or to a newer Webstead.
+/// [`Error::Invalid`] if the file belongs to another program or to a Webstead that is too new.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let tables = check_version(connection)?;
+    if version_of(connection)? > SCHEMA_VERSION {
+        return Ok(());
+    }
     if tables == 0 {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
@@ -40,10 +44,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
 /// # Errors
 /// As [`migrate`].
 pub(super) fn check_version(connection: &Connection) -> Result<i64> {
-    let read = |name: &str| -> rusqlite::Result<i64> {
-        connection.pragma_query_value(None, name, |row| row.get(0))
-    };
-    let (version, application) = (read("user_version")?, read("application_id")?);
+    let application: i64 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = version_of(connection)?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 && application != APPLICATION_ID {
@@ -51,13 +54,24 @@ pub(super) fn check_version(connection: &Connection) -> Result<i64> {
             "site.db is not a Webstead database; choose another data folder with --data DIR".into(),
         ));
     }
-    if version > SCHEMA_VERSION {
+    if version > SCHEMA_VERSION && oldest(connection)? > SCHEMA_VERSION {
         return Err(Error::Invalid(format!(
             "this data folder was made by a newer Webstead (its schema is {version}, this program \
              knows {SCHEMA_VERSION}); nothing was changed. Use the newer program, or a backup from before"
         )));
     }
     Ok(tables)
+}
+
+/// The version of a database's schema.
+pub(super) fn version_of(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// The schema of the oldest program that can work with a database of a newer one.
+fn oldest(connection: &Connection) -> Result<i64> {
+    let oldest = "SELECT oldest FROM compatibility WHERE id = 1";
+    Ok(connection.query_row(oldest, [], |row| row.get(0))?)
 }
 
 #[cfg(test)]
@@ -99,11 +113,26 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_a_newer_program_is_refused_and_left_alone() {
+    fn a_database_of_a_newer_program_is_used_as_it_is_where_only_something_was_added() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.execute_batch("CREATE TABLE added (a)").unwrap();
+        connection
+            .pragma_update(None, "user_version", SCHEMA_VERSION + 2)
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(version_of(&connection).unwrap(), SCHEMA_VERSION + 2);
+    }
+
+    #[test]
+    fn a_database_that_a_newer_program_took_something_from_is_refused_and_left_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         connection
             .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
+            .unwrap();
+        connection
+            .execute("UPDATE compatibility SET oldest = ?1", [SCHEMA_VERSION + 1])
             .unwrap();
         let error = migrate(&mut connection).unwrap_err().to_string();
         assert!(error.contains("newer Webstead"), "{error}");

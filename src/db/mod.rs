@@ -10,6 +10,7 @@ mod media_store;
 mod migrations;
 mod others;
 mod pool;
+mod rehearsal;
 mod writer;
 
 use std::{
@@ -27,6 +28,7 @@ pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use folder::{DataFolder, RunningServer, ServerLock};
 pub use media_store::{MediaStore, hash_of};
 pub use pool::open_to_look;
+pub use rehearsal::{Rehearsal, rehearse};
 pub use writer::WriterStats;
 
 use crate::base::{Error, Id, Result};

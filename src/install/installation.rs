@@ -10,6 +10,7 @@ use super::{
     DATA, PROGRAM, copy_site,
     machine::{self, Machine},
     plan::{Before, Plan},
+    replacement::previous_of,
     step::{Action, Step, owned},
     units::{self, Ports, SERVICE, SOCKET},
 };
@@ -56,6 +57,7 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     let mut files = Files::default();
     let size_mb = program.len() / 1_000_000;
     let what = format!("copy this program to {PROGRAM} ({size_mb} MB)");
+    let is_other = fs::read(PROGRAM).is_ok_and(|there| there != program);
     let new_program = files.write(what, PROGRAM.into(), program, 0o755);
     let mut new_units = machine.undone.units;
     let mut new_socket = machine.undone.units;
@@ -74,6 +76,11 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     let mut steps = Vec::new();
     if has_site && new_program {
         steps.push(check_site(&own));
+    }
+    if is_other {
+        let previous = previous_of(Path::new(PROGRAM));
+        let what = format!("keep the program before as {}", previous.display());
+        steps.push(Step::new(what, Action::Keep));
     }
     steps.append(&mut files.steps);
     steps.push(make_user(&machine));
@@ -94,7 +101,13 @@ pub fn install(choices: &Choices) -> Result<Plan> {
         steps.push(Step::run(&["systemctl", "stop", SERVICE, SOCKET]));
     }
     steps.push(Step::run(&["systemctl", "start", SOCKET]));
-    if new_program || new_units || machine.undone.program || !runs || choices.from.is_some() {
+    let only_program = runs && !new_units && choices.from.is_none();
+    let other_program = new_program || machine.undone.program;
+    if only_program && other_program && machine.hands_over {
+        let what = "let the running program hand over to the new one";
+        steps.push(Step::new(what, Action::HandOver));
+    } else if new_program || new_units || machine.undone.program || !runs || choices.from.is_some()
+    {
         steps.push(Step::run(&["systemctl", "restart", SERVICE]));
     }
     let what = "wait until the site answers over HTTPS";

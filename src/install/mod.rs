@@ -8,6 +8,8 @@ mod installation;
 mod machine;
 mod plan;
 mod removal;
+mod replacement;
+mod signature;
 mod step;
 mod units;
 
@@ -16,12 +18,14 @@ use std::{fs, path::Path};
 pub use installation::{Choices, install};
 pub use plan::Plan;
 pub use removal::{Data, uninstall};
+pub use replacement::{Placed, Staged, previous_of};
+pub use signature::{Key, verify};
 pub use step::{Step, await_answer};
 
 /// Where the program is installed.
 pub const PROGRAM: &str = "/usr/local/bin/webstead";
 /// Where Debian's package puts the program.
-const PACKAGED_PROGRAM: &str = "/usr/bin/webstead";
+pub const PACKAGED_PROGRAM: &str = "/usr/bin/webstead";
 /// The data folder of the service (`StateDirectory=`).
 pub const DATA: &str = "/var/lib/webstead";
 

@@ -1,9 +1,12 @@
 //! A list of steps that is shown or performed, and taken back where the old version can go on.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    machine,
+    DATA, PROGRAM, machine,
     step::{self, Step},
     units::{SERVICE, SOCKET},
 };
@@ -74,16 +77,21 @@ impl Plan {
     }
 
     fn restore(&self) -> Result<()> {
-        let mut of_socket = false;
+        let (mut of_socket, mut of_units) = (false, false);
         for file in &self.before {
             if fs::read(&file.path).ok() == file.content {
                 continue;
             }
+            of_units |= file.path != Path::new(PROGRAM);
             of_socket |= file.path.to_string_lossy().contains(SOCKET);
             match &file.content {
                 Some(bytes) => step::write(&file.path, bytes, file.mode)?,
                 None => step::remove(&file.path)?,
             }
+        }
+        if !of_units && step::answers(Path::new(DATA)) {
+            // It has not handed over, so it is the one before that answers.
+            return Ok(());
         }
         Step::run(&["systemctl", "daemon-reload"]).perform()?;
         if of_socket {

@@ -9,6 +9,7 @@ use super::{
     DATA, PROGRAM,
     machine::Machine,
     plan::Plan,
+    replacement::previous_of,
     step::{Action, Step, owned},
     units::{self, SERVICE, SOCKET},
 };
@@ -32,7 +33,7 @@ pub fn uninstall(data: Data) -> Result<Plan> {
     let files: Vec<PathBuf> = [SOCKET, SERVICE]
         .iter()
         .flat_map(|unit| [Path::new(units::FOLDER).join(unit), units::drop_ins(unit)])
-        .chain([PathBuf::from(PROGRAM)])
+        .chain([previous_of(Path::new(PROGRAM)), PROGRAM.into()])
         .filter(|path| path.exists())
         .collect();
     let has_data = fs::symlink_metadata(DATA).is_ok();
@@ -51,7 +52,7 @@ pub fn uninstall(data: Data) -> Result<Plan> {
     ])];
     let (program, units): (Vec<PathBuf>, Vec<PathBuf>) = files
         .into_iter()
-        .partition(|path| path == Path::new(PROGRAM));
+        .partition(|path| path.starts_with("/usr/local/bin"));
     steps.extend(units.into_iter().map(Step::remove));
     steps.push(Step::run(&["systemctl", "daemon-reload"]));
     steps.push(Step::attempt(&[

@@ -10,11 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DATA, copy_site, machine};
+use super::{
+    DATA, PROGRAM, copy_site, machine,
+    replacement::{keep, previous_of},
+};
 use crate::{
     base::{Error, Result, files},
     db::DataFolder,
-    server,
+    server::{
+        self,
+        control::{self, Request},
+    },
 };
 
 /// How long a started service may take until it answers, on the slowest board.
@@ -49,6 +55,10 @@ pub(super) enum Action {
     Try(Vec<String>),
     /// Copies a site into the service's data folder.
     CopySite(PathBuf),
+    /// Keeps the program of the service for the way back.
+    Keep,
+    /// Lets the running server hand over to the program that lies on the disk now.
+    HandOver,
     /// Waits until the site answers.
     AwaitAnswer,
 }
@@ -98,6 +108,15 @@ impl Step {
                 Ok(())
             }
             Action::CopySite(from) => copy_site::copy(from, Path::new(DATA)),
+            Action::Keep => {
+                let previous = previous_of(Path::new(PROGRAM));
+                keep(Path::new(PROGRAM), &previous)
+                    .map_err(|e| Error::io("keeping the program before as", &previous, e))
+            }
+            Action::HandOver => {
+                let folder = DataFolder::open_existing(Path::new(DATA))?;
+                control::ask(&folder, &Request::Reload, |_| ()).map(|_| ())
+            }
             Action::AwaitAnswer => await_answer(Path::new(DATA)),
         }
     }
@@ -169,6 +188,16 @@ fn run(command: &[String]) -> Result<()> {
         output.status,
         said.trim()
     )))
+}
+
+/// Whether the server of a data folder answers now.
+pub(super) fn answers(data: &Path) -> bool {
+    DataFolder::open_existing(data)
+        .and_then(|folder| server::running(&folder))
+        .is_ok_and(|started| {
+            let status = started.map(|started| started.ask(data));
+            status.is_some_and(|status| status.is_ok_and(|status| status < 500))
+        })
 }
 
 /// Waits until the server of a data folder has told that it is ready and answers over HTTPS.

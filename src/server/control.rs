@@ -209,6 +209,28 @@ fn line_of(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
+/// Whether a server runs on a folder that can be asked. An older one cannot.
+///
+/// # Errors
+/// [`Error::Forbidden`] to who may not ask.
+pub fn can_be_asked(folder: &DataFolder) -> Result<bool> {
+    if folder.running_server()?.is_none() {
+        return Ok(false);
+    }
+    let root = File::open(folder.root()).map_err(|e| Error::io("opening", folder.root(), e))?;
+    match net::UnixStream::connect(short(&root)) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(not_yours()),
+        Err(_) => Ok(false),
+    }
+}
+
+fn not_yours() -> Error {
+    Error::Forbidden(
+        "only the owner of the data folder may ask the server for this; try again with sudo in front".into(),
+    )
+}
+
 /// Asks the server that runs on a folder, and waits until it is done; `tell` hears how it gets on.
 ///
 /// # Errors
@@ -225,9 +247,7 @@ pub fn ask(folder: &DataFolder, request: &Request, mut tell: impl FnMut(&str)) -
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::Invalid(
             "the running server is still starting, or is of a version that cannot be asked; restart it".into(),
         ),
-        ErrorKind::PermissionDenied => Error::Forbidden(
-            "only the owner of the data folder may ask the server for this; try again with sudo in front".into(),
-        ),
+        ErrorKind::PermissionDenied => not_yours(),
         _ => Error::io("asking the server at", folder.root().join(NAME), e),
     })?;
     let lost = |e: io::Error| Error::Internal(format!("the server did not answer: {e}"));

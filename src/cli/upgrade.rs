@@ -1,0 +1,370 @@
+//! `webstead upgrade`, `rollback` and `reload`: another program takes over, and no request is lost.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use super::Global;
+use crate::{
+    base::{Error, Result},
+    config::Config,
+    db::{DataFolder, Rehearsal, rehearse},
+    install::{self, DATA, Key, PROGRAM, Staged, previous_of, verify},
+    server::{
+        self, Started,
+        control::{self, Request},
+        handover::refuse_foreign,
+    },
+};
+
+/// No program is larger.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+/// Time for a program to say its version, on the slowest board.
+const SAYS_VERSION_WITHIN: Duration = Duration::from_secs(15);
+/// Time for a rehearsal: a database of gigabytes on a slow card.
+const REHEARSED_WITHIN: Duration = Duration::from_hours(2);
+/// No server runs, or none that can be asked.
+const NOT_RUNNING: u8 = 3;
+/// What is kept out of `--help`: the new program is asked how it gets on with the database.
+pub(super) const REHEARSE: &str = "rehearse";
+
+/// To what the site is upgraded.
+#[derive(Args)]
+#[allow(clippy::doc_markdown)] // --help shows these comments as they are
+pub(super) struct UpgradeArgs {
+    /// The new program; its signature is beside it, as FILE.minisig
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Look at everything, rehearse the changes of the database, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Take a program that nobody has signed
+    #[arg(long)]
+    unsigned: bool,
+    /// Trust this key of minisign, too; those in [upgrade] keys of webstead.toml are trusted anyway
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
+    /// Take an older version than the one that runs
+    #[arg(long)]
+    downgrade: bool,
+}
+
+/// How the way back is gone.
+#[derive(Args)]
+pub(super) struct RollbackArgs {
+    /// Look at everything, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Checks a program, puts it in the place of the one that runs, and lets it take over.
+pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let bytes = read(&args.file)?;
+    refuse_foreign(&args.file)?;
+    if args.unsigned {
+        println!("signature   not looked at (--unsigned)");
+    } else {
+        let comment = verify(&args.file, &bytes, &keys(args, global, folder.root())?)?;
+        println!("signature   good: {comment}");
+    }
+    let site = Site::of(folder)?;
+    if site.place == Path::new(PROGRAM) && global.data_path() == Path::new(DATA) {
+        return install_as_service(args, &site, &bytes);
+    }
+    let staged = Staged::new(&site.place, &bytes)?;
+    site.refuse_older(staged.path(), args.downgrade)?;
+    replace(&site, staged, args.dry_run)
+}
+
+/// Goes back to the program before the last upgrade.
+pub(super) fn rollback(args: &RollbackArgs, global: &Global) -> Result<ExitCode> {
+    let site = Site::of(DataFolder::open_existing(&global.data_path())?)?;
+    let previous = previous_of(&site.place);
+    if !previous.exists() {
+        return Err(Error::Invalid(format!(
+            "there is no {}: an upgrade would have kept the program before there",
+            previous.display()
+        )));
+    }
+    let staged = Staged::new(&site.place, &read(&previous)?)?;
+    println!("back to     {}", version_of(staged.path())?);
+    println!("the data    stay as they are: nothing that was written since is lost");
+    replace(&site, staged, args.dry_run)
+}
+
+/// Asks the running server to read its settings again, or to go on as the program that lies on the disk now.
+pub(super) fn reload(global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    if !control::can_be_asked(&folder)? {
+        eprintln!(
+            "webstead: no server runs on {} that can be asked",
+            folder.root().display()
+        );
+        return Ok(ExitCode::from(NOT_RUNNING));
+    }
+    println!("{}", control::ask(&folder, &Request::Reload, tell)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tries this program's migrations on a copy of the database; for `webstead upgrade`, which reads what is printed.
+pub(super) fn try_migrations(global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let rehearsal = rehearse(&folder)?;
+    let line = serde_json::to_string(&rehearsal).map_err(Error::internal)?;
+    println!("{line}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A site, and the program that it has.
+struct Site {
+    folder: DataFolder,
+    running: Option<Started>,
+    /// Where its program lies.
+    place: PathBuf,
+}
+
+impl Site {
+    fn of(folder: DataFolder) -> Result<Self> {
+        let running = server::running(&folder)?;
+        if running.is_some() && !control::can_be_asked(&folder)? {
+            return Err(Error::Invalid(
+                "the server that runs is of a version that cannot hand over: put the new program in its place and \
+                 restart it, this once"
+                    .into(),
+            ));
+        }
+        let place = match &running {
+            Some(started) => started.program.clone(),
+            None if folder.root() == Path::new(DATA) => PROGRAM.into(),
+            None => {
+                return Err(Error::Invalid(format!(
+                    "the site in {} does not run, so no program has to take over: start the new one",
+                    folder.root().display()
+                )));
+            }
+        };
+        if place == Path::new(install::PACKAGED_PROGRAM) {
+            return Err(Error::Invalid(
+                "this Webstead is a package of the system, which keeps its programs itself: `sudo apt install \
+                 ./webstead_VERSION.deb` brings another version, a newer or an older one, and no request is lost"
+                    .into(),
+            ));
+        }
+        Ok(Self {
+            folder,
+            running,
+            place,
+        })
+    }
+
+    fn refuse_older(&self, program: &Path, is_wanted: bool) -> Result<()> {
+        let new = version_of(program)?;
+        let running = self.running.as_ref().map_or("", |started| &started.version);
+        println!("version     {running} -> {new}");
+        if is_wanted || numbers(&new) >= numbers(running) {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "{new} is older than {running}, which runs; --downgrade takes it nevertheless"
+        )))
+    }
+}
+
+fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
+    let config = Config::load(global.config.as_deref(), root)?;
+    let mut keys = Key::compiled_in()?;
+    for key in config.upgrade.keys.iter().chain(&args.key) {
+        keys.push(Key::parse(key)?);
+    }
+    Ok(keys)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|e| Error::io("reading", file, e))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::TooLarge(format!(
+            "{} is too large for a program of Webstead",
+            file.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The service's program comes with its units: the new one installs itself, and hands over.
+fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<ExitCode> {
+    let staged = Staged::new(&site.place, bytes)?;
+    site.refuse_older(staged.path(), args.downgrade)?;
+    let mut install = Command::new(staged.path());
+    install.arg("install");
+    if args.dry_run {
+        install.arg("--dry-run");
+    }
+    let status = install.status();
+    let status = status.map_err(|e| Error::io("starting", staged.path(), e))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Puts a program in its place and lets it take over; if that is not to be, the one before comes back.
+fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
+    let rehearsal = rehearse_with(staged.path(), site.folder.root())?;
+    println!("database    {}", in_words(&rehearsal));
+    if is_dry {
+        println!(
+            "It would take the place of {}, which is kept as {}. Nothing was changed.",
+            site.place.display(),
+            previous_of(&site.place).display()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let placed = staged.put()?;
+    if site.running.is_none() {
+        placed.confirm()?;
+        println!("The site does not run; the new program is in its place for the next start.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let settings = server_patience(site);
+    let needed = rehearsal.allowed() + Duration::from_secs(10);
+    let request = Request::Upgrade {
+        program: Some(site.place.clone()),
+        ready_s: (needed > settings).then_some(needed.as_secs()),
+    };
+    match control::ask(&site.folder, &request, tell) {
+        Ok(text) => {
+            placed.confirm()?;
+            println!(
+                "Done: {text}. The program before is kept; `webstead rollback` goes back to it."
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(e) => {
+            placed.take_back()?;
+            Err(Error::Invalid(format!(
+                "{e}\nThe program before goes on serving, as if nothing had been."
+            )))
+        }
+    }
+}
+
+/// What the server waits by itself.
+fn server_patience(site: &Site) -> Duration {
+    let config = Config::load(None, site.folder.root()).unwrap_or_default();
+    config.upgrade.ready()
+}
+
+fn tell(text: &str) {
+    println!("            {text}");
+}
+
+/// What a program calls itself, such as `0.2.0`.
+fn version_of(program: &Path) -> Result<String> {
+    let unfit = |why: String| {
+        Error::Invalid(format!(
+            "the new program does not start on this machine: {why}"
+        ))
+    };
+    let output = output_within(Command::new(program).arg("--version"), SAYS_VERSION_WITHIN)
+        .map_err(|e| match e.kind() {
+            ErrorKind::PermissionDenied => unfit(format!(
+                "{e}; is {} on a disk from which no programs are started (noexec)?",
+                program.display()
+            )),
+            _ => unfit(e.to_string()),
+        })?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    match said.trim().strip_prefix("webstead ") {
+        Some(version) if output.status.success() => Ok(version.to_owned()),
+        Some(_) | None if output.status.success() => {
+            Err(unfit("it does not say that it is webstead".into()))
+        }
+        _ => Err(unfit(format!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
+    }
+}
+
+/// What a program says before it ends, which is not much; one that does not end in time is ended.
+fn output_within(command: &mut Command, limit: Duration) -> io::Result<Output> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let until = Instant::now() + limit;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > until {
+            child.kill()?;
+            child.wait()?;
+            let seconds = limit.as_secs();
+            return Err(io::Error::other(format!("it hangs for {seconds} seconds")));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output()
+}
+
+/// The numbers of a version; what is not one counts as 0.
+fn numbers(version: &str) -> Vec<u64> {
+    let plain = version.split(['-', '+']).next().unwrap_or_default();
+    plain
+        .split('.')
+        .map(|number| number.parse().unwrap_or(0))
+        .collect()
+}
+
+/// Lets the new program try its migrations.
+fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
+    let mut rehearse = Command::new(program);
+    rehearse.arg("--data").arg(root).arg(REHEARSE);
+    let output = output_within(&mut rehearse, REHEARSED_WITHIN)
+        .map_err(|e| Error::io("starting", program, e))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(Error::Invalid(format!(
+            "the new program cannot use this site's data: {}\nNothing was changed.",
+            said.trim()
+        )));
+    }
+    serde_json::from_slice(&output.stdout).map_err(Error::internal)
+}
+
+fn in_words(rehearsal: &Rehearsal) -> String {
+    let Rehearsal { from, to, .. } = rehearsal;
+    if !rehearsal.is_needed() {
+        return "stays as it is".into();
+    }
+    let more = rehearsal.after_bytes.saturating_sub(rehearsal.before_bytes);
+    format!(
+        "schema {from} -> {to}; on a copy that took {} ms and {} kB more",
+        rehearsal.took_ms,
+        more.div_ceil(1000)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(numbers("0.10.0") > numbers("0.9.12"));
+        assert!(numbers("1.0.0-rc1") >= numbers("1.0.0"));
+        assert!(numbers("0.2.0") > numbers(""));
+    }
+}

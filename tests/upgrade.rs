@@ -1,0 +1,306 @@
+//! Another program takes over, or does not: what the owner asks for, and what is refused.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{site::Site, tools::is_there};
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Runs a command of the program on the site's data.
+pub(crate) fn run(program: &Path, site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(program)
+        .arg("--data")
+        .arg(site.data())
+        .args(arguments)
+        .output()
+        .unwrap();
+    (output.status.code(), said(&output))
+}
+
+/// The process that serves now.
+pub(crate) fn serving(site: &Site) -> u32 {
+    let lock = fs::read_to_string(site.data().join("server.lock")).unwrap();
+    lock.lines().next().unwrap().parse().unwrap()
+}
+
+/// Programs that are not fit to take over, each in its own way. Empty where there is no compiler.
+pub(crate) fn broken(folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    let path = |name: &str| folder.join(name);
+    let own = fs::read(env!("CARGO_BIN_EXE_webstead")).unwrap();
+    let runs = |path: &Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let mut all = vec![
+        ("is no program", path("text")),
+        ("is for another machine", path("foreign")),
+        ("is cut off", path("cut")),
+        ("may not be run", path("closed")),
+    ];
+    fs::write(path("text"), "#!/bin/sh\nsleep 100 # and more\n").unwrap();
+    let mut foreign = own.clone();
+    foreign[18] = if foreign[18] == 62 { 183 } else { 62 };
+    fs::write(path("foreign"), foreign).unwrap();
+    fs::write(path("cut"), &own[..own.len() / 3]).unwrap();
+    fs::write(path("closed"), &own).unwrap();
+    for name in ["text", "foreign", "cut"] {
+        runs(&path(name));
+    }
+    fs::set_permissions(path("closed"), fs::Permissions::from_mode(0o600)).unwrap();
+    let sources = [
+        ("ends at once", "int main(void) { return 3; }"),
+        ("hangs", "int main(void) { for (;;) pause(); }"),
+        ("crashes", "int main(void) { sleep(1); abort(); }"),
+        (
+            "fails its migration",
+            "int main(void) { static const char s[] = \"{\\\"Failed\\\":\\\"its migration failed\\\"}\\n\"; \
+             write(0, s, sizeof s - 1); sleep(1); return 1; }",
+        ),
+        (
+            "says nonsense",
+            "int main(void) { write(0, \"nonsense\\n\", 9); sleep(30); return 0; }",
+        ),
+        (
+            "says that it is ready and is not",
+            "int main(void) { static const char s[] = \"{\\\"Ready\\\":{\\\"version\\\":\\\"9\\\"}}\\n\"; \
+             write(0, s, sizeof s - 1); sleep(1); return 0; }",
+        ),
+    ];
+    if !is_there("cc", Command::new("cc").arg("--version").output().is_ok()) {
+        return all;
+    }
+    for (number, (name, source)) in sources.into_iter().enumerate() {
+        let (file, source_file) = (path(&format!("broken{number}")), path("broken.c"));
+        let head = "#include <unistd.h>\n#include <stdlib.h>\n";
+        fs::write(&source_file, format!("{head}{source}\n")).unwrap();
+        let made = Command::new("cc")
+            .arg("-w")
+            .arg("-o")
+            .args([&file, &source_file])
+            .status();
+        assert!(made.unwrap().success());
+        all.push((name, file));
+    }
+    all
+}
+
+#[test]
+fn another_process_takes_over_and_who_started_the_first_still_has_it_in_hand() {
+    let (mut site, program, client) = Site::of_own_program();
+    let first = serving(&site);
+    assert_eq!(first, site.process_id());
+    let setup_is_used_up = site.setup_path.is_some();
+    assert!(setup_is_used_up);
+    for _ in 0..2 {
+        let before = serving(&site);
+        let newer = site.data().with_extension("newer");
+        fs::copy(&program, &newer).unwrap();
+        let (code, text) = run(
+            &program,
+            &site,
+            &["upgrade", "--unsigned", newer.to_str().unwrap()],
+        );
+        assert_eq!(code, Some(0), "{text}\n{}", site.log());
+        assert_ne!(serving(&site), before);
+        assert_eq!(site.text(&client, "/admin").0, 200, "still signed in");
+    }
+    assert!(fs::exists(program.with_file_name("webstead.previous")).unwrap());
+    let (code, text) = run(&program, &site, &["rollback"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run(&program, &site, &["status"]);
+    assert_eq!(code, Some(0), "{text}");
+    // The first process is the one that is asked to stop, and it ends when the last has ended.
+    let last = serving(&site);
+    assert_eq!(site.stop().code(), Some(0), "{}", site.log());
+    assert!(!Path::new(&format!("/proc/{last}")).exists());
+    assert!(!site.data().join("server.sock").exists());
+}
+
+#[test]
+fn a_program_that_is_not_fit_does_not_take_over_and_everybody_is_told_why() {
+    let (site, program, client) = Site::of_own_program();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = site.data().join("webstead.toml");
+    fs::write(settings, "[upgrade]\nready_s = 3\n").unwrap();
+    assert_eq!(run(&program, &site, &["reload"]).0, Some(0));
+    let (process, whole) = (serving(&site), fs::read(&program).unwrap());
+    for (name, file) in broken(dir.path()) {
+        // As a package does it: the file is in its place, and the server is asked to go on as that.
+        let aside = program.with_extension("aside");
+        fs::rename(&program, &aside).unwrap();
+        fs::copy(&file, &program).unwrap();
+        let (code, text) = run(&aside, &site, &["reload"]);
+        fs::rename(&aside, &program).unwrap();
+        assert_eq!(code, Some(1), "one that {name}: {text}");
+        let why = match name {
+            "is no program" => "no program",
+            "is for another machine" => "another kind of machine",
+            "may not be run" => "ermission denied",
+            "ends at once" => "exit code 3",
+            "hangs" => "not ready within 3 seconds",
+            "crashes" => "signal: 6",
+            "fails its migration" => "its migration failed",
+            "says nonsense" => "nobody understands",
+            _ => "the new program",
+        };
+        assert!(text.contains(why), "one that {name}: {text}");
+        assert!(site.log().contains("this process goes on"));
+        assert_eq!(serving(&site), process, "one that {name}");
+        assert_eq!(site.text(&client, "/").0, 200);
+        if name == "may not be run" {
+            // By hand, it is copied to where it may be run.
+            continue;
+        }
+        // By hand it does not even come that far, or the one before comes back.
+        let file = file.to_str().unwrap();
+        let (code, text) = run(&program, &site, &["upgrade", "--unsigned", file]);
+        assert_eq!(code, Some(1), "one that {name}: {text}");
+        assert_eq!(fs::read(&program).unwrap(), whole);
+        let left = fs::read_dir(program.parent().unwrap()).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let left: Vec<_> = left.filter(|name| name.ends_with(".new")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_program_is_taken_that_is_signed_by_whom_the_owner_trusts() {
+    let found = Command::new("minisign").arg("-v").output().is_ok();
+    if !is_there("minisign", found) {
+        return;
+    }
+    let (site, program, _) = Site::of_own_program();
+    let dir = tempfile::tempdir().unwrap();
+    let newer = dir.path().join("newer");
+    fs::copy(&program, &newer).unwrap();
+    let key = |name: &str| {
+        let (public, secret) = (
+            dir.path().join(format!("{name}.pub")),
+            dir.path().join(name),
+        );
+        let made = Command::new("minisign")
+            .args(["-G", "-W", "-p"])
+            .arg(&public)
+            .arg("-s")
+            .arg(&secret)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+        let public = fs::read_to_string(public).unwrap();
+        (public.lines().nth(1).unwrap().to_owned(), secret)
+    };
+    let ((ours, secret), (theirs, _)) = (key("ours"), key("theirs"));
+    let upgrade = |more: &[&str]| {
+        let all = [&["upgrade", newer.to_str().unwrap()], more].concat();
+        run(&program, &site, &all)
+    };
+    let (code, text) = upgrade(&["--key", &ours]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("is not signed") && text.contains("--unsigned"),
+        "{text}"
+    );
+    let signed = Command::new("minisign")
+        .arg("-S")
+        .arg("-s")
+        .arg(secret)
+        .args(["-t", "webstead 9 for you", "-m"])
+        .arg(&newer)
+        .output()
+        .unwrap();
+    assert!(signed.status.success(), "{}", said(&signed));
+    for (keys, code) in [(&[][..], 1), (&["--key", &theirs], 1)] {
+        let (found, text) = upgrade(keys);
+        assert_eq!(found, Some(code), "{text}");
+    }
+    let before = serving(&site);
+    let (code, text) = upgrade(&["--dry-run", "--key", &ours]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("webstead 9 for you") && text.contains("Nothing was changed"),
+        "{text}"
+    );
+    assert_eq!(serving(&site), before);
+    let settings = format!("[upgrade]\nkeys = [\"{ours}\"]\n");
+    fs::write(site.data().join("webstead.toml"), settings).unwrap();
+    let (code, text) = upgrade(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_ne!(serving(&site), before);
+    // One byte of another program is none of the signature's.
+    let mut bytes = fs::read(&newer).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&newer, bytes).unwrap();
+    let (code, text) = upgrade(&[]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("not of this file"), "{text}");
+}
+
+#[test]
+fn the_service_manager_hears_whose_turn_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let data = dir.path().join("data");
+    let mut server = crate::site::command(&data)
+        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "2000000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = || {
+        let mut message = [0; 512];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let until = |word: &str| {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = said();
+            if said.contains(word) {
+                return said;
+            }
+            assert!(Instant::now() < end, "{word}");
+        }
+    };
+    until("READY=1");
+    // The same file under another number is another program.
+    let program = dir.path().join("other");
+    fs::copy(env!("CARGO_BIN_EXE_webstead"), &program).unwrap();
+    let request = format!(
+        "{{\"Upgrade\":{{\"program\":{:?}}}}}\n",
+        program.to_str().unwrap()
+    );
+    let mut socket = std::os::unix::net::UnixStream::connect(data.join("server.sock")).unwrap();
+    std::io::Write::write_all(&mut socket, request.as_bytes()).unwrap();
+    let main = until("MAINPID=");
+    let next: u32 = main.trim().trim_start_matches("MAINPID=").parse().unwrap();
+    assert_ne!(next, server.id());
+    // From here on it is the new process that speaks.
+    until("READY=1");
+    until("WATCHDOG=1");
+    assert!(server.wait().unwrap().success(), "the one before ends");
+    let stop = Command::new("kill").arg(next.to_string()).status();
+    assert!(stop.unwrap().success());
+    until("STOPPING=1");
+    let end = Instant::now() + Duration::from_secs(20);
+    while Path::new(&format!("/proc/{next}/fd"))
+        .read_dir()
+        .is_ok_and(|mut fds| fds.next().is_some())
+    {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,298 @@
+//! One upgrade after the other under load: nobody may notice.
+//!
+//! The long form: `WEBSTEAD_UPGRADES=50 cargo test --test site upgrade_load -- --nocapture`
+
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::{StatusCode, blocking::Client};
+
+use crate::{
+    site::{Site, between},
+    tools::is_there,
+    upgrade::{broken, run, serving},
+};
+
+/// Bytes of the file that is read slowly.
+const SLOW_FILE: usize = 24 * 1024 * 1024;
+
+/// What everybody who takes part has seen.
+#[derive(Default)]
+struct Seen {
+    is_over: AtomicBool,
+    saved: AtomicUsize,
+    read: AtomicUsize,
+    failed: Mutex<Vec<String>>,
+    times: Mutex<Vec<Duration>>,
+}
+
+impl Seen {
+    fn goes_on(&self) -> bool {
+        !self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn fail(&self, what: String) {
+        self.failed.lock().unwrap().push(what);
+    }
+
+    /// Asks for a page and looks at it.
+    fn read(&self, site: &Site, client: &Client, path: &str, wanted: &str) {
+        let began = Instant::now();
+        let answer = client.get(site.url(path)).send();
+        match answer.and_then(|answer| Ok((answer.status(), answer.text()?))) {
+            Ok((StatusCode::OK, text)) if text.contains(wanted) => {
+                self.read.fetch_add(1, Ordering::Relaxed);
+                self.times.lock().unwrap().push(began.elapsed());
+            }
+            Ok((status, _)) => self.fail(format!("{path}: {status}, or without {wanted:?}")),
+            Err(e) => self.fail(format!("{path}: {e:?}")),
+        }
+    }
+}
+
+#[test]
+fn upgrades_under_load_lose_no_request_and_no_save_and_show_no_old_page() {
+    let rounds: usize = std::env::var("WEBSTEAD_UPGRADES").map_or(4, |n| n.parse().unwrap());
+    let (site, program, editor) = Site::of_own_program();
+    let settings = "[upgrade]\nready_s = 5\n[pages]\nper_second = 0\n";
+    fs::write(site.data().join("webstead.toml"), settings).unwrap();
+    let (code, text) = run(&program, &site, &["reload"]);
+    assert_eq!(code, Some(0), "{text}");
+    fs::create_dir_all(site.data().join("public")).unwrap();
+    fs::write(site.data().join("public/large.bin"), vec![7; SLOW_FILE]).unwrap();
+    let form = [("title", "Counter"), ("markdown", "number 0")];
+    let path = site.publish(&editor, &form);
+    let dir = tempfile::tempdir().unwrap();
+    let broken = broken(dir.path());
+
+    let seen = Seen::default();
+    let wrk = wrk(&site);
+    std::thread::scope(|scope| {
+        let (site, seen, editor, path) = (&site, &seen, &editor, &path);
+        scope.spawn(move || save_and_look(site, seen, editor, path));
+        for is_http1 in [true, false] {
+            scope.spawn(move || {
+                let builder = site.client_builder();
+                let builder = if is_http1 {
+                    builder.http1_only()
+                } else {
+                    builder
+                };
+                let client = builder.build().unwrap();
+                while seen.goes_on() {
+                    seen.read(site, &client, "/", "Test site");
+                    std::thread::sleep(Duration::from_millis(3));
+                }
+            });
+        }
+        scope.spawn(move || h2load(site, seen, &["--h1", "-m1"]));
+        scope.spawn(move || h2load(site, seen, &[]));
+        scope.spawn(move || slow_download(site, seen));
+        scope.spawn(move || slow_upload(site, seen, editor));
+        std::thread::sleep(Duration::from_secs(1));
+        for round in 0..rounds {
+            let before = serving(site);
+            let bad = &broken[round / 3 % broken.len()];
+            let newer = if round % 3 == 2 { &bad.1 } else { &program };
+            let aside = program.with_extension("aside");
+            fs::copy(newer, &aside).unwrap();
+            let fit = Path::new(env!("CARGO_BIN_EXE_webstead"));
+            fs::rename(&aside, &program).unwrap();
+            let (code, text) = run(fit, site, &["reload"]);
+            if round % 3 == 2 {
+                assert_eq!(code, Some(1), "one that {}: {text}", bad.0);
+                assert_eq!(serving(site), before, "one that {}", bad.0);
+                fs::copy(fit, &aside).unwrap();
+                fs::rename(&aside, &program).unwrap();
+            } else {
+                assert_eq!(code, Some(0), "{text}\n{}", site.log());
+                assert_ne!(serving(site), before);
+            }
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+        seen.is_over.store(true, Ordering::Relaxed);
+    });
+    if let Some(mut wrk) = wrk {
+        // At SIGINT it says what it has seen.
+        let process = wrk.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &process]).status();
+        let mut said = String::new();
+        let mut out = wrk.stdout.take().unwrap();
+        out.read_to_string(&mut said).unwrap();
+        wrk.wait().unwrap();
+        println!("{said}");
+        for bad in ["Socket errors", "Non-2xx"] {
+            assert!(!said.contains(bad), "{said}");
+        }
+        assert!(said.contains("requests in"), "{said}");
+    }
+    let failed = seen.failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{failed:#?}\n{}", site.log());
+    let mut times = seen.times.into_inner().unwrap();
+    times.sort();
+    let at = |share: usize| times[(times.len() * share / 1000).min(times.len() - 1)];
+    println!(
+        "{rounds} upgrades: {} saves, {} reads; median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
+        seen.saved.into_inner(),
+        seen.read.into_inner(),
+        at(500),
+        at(990),
+        at(999),
+        at(1000)
+    );
+}
+
+/// wrk over HTTP/1.1, for longer than the test takes.
+fn wrk(site: &Site) -> Option<Child> {
+    let found = Command::new("wrk").arg("--version").output().is_ok();
+    is_there("wrk", found).then(|| {
+        Command::new("wrk")
+            .args(["-t1", "-c4", "-d3600s", "--latency", "--timeout", "30s"])
+            .arg(site.url("/"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    })
+}
+
+/// h2load, again and again: over HTTP/2, it ends with the connection that is ended.
+fn h2load(site: &Site, seen: &Seen, protocol: &[&str]) {
+    if !is_there(
+        "h2load",
+        Command::new("h2load").arg("--version").output().is_ok(),
+    ) {
+        return;
+    }
+    while seen.goes_on() {
+        let output = Command::new("h2load")
+            .args(["-c4", "-m4", "-D2"])
+            .args(protocol)
+            .arg(site.url("/"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let counts = said.lines().find(|line| line.starts_with("requests:"));
+        let codes = said.lines().find(|line| line.starts_with("status codes:"));
+        let is_well = counts.is_some_and(|line| line.contains(" 0 failed, 0 errored"))
+            && codes.is_some_and(|line| line.contains("0 3xx, 0 4xx, 0 5xx"));
+        if !is_well {
+            seen.fail(format!("h2load {protocol:?}: {counts:?} {codes:?}"));
+        }
+    }
+}
+
+/// Saves one post again and again, and looks from another connection whether it is seen at once.
+fn save_and_look(site: &Site, seen: &Seen, editor: &Client, path: &str) {
+    let mut revision = revision(site, editor, path);
+    for number in 1.. {
+        if !seen.goes_on() {
+            break;
+        }
+        let text = format!("number {number}.");
+        let form = [
+            ("title", "Counter"),
+            ("markdown", text.as_str()),
+            ("revision", revision.as_str()),
+            ("action", "save"),
+        ];
+        match site.post(editor, path).form(&form).send() {
+            Ok(answer) if answer.status() == StatusCode::SEE_OTHER => {}
+            Ok(answer) => return seen.fail(format!("saving: {}", answer.status())),
+            Err(e) => return seen.fail(format!("saving: {e:?}")),
+        }
+        seen.saved.fetch_add(1, Ordering::Relaxed);
+        // Whoever takes the new connection.
+        let visitor = site.client();
+        seen.read(site, &visitor, "/counter", &text);
+        revision = self::revision(site, editor, path);
+    }
+}
+
+fn revision(site: &Site, editor: &Client, path: &str) -> String {
+    let (status, html) = site.text(editor, path);
+    assert_eq!(status, 200);
+    between(&html, "name=\"revision\" value=\"", "\"").to_owned()
+}
+
+/// Reads a large file slowly, for about as long as the test takes.
+fn slow_download(site: &Site, seen: &Seen) {
+    let mut stream = site.connect("127.0.0.1");
+    let request = b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let (mut got, mut buffer) = (0, vec![0; 64 * 1024]);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(bytes) => got += bytes,
+            Err(e) => {
+                seen.fail(format!("the slow download, after {got} bytes: {e}"));
+                return;
+            }
+        }
+        if seen.goes_on() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    if got < SLOW_FILE {
+        seen.fail(format!("the slow download ended after {got} bytes"));
+    }
+}
+
+/// Sends a form slowly until the test is over, and looks whether it was saved.
+fn slow_upload(site: &Site, seen: &Seen, editor: &Client) {
+    struct Body<'a>(&'a Seen, usize);
+    impl Read for Body<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            const ALL: usize = 60_000;
+            let left = ALL - self.1;
+            if left == 0 {
+                return Ok(0);
+            }
+            let now = if self.0.goes_on() && left > 200 {
+                std::thread::sleep(Duration::from_millis(50));
+                1
+            } else {
+                left.min(into.len())
+            };
+            let head = b"title=Slow&action=publish&markdown=";
+            for (at, byte) in into[..now].iter_mut().enumerate() {
+                *byte = head.get(self.1 + at).copied().unwrap_or(b'x');
+            }
+            self.1 += now;
+            Ok(now)
+        }
+    }
+    // The body must live for as long as the client wants.
+    let seen_for_body: &'static Seen = Box::leak(Box::default());
+    let sending = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while seen.goes_on() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            seen_for_body.is_over.store(true, Ordering::Relaxed);
+        });
+        let body = reqwest::blocking::Body::sized(Body(seen_for_body, 0), 60_000);
+        site.post(editor, "/admin/posts")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .timeout(Duration::from_mins(20))
+            .body(body)
+            .send()
+    });
+    match sending {
+        Ok(answer) if answer.status() == StatusCode::SEE_OTHER => {
+            seen.read(site, &site.client(), "/slow", "xxx");
+        }
+        Ok(answer) => seen.fail(format!("the slow upload: {}", answer.status())),
+        Err(e) => seen.fail(format!("the slow upload: {e:?}")),
+    }
+}
