@@ -13,19 +13,22 @@ mod reload;
 mod room;
 mod running;
 mod signals;
+mod startup;
 mod watch;
 
 use std::{
     io::IsTerminal as _,
     net::SocketAddr,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::Arc,
 };
 
-use actix_server::{Server, ServerBuilder};
+use actix_server::ServerBuilder;
+use actix_service::ServiceFactory;
 use actix_web::{
     App as ActixApp,
+    body::BoxBody,
+    dev::{ServiceRequest, ServiceResponse},
     middleware::from_fn,
     web::{Data, FormConfig, PayloadConfig, ServiceConfig},
 };
@@ -34,14 +37,14 @@ use serde::{Deserialize, Serialize};
 use self::{
     certificates::Certificates,
     control::Control,
-    handover::{Before, Predecessor, Program},
+    handover::{Predecessor, Program},
     hosts::{Served, own_names, together},
     names::{Effective, effective},
     naming::Naming,
     readings::Sources,
     reload::Reload,
-    running::{Over, Running},
-    signals::Signals,
+    running::Over,
+    startup::Startup,
     watch::Watcher,
 };
 pub use self::{
@@ -56,12 +59,7 @@ use crate::{
         traffic::live::Watch,
         visit::App,
     },
-    auth::{
-        csrf,
-        sessions::{self, LastSeen},
-        setup::SetupLink,
-        users,
-    },
+    auth::{csrf, sessions::LastSeen, setup::SetupLink, users},
     base::{Error, Limited, Result},
     config::Config,
     db::{DataFolder, Database, MediaStore, ServerLock},
@@ -69,7 +67,7 @@ use crate::{
         incoming::{self, Incoming, MAX_FORM_BYTES},
         pipeline::{self, Edge},
     },
-    jobs::{self, Jobs, service_manager},
+    jobs::service_manager,
     net::{
         accept::{self, Door},
         admission::Admission,
@@ -81,9 +79,6 @@ use crate::{
         trust::TrustedProxies,
     },
 };
-
-/// Threads for the database and for rendering, of each worker.
-const BLOCKING_THREADS: usize = 2;
 
 /// What a running server tells the person who started it, and who asks later ([`running`]).
 #[derive(Serialize, Deserialize)]
@@ -147,9 +142,8 @@ pub fn run(
     let has_terminal = predecessor
         .as_ref()
         .map_or_else(|| std::io::stdin().is_terminal(), Predecessor::has_terminal);
-    let (mut lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
+    let (lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
     let (database, media, setup) = open(&folder, predecessor.as_ref())?;
-    let setup_path = setup.path();
 
     let names = local_names();
     let stored = database.read_blocking(list_hosts)?;
@@ -160,7 +154,6 @@ pub fn run(
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
-    let is_announced = probe::is_announced(listeners.https_address, &trusted);
     let handshakes = Arc::new(Handshakes::default());
     let https = Door::https(
         tls,
@@ -168,7 +161,6 @@ pub fn run(
         Arc::clone(&trusted),
         Arc::clone(&handshakes),
     );
-    let http = https.http();
 
     let leaving = Leaving::default();
     let edge = Data::new(Edge::new(
@@ -186,8 +178,7 @@ pub fn run(
         listeners.https_address.port(),
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
-    let root = folder.root();
-    let (naming, pages) = live(&edge, &certificates, &database, &folder, &config, watch);
+    let (naming, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
     let reload = Reload::new(
@@ -197,126 +188,104 @@ pub fn run(
         admission.clone(),
         (config.listen, config.upgrade),
     );
-    let (for_guards, last_seen) = (Data::new(database.clone()), Data::new(LastSeen::default()));
-
-    let incoming = Data::new(Incoming::new(Arc::clone(&limited)));
-    let kept = (edge.clone(), app.clone(), database.clone());
+    let site = Site {
+        edge: edge.clone(),
+        app: app.clone(),
+        asked,
+        for_guards: Data::new(database.clone()),
+        last_seen: Data::default(),
+        incoming: Data::new(Incoming::new(Arc::clone(&limited))),
+        limited,
+    };
+    let parting = leaving.clone();
+    let serve = move |server: ServerBuilder, listener, door: &Door| {
+        let (door, leaving, site) = (door.clone(), parting.clone(), site.clone());
+        let serve = move || accept::serve(door.clone(), leaving.clone(), site.application());
+        let server = server.listen("site", listener, serve);
+        server.map_err(|e| Error::Internal(format!("starting to listen: {e}")))
+    };
     let stays = predecessor.is_none() && !service_manager::is_there();
-    let outcome = actix_web::rt::System::new().block_on(async {
-        let site = move || {
-            ActixApp::new()
-                .app_data(edge.clone())
-                .app_data(app.clone())
-                .configure(|routes| pages.add_to(routes))
-                .app_data(Data::from(Arc::clone(&limited)))
-                .app_data(for_guards.clone())
-                .app_data(last_seen.clone())
-                .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
-                .app_data(PayloadConfig::new(MAX_FORM_BYTES))
-                .app_data(incoming.clone())
-                // The last one named is the first that a request meets.
-                .wrap(from_fn(incoming::bounded))
-                .wrap(from_fn(csrf::refuse_other_sites))
-                .wrap(from_fn(errors::middleware::pages))
-                .wrap(from_fn(pipeline::pipeline))
-                .configure(app::configure)
-        };
-        let (edge, app, database) = kept;
-        let serve = |server: ServerBuilder, listener, door: &Door| {
-            let (door, leaving, site) = (door.clone(), leaving.clone(), site.clone());
-            let serve = move || accept::serve(door.clone(), leaving.clone(), site());
-            let server = server.listen("site", listener, serve);
-            server.map_err(|e| Error::Internal(format!("starting to listen: {e}")))
-        };
-        let builder = || {
-            Server::build()
-                .worker_max_blocking_threads(BLOCKING_THREADS)
-                .disable_signals()
-        };
-        let taking = match predecessor {
-            Some(predecessor) => {
-                let private = listen::private()?;
-                let address = private.local_addr().map_err(Error::internal)?;
-                predecessor.progress("asking itself for the first page");
-                let server = serve(builder().workers(1), private, &https)?.run();
-                prove(server, root.to_path_buf(), address, &trusted).await?;
-                Some(predecessor.ready().await?)
-            }
-            None => None,
-        };
-
-        let sockets = listeners.copies()?;
-        let server = serve(builder(), listeners.https, &https)?;
-        let server = serve(server, listeners.http, &http)?.run();
-
-        // Before the address is told: who knows it may ask to stop.
-        let signals = Signals::listen(has_terminal)?;
-        let (control, asked) = Control::open(root)?;
-        let addresses = listen::shown_addresses(listeners.https_address, &names);
-        let ready = Started {
-            addresses,
-            setup_path,
-            https_address: listeners.https_address,
-            is_announced,
-            version: env!("CARGO_PKG_VERSION").into(),
-            program: program.path.clone(),
-        };
-        let note = serde_json::to_string(&ready).map_err(Error::internal)?;
-        lock.note(&note)?;
-        let before = match taking {
-            Some(taking) => taking.serving().await?,
-            None => Before::default(),
-        };
-        service_manager::ready(ready.addresses.first().map_or("", String::as_str));
-        if stays || service_manager::is_there() {
-            started(&ready);
-        }
-        let before = Rc::new(before);
-        let _control = Jobs::of(control.serve());
-        let _alone = Jobs::of(until_alone(
-            Rc::clone(&before),
-            database.clone(),
-            Arc::clone(&naming),
-        ));
-        let start_jobs = {
-            let (database, edge) = (database.clone(), edge.clone());
-            move || {
-                let of_names = (Arc::clone(&certificates), Arc::clone(&naming));
-                start_background((database.clone(), edge.clone()), of_names)
-            }
-        };
-        let running = Running {
-            jobs: Some(start_jobs()),
-            start_jobs,
-            signals,
-            asked,
-            reload,
-            edge,
-            app,
-            admission,
-            leaving,
-            database,
-            sockets,
-            lock,
-            note,
-            program,
-            before,
-            has_terminal,
-            stays,
-        };
-        running.until_over(server).await
-    });
+    let startup = Startup {
+        root: folder.root().to_path_buf(),
+        predecessor,
+        program,
+        has_terminal,
+        stays,
+        lock,
+        listeners,
+        https,
+        names,
+        trusted,
+        database: database.clone(),
+        certificates,
+        naming,
+        edge,
+        app,
+        admission,
+        leaving,
+        reload,
+    };
+    let outcome = actix_web::rt::System::new().block_on(startup.run(serve, started));
     database.close();
-    match outcome? {
-        Over::Stopped => Control::remove(root),
+    end(outcome?, &folder, stays);
+    Ok(())
+}
+
+/// What is done when nothing is served any more.
+fn end(over: Over, folder: &DataFolder, stays: bool) {
+    match over {
+        Over::Stopped => Control::remove(folder.root()),
         Over::HandedOver if stays => {
-            let Err(e) = guard::become_guard(&folder);
+            let Err(e) = guard::become_guard(folder);
             log::warn!("{e}");
         }
         Over::HandedOver => {}
     }
     log::info!("stopped");
-    Ok(())
+}
+
+/// What every worker's application has.
+#[derive(Clone)]
+struct Site {
+    edge: Data<Edge>,
+    app: Data<App>,
+    asked: Asked,
+    for_guards: Data<Database>,
+    last_seen: Data<LastSeen>,
+    incoming: Data<Incoming>,
+    limited: Arc<Limited>,
+}
+
+impl Site {
+    /// The way of a request.
+    fn application(
+        &self,
+    ) -> ActixApp<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + use<>,
+    > {
+        ActixApp::new()
+            .app_data(self.edge.clone())
+            .app_data(self.app.clone())
+            .configure(|routes| self.asked.add_to(routes))
+            .app_data(Data::from(Arc::clone(&self.limited)))
+            .app_data(self.for_guards.clone())
+            .app_data(self.last_seen.clone())
+            .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
+            .app_data(PayloadConfig::new(MAX_FORM_BYTES))
+            .app_data(self.incoming.clone())
+            // The last one named is the first that a request meets.
+            .wrap(from_fn(incoming::bounded))
+            .wrap(from_fn(csrf::refuse_other_sites))
+            .wrap(from_fn(errors::middleware::pages))
+            .wrap(from_fn(pipeline::pipeline))
+            .configure(app::configure)
+    }
 }
 
 /// The lock of the data folder and the listening sockets: new ones, or those of the process before.
@@ -329,37 +298,6 @@ fn hold(
     match given {
         Some((lock, (https, http))) => Ok((ServerLock::shared(lock), Listeners::of(https, http)?)),
         None => Ok((folder.lock_for_server()?, listen::bind(&config.listen)?)),
-    }
-}
-
-/// Asks a server for its first page as a visitor would, and ends it.
-async fn prove(
-    server: Server,
-    data: PathBuf,
-    address: SocketAddr,
-    trusted: &TrustedProxies,
-) -> Result<()> {
-    let is_announced = probe::is_announced(address, trusted);
-    let handle = server.handle();
-    let server = actix_web::rt::spawn(server);
-    let ask = move || probe::first_page(&data, address, is_announced);
-    let answered = tokio::task::spawn_blocking(ask).await;
-    handle.stop(false).await;
-    let _ = server.await;
-    match answered.map_err(Error::internal)?? {
-        status if status < 500 => Ok(()),
-        status => Err(Error::Internal(format!(
-            "the first page is an error ({status})"
-        ))),
-    }
-}
-
-/// Waits until no older process is left, and then takes what it may have changed at last.
-async fn until_alone(before: Rc<Before>, database: Database, naming: Arc<Naming>) {
-    before.ended().await;
-    database.watch_others_no_more();
-    if let Err(e) = naming.take_over().await {
-        log::warn!("names and hosts were not looked at again: {e}");
     }
 }
 
@@ -472,21 +410,4 @@ fn watched(
         limited: Arc::clone(limited),
     });
     Data::from(watcher)
-}
-
-/// Starts what is done beside the requests, for as long as the answer is kept.
-fn start_background(
-    (database, edge): (Database, Data<Edge>),
-    (certificates, naming): (Arc<Certificates>, Arc<Naming>),
-) -> Jobs {
-    let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
-    let mut jobs = Jobs::default();
-    jobs.start(jobs::sweep_daily(database.clone(), sweeps));
-    jobs.start(service_manager::keep_alive(database));
-    let local = Arc::clone(&certificates);
-    jobs.start(jobs::every_minute(move || local.look()));
-    jobs.start(async move { certificates.keep().await });
-    jobs.start(async move { edge.watch_upstreams().await });
-    jobs.start(async move { naming.watch().await });
-    jobs
 }

@@ -103,7 +103,7 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     steps.push(Step::run(&["systemctl", "start", SOCKET]));
     let only_program = runs && !new_units && choices.from.is_none();
     let other_program = new_program || machine.undone.program;
-    if only_program && other_program && machine.hands_over {
+    if only_program && other_program && machine::hands_over() {
         let what = "let the running program hand over to the new one";
         steps.push(Step::new(what, Action::HandOver));
     } else if new_program || new_units || machine.undone.program || !runs || choices.from.is_some()

@@ -35,8 +35,6 @@ pub(super) struct Machine {
     pub(super) socket_is_active: bool,
     /// The ports that are installed, or would be.
     pub(super) ports: Ports,
-    /// Whether the program that runs can hand over to another one.
-    pub(super) hands_over: bool,
     /// What an interrupted installation has left to do.
     pub(super) undone: Undone,
 }
@@ -89,15 +87,19 @@ impl Machine {
             service_is_active: is_active(SERVICE),
             socket_is_active: is_active(SOCKET),
             ports,
-            hands_over: DataFolder::open_existing(Path::new(DATA))
-                .and_then(|folder| control::can_be_asked(&folder))
-                .unwrap_or(false),
             undone: Undone {
                 program: runs_another_program(),
                 units: has_unread_unit() || serves_on_another_port(ports),
             },
         })
     }
+}
+
+/// Whether the program that runs can hand over to another one.
+pub(super) fn hands_over() -> bool {
+    DataFolder::open_existing(Path::new(DATA))
+        .and_then(|folder| control::can_be_asked(&folder))
+        .unwrap_or(false)
 }
 
 /// A property of a unit (systemctl(1), `show`).

@@ -13,7 +13,7 @@ use actix_web::web::Data;
 use tokio::{sync::mpsc::Receiver, time::sleep};
 
 use super::{
-    control::{Answers, Ask, Request},
+    control::{Answers, Ask, Control, Request},
     guard,
     handover::{Before, Program, Successor, hello},
     reload::Reload,
@@ -48,7 +48,10 @@ pub(super) enum Over {
 
 /// What the running server has in its hands.
 pub(super) struct Running<Reread, Start> {
+    pub(super) root: PathBuf,
     pub(super) signals: Signals,
+    /// What takes requests, and those that it has taken.
+    pub(super) control: Jobs,
     pub(super) asked: Receiver<Ask>,
     pub(super) reload: Reload<Reread>,
     pub(super) edge: Data<Edge>,
@@ -183,6 +186,14 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
     fn take_back(&mut self) {
         if let Err(e) = self.lock.note(&self.note) {
             log::warn!("{e}");
+        }
+        // The other may have taken its place.
+        match Control::open(&self.root) {
+            Ok((control, asked)) => {
+                self.control = Jobs::of(control.serve());
+                self.asked = asked;
+            }
+            Err(e) => log::warn!("{e}"),
         }
         self.database.watch_others_no_more();
         self.jobs = Some((self.start_jobs)());
