@@ -112,10 +112,12 @@ fn data_of_a_newer_version_or_of_another_program_is_left_alone() {
     let mut site = Site::start();
     site.stop();
     let file = site.data().join("site.db");
-    rusqlite::Connection::open(&file)
-        .unwrap()
-        .pragma_update(None, "user_version", 99)
+    let database = rusqlite::Connection::open(&file).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    database
+        .execute("UPDATE compatibility SET oldest = 99", [])
         .unwrap();
+    drop(database);
     let before = fs::read(&file).unwrap();
     let output = command(site.data()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
