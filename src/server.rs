@@ -5,6 +5,7 @@ pub mod control;
 pub mod guard;
 pub mod handover;
 mod hosts;
+mod name_words;
 mod names;
 mod naming;
 mod promises;

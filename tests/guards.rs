@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 13] = [
+const PRIVATE: [&str; 14] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -14,6 +14,7 @@ const PRIVATE: [&str; 13] = [
     "/admin/name",
     "/admin/name/progress",
     "/admin/name/https-only",
+    "/admin/name/dns",
     "/admin/hosts",
     "/admin/hosts/new/files",
     "/admin/hosts/1",
@@ -22,7 +23,7 @@ const PRIVATE: [&str; 13] = [
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 22] = [
+const FORMS: [&str; 24] = [
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -35,6 +36,8 @@ const FORMS: [&str; 22] = [
     "/admin/settings",
     "/admin/name",
     "/admin/name/https-only",
+    "/admin/name/dns",
+    "/admin/name/dns/remove",
     "/admin/name/undo",
     "/admin/name/switch",
     "/admin/name/renew",

@@ -25,6 +25,7 @@ mod install;
 mod lifecycle;
 mod lists_and_links;
 mod load_judge;
+mod names_dns;
 mod names_in_browser;
 mod observed;
 mod pages;

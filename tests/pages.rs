@@ -150,6 +150,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/name".into(),
         "/admin/name/progress".into(),
         "/admin/name/https-only".into(),
+        "/admin/name/dns?provider=rfc2136".into(),
         "/admin/hosts".into(),
         "/admin/traffic".into(),
         "/admin/traffic?q=nothing-like-this".into(),

@@ -1,6 +1,9 @@
 //! The certificates of the server: the machine's own, and those of the site's names and of its hosts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustls::ServerConfig;
 
@@ -21,6 +24,8 @@ use crate::{
 
 /// What looks after certificates; one for the server.
 pub(super) struct Certificates {
+    /// The data folder.
+    data: PathBuf,
     renewal: Renewal,
     keeper: Arc<Keeper>,
     challenges: Arc<Challenges>,
@@ -55,6 +60,7 @@ impl Certificates {
             wanted,
         );
         let certificates = Self {
+            data: root.clone(),
             renewal: Renewal::new(root, shown, machine, local_hosts),
             keeper,
             challenges,
@@ -88,6 +94,11 @@ impl Certificates {
     pub(super) fn replace_settings(&self, settings: acme::Settings, dns: dns::Settings) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = (settings, dns);
         self.tell();
+    }
+
+    /// The data folder, where secrets are.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Who is asked now, and how.

@@ -12,6 +12,7 @@ use tokio::{sync::Mutex, time::sleep};
 use super::{
     certificates::Certificates,
     hosts::Served,
+    name_words::{in_words, state_of},
     names::{Effective, effective},
     promises::{Known, Wish, https_only},
 };
@@ -21,12 +22,12 @@ use crate::{
         live::{CertificateState, FieldError, HttpsOnly, Lead, LiveNames, OfFile, Soon},
         queries::{StoredNames, list_names},
     },
-    base::{Names, Result, Timestamp},
+    base::{Error, Names, Result, Timestamp, secrets},
     config::Config,
     db::Database,
     net::{
-        acme::{self, CertificateName, Report},
-        leads,
+        acme::{self, CertificateName},
+        dns, leads,
         names::{DomainName, Name, typed},
     },
 };
@@ -399,6 +400,60 @@ impl LiveNames for Naming {
         self.certificates().ask_for(name)
     }
 
+    fn check_dns(&self, keys: &str) -> std::result::Result<(), String> {
+        let read = serde_json::from_str::<dns::Settings>(keys);
+        read.map(drop).map_err(|e| {
+            let text = e.to_string();
+            // Where in the text is nothing for who filled in a form.
+            let text = text.split(" at line ").next().unwrap_or_default();
+            text.to_owned()
+        })
+    }
+
+    fn is_dns_of_file(&self) -> bool {
+        self.file().dns != dns::Settings::default()
+    }
+
+    fn has_dns_token(&self) -> bool {
+        let token = secrets::read(self.certificates().data(), dns::SECRET_NAME);
+        token.is_ok_and(|token| token.is_some())
+    }
+
+    fn set_dns_token(&self, keys: Option<&str>, token: &str) -> std::result::Result<(), String> {
+        let settings = match keys {
+            Some(keys) => serde_json::from_str(keys).map_err(|e| e.to_string())?,
+            None => self.file().dns,
+        };
+        let data = self.certificates().data();
+        let words = |e: Error| e.to_string();
+        let before = secrets::read(data, dns::SECRET_NAME).map_err(words)?;
+        secrets::write(data, dns::SECRET_NAME, token).map_err(words)?;
+        let Err(why) = dns::zone_of(&settings, data) else {
+            return Ok(());
+        };
+        match before {
+            Some(before) => secrets::write(data, dns::SECRET_NAME, &before).map_err(words)?,
+            None => drop(secrets::remove(data, dns::SECRET_NAME).map_err(words)?),
+        }
+        let why = why.to_string();
+        // The way back on the command line is none for who is here.
+        let why = why.split("; set it").next().unwrap_or_default();
+        Err(why.to_owned())
+    }
+
+    fn remove_dns_token(&self) -> Result<()> {
+        secrets::remove(self.certificates().data(), dns::SECRET_NAME).map(drop)
+    }
+
+    fn try_again(&self) {
+        for report in self.certificates().reports() {
+            let failed = report.failure.is_some();
+            if failed && let Err(e) = self.certificates().ask_for(&report.name) {
+                log::warn!("{} is not tried again now: {e}", report.name);
+            }
+        }
+    }
+
     fn https_only(&self) -> HttpsOnly {
         let wish = self.wish();
         self.with_known(|known| https_only(wish.as_ref(), known))
@@ -414,70 +469,4 @@ impl LiveNames for Naming {
     fn switch(&self) -> Soon<'_, Result<()>> {
         Box::pin(self.settle())
     }
-}
-
-fn state_of(report: Report, settings: &acme::Settings) -> CertificateState {
-    let is_public = acme::is_public(&report.name, settings);
-    let unasked = match (&report.chain, report.next) {
-        (None, None) if !is_public => Some(
-            "No authority of the internet knows this name, so the machine's own certificate is shown for it.",
-        ),
-        (None, None) if !settings.agree_to_terms => Some(
-            "Nobody is asked for a certificate before you agree to the authority's terms. Until then the \
-             machine's own is shown, and browsers warn.",
-        ),
-        (None, None) => Some("The certificate for all names below the one above it will cover it."),
-        _ => None,
-    };
-    let failure = report.failure.map(|failure| {
-        let advice = failure.advice().to_owned();
-        (failure.text, advice)
-    });
-    let of = |chain: Arc<crate::net::certificates::Chain>| {
-        (chain.issuer().to_owned(), chain.not_after())
-    };
-    CertificateState {
-        name: report.name,
-        of: report.chain.map(of),
-        is_own: report.is_own,
-        is_under_way: report.is_under_way,
-        failure,
-        next: report.next,
-        renewals: report.renewals,
-        unasked: unasked.map(str::to_owned),
-    }
-}
-
-/// Whether all is well with where a name leads, and what was found.
-fn in_words(lead: &leads::Lead) -> (bool, String) {
-    use leads::Lead;
-    let text = match lead {
-        Lead::Here(address) => return (true, format!("It leads here, to {address}.")),
-        Lead::Elsewhere(address) => format!(
-            "It leads to {address}, and something else answers there. If that is not your router (some show their \
-             own page to those inside), give the name the address that your router has, and let the router \
-             forward ports 80 and 443 to this machine."
-        ),
-        Lead::Silent(address) => format!(
-            "It leads to {address}, where nothing answers as far as this machine can see. Many routers do not \
-             let you see yourself from inside, so it may be right; if not, let the router forward ports 80 and 443 \
-             to this machine."
-        ),
-        Lead::Home(address) => format!(
-            "It leads to {address}, which is an address of a home network: nobody outside can open it, and the \
-             authority cannot either, unless it is proved through the DNS."
-        ),
-        Lead::NoAddress => {
-            "It exists and has no address. Make an A record for it at your DNS provider, with the address of your \
-             router."
-                .to_owned()
-        }
-        Lead::Missing => {
-            "There is no such name yet. Make an A record for it at your DNS provider, with the address of your \
-             router; it takes up to an hour until everybody knows it."
-                .to_owned()
-        }
-        Lead::Unknown(why) => format!("Nobody could be asked where it leads: {why}."),
-    };
-    (false, text)
 }

@@ -33,6 +33,20 @@ pub fn update_https_only(wish: &str) -> Change {
     change
 }
 
+/// Sets where names can be changed.
+pub fn update_dns(keys: &str) -> Change {
+    let mut change = Change::new();
+    set(&mut change, "dns", keys);
+    change
+}
+
+/// Names are not changed any more.
+pub fn delete_dns() -> Change {
+    let mut change = Change::new();
+    change.push("DELETE FROM settings WHERE name = 'dns'", vec![]);
+    change
+}
+
 fn unchanged(seen: Option<&str>) -> Change {
     let mut change = Change::new();
     change.guard(

@@ -103,6 +103,30 @@ pub trait LiveNames: Send + Sync {
     /// [`Error::NotFound`](crate::base::Error) if nobody is asked about this name.
     fn renew(&self, name: &str) -> Result<()>;
 
+    /// Whether `[dns]` of these keys, as JSON, is one that this program takes.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    fn check_dns(&self, keys: &str) -> std::result::Result<(), String>;
+
+    /// Whether `webstead.toml` says where names can be changed.
+    fn is_dns_of_file(&self) -> bool;
+
+    /// Whether there is a token for changing names.
+    fn has_dns_token(&self) -> bool;
+
+    /// Keeps a token, for `[dns]` of these keys or of `webstead.toml`; the one before is gone.
+    ///
+    /// # Errors
+    /// Why it is none, in words; the one before is still there then.
+    fn set_dns_token(&self, keys: Option<&str>, token: &str) -> std::result::Result<(), String>;
+
+    /// Forgets the token.
+    fn remove_dns_token(&self) -> Result<()>;
+
+    /// Tries again now what has failed.
+    fn try_again(&self);
+
     /// What browsers are told of HTTPS.
     fn https_only(&self) -> HttpsOnly;
 

@@ -35,6 +35,7 @@ pub(super) type Live = web::Data<dyn LiveNames>;
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
     super::https_only::configure(routes);
+    super::dns::configure(routes);
     routes
         .service(
             web::resource("/admin/name")

@@ -5,6 +5,7 @@ use askama::Template;
 use super::{
     form::NameForm,
     live::{CertificateState, HttpsOnly, Lead, OfFile},
+    providers::{Field, Provider},
 };
 use crate::app::layout::{FieldErrors, Shell};
 
@@ -35,6 +36,42 @@ pub struct NamePage {
     pub has_domain: bool,
     /// What browsers are told of HTTPS.
     pub https_only: HttpsOnly,
+}
+
+/// A field of a DNS provider, as it was typed.
+pub struct DnsField {
+    /// What it is.
+    pub field: &'static Field,
+    /// What is in it.
+    pub value: String,
+}
+
+/// Where names can be changed. Posts to `/admin/name/dns`.
+#[derive(Template)]
+#[template(path = "names/dns.html")]
+pub struct DnsPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Those that can be chosen.
+    pub offered: Vec<&'static Provider>,
+    /// Whether `webstead.toml` says it.
+    pub is_of_file: bool,
+    /// Whether there is a token.
+    pub has_token: bool,
+    /// The one that was chosen.
+    pub provider: Option<&'static Provider>,
+    /// Whether one is set.
+    pub is_kept: bool,
+    /// What it wants to know.
+    pub fields: Vec<DnsField>,
+    /// What is wrong with it.
+    pub errors: FieldErrors,
+}
+
+impl DnsPage {
+    fn is_chosen(&self, one: &Provider) -> bool {
+        self.provider.is_some_and(|provider| provider.id == one.id)
+    }
 }
 
 /// What browsers are told of HTTPS. Posts to `/admin/name/https-only`.

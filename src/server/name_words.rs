@@ -1,0 +1,77 @@
+//! What is known of the site's names, in words for their owner.
+
+use std::sync::Arc;
+
+use crate::{
+    app::names::live::CertificateState,
+    net::{
+        acme::{self, Report},
+        certificates::Chain,
+        leads,
+    },
+};
+
+/// How it stands with a certificate.
+pub(super) fn state_of(report: Report, settings: &acme::Settings) -> CertificateState {
+    let is_public = acme::is_public(&report.name, settings);
+    let unasked = match (&report.chain, report.next) {
+        (None, None) if !is_public => Some(
+            "No authority of the internet knows this name, so the machine's own certificate is shown for it.",
+        ),
+        (None, None) if !settings.agree_to_terms => Some(
+            "Nobody is asked for a certificate before you agree to the authority's terms. Until then the \
+             machine's own is shown, and browsers warn.",
+        ),
+        (None, None) => Some("The certificate for all names below the one above it will cover it."),
+        _ => None,
+    };
+    let failure = report.failure.map(|failure| {
+        let advice = failure.advice().to_owned();
+        (failure.text, advice)
+    });
+    let of = |chain: Arc<Chain>| (chain.issuer().to_owned(), chain.not_after());
+    CertificateState {
+        name: report.name,
+        of: report.chain.map(of),
+        is_own: report.is_own,
+        is_under_way: report.is_under_way,
+        failure,
+        next: report.next,
+        renewals: report.renewals,
+        unasked: unasked.map(str::to_owned),
+    }
+}
+
+/// Whether all is well with where a name leads, and what was found.
+pub(super) fn in_words(lead: &leads::Lead) -> (bool, String) {
+    use leads::Lead;
+    let text = match lead {
+        Lead::Here(address) => return (true, format!("It leads here, to {address}.")),
+        Lead::Elsewhere(address) => format!(
+            "It leads to {address}, and something else answers there. If that is not your router (some show their \
+             own page to those inside), give the name the address that your router has, and let the router \
+             forward ports 80 and 443 to this machine."
+        ),
+        Lead::Silent(address) => format!(
+            "It leads to {address}, where nothing answers as far as this machine can see. Many routers do not \
+             let you see yourself from inside, so it may be right; if not, let the router forward ports 80 and 443 \
+             to this machine."
+        ),
+        Lead::Home(address) => format!(
+            "It leads to {address}, which is an address of a home network: nobody outside can open it, and the \
+             authority cannot either, unless it is proved through the DNS."
+        ),
+        Lead::NoAddress => {
+            "It exists and has no address. Make an A record for it at your DNS provider, with the address of your \
+             router."
+                .to_owned()
+        }
+        Lead::Missing => {
+            "There is no such name yet. Make an A record for it at your DNS provider, with the address of your \
+             router; it takes up to an hour until everybody knows it."
+                .to_owned()
+        }
+        Lead::Unknown(why) => format!("Nobody could be asked where it leads: {why}."),
+    };
+    (false, text)
+}

@@ -1,0 +1,145 @@
+//! Where names can be changed, set by the owner in the browser, with its token.
+
+use reqwest::blocking::Client;
+
+use crate::{
+    bind::{Bind, SECRET},
+    certificates::{await_certificate, set, until},
+    names_in_browser::send,
+    pebble::{Options, Pebble},
+    site::{PASSWORD, Site, between, command},
+};
+
+const PAGE: &str = "/admin/name/dns";
+
+fn provider<'a>(server: &'a str, token: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("provider", "rfc2136"),
+        ("server", server),
+        ("zone", "Dyn.test"),
+        ("key", "home"),
+        ("algorithm", "hmac-sha256"),
+        ("token", token),
+        ("password", PASSWORD),
+    ]
+}
+
+/// Every byte of the data folder that is not below `secrets/`.
+fn has_secret(site: &Site, secret: &str) -> bool {
+    let database = std::fs::read(site.data().join("site.db")).unwrap();
+    let log = std::fs::read(site.data().join("site.db-wal")).unwrap_or_default();
+    [database, log, site.log().into_bytes()]
+        .iter()
+        .any(|bytes| {
+            bytes
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes())
+        })
+}
+
+#[test]
+fn all_names_below_one_get_a_certificate_with_a_provider_that_was_set_in_the_browser() {
+    let (site, owner) = Site::with_owner();
+    let Some(bind) = Bind::start() else { return };
+    let options = Options {
+        dns_port: Some(bind.port),
+        ..Options::default()
+    };
+    let Some(pebble) = Pebble::start(&site, options) else {
+        return;
+    };
+    let settings = format!(
+        "domain = \"dyn.test\"\n{}names = [\"*.dyn.test\"]\nchallenge = \"dns-01\"\n",
+        pebble.settings()
+    );
+    set(&site, &settings);
+    until(&site, "it fails without", || {
+        site.log().contains("no certificate for *.dyn.test")
+    });
+    let server = format!("127.0.0.1:{}", bind.port);
+    assert_eq!(send(&site, &owner, PAGE, &provider(&server, SECRET)).0, 303);
+    await_certificate(&site, &pebble, "a.dyn.test");
+    let html = site.text(&owner, PAGE).1;
+    assert!(
+        html.contains(&server) && html.contains("One is kept"),
+        "{html}"
+    );
+    assert!(!html.contains(SECRET) && !has_secret(&site, SECRET));
+    // The form with another place and no token: what was given to one is not sent to another.
+    let (status, html) = send(&site, &owner, PAGE, &provider("127.0.0.9", ""));
+    let why = between(&html, "id=\"_token-error\">", "</p>");
+    assert!(status == 422 && why.contains("another place"), "{html}");
+    let again = send(&site, &owner, PAGE, &provider(&server, ""));
+    assert_eq!(again.0, 303, "the same place keeps the token");
+    let removed = send(&site, &owner, "/admin/name/dns/remove", &[]);
+    assert_eq!(removed.1, "/admin/name/dns?done=removed");
+    let listed = command(site.data())
+        .args(["secret", "list"])
+        .output()
+        .unwrap();
+    assert!(listed.stdout.is_empty(), "{listed:?}");
+    let html = site.text(&owner, PAGE).1;
+    assert!(!html.contains("name=\"zone\""), "{html}");
+}
+
+#[test]
+fn what_no_provider_takes_is_explained_beside_its_field_and_a_token_never_comes_back() {
+    let (site, owner) = Site::with_owner();
+    let html = site.text(&owner, PAGE).1;
+    assert!(html.contains("?provider=rfc2136"), "{html}");
+    let change = |field: &'static str, value: &'static str| {
+        let mut form = provider("192.0.2.1", SECRET);
+        form.retain(|(name, _)| *name != field);
+        form.push((field, value));
+        form
+    };
+    for (field, value, word) in [
+        ("server", "ns.example", "address"),
+        ("server", "", "Fill this in"),
+        ("zone", "a b", "DNS"),
+        ("key", "a b", "DNS"),
+        ("algorithm", "hmac-md5", "hmac-sha256"),
+        ("token", "not base64!", "base64"),
+        ("token", "", "Without it"),
+        ("password", "wrong", "your password"),
+    ] {
+        let (status, html) = send(&site, &owner, PAGE, &change(field, value));
+        assert_eq!(status, 422, "{field} {value}");
+        let why = between(&html, &format!("id=\"_{field}-error\">"), "</p>");
+        assert!(why.contains(word), "{field} {value}: {why}");
+        let is_secret = field == "token" || field == "password" || field == "algorithm";
+        assert!(
+            is_secret || value.is_empty() || html.contains(value),
+            "{html}"
+        );
+        assert!(
+            !html.contains(SECRET) && !html.contains("not base64!"),
+            "{html}"
+        );
+    }
+    assert_eq!(
+        send(&site, &owner, PAGE, &change("provider", "godaddy")).0,
+        422
+    );
+    assert!(!site.data().join("secrets/dns").exists());
+    // What the file says is shown as set there; its token can be given here.
+    let bad = |client: &Client| send(&site, client, PAGE, &[("password", PASSWORD)]).0;
+    assert_eq!(bad(&owner), 422);
+    set(
+        &site,
+        "[dns]\nprovider = \"rfc2136\"\nserver = \"192.0.2.1\"\nzone = \"a.test\"\nkey = \"k\"\n",
+    );
+    let html = site.text(&owner, PAGE).1;
+    assert!(
+        html.contains("set in webstead.toml") && !html.contains("name=\"zone\""),
+        "{html}"
+    );
+    let given = send(
+        &site,
+        &owner,
+        PAGE,
+        &[("token", SECRET), ("password", PASSWORD)],
+    );
+    assert_eq!(given.0, 303);
+    assert!(site.text(&owner, PAGE).1.contains("One is kept"));
+}
