@@ -19,6 +19,7 @@ pub mod names;
 pub mod probe;
 mod proxy_protocol;
 pub mod redirect;
+pub mod router;
 mod stream;
 pub mod tls;
 pub mod trust;

@@ -1,0 +1,84 @@
+//! The router at home: what it is seen to be, and ports that it passes on to this machine with the owner's consent.
+//!
+//! It is asked over UPnP-IGD, PCP (RFC 6887) and NAT-PMP (RFC 6886), by a client of our own on what the program has
+//! anyway. There are crates (igd-next, `crab_nat`), but they lack what keeps other machines' ports from being taken:
+//! reading one port's mapping (`GetSpecificPortMappingEntry`) and PCP's `PREFER_FAILURE`; and they would bring a
+//! second XML reader and a second source of random numbers.
+//!
+//! Everybody on the network can answer in the router's place, so only what comes from its own address is believed,
+//! nothing that it says leads to another machine, and every answer is limited in size and time.
+
+mod datagram;
+mod gateway;
+mod http;
+#[allow(dead_code)] // what maps ports
+mod igd;
+#[allow(dead_code)] // what maps ports
+mod nat_pmp;
+#[allow(dead_code)] // what maps ports
+mod pcp;
+mod seen;
+mod ssdp;
+mod xml;
+
+use std::net::IpAddr;
+
+pub use gateway::Gateway;
+pub use seen::{External, Mapping, PortSeen, Protocol, Seen, external_ipv4, look};
+
+/// Where routers answer to PCP and NAT-PMP (RFC 6887 section 19.1).
+const PCP_PORT: u16 = 5351;
+#[allow(dead_code)]
+/// By what a mapping of ours is known on the router's own pages.
+const DESCRIPTION: &str = "Webstead";
+/// The ports that visitors use.
+const HTTPS: u16 = 443;
+const HTTP: u16 = 80;
+
+/// A port of the router, and the one of this machine to which it is to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// At the router.
+    pub external: u16,
+    /// At this machine.
+    pub internal: u16,
+}
+
+impl Forward {
+    /// Those that visitors need, to a site that listens on these ports: 443, then 80.
+    pub fn to(https: u16, http: u16) -> [Self; 2] {
+        [(HTTPS, https), (HTTP, http)].map(|(external, internal)| Self { external, internal })
+    }
+}
+
+/// What PCP and NAT-PMP grant.
+#[allow(dead_code)]
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    port: u16,
+    /// The address on the other side, if that was said.
+    address: Option<IpAddr>,
+    lease_s: u32,
+    /// Seconds since the router has known its mappings.
+    epoch_s: Option<u32>,
+}
+
+/// Why the router did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    /// It did not answer, or not so that it could be understood.
+    #[error("{0}")]
+    Silent(String),
+    /// It says no, in words.
+    #[error("{0}")]
+    Says(String),
+    /// It says no, with a code of UPnP and its own words.
+    #[error("it refuses ({0}{sep}{1})", sep = if .1.is_empty() { "" } else { ", " })]
+    Code(u16, String),
+    /// Somebody else has that port.
+    #[error("somebody else has this port")]
+    Taken,
+    /// It knows only mappings without an end.
+    #[error("it knows only mappings without an end")]
+    OnlyPermanent,
+}
