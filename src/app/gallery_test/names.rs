@@ -8,7 +8,8 @@ use crate::app::layout::FieldErrors;
 use crate::app::names::{
     form::NameForm,
     live::{CertificateState, HttpsOnly, HttpsOnlyHost, Lead},
-    views::{HttpsOnlyPage, NamePage, ProgressPage},
+    providers::{PROVIDERS, Provider},
+    views::{DnsField, DnsPage, HttpsOnlyPage, NamePage, ProgressPage},
 };
 
 /// The site's name and its certificate.
@@ -97,6 +98,7 @@ pub(super) fn name_pages() -> Vec<Rendered> {
             }),
         ),
         ("name-https-only", https_only_page()),
+        ("name-dns", dns_page()),
         (
             "name-progress",
             render(&ProgressPage {
@@ -142,6 +144,26 @@ fn https_only_page() -> String {
             ("age", "Choose one of the list.".to_owned()),
             ("host", HOSTILE.to_owned()),
         ]),
+    };
+    page.render().expect("it renders")
+}
+
+/// Where names can be changed.
+fn dns_page() -> String {
+    let provider = Provider::find("rfc2136").expect("it is one");
+    let fields = provider.fields.iter().map(|field| DnsField {
+        field,
+        value: HOSTILE.to_owned(),
+    });
+    let page = DnsPage {
+        shell: private("/admin/name/dns", "DNS provider"),
+        offered: PROVIDERS.iter().collect(),
+        is_of_file: false,
+        has_token: true,
+        provider: Some(provider),
+        is_kept: true,
+        fields: fields.collect(),
+        errors: FieldErrors(vec![("zone", HOSTILE.to_owned())]),
     };
     page.render().expect("it renders")
 }
