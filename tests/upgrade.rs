@@ -116,9 +116,12 @@ fn another_process_takes_over_and_who_started_the_first_still_has_it_in_hand() {
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = run(&program, &site, &["status"]);
     assert_eq!(code, Some(0), "{text}");
-    // The first process is the one that is asked to stop, and it ends when the last has ended.
+    // Ctrl-C reaches every process of a terminal; the first one ends when the last has ended.
     let last = serving(&site);
-    assert_eq!(site.stop().code(), Some(0), "{}", site.log());
+    let both = [site.process_id(), last].map(|process| process.to_string());
+    let sent = Command::new("kill").arg("-INT").args(both).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(site.wait_for_end().code(), Some(0), "{}", site.log());
     assert!(!Path::new(&format!("/proc/{last}")).exists());
     assert!(!site.data().join("server.sock").exists());
 }

@@ -10,6 +10,7 @@ use std::{
 
 use actix_server::{Server, ServerHandle};
 use actix_web::web::Data;
+use futures_util::FutureExt as _;
 use tokio::{sync::mpsc::Receiver, time::sleep};
 
 use super::{
@@ -34,6 +35,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// For how long connections without a request are left open when another process goes on: who is about to ask on one
 /// is answered, and sent to a new one.
 const IDLE: Duration = Duration::from_secs(10);
+/// Who presses Ctrl-C asks every process of the terminal, and the guard passes it on: that is once.
+const ECHO: Duration = Duration::from_secs(1);
 /// How long nothing must be there: a connection may just be on its way to its thread.
 const QUIET: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -252,10 +255,15 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
         handle.pause().await;
         self.leaving.close_idle();
         let (edge, signals) = (&self.edge, &mut self.signals);
+        let asked_again = async {
+            sleep(ECHO).await;
+            while signals.next_stop().now_or_never().is_some() {}
+            signals.next_stop().await;
+        };
         tokio::select! {
             () = edge.quiet() => {}
             () = sleep(STOP_WITHIN) => log::warn!("not everything was finished"),
-            () = signals.next_stop() => {
+            () = asked_again => {
                 log::warn!("asked to stop again: stopping now");
                 std::process::exit(130);
             }
