@@ -13,6 +13,7 @@ mod certificates;
 mod command_line;
 mod database;
 mod dependencies;
+mod disk;
 mod durability;
 mod guards;
 mod hostile;

@@ -1,6 +1,7 @@
 //! Starts the real program on a temporary data folder and a free port, and talks to it over HTTPS.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -84,6 +85,13 @@ impl Site {
     /// A server on a data folder that stays.
     pub(crate) fn start_on(data: &Path) -> Self {
         Self::start_program(command(data), data)
+    }
+
+    /// [`Site::start_on`] with more in its environment.
+    pub(crate) fn start_with(data: &Path, environment: &[(&'static str, OsString)]) -> Self {
+        let mut program = command(data);
+        program.envs(environment.iter().map(|(name, value)| (name, value)));
+        Self::start_program(program, data)
     }
 
     /// A copy of the program in a folder of its own, where it can be replaced, with a new site and its owner.

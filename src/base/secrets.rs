@@ -47,6 +47,7 @@ pub fn write(data: &Path, name: &str, secret: &str) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => fs::File::open(&folder)
             .and_then(|made| files::give_to_owner_of(data, &made))
+            .and_then(|()| files::sync_folder(data))
             .map_err(|e| Error::io("making the folder", &folder, e))?,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
         Err(e) => return Err(Error::io("making the folder", folder, e)),

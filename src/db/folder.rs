@@ -92,7 +92,16 @@ impl DataFolder {
         if dir.is_dir() {
             return Ok(());
         }
+        let whole = std::path::absolute(dir)?;
+        let new = whole
+            .ancestors()
+            .take_while(|above| !above.is_dir())
+            .count();
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // Without this, a power cut takes the folder away with all that is in it, synced or not.
+        for above in whole.ancestors().skip(1).take(new) {
+            files::sync_folder(above)?;
+        }
         let made = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)

@@ -48,6 +48,7 @@ fn keep_private(file: &Path) {
         .open(file);
     if let (Ok(made), Some(folder)) = (&made, file.parent()) {
         let _ = files::give_to_owner_of(folder, made);
+        let _ = files::sync_folder(folder);
     }
     if files::close_to_others(file).unwrap_or(false) {
         log::warn!(

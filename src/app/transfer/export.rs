@@ -25,7 +25,7 @@ use crate::{
         },
         settings::queries::list_settings,
     },
-    base::{Error, Id, Result},
+    base::{Error, Id, Result, files},
     db::{Database, MediaStore},
     text::front_matter::write_toml,
 };
@@ -68,7 +68,11 @@ pub fn export(
         if dir.is_dir() {
             fs::remove_dir(dir).map_err(|e| Error::io("replacing", dir, e))?;
         }
-        fs::rename(&temporary, dir).map_err(|e| Error::io("writing", dir, e))?;
+        let above = std::path::absolute(dir).map_err(|e| Error::io("finding", dir, e))?;
+        sync_folders(&temporary)
+            .and_then(|()| fs::rename(&temporary, dir))
+            .and_then(|()| above.parent().map_or(Ok(()), files::sync_folder))
+            .map_err(|e| Error::io("writing", dir, e))?;
         Ok(report)
     });
     if outcome.is_err() {
@@ -76,6 +80,17 @@ pub fn export(
         let _ = fs::remove_dir_all(&temporary);
     }
     outcome
+}
+
+/// Makes the names in a folder last, and in all that are in it.
+fn sync_folders(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    files::sync_folder(folder)
 }
 
 fn check_target(dir: &Path) -> Result<()> {
