@@ -68,7 +68,7 @@ use crate::{
         incoming::{self, Incoming, MAX_FORM_BYTES},
         pipeline::{self, Edge},
     },
-    jobs::service_manager,
+    jobs::{disk::DiskKeeper, service_manager},
     net::{
         accept::{self, Door},
         admission::Admission,
@@ -189,9 +189,11 @@ pub fn run(
         admission.clone(),
         (config.listen, config.upgrade),
     );
+    let keeper = Data::new(DiskKeeper::new(folder.root(), database.clone()));
     let site = Site {
         edge: edge.clone(),
         app: app.clone(),
+        keeper: keeper.clone(),
         asked,
         for_guards: Data::new(database.clone()),
         last_seen: Data::default(),
@@ -218,6 +220,7 @@ pub fn run(
         names,
         trusted,
         database: database.clone(),
+        keeper,
         certificates,
         naming,
         edge,
@@ -250,6 +253,7 @@ fn end(over: Over, folder: &DataFolder, stays: bool) {
 struct Site {
     edge: Data<Edge>,
     app: Data<App>,
+    keeper: Data<DiskKeeper>,
     asked: Asked,
     for_guards: Data<Database>,
     last_seen: Data<LastSeen>,
@@ -273,6 +277,7 @@ impl Site {
         ActixApp::new()
             .app_data(self.edge.clone())
             .app_data(self.app.clone())
+            .app_data(self.keeper.clone())
             .configure(|routes| self.asked.add_to(routes))
             .app_data(Data::from(Arc::clone(&self.limited)))
             .app_data(self.for_guards.clone())

@@ -64,8 +64,8 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
     (
         "gallery_test",
         &[
-            "archive", "editor", "errors", "help", "home", "hosts", "names", "posts", "settings",
-            "tags", "traffic", "users",
+            "archive", "disk", "editor", "errors", "help", "home", "hosts", "names", "posts",
+            "settings", "tags", "traffic", "users",
         ],
         "renders every page",
     ),

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 14] = [
+const PRIVATE: [&str; 15] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -19,11 +19,13 @@ const PRIVATE: [&str; 14] = [
     "/admin/hosts/new/files",
     "/admin/hosts/1",
     "/admin/traffic",
+    "/admin/disk",
     "/admin?q=x",
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 24] = [
+const FORMS: [&str; 25] = [
+    "/admin/disk/check",
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -142,6 +144,7 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/hosts",
         "/admin/hosts/new/files",
         "/admin/traffic",
+        "/admin/disk",
     ] {
         assert_eq!(site.text(&grace, path).0, 403, "{path}");
     }

@@ -152,6 +152,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/name/https-only".into(),
         "/admin/name/dns?provider=rfc2136".into(),
         "/admin/hosts".into(),
+        "/admin/disk".into(),
         "/admin/traffic".into(),
         "/admin/traffic?q=nothing-like-this".into(),
         "/admin/hosts/new/files".into(),

@@ -67,6 +67,8 @@ pub struct Shell {
     pub reader: Option<Reader>,
     /// What the person should be told about what they just did.
     pub notice: Option<Notice>,
+    /// What is wrong with the disk, for those who are signed in.
+    pub alarms: Vec<String>,
     /// An editor's page: not for search engines, no `OpenGraph`.
     pub is_private: bool,
 }

@@ -137,6 +137,7 @@ impl Visit {
                 is_owner: session.user.role == Role::Owner,
             }),
             notice: None,
+            alarms: self.alarms(),
             is_private: false,
         }
     }
@@ -147,6 +148,15 @@ impl Visit {
             is_private: true,
             ..self.shell(title, "")
         }
+    }
+
+    /// What those who are signed in must know of the disk.
+    fn alarms(&self) -> Vec<String> {
+        if self.session.is_none() {
+            return Vec::new();
+        }
+        let troubles = self.app.database.health().troubles();
+        troubles.iter().map(|trouble| trouble.text()).collect()
     }
 
     /// The stored hash of the person's password, if they typed it right. Asked before what a stolen session

@@ -36,6 +36,7 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written?;
+    super::written::count_file(path, bytes.len() as u64);
     sync_folder(folder)
 }
 

@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written. Imports nothing of ours.
 
 pub mod error;
 pub mod files;
@@ -10,6 +10,7 @@ pub mod secrets;
 pub mod shares;
 pub mod site_names;
 pub mod time;
+pub mod written;
 
 pub use error::{Error, Result};
 pub use id::Id;

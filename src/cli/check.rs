@@ -1,6 +1,6 @@
 //! `webstead check`: whether settings and data are sound. It writes nothing.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread, time::Duration};
 
 use clap::Args;
 use rusqlite::Connection;
@@ -13,11 +13,15 @@ use crate::{
     },
     base::Result,
     config::Config,
-    db::{DataFolder, MediaStore, integrity_problems, open_to_look},
+    db::{DataFolder, Depth, Found, check, open_to_look},
     edge::hosts::Hosts,
+    jobs::disk::Ledger,
     net::certificates::LocalAuthority,
     server::{stored_name_problems, stored_problems},
 };
+
+/// How long a gentle check rests after each file.
+const REST: Duration = Duration::from_millis(20);
 
 /// What is looked at.
 #[derive(Args)]
@@ -25,11 +29,40 @@ pub(super) struct CheckArgs {
     /// Do not read every picture and file, which takes minutes where there are many
     #[arg(long)]
     without_media: bool,
+
+    /// Look only whether the structures of the database are sound
+    #[arg(long, conflicts_with = "without_media")]
+    quick: bool,
+
+    /// Leave the processor and the disk to others, and take longer
+    #[arg(long)]
+    gently: bool,
+
+    /// Say what was found in the data as JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl CheckArgs {
+    fn depth(&self) -> Depth {
+        match (self.quick, self.without_media) {
+            (true, _) => Depth::Quick,
+            (_, true) => Depth::WithoutMedia,
+            _ => Depth::Full,
+        }
+    }
 }
 
 /// Checks and reports; exits with 1 if something is wrong.
 pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
+    if args.gently {
+        // Where that is not allowed, it goes on as it is.
+        let _ = rustix::process::nice(19);
+    }
     let data = global.data_path();
+    if args.json {
+        return as_json(args, &data);
+    }
     let mut problems = Vec::new();
     let config = Config::load(global.config.as_deref(), &data);
     match &config {
@@ -46,10 +79,10 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         Err(e) => problems.push(e.to_string()),
     }
     let config = config.unwrap_or_default();
-    match check_data(args, &DataFolder::open_existing(&data), &config) {
-        Ok((counts, found)) => {
-            println!("{counts}");
-            problems.extend(found);
+    match check_data(args, &data, &config) {
+        Ok((found, others)) => {
+            println!("{}", counts(args, &found));
+            problems.extend(found.problems().cloned().chain(others));
         }
         Err(e) => problems.push(e.to_string()),
     }
@@ -61,6 +94,50 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         eprintln!("problem: {problem}");
     }
     ExitCode::FAILURE
+}
+
+fn counts(args: &CheckArgs, found: &Found) -> String {
+    match args.depth() {
+        Depth::Quick => "database   looked at its structures only".to_owned(),
+        depth => format!(
+            "database   {} posts and pages\nmedia      {} files{}",
+            found.posts,
+            found.media_files,
+            if depth == Depth::Full {
+                ""
+            } else {
+                ", not looked at"
+            }
+        ),
+    }
+}
+
+/// For the server, which asks another process so that a large check is out of its way.
+fn as_json(args: &CheckArgs, data: &std::path::Path) -> ExitCode {
+    let found = DataFolder::open_existing(data).and_then(|folder| look(args, &folder));
+    // That a database cannot be opened at all is what was found.
+    let found = found.unwrap_or_else(|e| Found {
+        database: vec![e.to_string()],
+        ..Found::default()
+    });
+    match serde_json::to_string(&found) {
+        Ok(text) => println!("{text}"),
+        Err(e) => eprintln!("{e}"),
+    }
+    if found.problems().next().is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn look(args: &CheckArgs, folder: &DataFolder) -> Result<Found> {
+    let before = Ledger::load(folder.root()).small;
+    check(folder, args.depth(), &before, || {
+        if args.gently {
+            thread::sleep(REST);
+        }
+    })
 }
 
 /// The hosts that were set in the browser; a database of before there were any has no table of them.
@@ -75,46 +152,15 @@ fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
 
 fn check_data(
     args: &CheckArgs,
-    folder: &Result<DataFolder>,
+    data: &std::path::Path,
     config: &Config,
-) -> Result<(String, Vec<String>)> {
-    let folder = match folder {
-        Ok(folder) => folder,
-        Err(e) => return Err(crate::base::Error::Invalid(e.to_string())),
-    };
+) -> Result<(Found, Vec<String>)> {
+    let folder = DataFolder::open_existing(data)?;
     LocalAuthority::check(folder.root())?;
+    let found = look(args, &folder)?;
     let connection = open_to_look(&folder.database())?;
-    let media = MediaStore::new(folder);
-    let mut problems = integrity_problems(&connection)?;
-    let names = list_names(&connection)?;
-    problems.extend(stored_name_problems(config, &names));
-    problems.extend(stored_problems(
-        config,
-        &names,
-        &stored_hosts(&connection)?,
-        folder.root(),
-    ));
-    let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
-    let files: Vec<(String, String)> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (hash, name) in &files {
-        if !args.without_media && !media.is_sound(hash) {
-            problems.push(format!(
-                "the file {name} ({}) is missing or damaged; restore it from a backup or import it again",
-                media.path(hash).display()
-            ));
-        }
-    }
-    let posts: i64 = connection.query_row("SELECT count(*) FROM posts", [], |row| row.get(0))?;
-    let counts = format!(
-        "database   {posts} posts and pages\nmedia      {} files{}",
-        files.len(),
-        if args.without_media {
-            ", not looked at"
-        } else {
-            ""
-        }
-    );
-    Ok((counts, problems))
+    let (names, hosts) = (list_names(&connection)?, stored_hosts(&connection)?);
+    let mut problems = stored_name_problems(config, &names);
+    problems.extend(stored_problems(config, &names, &hosts, folder.root()));
+    Ok((found, problems))
 }

@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod install;
 mod progress;
+mod repair;
 mod secret;
 mod serve;
 mod status;
@@ -80,6 +81,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Check settings and data, and say what is wrong
     Check(check::CheckArgs),
+    /// Save what can be read of a damaged site
+    Repair(repair::RepairArgs),
     /// Bring in a folder of Markdown files (Zola, Hugo, Jekyll), all or nothing
     Import(import::ImportArgs),
     /// Write the whole site as a folder of Markdown files
@@ -129,6 +132,7 @@ impl Cli {
             Some(Command::Serve(args)) => serve::run(&args, &global),
             Some(Command::Status(args)) => status::run(&args, &global),
             Some(Command::Check(args)) => Ok(check::run(&args, &global)),
+            Some(Command::Repair(args)) => repair::run(&args, &global),
             Some(Command::Import(args)) => import::run(&args, &global),
             Some(Command::Export(args)) => export::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),

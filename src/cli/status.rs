@@ -11,7 +11,7 @@ use super::{
 use crate::{
     auth::users,
     base::Result,
-    db::{DataFolder, open_to_look},
+    db::{DataFolder, Health, Space, Trouble, open_to_look},
     install,
     net::certificates::AuthorityCertificate,
     server::{self, Started},
@@ -55,6 +55,14 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
             "Its own authority, to compare with /trust: {}",
             authority.fingerprint().join(":")
         );
+    }
+    if let Some(what) = Health::known_damage(folder.root()) {
+        println!("{}", Trouble::Damaged(what.trim().to_owned()).text());
+    }
+    if let Ok(space) = Space::of(folder.root())
+        && space.is_low()
+    {
+        println!("{}", Trouble::NearlyFull(space.free).text());
     }
     match started.ask(&data) {
         Ok(status) if status < 500 => {

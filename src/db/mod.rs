@@ -5,12 +5,18 @@
 //! on the disk. Nothing else in the program names a connection that can write.
 
 mod change;
+mod check;
 mod folder;
+mod health;
+mod log_keeper;
 mod media_store;
 mod migrations;
 mod others;
+mod page_sums;
 mod pool;
 mod rehearsal;
+mod salvage;
+mod wal;
 mod writer;
 
 use std::{
@@ -25,10 +31,13 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
+pub use check::{Depth, Found, SmallFile, check, integrity_problems};
 pub use folder::{DataFolder, RunningServer, ServerLock};
+pub use health::{Health, Space, Trouble};
 pub use media_store::{MediaStore, hash_of};
 pub use pool::open_to_look;
 pub use rehearsal::{Rehearsal, rehearse};
+pub use salvage::{Salvaged, replace, salvage};
 pub use writer::WriterStats;
 
 use crate::base::{Error, Id, Result};
@@ -41,6 +50,7 @@ pub struct Database {
     version: Arc<AtomicU64>,
     others: Arc<others::Others>,
     file: Arc<Path>,
+    health: Arc<Health>,
 }
 
 impl Database {
@@ -50,19 +60,22 @@ impl Database {
     /// [`Error::Invalid`] if a newer Webstead made it or it is not a Webstead database,
     /// [`Error::CannotSave`] if the disk or its permissions do not let us write.
     pub fn open(file: &Path) -> Result<Self> {
-        let connection = pool::open_writer(file)?;
+        let health = Arc::new(Health::of(file));
+        let (connection, log) = pool::open_writer(file, &health)?;
         let last_change: Option<i64> =
             connection.query_row("SELECT max(id) FROM applied_changes", [], |row| row.get(0))?;
         Id::rise_above(Id(last_change.unwrap_or(0)));
         let version = Arc::new(AtomicU64::new(1));
         let pool = pool::open_readers(file)?;
-        let writer = Arc::new(writer::Writer::start(connection, Arc::clone(&version))?);
+        let writer =
+            writer::Writer::start(connection, log, Arc::clone(&health), Arc::clone(&version))?;
         Ok(Self {
             pool,
-            writer,
+            writer: Arc::new(writer),
             version,
             others: Arc::default(),
             file: file.into(),
+            health,
         })
     }
 
@@ -167,6 +180,11 @@ impl Database {
         (state.connections, state.idle_connections)
     }
 
+    /// How the disk under it fares.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
     /// How the writer has fared since the start.
     pub fn writer_stats(&self) -> WriterStats {
         self.writer.stats()
@@ -184,29 +202,4 @@ pub fn sweep_applied_changes(before_unix_ms: i64) -> Change {
         vec![oldest_kept.into()],
     );
     change
-}
-
-/// Whether the database file is sound: `SQLite`'s own full check, then every reference.
-///
-/// Returns what is wrong, a line each; empty when all is well.
-pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
-    let mut problems: Vec<String> = connection
-        .prepare("PRAGMA integrity_check")?
-        .query_map([], |row| row.get::<_, String>(0))?
-        .collect::<Result<_, _>>()?;
-    problems.retain(|line| line != "ok");
-    let guards: i64 = connection.query_row("SELECT count(*) FROM guard", [], |row| row.get(0))?;
-    if guards != 1 {
-        problems.push("the row that guards changes is missing; restore a backup".into());
-    }
-    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (table, id): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
-        problems.push(format!(
-            "row {} of {table} refers to a row that is not there",
-            id.unwrap_or(0)
-        ));
-    }
-    Ok(problems)
 }

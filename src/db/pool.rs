@@ -1,12 +1,21 @@
 //! Opening connections: a few that read, one that writes.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{
+    fs::OpenOptions, io::ErrorKind, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::migrations;
-use crate::base::{Error, Result, files};
+use super::{
+    health::Health,
+    log_keeper::LogKeeper,
+    migrations,
+    page_sums::PageSums,
+    wal::{beside, log_of, read_log},
+};
+use crate::base::{Error, Result, Timestamp, files};
 
 /// Makes read-only connections for the pool.
 pub(super) type ReadOnly = SqliteConnectionManager;
@@ -23,19 +32,54 @@ const KEPT_STATEMENTS: usize = 64;
 /// How long to wait for the lock of another process (an import, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Opens the connection that writes: durable, checked, migrated.
-pub(super) fn open_writer(file: &Path) -> Result<Connection> {
+/// Opens the connection that writes, durable, checked, migrated, and what keeps its log.
+pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connection, LogKeeper)> {
     keep_private(file);
+    look_at_log(file, health)?;
+    let sums = PageSums::open(file).map_err(|e| match e.kind() {
+        ErrorKind::StorageFull => Error::CannotSave(full(file)),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => cannot_write(file),
+        _ => Error::io("opening", beside(file, "-sums"), e),
+    })?;
     let mut connection = Connection::open(file).map_err(|e| cannot_open(file, &e))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(2 * KEPT_STATEMENTS);
     let prepared = prepare_writer(&mut connection);
     match prepared {
-        Err(Error::Database(e)) => Err(cannot_open(file, &e)),
-        Err(e) => Err(e),
-        Ok(()) if connection.is_readonly("main")? => Err(cannot_write(file)),
-        Ok(()) => Ok(connection),
+        Err(Error::Database(e)) => return Err(cannot_open(file, &e)),
+        Err(e) => return Err(e),
+        Ok(()) if connection.is_readonly("main")? => return Err(cannot_write(file)),
+        Ok(()) => {}
     }
+    let open_keeper = || -> rusqlite::Result<Connection> {
+        let keeper = Connection::open(file)?;
+        keeper.pragma_update(None, "synchronous", "FULL")?;
+        keeper.pragma_update(None, "wal_autocheckpoint", 0)?;
+        keeper.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
+        Ok(keeper)
+    };
+    let keeper = open_keeper().map_err(|e| cannot_open(file, &e))?;
+    let log = LogKeeper::new(keeper, file.to_path_buf(), sums, Arc::clone(health));
+    Ok((connection, log))
+}
+
+/// Looks whether the log has lost what was saved. `SQLite` would go on from there without a word, and write
+/// over the rest; so the log is put aside before.
+fn look_at_log(file: &Path, health: &Health) -> Result<()> {
+    let log = log_of(file);
+    let state = read_log(&log, |_| {}).map_err(|e| Error::io("reading", &log, e))?;
+    if !state.has_lost {
+        return Ok(());
+    }
+    let aside = beside(file, &format!("-wal.damaged-{}", Timestamp::now().0));
+    std::fs::copy(&log, &aside).map_err(|e| Error::io("copying the damaged log to", &aside, e))?;
+    health.note_damage(&format!(
+        "the log of the last changes can be read up to page {} only, {} behind that cannot; it was copied to {}",
+        state.committed,
+        state.behind,
+        aside.display()
+    ));
+    Ok(())
 }
 
 /// Makes the file if it is not there, so that only its owner reads it: it holds drafts and the hashes
@@ -67,6 +111,8 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     // What would undo a savepoint goes to memory and not to a temporary file.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
+    // The log is written back by its keeper.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     migrations::migrate(connection)
 }
 
@@ -123,18 +169,22 @@ fn cannot_write(file: &Path) -> Error {
     ))
 }
 
+fn full(file: &Path) -> String {
+    format!(
+        "the disk that holds {} is full; make room on it and start again",
+        file.display()
+    )
+}
+
 fn cannot_open(file: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             cannot_write(file)
         }
-        Some(ErrorCode::DiskFull) => Error::CannotSave(format!(
-            "the disk that holds {} is full; make room on it and start again",
-            file.display()
-        )),
+        Some(ErrorCode::DiskFull) => Error::CannotSave(full(file)),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Invalid(format!(
-            "{} is damaged or not a database ({error}); nothing was changed. Restore a backup, or \
-             choose another data folder with --data DIR",
+            "{} is damaged or not a database ({error}); nothing was changed. `webstead repair` saves what \
+             can be read, or restore a backup, or choose another data folder with --data DIR",
             file.display()
         )),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::CannotSave(format!(

@@ -10,13 +10,17 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, params_from_iter};
+use rusqlite::{Connection, ErrorCode, config::DbConfig, params_from_iter};
 use tokio::sync::oneshot;
 
-use super::change::{Change, Statement};
+use super::{
+    change::{Change, Statement},
+    health::{Health, Trouble},
+    log_keeper::LogKeeper,
+};
 use crate::base::{Error, Result};
 
 /// Changes that may wait; beyond that we say that we are busy, before memory grows.
@@ -27,6 +31,8 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 const MAX_BATCH: usize = 256;
 /// How often an idle writer looks whether another process (an import) has written.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often an idle writer looks whether a disk that has failed works again.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,13 +65,27 @@ struct Counts {
 
 impl Writer {
     /// Starts the thread on the one connection that can write.
-    pub(super) fn start(connection: Connection, version: Arc<AtomicU64>) -> Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        log: LogKeeper,
+        health: Arc<Health>,
+        version: Arc<AtomicU64>,
+    ) -> Result<Self> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let counts = Arc::new(Counts::default());
         let thread_counts = Arc::clone(&counts);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(connection, &receiver, &version, &thread_counts))
+            .spawn(move || {
+                let at_work = AtWork {
+                    connection,
+                    log,
+                    health,
+                    version,
+                    counts: thread_counts,
+                };
+                at_work.run(&receiver);
+            })
             .map_err(Error::internal)?;
         Ok(Self {
             sender: Some(sender),
@@ -121,31 +141,124 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, jobs: &Receiver<Job>, version: &AtomicU64, counts: &Counts) {
-    let mut seen = data_version(&connection);
-    loop {
-        let first = match jobs.recv_timeout(LOOK_EVERY) {
-            Ok(job) => Some(job),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => break,
+/// The writer at work, on its thread.
+struct AtWork {
+    connection: Connection,
+    log: LogKeeper,
+    health: Arc<Health>,
+    version: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+impl AtWork {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut seen = data_version(&self.connection);
+        let mut tried = Instant::now();
+        loop {
+            let first = match jobs.recv_timeout(LOOK_EVERY) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let now = data_version(&self.connection);
+            if now != seen {
+                seen = now;
+                self.version.fetch_add(1, Ordering::AcqRel);
+            }
+            if let Some(first) = first {
+                let batch: Vec<Job> = std::iter::once(first)
+                    .chain(jobs.try_iter())
+                    .take(MAX_BATCH)
+                    .collect();
+                self.commit_together(batch);
+            } else if self.log.is_unsettled() && tried.elapsed() > SETTLE_EVERY {
+                tried = Instant::now();
+                if self.log.settle(&self.connection).is_ok() {
+                    self.health.note_success();
+                }
+            }
+        }
+        if !self.log.write_back(&self.connection) {
+            // SQLite would do it without noting the sums of the pages.
+            let leave = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            let _ = self.connection.set_db_config(leave, true);
+        }
+        drop(self.log);
+        // Closing the last connection removes the log; a failure leaves it, complete.
+        if let Err((_, e)) = self.connection.close() {
+            log::warn!("closing the database: {e}");
+        }
+    }
+
+    fn commit_together(&mut self, batch: Vec<Job>) {
+        let (outcomes, changed) = match self.try_together(&batch) {
+            Ok(outcomes) => {
+                let changed = outcomes.iter().filter(|o| o.is_ok()).count() as u64;
+                (outcomes, changed)
+            }
+            // Everybody in the batch hears what to do.
+            Err(told) => {
+                let refused = || Err(Error::CannotSave(told.clone()));
+                (batch.iter().map(|_| refused()).collect(), 0)
+            }
         };
-        let now = data_version(&connection);
-        if now != seen {
-            seen = now;
-            version.fetch_add(1, Ordering::AcqRel);
+        if changed > 0 {
+            self.version.fetch_add(1, Ordering::AcqRel);
+            self.counts.changes.fetch_add(changed, Ordering::Relaxed);
+            self.counts.commits.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(first) = first {
-            let batch: Vec<Job> = std::iter::once(first)
-                .chain(jobs.try_iter())
-                .take(MAX_BATCH)
-                .collect();
-            commit_together(&mut connection, batch, version, counts);
+        let size: usize = batch.iter().map(|job| job.change.size_bytes()).sum();
+        self.counts.waiting_bytes.fetch_sub(size, Ordering::AcqRel);
+        for (job, outcome) in batch.into_iter().zip(outcomes) {
+            // Who has gone away does not need the answer.
+            let _ = job.answer.send(outcome);
+        }
+        if changed > 0 {
+            // Nobody waits for what comes now.
+            self.health.note_success();
+            self.log.after_commit(&self.connection);
         }
     }
-    // Closing the last connection writes the log back into site.db; a failure leaves the log, complete.
-    if let Err((_, e)) = connection.close() {
-        log::warn!("closing the database: {e}");
+
+    /// The outcome of each change, or what everybody is told if the disk took none of them.
+    fn try_together(&mut self, batch: &[Job]) -> Result<Vec<Result<()>>, String> {
+        if let Some(refusal) = self.health.refusal() {
+            return Err(refusal.to_string());
+        }
+        if self.log.is_unsettled()
+            && let Err(e) = self.log.settle(&self.connection)
+        {
+            log::error!("saving {} changes: the disk still fails: {e}", batch.len());
+            return Err("the disk failed, so this was not saved; try again in a moment".into());
+        }
+        apply_batch(&mut self.connection, batch).map_err(|e| {
+            if !self.connection.is_autocommit()
+                && let Err(undo) = self.connection.execute_batch("ROLLBACK")
+            {
+                log::error!("undoing a failed commit: {undo}");
+            }
+            log::error!("saving {} changes failed: {e}", batch.len());
+            if e.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+                self.log.unsettle();
+            }
+            if let Some(trouble) = trouble_of(&e) {
+                self.health.note_failure(trouble);
+            }
+            let told = self.health.refusal().unwrap_or_else(|| explain(e, None));
+            told.to_string()
+        })
     }
+}
+
+/// What an error of a whole transaction says of the disk.
+fn trouble_of(error: &rusqlite::Error) -> Option<Trouble> {
+    Some(match error.sqlite_error_code()? {
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Trouble::Damaged(error.to_string()),
+        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => Trouble::Failing(error.to_string()),
+        ErrorCode::ReadOnly => Trouble::ReadOnly,
+        ErrorCode::DiskFull => Trouble::Full,
+        _ => return None,
+    })
 }
 
 /// A number that changes when another process has written to the file.
@@ -153,48 +266,6 @@ pub(super) fn data_version(connection: &Connection) -> i64 {
     connection
         .pragma_query_value(None, "data_version", |row| row.get(0))
         .unwrap_or(0)
-}
-
-fn commit_together(
-    connection: &mut Connection,
-    batch: Vec<Job>,
-    version: &AtomicU64,
-    counts: &Counts,
-) {
-    let (outcomes, changed) = match apply_batch(connection, &batch) {
-        Ok(outcomes) => {
-            let changed = outcomes.iter().filter(|o| o.is_ok()).count() as u64;
-            (outcomes, changed)
-        }
-        Err(e) => {
-            if !connection.is_autocommit()
-                && let Err(undo) = connection.execute_batch("ROLLBACK")
-            {
-                log::error!("undoing a failed commit: {undo}");
-            }
-            // Everybody in the batch hears what to do; what happened is logged here.
-            log::error!("saving {} changes failed: {e}", batch.len());
-            let told = explain(e, None).to_string();
-            (
-                batch
-                    .iter()
-                    .map(|_| Err(Error::CannotSave(told.clone())))
-                    .collect(),
-                0,
-            )
-        }
-    };
-    if changed > 0 {
-        version.fetch_add(1, Ordering::AcqRel);
-        counts.changes.fetch_add(changed, Ordering::Relaxed);
-        counts.commits.fetch_add(1, Ordering::Relaxed);
-    }
-    let size: usize = batch.iter().map(|job| job.change.size_bytes()).sum();
-    counts.waiting_bytes.fetch_sub(size, Ordering::AcqRel);
-    for (job, outcome) in batch.into_iter().zip(outcomes) {
-        // Who has gone away does not need the answer.
-        let _ = job.answer.send(outcome);
-    }
 }
 
 /// Applies all of `batch` in one transaction. An error is one of the whole transaction.

@@ -28,7 +28,7 @@ pub(super) async fn answer(
     match request.path() {
         "/healthz" => Some(text(StatusCode::OK, "alive\n")),
         "/readyz" => Some(match timeout(PATIENCE, is_ready(database)).await {
-            Ok(true) => text(StatusCode::OK, "ready\n"),
+            Ok(true) => text(StatusCode::OK, &ready(database)),
             _ => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database does not answer\n",
@@ -47,6 +47,15 @@ pub(super) async fn answer(
         }),
         _ => None,
     }
+}
+
+/// Ready to show pages; what keeps it from saving is said.
+fn ready(database: &Database) -> String {
+    let troubles = database.health().troubles();
+    let said = troubles
+        .iter()
+        .map(|trouble| format!("disk: {}\n", trouble.name()));
+    std::iter::once("ready\n".to_owned()).chain(said).collect()
 }
 
 async fn is_ready(database: &Database) -> bool {

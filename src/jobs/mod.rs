@@ -1,5 +1,6 @@
 //! Work that waits: what is done once a day or once a minute.
 
+pub mod disk;
 pub mod service_manager;
 
 use std::{future::Future, time::Duration};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    base::Limited,
+    base::{Limited, written},
     db::Database,
     edge::{observe::metrics::Reading, pipeline::Edge},
     net::{admission::Admission, handshakes::Handshakes},
@@ -106,7 +106,41 @@ impl Sources {
                 })
                 .collect(),
         });
+        readings.extend(self.disk());
         readings.extend(process());
+        readings
+    }
+}
+
+impl Sources {
+    /// The disk: room, what was written to it, and what is wrong.
+    #[allow(clippy::cast_precision_loss)]
+    fn disk(&self) -> Vec<Reading> {
+        let health = self.database.health();
+        let written = written::totals().into_iter();
+        let troubles = health.troubles().into_iter();
+        let mut readings = vec![
+            Reading {
+                name: "disk_written_bytes",
+                help: "What was written to the data folder, by file",
+                is_counter: true,
+                values: written
+                    .map(|(file, bytes)| (vec![("file", file)], bytes as f64))
+                    .collect(),
+            },
+            Reading {
+                name: "disk_trouble",
+                help: "What is wrong with the disk; nothing where all is well",
+                is_counter: false,
+                values: troubles
+                    .map(|trouble| (vec![("kind", trouble.name().to_owned())], 1.0))
+                    .collect(),
+            },
+        ];
+        if let Some(space) = health.space() {
+            let help = "Room on the disk that holds the data folder";
+            readings.push(gauge("disk_free_bytes", help, space.free as f64));
+        }
         readings
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     db::{Database, ServerLock},
     edge::pipeline::Edge,
-    jobs::{self, Jobs, service_manager},
+    jobs::{self, Jobs, disk::DiskKeeper, service_manager},
     net::{
         accept::Door,
         admission::Admission,
@@ -55,6 +55,7 @@ pub(super) struct Startup<Reread> {
     pub(super) names: Vec<Name>,
     pub(super) trusted: Arc<TrustedProxies>,
     pub(super) database: Database,
+    pub(super) keeper: Data<DiskKeeper>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) naming: Arc<Naming>,
     pub(super) edge: Data<Edge>,
@@ -109,10 +110,12 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
         let (database, naming) = (self.database.clone(), Arc::clone(&self.naming));
         let _alone = Jobs::of(until_alone(Rc::clone(&before), database, naming));
         let (database, edge) = (self.database.clone(), self.edge.clone());
+        let keeper = self.keeper.into_inner();
         let (certificates, naming) = (self.certificates, self.naming);
         let start_jobs = move || {
             let of_names = (Arc::clone(&certificates), Arc::clone(&naming));
-            start_background((database.clone(), edge.clone()), of_names)
+            let keeper = Arc::clone(&keeper);
+            start_background((database.clone(), edge.clone(), keeper), of_names)
         };
         let running = Running {
             root: self.root,
@@ -191,13 +194,14 @@ async fn until_alone(before: Rc<Before>, database: Database, naming: Arc<Naming>
 
 /// Starts what is done beside the requests, for as long as the answer is kept.
 fn start_background(
-    (database, edge): (Database, Data<Edge>),
+    (database, edge, keeper): (Database, Data<Edge>, Arc<DiskKeeper>),
     (certificates, naming): (Arc<Certificates>, Arc<Naming>),
 ) -> Jobs {
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();
     jobs.start(jobs::sweep_daily(database.clone(), sweeps));
     jobs.start(service_manager::keep_alive(database));
+    jobs.start(keeper.keep());
     let local = Arc::clone(&certificates);
     jobs.start(jobs::every_minute(move || local.look()));
     jobs.start(async move { certificates.keep().await });

@@ -44,7 +44,11 @@ struct Record {
 }
 
 /// All changes of one run.
-pub(crate) struct Log(Vec<Record>);
+pub(crate) struct Log {
+    changes: Vec<Record>,
+    /// Whether the disk lies: it says that it has synced, and has not.
+    pub(crate) lies: bool,
+}
 
 #[derive(Clone)]
 enum Change {
@@ -111,25 +115,30 @@ impl Log {
                 end: at as u64,
             });
         }
-        Self(records)
+        Self {
+            changes: records,
+            lies: false,
+        }
     }
 
     /// How many changes there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.changes.len()
     }
 
     /// How many bytes of the log the first `count` changes are.
     pub(crate) fn length_at(&self, count: usize) -> u64 {
-        self.0[..count].last().map_or(0, |record| record.end)
+        self.changes[..count].last().map_or(0, |record| record.end)
     }
 
     /// Writes into `target` what a disk has on which the power went after the first `count` changes.
     /// Says in words what became of the rest.
     pub(crate) fn crash(&self, count: usize, chance: &mut Chance, target: &Path) -> String {
         let mut state = State::default();
-        for (when, record) in self.0[..count].iter().enumerate() {
-            state.take(when, record, chance);
+        for (when, record) in self.changes[..count].iter().enumerate() {
+            if !(self.lies && matches!(record.op, b'S' | b'D')) {
+                state.take(when, record, chance);
+            }
         }
         let fates = [
             Fate::Nothing,

@@ -183,3 +183,29 @@ fn a_power_cut_after_syncs_that_failed_loses_nothing_that_was_acknowledged() {
     let promises = a_busy_day(&disk, true);
     cut_the_power(&disk, &promises, 2);
 }
+
+#[test]
+fn a_disk_that_lies_about_syncs_is_caught_by_these_tests() {
+    let Some(disk) = Disk::remembering() else {
+        return;
+    };
+    let promises = a_busy_day(&disk, false);
+    let mut log = Log::read(&disk.log());
+    log.lies = true;
+    let folder = tempfile::tempdir().unwrap();
+    let mut chance = Chance(3);
+    let lost = (0..10).filter(|number| {
+        let target = folder.path().join(number.to_string());
+        log.crash(log.len(), &mut chance, &target);
+        let Ok(database) = rusqlite::Connection::open(target.join("site/site.db")) else {
+            return true;
+        };
+        let posts = promises
+            .iter()
+            .filter(|promise| matches!(promise.what, What::Post(_)));
+        let count =
+            database.query_row("SELECT count(*) FROM posts", [], |row| row.get::<_, i64>(0));
+        count.map_or(true, |count| count < i64::try_from(posts.count()).unwrap())
+    });
+    assert!(lost.count() > 2);
+}

@@ -6,6 +6,7 @@ use super::samples::{
     EVERYTHING, HOSTILE, MARKDOWN, RTL, THEN, conflict, edit, entry, errors, list, notice, private,
     session,
 };
+use crate::app::disk::views::{CheckRow, DayRow, DiskPage};
 use crate::app::editor::views::{EditForm, EditPage, TrashPage, TrashRow};
 use crate::app::hosts::{
     form::{HostForm, Kind},
@@ -19,6 +20,8 @@ use crate::app::traffic::{
 };
 use crate::app::users::views::AccountPage;
 use crate::base::LimitKind;
+use crate::db::Trouble;
+use crate::jobs::disk::{Check, Day};
 
 /// Every page that only editors see.
 pub(super) fn editing_pages() -> Vec<Rendered> {
@@ -28,6 +31,7 @@ pub(super) fn editing_pages() -> Vec<Rendered> {
         name_pages(),
         host_pages(),
         traffic_pages(),
+        disk_pages(),
     ]
     .concat()
 }
@@ -349,4 +353,55 @@ fn traffic_pages() -> Vec<Rendered> {
         ("traffic", render(&busy)),
         ("traffic-empty", render(&quiet)),
     ]
+}
+
+/// The disk: one that is well, and one that is damaged and full.
+fn disk_pages() -> Vec<Rendered> {
+    let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
+    let troubles = [
+        Trouble::Damaged("page 17 is not what was written".into()),
+        Trouble::NearlyFull(48_000_000),
+    ];
+    let texts: Vec<String> = troubles.iter().map(Trouble::text).collect();
+    let bytes = [
+        ("site.db-wal", 48_000_000),
+        ("site.db", 9_000_000),
+        ("media/", 3_500_000),
+        ("site.db-sums", 12_000),
+    ];
+    let day = Day {
+        day: "2026-11-26".into(),
+        bytes: bytes.map(|(name, count)| (name.to_owned(), count)).into(),
+    };
+    let check = |problems: Vec<String>| {
+        CheckRow(Check {
+            at: THEN,
+            is_full: problems.is_empty(),
+            took_s: 12,
+            problems,
+        })
+    };
+    let bad = DiskPage {
+        shell: Shell {
+            alarms: texts.clone(),
+            ..private("/admin/disk", "Disk")
+        },
+        space: Some(("48.0 MB".into(), "31.4 GB".into(), 31_352, 31_400)),
+        troubles: texts,
+        is_checking: false,
+        days: vec![DayRow::of(&day), DayRow::of(&day)],
+        checks: vec![
+            check(vec![HOSTILE.into(), "W".repeat(400)]),
+            check(Vec::new()),
+        ],
+    };
+    let new = DiskPage {
+        shell: private("/admin/disk", "Disk"),
+        space: Some(("27.1 GB".into(), "31.4 GB".into(), 4_300, 31_400)),
+        troubles: Vec::new(),
+        is_checking: true,
+        days: Vec::new(),
+        checks: Vec::new(),
+    };
+    vec![("disk", render(&new)), ("disk-damaged", render(&bad))]
 }

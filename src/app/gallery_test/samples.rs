@@ -53,6 +53,7 @@ pub(super) fn shell(path: &str, title: &str) -> Shell {
         published: None,
         reader: None,
         notice: None,
+        alarms: Vec::new(),
         is_private: false,
     }
 }

@@ -1,0 +1,4 @@
+//! The disk under the site: the owner's page.
+
+pub mod routes;
+pub mod views;

@@ -1,0 +1,323 @@
+//! How the disk under a site fares, for the writer that must refuse and for the people who must know.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::base::{Error, Result, Timestamp, files};
+
+/// In the data folder for as long as the site is damaged; says in words what happened.
+const MARKER: &str = "damaged.txt";
+
+/// What is wrong with the disk or with what is on it, the worst first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The database is damaged: nothing is saved until it was repaired.
+    Damaged(String),
+    /// The disk failed when something was to be saved; it is tried again.
+    Failing(String),
+    /// Nothing can be written.
+    ReadOnly,
+    /// There is no room.
+    Full,
+    /// There will soon be no room. Bytes that are free.
+    NearlyFull(u64),
+    /// Files beside the database are missing or damaged.
+    BadFiles(Vec<String>),
+}
+
+/// Room on the disk that holds the data folder, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// What is free for us.
+    pub free: u64,
+    /// All that there is.
+    pub total: u64,
+}
+
+impl Space {
+    /// The disk that holds a folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system does not say.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let found =
+            rustix::fs::statvfs(folder).map_err(|e| Error::io("looking at", folder, e.into()))?;
+        Ok(Self {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+        })
+    }
+
+    /// Whether it is time to make room: less than a twentieth, and less than 500 MB, are free.
+    pub fn is_low(self) -> bool {
+        self.total > 0 && self.free < (self.total / 20).min(500_000_000)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    damaged: Option<String>,
+    failing: Option<String>,
+    is_read_only: bool,
+    is_full: bool,
+    space: Option<Space>,
+    bad_files: Vec<String>,
+}
+
+/// What is known of the disk. One for the whole program.
+pub struct Health {
+    marker: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Health {
+    /// Of the disk that holds this database; one that was found damaged before is damaged still.
+    pub(super) fn of(database: &Path) -> Self {
+        let marker = database.with_file_name(MARKER);
+        let damaged = fs::read_to_string(&marker).ok();
+        if let Some(what) = &damaged {
+            log::error!("{}", Trouble::Damaged(what.trim().to_owned()).text());
+        }
+        Self {
+            marker,
+            state: Mutex::new(State {
+                damaged: damaged.map(|text| text.trim().to_owned()),
+                ..State::default()
+            }),
+        }
+    }
+
+    /// The damage that was found in a data folder, if it was not repaired since.
+    pub fn known_damage(folder: &Path) -> Option<String> {
+        fs::read_to_string(folder.join(MARKER)).ok()
+    }
+
+    /// Forgets the damage of a data folder, after it was repaired.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn forget_damage(folder: &Path) -> Result<()> {
+        let path = folder.join(MARKER);
+        match fs::remove_file(&path).and_then(|()| files::sync_folder(folder)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("removing", path, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All that is wrong now, the worst first.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let state = self.lock();
+        let mut troubles: Vec<Trouble> = state
+            .damaged
+            .iter()
+            .cloned()
+            .map(Trouble::Damaged)
+            .collect();
+        troubles.extend(state.failing.clone().map(Trouble::Failing));
+        if state.is_read_only {
+            troubles.push(Trouble::ReadOnly);
+        }
+        match state.space {
+            _ if state.is_full => troubles.push(Trouble::Full),
+            Some(space) if space.is_low() => troubles.push(Trouble::NearlyFull(space.free)),
+            _ => {}
+        }
+        if !state.bad_files.is_empty() {
+            troubles.push(Trouble::BadFiles(state.bad_files.clone()));
+        }
+        troubles
+    }
+
+    /// Room on the disk when it was last looked at.
+    pub fn space(&self) -> Option<Space> {
+        self.lock().space
+    }
+
+    /// Notes how much room there is; says it in the log when it becomes little, once.
+    pub fn note_space(&self, space: Space) {
+        let mut state = self.lock();
+        let was_low = state.space.is_some_and(Space::is_low);
+        state.space = Some(space);
+        // A full disk with room again is not full any more, also when nobody has saved since.
+        state.is_full &= space.free < 1_000_000;
+        match (was_low, space.is_low()) {
+            (false, true) => log::warn!("{}", Trouble::NearlyFull(space.free).text()),
+            (true, false) => log::info!("there is room on the disk again"),
+            _ => {}
+        }
+    }
+
+    /// Notes which files beside the database are missing or damaged; none if all are well again.
+    pub fn note_bad_files(&self, files: Vec<String>) {
+        self.lock().bad_files = files;
+    }
+
+    /// Notes that something on the disk is not what was written there. From now on nothing is saved, also
+    /// after a restart.
+    pub fn note_damage(&self, what: &str) {
+        let mut state = self.lock();
+        if state.damaged.is_some() {
+            return;
+        }
+        state.damaged = Some(what.to_owned());
+        drop(state);
+        log::error!("{}", Trouble::Damaged(what.to_owned()).text());
+        let since = Timestamp::now().rfc3339();
+        let text = format!("{what} (found {since})\n");
+        if let Err(e) = files::write_whole(&self.marker, text.as_bytes(), 0o600) {
+            log::error!("{} could not be written: {e}", self.marker.display());
+        }
+    }
+
+    /// Why no change is taken, if none is.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        let state = self.lock();
+        let damaged = state.damaged.as_ref()?;
+        let text = Trouble::Damaged(damaged.clone()).text();
+        Some(Error::CannotSave(format!("This was not saved. {text}")))
+    }
+
+    /// Notes what kept a change from being saved.
+    pub(super) fn note_failure(&self, trouble: Trouble) {
+        let mut state = self.lock();
+        match trouble {
+            Trouble::Damaged(what) => {
+                drop(state);
+                self.note_damage(&what);
+            }
+            Trouble::Failing(what) => state.failing = Some(what),
+            Trouble::ReadOnly => state.is_read_only = true,
+            Trouble::Full => state.is_full = true,
+            Trouble::NearlyFull(_) | Trouble::BadFiles(_) => {}
+        }
+    }
+
+    /// Notes that something was saved.
+    pub(super) fn note_success(&self) {
+        let mut state = self.lock();
+        if state.failing.take().is_some() || state.is_read_only || state.is_full {
+            log::info!("the disk takes changes again");
+        }
+        (state.is_read_only, state.is_full) = (false, false);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trouble {
+    /// What happened and what to do, for the owner.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Damaged(what) => format!(
+                "The data on the disk is damaged: {}. Pages are still shown where they can be read, but nothing \
+                 is saved, so that nothing gets worse. Stop the site, and run `webstead repair`, or restore a \
+                 backup. A card that has done this once does it again: take a new one.",
+                what.trim_end_matches('.')
+            ),
+            Self::Failing(what) => format!(
+                "The disk failed when something was to be saved ({what}). What was saved before is not lost. It is \
+                 tried again with each change; if it goes on, the disk or its cable must be replaced."
+            ),
+            Self::ReadOnly => "Nothing can be written to the disk: it is mounted read-only, or its permissions \
+                               have changed. Pages are shown, but nothing is saved. Linux makes a failing disk \
+                               read-only by itself; `dmesg` says whether it did."
+                .to_owned(),
+            Self::Full => "The disk is full. Pages are shown, but nothing is saved until there is room.".to_owned(),
+            Self::NearlyFull(free) => format!(
+                "The disk is nearly full: {} MB are left. Make room before nothing can be saved any more.",
+                free / 1_000_000
+            ),
+            Self::BadFiles(files) => format!(
+                "The last check found {} that are missing or damaged: {}{}.",
+                if files.len() == 1 { "a file".to_owned() } else { format!("{} files", files.len()) },
+                files.first().map_or("", String::as_str),
+                if files.len() > 1 { ", and others" } else { "" }
+            ).replace("a file that are", "a file that is"),
+        }
+    }
+
+    /// Its name in `/metrics`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Damaged(_) => "damaged",
+            Self::Failing(_) => "failing",
+            Self::ReadOnly => "read_only",
+            Self::Full => "full",
+            Self::NearlyFull(_) => "nearly_full",
+            Self::BadFiles(_) => "bad_files",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Health, Space, Trouble};
+
+    fn health() -> (tempfile::TempDir, Health) {
+        let dir = tempfile::tempdir().unwrap();
+        let health = Health::of(&dir.path().join("site.db"));
+        (dir, health)
+    }
+
+    #[test]
+    fn damage_refuses_changes_also_after_a_restart_until_it_was_repaired() {
+        let (dir, health) = health();
+        assert!(health.refusal().is_none());
+        health.note_damage("page 7 is not what was written");
+        let refused = health.refusal().unwrap().to_string();
+        assert!(refused.contains("page 7") && refused.contains("webstead repair"));
+        let again = Health::of(&dir.path().join("site.db"));
+        assert!(again.refusal().is_some());
+        again.note_success();
+        assert!(again.refusal().is_some(), "a success mends no damage");
+        Health::forget_damage(dir.path()).unwrap();
+        Health::forget_damage(dir.path()).unwrap();
+        assert!(Health::of(&dir.path().join("site.db")).refusal().is_none());
+    }
+
+    #[test]
+    fn a_disk_is_nearly_full_early_whether_it_is_small_or_large() {
+        let mb = 1_000_000;
+        for (free_mb, total_mb, is_low) in [
+            (399, 8_000, true),
+            (401, 8_000, false),
+            (499, 1_000_000, true),
+            (501, 1_000_000, false),
+            (0, 0, false),
+        ] {
+            let space = Space {
+                free: free_mb * mb,
+                total: total_mb * mb,
+            };
+            assert_eq!(space.is_low(), is_low, "{space:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_until_there_is_room() {
+        let (_dir, health) = health();
+        health.note_failure(Trouble::Full);
+        health.note_space(Space {
+            free: 0,
+            total: 1_000_000_000,
+        });
+        assert_eq!(health.troubles(), [Trouble::Full]);
+        health.note_space(Space {
+            free: 40_000_000,
+            total: 1_000_000_000,
+        });
+        assert_eq!(health.troubles(), [Trouble::NearlyFull(40_000_000)]);
+        health.note_space(Space {
+            free: 400_000_000,
+            total: 1_000_000_000,
+        });
+        assert_eq!(health.troubles(), []);
+    }
+}

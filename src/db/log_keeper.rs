@@ -1,0 +1,194 @@
+//! Writes the log back into the database, and makes sure of it after the disk has failed.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use rusqlite::Connection;
+
+use super::{
+    health::Health,
+    page_sums::{PageSums, versions_in},
+    wal::{PAGE_BYTES, log_of, read_log, write_again},
+};
+use crate::base::{Error, Result, written};
+
+/// Frames in the log before it is written back. A page that changes with every save is written to the
+/// database once for all of them, so more wear the card less; but each start reads them all.
+const FRAMES: u64 = 1000;
+const FRAME_BYTES: u64 = PAGE_BYTES as u64 + 24;
+
+/// What a log has: frames that were committed, and those of them that are in the database too.
+#[derive(Clone, Copy, Default)]
+struct Frames {
+    committed: u64,
+    written_back: u64,
+}
+
+/// Keeps the log. It belongs to the writer's thread.
+pub(super) struct LogKeeper {
+    /// Writes back while the writer's own connection holds the lock.
+    connection: Connection,
+    database: PathBuf,
+    sums: PageSums,
+    health: Arc<Health>,
+    counted: u64,
+    is_unsettled: bool,
+}
+
+impl LogKeeper {
+    pub(super) fn new(
+        connection: Connection,
+        database: PathBuf,
+        sums: PageSums,
+        health: Arc<Health>,
+    ) -> Self {
+        let mut keeper = Self {
+            connection,
+            database,
+            sums,
+            health,
+            counted: 0,
+            is_unsettled: false,
+        };
+        // What the start has written, such as a migration, is not counted twice.
+        keeper.counted = keeper.frames().unwrap_or_default().committed;
+        keeper
+    }
+
+    fn frames(&self) -> rusqlite::Result<Frames> {
+        self.pragma("PRAGMA wal_checkpoint(NOOP)")
+            .map(|(_, frames)| frames)
+    }
+
+    fn pragma(&self, sql: &str) -> rusqlite::Result<(bool, Frames)> {
+        self.connection.query_row(sql, [], |row| {
+            let count = |n: usize| -> rusqlite::Result<u64> {
+                Ok(u64::try_from(row.get::<_, i64>(n)?).unwrap_or(0))
+            };
+            let frames = Frames {
+                committed: count(1)?,
+                written_back: count(2)?,
+            };
+            Ok((row.get::<_, i64>(0)? != 0, frames))
+        })
+    }
+
+    /// After a commit: counts what it wrote, and writes the log back when there is enough of it.
+    pub(super) fn after_commit(&mut self, writer: &Connection) {
+        let Ok(frames) = self.frames() else {
+            return;
+        };
+        let new = frames.committed.checked_sub(self.counted);
+        written::count("site.db-wal", new.unwrap_or(frames.committed) * FRAME_BYTES);
+        self.counted = frames.committed;
+        if frames.committed - frames.written_back.min(frames.committed) >= FRAMES {
+            self.write_back(writer);
+        }
+    }
+
+    /// Writes the log back; says whether all of it is in the database now. If not, it stays, and that is tried
+    /// again after the next commit, or at the next start.
+    pub(super) fn write_back(&mut self, writer: &Connection) -> bool {
+        if let Err(e) = self.try_to_write_back(writer) {
+            log::warn!("site.db-wal could not be written back; nothing is lost, it stays: {e}");
+        }
+        let frames = self.frames();
+        frames.is_ok_and(|frames| frames.committed == frames.written_back)
+    }
+
+    fn try_to_write_back(&mut self, writer: &Connection) -> Result<()> {
+        with_lock(writer, || {
+            let frames = self.frames()?;
+            if frames.committed == frames.written_back {
+                return Ok(());
+            }
+            let path = log_of(&self.database);
+            let (pages, log) =
+                versions_in(&path, frames.committed).map_err(|e| Error::io("reading", path, e))?;
+            if log.committed < frames.committed {
+                let lost = format!(
+                    "of {} pages in the log only {} can be read as they were written",
+                    frames.committed, log.committed
+                );
+                self.health.note_damage(&lost);
+                return Err(Error::Internal(lost));
+            }
+            self.sums.around(&pages, || {
+                self.pragma("PRAGMA wal_checkpoint(PASSIVE)")
+                    .map_err(WriteBack::from)
+            })?;
+            written::count("site.db", pages.len() as u64 * PAGE_BYTES as u64);
+            Ok(())
+        })
+    }
+
+    /// Whether the disk failed, and nobody has made sure since.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.is_unsettled
+    }
+
+    /// After an error of the disk: before anything is saved again, the log must be made sure of.
+    pub(super) fn unsettle(&mut self) {
+        self.is_unsettled = true;
+    }
+
+    /// Makes sure that all that was acknowledged is on the disk, after it has failed.
+    ///
+    /// Going on as if nothing had happened would be wrong: what the kernel could not write, it forgets, and
+    /// pages of memory are shared by the end of one change and the beginning of the next. Ending the program
+    /// would not help either: the next one would read the same memory. So what was acknowledged is read,
+    /// compared with its checksums, written again, and synced. Until that succeeds, nothing is saved.
+    pub(super) fn settle(&mut self, writer: &Connection) -> Result<()> {
+        with_lock(writer, || {
+            let frames = self.frames()?;
+            let path = log_of(&self.database);
+            let log = read_log(&path, |_| {}).map_err(|e| Error::io("reading", &path, e))?;
+            if log.committed < frames.committed {
+                let lost = format!(
+                    "after the disk failed, only {} of {} pages in the log can be read as they were written",
+                    log.committed, frames.committed
+                );
+                self.health.note_damage(&lost);
+                return Err(Error::Internal(lost));
+            }
+            write_again(&path, frames.committed).map_err(|e| Error::io("writing", &path, e))
+        })?;
+        self.is_unsettled = false;
+        log::warn!("the disk had failed; all that was saved before is on it");
+        Ok(())
+    }
+}
+
+/// Keeps everybody else from adding to the log while `work` is done.
+fn with_lock(writer: &Connection, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    writer.execute_batch("BEGIN IMMEDIATE")?;
+    let outcome = work();
+    writer.execute_batch("ROLLBACK")?;
+    outcome
+}
+
+/// What can go wrong between the sums and the database.
+enum WriteBack {
+    Sums(io::Error),
+    Database(rusqlite::Error),
+}
+
+impl From<io::Error> for WriteBack {
+    fn from(e: io::Error) -> Self {
+        Self::Sums(e)
+    }
+}
+
+impl From<rusqlite::Error> for WriteBack {
+    fn from(e: rusqlite::Error) -> Self {
+        Self::Database(e)
+    }
+}
+
+impl From<WriteBack> for Error {
+    fn from(e: WriteBack) -> Self {
+        match e {
+            WriteBack::Sums(e) => Self::io("writing", "site.db-sums", e),
+            WriteBack::Database(e) => Self::Database(e),
+        }
+    }
+}

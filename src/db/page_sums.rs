@@ -1,0 +1,357 @@
+//! A checksum of every page of the database, in a file beside it: `site.db-sums`.
+//!
+//! `SQLite` notices damage to its own structures, but not to what is stored in them: a bit that flips in the
+//! middle of a text is read as another text. Here each page's sum is noted before the page is written back
+//! from the log, and a check compares.
+//!
+//! A sum that differs means damage only as long as nobody else writes to `site.db`. So the file begins with
+//! what the database looked like when it was last written back (inode, size, time of change): media that decay
+//! do not change that. If it differs, another program was there, and all sums are made anew.
+//!
+//! The form: [`HEADER_BYTES`] of header, then for each page its sum and the one before. Both are right, so that
+//! a power cut in the middle of writing back raises no false alarm.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, BufReader, Read},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use super::wal::{LogState, PAGE_BYTES, add_up, beside, log_of, read_log};
+use crate::base::{files, written};
+
+const MAGIC: &[u8; 8] = b"WSTDSUM1";
+const HEADER_BYTES: u64 = 64;
+const ENTRY_BYTES: u64 = 16;
+/// Databases up to this size are read at a start if their sums are not known. Larger ones would keep a small
+/// board from serving for minutes: their sums become known page by page.
+const MAX_BYTES_READ_AT_START: u64 = 64 * 1024 * 1024;
+
+/// The sums of each page that a log has, oldest first.
+pub(super) type Versions = BTreeMap<u32, Vec<u64>>;
+
+/// The versions of pages in the first `frames` of a log, and what it has.
+pub(super) fn versions_in(log: &Path, frames: u64) -> io::Result<(Versions, LogState)> {
+    let (mut versions, mut number) = (Versions::new(), 0);
+    let state = read_log(log, |frame| {
+        number += 1;
+        if number <= frames && frame.is_sound {
+            let of_page = versions.entry(frame.page).or_default();
+            of_page.push(sum_of(frame.page, frame.content));
+        }
+    })?;
+    Ok((versions, state))
+}
+
+/// What a database file looks like from outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Looks([u64; 4]);
+
+/// The sums of one database, open.
+pub(super) struct PageSums {
+    file: File,
+    database: PathBuf,
+}
+
+impl PageSums {
+    /// Opens the sums of a database. To be called before `SQLite` opens it: closing a file takes away all
+    /// locks that the process has on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+    pub(super) fn open(database: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(beside(database, "-sums"))?;
+        if let Some(folder) = database.parent() {
+            files::give_to_owner_of(folder, &file)?;
+        }
+        let sums = Self {
+            file,
+            database: database.to_path_buf(),
+        };
+        sums.file.lock()?;
+        let outcome = sums.make_sure();
+        sums.file.unlock()?;
+        outcome.map(|()| sums)
+    }
+
+    /// Begins anew where the sums are not of this file as it is.
+    fn make_sure(&self) -> io::Result<()> {
+        let looks = looks(&self.database)?;
+        let is_known = is_known(&self.file, &self.database, looks)?;
+        if is_known {
+            return Ok(());
+        }
+        self.file.set_len(0)?;
+        if looks.0[1] <= MAX_BYTES_READ_AT_START {
+            let mut page = 0;
+            let mut entries = Vec::new();
+            each_page(&self.database, |content| {
+                page += 1;
+                entries.extend(entry(sum_of(page, content), 0));
+            })?;
+            self.file.write_all_at(&entries, HEADER_BYTES)?;
+        }
+        self.write_header(looks, false)
+    }
+
+    /// Notes what pages will have when they are written back; then `write_back` does it.
+    ///
+    /// The write lock of the database is held meanwhile, so that nobody adds to the log.
+    pub(super) fn around<T, E: From<io::Error>>(
+        &self,
+        pages: &Versions,
+        write_back: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.file.lock()?;
+        let outcome = self
+            .note(pages)
+            .map_err(E::from)
+            .and_then(|()| write_back());
+        let noted =
+            looks(&self.database).and_then(|looks| self.write_header(looks, outcome.is_err()));
+        self.file.unlock()?;
+        noted?;
+        outcome
+    }
+
+    fn note(&self, pages: &Versions) -> io::Result<()> {
+        for (page, versions) in pages {
+            let at = HEADER_BYTES + u64::from(page - 1) * ENTRY_BYTES;
+            let (now, before) = self.sums_of(*page)?.unwrap_or((0, 0));
+            // Writing back may stop halfway, where somebody still reads. Until it ends, the database has what
+            // it had before the log, or any of the log's versions.
+            let before = if versions.contains(&now) { before } else { now };
+            let last = versions.last().copied().unwrap_or(0);
+            self.file.write_all_at(&entry(last, before), at)?;
+        }
+        self.write_header(looks(&self.database)?, true)?;
+        written::count(
+            "site.db-sums",
+            pages.len() as u64 * ENTRY_BYTES + 2 * HEADER_BYTES,
+        );
+        self.file.sync_data()
+    }
+
+    fn sums_of(&self, page: u32) -> io::Result<Option<(u64, u64)>> {
+        let mut entry = [0; 16];
+        let at = HEADER_BYTES + u64::from(page - 1) * ENTRY_BYTES;
+        match self.file.read_exact_at(&mut entry, at) {
+            Ok(()) => Ok(Some((number(&entry, 0), number(&entry, 1)))),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn write_header(&self, looks: Looks, is_under_way: bool) -> io::Result<()> {
+        let mut header = [0; HEADER_BYTES as usize];
+        header[..8].copy_from_slice(MAGIC);
+        for (n, number) in looks.0.iter().enumerate() {
+            header[8 + 8 * n..16 + 8 * n].copy_from_slice(&number.to_le_bytes());
+        }
+        header[40] = u8::from(is_under_way);
+        self.file.write_all_at(&header, 0)
+    }
+}
+
+/// What a page adds up to; never 0, which means that it is not known.
+pub(super) fn sum_of(page: u32, content: &[u8]) -> u64 {
+    let (a, b) = add_up(content, false, (page, !page));
+    (u64::from(a) << 32 | u64::from(b)).max(1)
+}
+
+/// The pages that are not what was written there. Opens and closes the database file, so not for a process
+/// that has it open with `SQLite`.
+///
+/// # Errors
+/// What the disk says; a part of a file that cannot be read is an error too.
+pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
+    let path = beside(database, "-sums");
+    let file = match OpenOptions::new().read(true).open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file?,
+    };
+    let sums = PageSums {
+        file,
+        database: database.to_path_buf(),
+    };
+    let is_known = is_known(&sums.file, database, looks(database)?)?;
+    if !is_known {
+        return Ok(Vec::new());
+    }
+    let is_right = |page: u32, content: &[u8], log: &Versions| -> io::Result<bool> {
+        let found = sum_of(page, content);
+        let known = sums.sums_of(page)?;
+        let is_in_log = log.get(&page).is_some_and(|sums| sums.contains(&found));
+        Ok(is_in_log
+            || known.is_none_or(|(now, before)| now == 0 || found == now || found == before))
+    };
+    let (log, _) = versions_in(&log_of(database), u64::MAX)?;
+    let (mut page, mut suspects, mut failed) = (0, Vec::new(), None);
+    each_page(database, |content| {
+        page += 1;
+        match is_right(page, content, &log) {
+            Ok(true) => {}
+            Ok(false) => suspects.push(page),
+            Err(e) => failed = Some(e),
+        }
+    })?;
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    // Some may have been written back while we were reading.
+    let (log, _) = versions_in(&log_of(database), u64::MAX)?;
+    let file = File::open(database)?;
+    let mut content = vec![0; PAGE_BYTES];
+    let mut damaged = Vec::new();
+    for page in suspects {
+        file.read_exact_at(&mut content, u64::from(page - 1) * PAGE_BYTES as u64)?;
+        if !is_right(page, &content, &log)? {
+            damaged.push(page);
+        }
+    }
+    Ok(damaged)
+}
+
+fn each_page(database: &Path, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut file = BufReader::with_capacity(128 * 1024, File::open(database)?);
+    let mut page = vec![0; PAGE_BYTES];
+    loop {
+        match file.read_exact(&mut page) {
+            Ok(()) => see(&page),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn entry(now: u64, before: u64) -> [u8; 16] {
+    let mut entry = [0; 16];
+    entry[..8].copy_from_slice(&now.to_le_bytes());
+    entry[8..].copy_from_slice(&before.to_le_bytes());
+    entry
+}
+
+fn number(bytes: &[u8], n: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[8 * n..8 * n + 8]);
+    u64::from_le_bytes(number)
+}
+
+/// Whether the sums are of the database as it is: nobody else has written to it since.
+fn is_known(file: &File, database: &Path, looks: Looks) -> io::Result<bool> {
+    let Some((known, is_under_way)) = header(file)? else {
+        return Ok(false);
+    };
+    if known == looks {
+        return Ok(true);
+    }
+    // We were writing back, and were interrupted. Then the log is still there.
+    let has_log = || read_log(&log_of(database), |_| {}).map(|log| log.committed > 0);
+    Ok(is_under_way && known.0[0] == looks.0[0] && has_log()?)
+}
+
+/// What the sums say of the database, and whether it is being written back.
+fn header(file: &File) -> io::Result<Option<(Looks, bool)>> {
+    let mut header = [0; HEADER_BYTES as usize];
+    match file.read_exact_at(&mut header, 0) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    if &header[..8] != MAGIC {
+        return Ok(None);
+    }
+    let looks = Looks([1, 2, 3, 4].map(|n| number(&header, n)));
+    Ok(Some((looks, header[40] == 1)))
+}
+
+fn looks(database: &Path) -> io::Result<Looks> {
+    let found = std::fs::metadata(database)?;
+    Ok(Looks([
+        found.ino(),
+        found.len(),
+        found.mtime().cast_unsigned(),
+        found.mtime_nsec().cast_unsigned(),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        os::unix::fs::FileExt,
+        path::Path,
+        time::SystemTime,
+    };
+
+    use super::{HEADER_BYTES, PAGE_BYTES, damaged_pages};
+    use crate::db::{Change, Database};
+
+    /// A database whose log was written back, and what was changed about it meanwhile.
+    fn a_database(dir: &Path) -> (std::path::PathBuf, SystemTime) {
+        let path = dir.join("site.db");
+        for round in 0..2 {
+            let database = Database::open(&path).unwrap();
+            for n in 0..20 {
+                let mut change = Change::new();
+                change.push(
+                    "INSERT INTO settings (id, name, value) VALUES (?1, ?2, ?3)",
+                    vec![
+                        (round * 100 + n).into(),
+                        format!("name {round} {n}").into(),
+                        "x".repeat(3000).into(),
+                    ],
+                );
+                database.apply_blocking(change).unwrap();
+            }
+            database.close();
+        }
+        let changed = fs::metadata(&path).unwrap().modified().unwrap();
+        (path, changed)
+    }
+
+    #[test]
+    fn a_flipped_bit_in_any_page_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, changed) = a_database(dir.path());
+        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let pages = usize::try_from(file.metadata().unwrap().len()).unwrap() / PAGE_BYTES;
+        assert!(pages > 30, "{pages}");
+        for page in 0..pages {
+            let at = (page * PAGE_BYTES + (page * 577) % PAGE_BYTES) as u64;
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1 << (page % 8)], at).unwrap();
+            file.set_modified(changed).unwrap();
+            assert_eq!(
+                damaged_pages(&path).unwrap(),
+                [u32::try_from(page).unwrap() + 1]
+            );
+            file.write_all_at(&byte, at).unwrap();
+            file.set_modified(changed).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_another_program_has_written_is_no_damage_and_is_watched_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = a_database(dir.path());
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other
+            .execute_batch("UPDATE settings SET value = 'another' WHERE id = 3")
+            .unwrap();
+        other.close().unwrap();
+        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
+        Database::open(&path).unwrap().close();
+        let sums = fs::metadata(dir.path().join("site.db-sums")).unwrap().len();
+        assert!(sums > HEADER_BYTES + 30 * 16, "{sums}");
+        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
+    }
+}

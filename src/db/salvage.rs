@@ -1,0 +1,157 @@
+//! Saves what can be read of a damaged database into a new file.
+//!
+//! First the database and its log are put together in a copy, where a damaged page of the log costs that page
+//! only. Then every table is read row by row, around what cannot be read. Nothing is written to the old files.
+
+mod doubt;
+mod rows;
+mod whole;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+use rusqlite::Connection;
+
+use self::{
+    doubt::doubt,
+    rows::copy_table,
+    whole::{logs_put_aside, put_together},
+};
+use super::{check::integrity_problems, migrations, page_sums::damaged_pages, wal::beside};
+use crate::base::{Error, Result, files};
+
+/// What became of the tables.
+#[derive(Debug, Default)]
+pub struct Salvaged {
+    /// Each table, the rows that were saved, and how many are known to be lost.
+    pub tables: Vec<(String, u64, u64)>,
+    /// What could not be saved, or may not be what it was; a line each.
+    pub notes: Vec<String>,
+}
+
+impl Salvaged {
+    /// Whether everything was saved, and nothing of it is in doubt.
+    pub fn is_whole(&self) -> bool {
+        self.notes.is_empty()
+    }
+}
+
+/// Saves what can be read of `damaged` into `new`, which must not exist.
+///
+/// # Errors
+/// [`Error::Invalid`] if nothing can be read, and what the disk says of the new file.
+pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
+    let mut salvaged = Salvaged::default();
+    let suspects = damaged_pages(damaged).unwrap_or_default();
+    let folder = new.parent().unwrap_or(Path::new("."));
+    let copy = tempfile::Builder::new()
+        .prefix(".salvage-")
+        .tempdir_in(folder)
+        .map_err(|e| Error::io("writing to", folder, e))?;
+    let whole = copy.path().join("whole.db");
+    put_together(damaged, &whole, &mut salvaged.notes)?;
+    let from = open_damaged(&whole)?;
+    let mut into = Connection::open(new)?;
+    into.pragma_update(None, "foreign_keys", false)?;
+    migrations::migrate(&mut into)?;
+    into.execute_batch("BEGIN; DELETE FROM guard")?;
+    let names = tables(&into)?;
+    for table in names.clone() {
+        let (saved, lost) = copy_table(&from, &into, &table, &mut salvaged.notes)?;
+        salvaged.tables.push((table, saved, lost));
+    }
+    into.execute_batch("INSERT OR IGNORE INTO guard (id, ok) VALUES (1, 1)")?;
+    drop_orphans(&into, &mut salvaged.notes)?;
+    into.execute_batch("COMMIT")?;
+    for page in suspects {
+        salvaged.notes.push(doubt(&from, &whole, &names, page));
+    }
+    let left = integrity_problems(&into)?;
+    if let Some(first) = left.first() {
+        return Err(Error::Invalid(format!(
+            "what could be read does not make a sound database ({first}); restore a backup"
+        )));
+    }
+    into.close().map_err(|(_, e)| e)?;
+    File::open(new)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| Error::io("syncing", new, e))?;
+    Ok(salvaged)
+}
+
+fn open_damaged(whole: &Path) -> Result<Connection> {
+    let hopeless = |e: rusqlite::Error| {
+        Error::Invalid(format!(
+            "not even the list of its tables can be read ({e}); restore a backup"
+        ))
+    };
+    let connection = Connection::open(whole)?;
+    connection
+        .pragma_update(None, "cell_size_check", true)
+        .map_err(hopeless)?;
+    connection
+        .pragma_update(None, "query_only", true)
+        .map_err(hopeless)?;
+    let count: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(hopeless)?;
+    if count == 0 {
+        return Err(Error::Invalid("it has no tables; restore a backup".into()));
+    }
+    Ok(connection)
+}
+
+fn tables(connection: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let mut statement = connection.prepare(sql)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+/// Removes rows that refer to lost ones.
+fn drop_orphans(into: &Connection, notes: &mut Vec<String>) -> Result<()> {
+    loop {
+        let mut orphans =
+            into.prepare("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")?;
+        let orphans: Vec<(String, i64, String)> = orphans
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        for (table, id, parent) in &orphans {
+            into.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [id])?;
+            notes.push(format!(
+                "row {id} of {table} belonged to a lost row of {parent}, and was left out"
+            ));
+        }
+    }
+}
+
+/// Puts a new database in the place of the damaged one, which is kept under the name `aside` with its log.
+///
+/// # Errors
+/// What the disk says; then the damaged one is where it was, or under both names.
+pub fn replace(damaged: &Path, new: &Path, aside: &Path) -> Result<()> {
+    let change = || -> io::Result<()> {
+        fs::hard_link(damaged, aside)?;
+        for end in ["-wal", "-sums", "-shm"] {
+            match fs::rename(beside(damaged, end), beside(aside, end)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        for (number, log) in logs_put_aside(damaged).iter().enumerate() {
+            fs::rename(log, beside(aside, &format!("-log-{number}")))?;
+        }
+        let folder = damaged.parent().unwrap_or(Path::new("."));
+        files::sync_folder(folder)?;
+        // A log of the old one beside the new one would be taken for its own, so this comes last.
+        fs::rename(new, damaged)?;
+        files::sync_folder(folder)
+    };
+    change().map_err(|e| Error::io("replacing", damaged, e))
+}

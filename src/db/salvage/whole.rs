@@ -1,0 +1,117 @@
+//! A damaged database and its log, put together in a copy.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    base::{Error, Result},
+    db::wal::{PAGE_BYTES, log_of, read_log},
+};
+
+/// What the first page of our databases begins with (<https://www.sqlite.org/fileformat2.html>, 1.3):
+/// where in it, and what.
+const HEADER: [(u64, &[u8]); 3] = [
+    (0, b"SQLite format 3\0\x10\0\x02\x02\0\x40\x20\x20"),
+    (44, &[0, 0, 0, 4]),
+    (56, &[0, 0, 0, 1]),
+];
+/// A copy of the database with all of its log that adds up, and a header that can be read.
+pub(super) fn put_together(damaged: &Path, whole: &Path, notes: &mut Vec<String>) -> Result<()> {
+    let to = |e| Error::io("writing", whole, e);
+    copy_what_reads(damaged, whole, notes)?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(whole)
+        .map_err(to)?;
+    for log in std::iter::once(log_of(damaged)).chain(logs_put_aside(damaged)) {
+        add_log(&log, &file, notes)?;
+    }
+    for (at, bytes) in HEADER {
+        file.write_all_at(bytes, at).map_err(to)?;
+    }
+    Ok(())
+}
+
+/// The logs that were found damaged at a start, the oldest first. Nothing was saved since.
+pub(super) fn logs_put_aside(database: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (
+        database.parent(),
+        log_of(database).file_name().map(OsStr::to_owned),
+    ) else {
+        return Vec::new();
+    };
+    let start = format!("{}.damaged-", name.to_string_lossy());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_one = |path: &PathBuf| {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.starts_with(&start))
+    };
+    let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_one).collect();
+    logs.sort();
+    logs
+}
+
+/// Writes the pages of a log to where they belong: of each change only when its commit was there, in order.
+fn add_log(log: &Path, file: &File, notes: &mut Vec<String>) -> Result<()> {
+    let (mut waiting, mut failed, mut bad) = (Vec::new(), None, 0);
+    let state = read_log(log, |frame| {
+        if frame.adds_up {
+            waiting.push((frame.page, frame.content.to_vec()));
+        } else {
+            bad += 1;
+        }
+        if frame.commit.is_some() {
+            for (page, content) in waiting.drain(..) {
+                let at = u64::from(page - 1) * PAGE_BYTES as u64;
+                failed = file.write_all_at(&content, at).err().or(failed.take());
+            }
+        }
+    });
+    state.map_err(|e| Error::io("reading", log, e))?;
+    if let Some(e) = failed {
+        return Err(Error::io("writing", "the copy of the database", e));
+    }
+    if bad > 0 {
+        notes.push(format!(
+            "{bad} pages of the log could not be read; of them what was there before is taken"
+        ));
+    }
+    Ok(())
+}
+
+/// Copies a file page by page; those that the disk does not give are empty in the copy.
+fn copy_what_reads(from: &Path, to: &Path, notes: &mut Vec<String>) -> Result<()> {
+    let source = File::open(from).map_err(|e| Error::io("opening", from, e))?;
+    let target = File::create_new(to).map_err(|e| Error::io("writing", to, e))?;
+    let length = source
+        .metadata()
+        .map_err(|e| Error::io("reading", from, e))?
+        .len();
+    let mut page = vec![0; PAGE_BYTES];
+    let mut unread = 0;
+    for at in (0..length).step_by(PAGE_BYTES) {
+        let count = usize::try_from(length - at)
+            .unwrap_or(PAGE_BYTES)
+            .min(PAGE_BYTES);
+        if source.read_exact_at(&mut page[..count], at).is_err() {
+            page.fill(0);
+            unread += 1;
+        }
+        target
+            .write_all_at(&page[..count], at)
+            .map_err(|e| Error::io("writing", to, e))?;
+    }
+    if unread > 0 {
+        notes.push(format!(
+            "{unread} pages of the database could not be read from the disk at all"
+        ));
+    }
+    Ok(())
+}

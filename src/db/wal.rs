@@ -1,0 +1,259 @@
+//! The log beside the database (`site.db-wal`), read as it lies on the disk.
+//!
+//! `SQLite` stops reading its log at the first frame that does not add up, and says nothing: that is how it
+//! finds the end of what was written before a power cut. Whether something was lost there is ours to find out.
+//! The form is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufReader, Read},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+const HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
+const MAGIC: u32 = 0x377f_0682;
+/// Bytes of a page of our databases.
+pub(super) const PAGE_BYTES: usize = 4096;
+
+/// Where the log of a database is.
+pub(super) fn log_of(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+/// A file that lies beside a database under its name and more.
+pub(super) fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// What a log has, in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LogState {
+    /// Frames from the first on that add up.
+    pub(super) sound: u64,
+    /// Those of them up to the last commit: what `SQLite` sees.
+    pub(super) committed: u64,
+    /// Frames behind the first that does not add up that belong to the same log.
+    pub(super) behind: u64,
+    /// Whether there was a commit after which more was written: it had been synced, and is lost.
+    pub(super) has_lost: bool,
+}
+
+/// One frame: a page as a change has left it.
+pub(super) struct Frame<'a> {
+    /// Its number, from 1.
+    pub(super) page: u32,
+    /// Whether it adds up, and all before it.
+    pub(super) is_sound: bool,
+    /// Whether it adds up with what the one before it says of itself.
+    pub(super) adds_up: bool,
+    /// Pages that the database has after it, if a commit ends with it.
+    pub(super) commit: Option<u32>,
+    /// The page.
+    pub(super) content: &'a [u8],
+}
+
+/// Adds words to a checksum of `SQLite`'s log. `bytes` has a multiple of 8 bytes.
+pub(super) fn add_up(bytes: &[u8], big_endian: bool, (mut a, mut b): (u32, u32)) -> (u32, u32) {
+    let word = |bytes: &[u8]| {
+        let bytes = [bytes[0], bytes[1], bytes[2], bytes[3]];
+        if big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
+    };
+    for pair in bytes.chunks_exact(8) {
+        a = a.wrapping_add(word(&pair[..4])).wrapping_add(b);
+        b = b.wrapping_add(word(&pair[4..])).wrapping_add(a);
+    }
+    (a, b)
+}
+
+/// Reads a log frame by frame; a log that is not there, or is empty, has none.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn read_log(path: &Path, mut see: impl FnMut(&Frame<'_>)) -> io::Result<LogState> {
+    let mut state = LogState::default();
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(state),
+        file => file?,
+    };
+    let length = file.metadata()?.len();
+    let mut file = BufReader::with_capacity(64 * 1024, file);
+    let mut header = [0; HEADER_BYTES];
+    if length < HEADER_BYTES as u64 {
+        return Ok(state);
+    }
+    file.read_exact(&mut header)?;
+    let word = |bytes: &[u8], n: usize| {
+        u32::from_be_bytes([
+            bytes[4 * n],
+            bytes[4 * n + 1],
+            bytes[4 * n + 2],
+            bytes[4 * n + 3],
+        ])
+    };
+    let said = word(&header, 2) as usize;
+    let is_one =
+        word(&header, 0) & !1 == MAGIC && said.is_power_of_two() && (512..=65536).contains(&said);
+    let page_bytes = if is_one { said } else { PAGE_BYTES };
+    let big_endian = word(&header, 0) & 1 == 1;
+    let sum = add_up(&header[..24], big_endian, (0, 0));
+    let mut is_sound = is_one && sum == (word(&header, 6), word(&header, 7));
+    // Without a header, the first frame says which belong together.
+    let mut salts = is_sound.then(|| (word(&header, 4), word(&header, 5)));
+    let mut said_before = (word(&header, 6), word(&header, 7));
+    let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
+    let frames = (length - HEADER_BYTES as u64) / frame.len() as u64;
+    let mut has_commit_behind = false;
+    for number in 1..=frames {
+        file.read_exact(&mut frame)?;
+        let (head, content) = frame.split_at(FRAME_HEADER_BYTES);
+        let salt = (word(head, 2), word(head, 3));
+        let is_of_this_log = *salts.get_or_insert(salt) == salt && word(head, 0) != 0;
+        let says = (word(head, 4), word(head, 5));
+        let adds_up = is_of_this_log
+            && add_up(
+                content,
+                big_endian,
+                add_up(&head[..8], big_endian, said_before),
+            ) == says;
+        is_sound &= adds_up;
+        said_before = says;
+        let commit = Some(word(head, 1)).filter(|pages| *pages > 0);
+        if is_sound {
+            state.sound = number;
+            if commit.is_some() {
+                state.committed = number;
+            }
+        } else if is_of_this_log {
+            state.behind += 1;
+            // Frames are written after the commit before them was synced.
+            state.has_lost |= has_commit_behind;
+            has_commit_behind |= commit.is_some();
+        }
+        if is_of_this_log {
+            see(&Frame {
+                page: word(head, 0),
+                is_sound,
+                adds_up,
+                commit,
+                content,
+            });
+        }
+    }
+    Ok(state)
+}
+
+/// Writes the first `frames` of a log once more where they lie, byte for byte, cuts off what is behind
+/// them, and syncs it. Nobody else may write to the log meanwhile.
+///
+/// After a sync that failed, the kernel counts what it could not write as written, and a later sync says
+/// that all is well (<https://lwn.net/Articles/752063/>). What is in memory is still right: written again, it
+/// must be synced again. What is behind the last commit is left from a change that failed.
+pub(super) fn write_again(path: &Path, frames: u64) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    let whole = HEADER_BYTES as u64 + frames * (FRAME_HEADER_BYTES + PAGE_BYTES) as u64;
+    let length = file.metadata()?.len();
+    if frames > 0 && whole < length {
+        file.set_len(whole)?;
+    }
+    let (mut buffer, mut at) = (vec![0; 64 * 1024], 0);
+    loop {
+        let count = file.read_at(&mut buffer, at)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::{LogState, log_of, read_log, write_again};
+
+    /// A log of ten changes, as the disk has it.
+    fn a_log() -> (tempfile::TempDir, std::path::PathBuf, LogState) {
+        let dir = tempfile::tempdir().unwrap();
+        let (live, copy) = (dir.path().join("live"), dir.path().join("copy-wal"));
+        let connection = Connection::open(&live).unwrap();
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .unwrap();
+        connection.execute_batch("CREATE TABLE t (a)").unwrap();
+        for _ in 0..10 {
+            connection
+                .execute("INSERT INTO t VALUES (randomblob(9000))", [])
+                .unwrap();
+        }
+        let frames: (i64, i64, i64) = connection
+            .query_row("PRAGMA wal_checkpoint(NOOP)", [], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })
+            .unwrap();
+        fs::copy(log_of(&live), &copy).unwrap();
+        let state = read_log(&copy, |_| {}).unwrap();
+        assert_eq!(
+            state.committed.cast_signed(),
+            frames.1,
+            "as SQLite counts them"
+        );
+        (dir, copy, state)
+    }
+
+    #[test]
+    fn a_sound_log_has_all_its_frames_and_stays_as_it_is_when_written_again() {
+        let (_dir, log, state) = a_log();
+        assert!(state.behind == 0 && !state.has_lost && state.sound == state.committed);
+        let before = fs::read(&log).unwrap();
+        write_again(&log, state.committed).unwrap();
+        assert_eq!(fs::read(&log).unwrap(), before);
+    }
+
+    #[test]
+    fn every_flipped_bit_in_a_log_is_noticed() {
+        let (_dir, log, state) = a_log();
+        let bytes = fs::read(&log).unwrap();
+        for at in (0..32).chain((32..bytes.len()).step_by(97)) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            fs::write(&log, damaged).unwrap();
+            let now = read_log(&log, |_| {}).unwrap();
+            assert!(now.committed < state.committed, "at {at}: {now:?}");
+            let is_in_the_last_change = at > bytes.len() - 5 * 4120;
+            assert!(
+                now.behind > 0 || at > bytes.len() - 4120,
+                "at {at}: {now:?}"
+            );
+            assert!(
+                now.has_lost || is_in_the_last_change || at < 32,
+                "at {at}: {now:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_log_has_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x-wal");
+        assert_eq!(read_log(&path, |_| {}).unwrap(), LogState::default());
+        for rubbish in [vec![], vec![0; 31], vec![7; 9000]] {
+            fs::write(&path, rubbish).unwrap();
+            assert_eq!(read_log(&path, |_| {}).unwrap().sound, 0);
+        }
+    }
+}

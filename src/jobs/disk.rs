@@ -1,0 +1,361 @@
+//! Looks after the disk: how much room there is, what is written to it, and whether what was written is still
+//! there.
+//!
+//! Checks are made by another process, `webstead check --gently`: it is the last in turn for processor and disk,
+//! its memory is given back, and it may open and close the database file, which would take this process's locks
+//! away.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    base::{Error, Result, Timestamp, files, written},
+    db::{Database, Found, SmallFile, Space},
+};
+
+/// This machine's own numbers, beside the database.
+const FILE: &str = "disk.json";
+/// Days that are kept.
+const MAX_DAYS: usize = 31;
+/// Checks that are kept.
+const MAX_CHECKS: usize = 20;
+/// How long after the start the first quick check comes, and how long after each the next.
+const FIRST_QUICK: Duration = Duration::from_mins(10);
+const QUICK_EVERY: Duration = Duration::from_hours(6);
+/// The hour of the night in which everything is checked, on the clock of the machine.
+const NIGHT_HOUR: i8 = 3;
+/// Nights are not counted by the clock alone: it may jump.
+const FULL_AFTER: Duration = Duration::from_hours(20);
+/// A machine that is never on at night is checked some time.
+const FULL_AT_LATEST: Duration = Duration::from_hours(48);
+
+/// What was written on one day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// `2026-11-26`, in UTC.
+    pub day: String,
+    /// Bytes by the file that they went to.
+    pub bytes: BTreeMap<String, u64>,
+}
+
+/// A check that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether everything was looked at.
+    pub is_full: bool,
+    /// How long it took.
+    pub took_s: u64,
+    /// What is wrong.
+    pub problems: Vec<String>,
+}
+
+/// What is remembered from one start to the next.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// The last days, oldest first.
+    pub days: Vec<Day>,
+    /// The last checks, oldest first.
+    pub checks: Vec<Check>,
+    /// Small files as they were when everything was looked at.
+    pub small: BTreeMap<String, SmallFile>,
+}
+
+impl Ledger {
+    /// That of a data folder; a new one if it has none.
+    pub fn load(folder: &Path) -> Self {
+        let text = fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_string(self).map_err(Error::internal)?;
+        let path = folder.join(FILE);
+        files::write_whole(&path, text.as_bytes(), 0o600).map_err(|e| Error::io("writing", path, e))
+    }
+
+    /// Adds what was written since `before`; says whether a new day has begun.
+    fn add(
+        &mut self,
+        today: String,
+        before: &BTreeMap<String, u64>,
+        now: &BTreeMap<String, u64>,
+    ) -> bool {
+        let new: Vec<(&String, u64)> = now
+            .iter()
+            .map(|(name, sum)| (name, sum - before.get(name).copied().unwrap_or(0)))
+            .filter(|(_, bytes)| *bytes > 0)
+            .collect();
+        let is_new_day = self.days.last().is_none_or(|day| day.day != today);
+        if is_new_day && !new.is_empty() {
+            self.days.push(Day {
+                day: today,
+                ..Day::default()
+            });
+            let excess = self.days.len().saturating_sub(MAX_DAYS);
+            self.days.drain(..excess);
+        }
+        if let Some(day) = self.days.last_mut() {
+            for (name, bytes) in new {
+                *day.bytes.entry(name.clone()).or_default() += bytes;
+            }
+        }
+        is_new_day
+    }
+}
+
+struct State {
+    ledger: Ledger,
+    counted: BTreeMap<String, u64>,
+}
+
+/// The one that looks after the disk.
+pub struct DiskKeeper {
+    folder: PathBuf,
+    database: Database,
+    state: Mutex<State>,
+    is_asked: AtomicBool,
+}
+
+impl DiskKeeper {
+    /// For the data folder of a site.
+    pub fn new(folder: &Path, database: Database) -> Self {
+        let ledger = Ledger::load(folder);
+        let health = database.health();
+        if let Some(last) = ledger.checks.iter().rev().find(|check| check.is_full) {
+            health.note_bad_files(last.problems.clone());
+        }
+        if let Ok(space) = Space::of(folder) {
+            health.note_space(space);
+        }
+        Self {
+            folder: folder.to_path_buf(),
+            database,
+            state: Mutex::new(State {
+                ledger,
+                counted: BTreeMap::new(),
+            }),
+            is_asked: AtomicBool::new(false),
+        }
+    }
+
+    /// The days and the checks until now.
+    pub fn ledger(&self) -> Ledger {
+        self.count();
+        self.lock().ledger.clone()
+    }
+
+    /// The disk's state as the database has it.
+    pub fn health(&self) -> &crate::db::Health {
+        self.database.health()
+    }
+
+    /// Asks for a full check, soon.
+    pub fn ask(&self) {
+        self.is_asked.store(true, Ordering::Release);
+    }
+
+    /// Whether a full check was asked for, and has not ended.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Acquire)
+    }
+
+    /// Looks after the disk until it is dropped.
+    pub async fn keep(self: std::sync::Arc<Self>) {
+        let started = Instant::now();
+        let (mut last_quick, mut last_full) = (None::<Instant>, None::<Instant>);
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let is_full = self.is_asked() || is_night(started, last_full);
+            let is_quick = is_due(started, last_quick, FIRST_QUICK, QUICK_EVERY);
+            let this = std::sync::Arc::clone(&self);
+            let work = move || {
+                this.look();
+                if is_full || is_quick {
+                    this.check(is_full);
+                }
+            };
+            if tokio::task::spawn_blocking(work).await.is_err() {
+                log::error!("a check of the disk ended with a panic");
+            }
+            if is_full || is_quick {
+                last_quick = Some(Instant::now());
+            }
+            if is_full {
+                last_full = last_quick;
+                self.is_asked.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    /// Space and counters; written down once a day.
+    fn look(&self) {
+        match Space::of(&self.folder) {
+            Ok(space) => self.database.health().note_space(space),
+            Err(e) => log::debug!("{e}"),
+        }
+        if self.count() {
+            self.save();
+        }
+    }
+
+    fn count(&self) -> bool {
+        let today = Timestamp::now().to_jiff().strftime("%Y-%m-%d").to_string();
+        let now = written::totals();
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut state.counted, now.clone());
+        let had_days = !state.ledger.days.is_empty();
+        state.ledger.add(today, &before, &now) && had_days
+    }
+
+    /// Has everything checked, or the structures only, and takes the consequences.
+    fn check(&self, is_full: bool) {
+        let started = Instant::now();
+        let outcome = self.ask_another_process(is_full);
+        let took_s = started.elapsed().as_secs();
+        let problems: Vec<String> = match &outcome {
+            Ok(found) => found.problems().cloned().collect(),
+            Err(e) => vec![format!("the check could not be made: {e}")],
+        };
+        let kind = if is_full { "full" } else { "quick" };
+        if problems.is_empty() {
+            log::info!("the {kind} check of the disk found nothing wrong, in {took_s} s");
+        }
+        for problem in &problems {
+            log::error!("{kind} check of the disk: {problem}");
+        }
+        let health = self.database.health();
+        let mut state = self.lock();
+        if let Ok(found) = outcome {
+            if let Some(first) = found.database.first() {
+                health.note_damage(first);
+            }
+            if is_full {
+                let bad: Vec<String> = found.media.iter().chain(&found.files).cloned().collect();
+                health.note_bad_files(bad);
+                // What has decayed is told until it was restored.
+                let decayed =
+                    |name: &String| found.files.iter().any(|line| line.starts_with(&**name));
+                let before = std::mem::take(&mut state.ledger.small);
+                state.ledger.small = found.small.clone();
+                let kept = before.into_iter().filter(|(name, _)| decayed(name));
+                state.ledger.small.extend(kept);
+            }
+        }
+        state.ledger.checks.push(Check {
+            at: Timestamp::now(),
+            is_full,
+            took_s,
+            problems,
+        });
+        let excess = state.ledger.checks.len().saturating_sub(MAX_CHECKS);
+        state.ledger.checks.drain(..excess);
+        drop(state);
+        self.count();
+        self.save();
+    }
+
+    fn ask_another_process(&self, is_full: bool) -> Result<Found> {
+        let run = |is_gentle: bool| {
+            // This very program, also after its file was replaced.
+            let mut command = Command::new("/proc/self/exe");
+            command
+                .arg("check")
+                .arg("--data")
+                .arg(&self.folder)
+                .arg("--json");
+            if !is_full {
+                command.arg("--quick");
+            }
+            if is_gentle {
+                command.arg("--gently");
+            }
+            // It is no service of its own.
+            for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"] {
+                command.env_remove(name);
+            }
+            command.stdin(Stdio::null()).stderr(Stdio::null()).output()
+        };
+        let mut output = run(true);
+        // A service manager may have forbidden to be gentle, and ends who tries.
+        if output
+            .as_ref()
+            .is_ok_and(|output| output.status.code().is_none())
+        {
+            output = run(false);
+        }
+        let output = output.map_err(|e| Error::io("starting", "webstead check", e))?;
+        serde_json::from_slice(&output.stdout)
+            .map_err(|e| Error::Internal(format!("it ended with {}: {e}", output.status)))
+    }
+
+    fn save(&self) {
+        let ledger = self.lock().ledger.clone();
+        if let Err(e) = ledger.save(&self.folder) {
+            log::warn!("what was written to the disk was not noted: {e}");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_due(started: Instant, last: Option<Instant>, first: Duration, every: Duration) -> bool {
+    match last {
+        None => started.elapsed() > first,
+        Some(last) => last.elapsed() > every,
+    }
+}
+
+/// Whether everything is to be checked now. How long ago the last time was is not asked of the clock.
+fn is_night(started: Instant, last: Option<Instant>) -> bool {
+    let hour = jiff::Zoned::now().hour();
+    let is_night = hour == NIGHT_HOUR;
+    is_night && is_due(started, last, FIRST_QUICK, FULL_AFTER)
+        || is_due(started, last, FULL_AT_LATEST, FULL_AT_LATEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Ledger, MAX_DAYS};
+
+    fn totals(log: u64, media: u64) -> BTreeMap<String, u64> {
+        let all = [("site.db-wal", log), ("media/", media)];
+        all.into_iter()
+            .map(|(name, sum)| (name.to_owned(), sum))
+            .collect()
+    }
+
+    #[test]
+    fn bytes_are_added_to_the_day_on_which_they_were_written() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.add("1970-01-01".into(), &totals(0, 0), &totals(100, 0)));
+        assert!(!ledger.add("1970-01-01".into(), &totals(100, 0), &totals(150, 7)));
+        assert_eq!(ledger.days[0].bytes, totals(150, 7));
+        // The clock jumps, and back.
+        assert!(ledger.add("2026-11-26".into(), &totals(150, 7), &totals(151, 7)));
+        assert_eq!(ledger.days[1].bytes["site.db-wal"], 1);
+        ledger.add("2026-11-27".into(), &totals(151, 7), &totals(151, 7));
+        assert_eq!(ledger.days.len(), 2, "a day without a byte is none");
+        for n in 0..100 {
+            ledger.add(n.to_string(), &totals(n, 0), &totals(n + 1, 0));
+        }
+        assert_eq!(ledger.days.len(), MAX_DAYS);
+    }
+}

@@ -1,0 +1,254 @@
+//! A disk that gives back something else than was written to it: it is always noticed, nothing is saved on top
+//! of it, and what can be read is saved by `webstead repair`.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use crate::site::{OWNER, PASSWORD, Site, command};
+
+/// Flips one bit as media do that decay: nobody has written to the file.
+fn flip(path: &Path, at: u64, bit: u8) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let changed = file.metadata().unwrap().modified().unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ (1 << bit)], at).unwrap();
+    file.set_modified(changed).unwrap();
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn run(data: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = command(data).args(arguments).output().unwrap();
+    (output.status.success(), said(&output))
+}
+
+/// A stopped site with posts, a picture and a secret, that was checked once.
+fn a_site() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("site");
+    let mut site = Site::start_on(&data);
+    let client = site.set_up();
+    for n in 0..60 {
+        let title = format!("Post {n}");
+        let text = format!("The words of post {n}. ").repeat(40 + 20 * (n % 7));
+        site.publish(&client, &[("title", &title), ("markdown", &text)]);
+    }
+    let folder = dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("picture.gif"), b"GIF89a ".repeat(2000)).unwrap();
+    fs::write(
+        folder.join("a.md"),
+        "---\ntitle: A\ndate: 2024-02-01\n---\n![](picture.gif)\n",
+    )
+    .unwrap();
+    assert!(run(&data, &["import", folder.to_str().unwrap()]).0);
+    fs::write(data.join("webstead.toml"), "# settings\n").unwrap();
+    check_by_the_server(&site, true);
+    assert!(site.stop().success());
+    (dir, data)
+}
+
+/// Asks for a check in the browser, and waits for its end.
+fn check_by_the_server(site: &Site, is_well: bool) {
+    let client = site.sign_in(OWNER, PASSWORD);
+    let before = site
+        .text(&client, "/admin/disk")
+        .1
+        .matches("everything, ")
+        .count();
+    let asked = site.post(&client, "/admin/disk/check").send().unwrap();
+    assert_eq!(asked.status(), 303);
+    for _ in 0..600 {
+        std::thread::sleep(Duration::from_millis(100));
+        let html = site.text(&client, "/admin/disk").1;
+        if html.matches("everything, ").count() > before {
+            assert_eq!(!html.contains("badge draft"), is_well, "{html}");
+            return;
+        }
+    }
+    panic!("the check did not end: {}", site.log());
+}
+
+#[test]
+fn a_bit_that_flips_in_any_file_is_noticed() {
+    let (_dir, data) = a_site();
+    assert!(run(&data, &["check"]).0, "{}", run(&data, &["check"]).1);
+    let pages = fs::metadata(data.join("site.db")).unwrap().len() / 4096;
+    let mut places: Vec<(PathBuf, u64)> = Vec::new();
+    // The header, and in each page its head, its list of cells, its middle and its end.
+    places.extend((0..100).step_by(9).map(|at| (data.join("site.db"), at)));
+    let step = if std::env::var_os("WEBSTEAD_FAULTS").is_some() {
+        1
+    } else {
+        7
+    };
+    for page in (0..pages).step_by(step) {
+        let inside = [0, 9, 2000, 4090].map(|at| (data.join("site.db"), page * 4096 + at));
+        places.extend(inside);
+    }
+    let mut others = vec![data.join("webstead.toml")];
+    for folder in ["tls", "media"] {
+        let files = fs::read_dir(data.join(folder)).unwrap();
+        others.extend(
+            files
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file()),
+        );
+    }
+    assert!(others.len() > 4, "{others:?}");
+    for path in others {
+        let length = fs::metadata(&path).unwrap().len();
+        places.extend([0, length / 2, length - 1].map(|at| (path.clone(), at)));
+    }
+    for (number, (path, at)) in places.iter().enumerate() {
+        let bit = u8::try_from(number % 8).unwrap();
+        flip(path, *at, bit);
+        let (is_well, said) = run(&data, &["check"]);
+        assert!(!is_well, "{} at {at}: {said}", path.display());
+        flip(path, *at, bit);
+    }
+    assert!(run(&data, &["check"]).0);
+    eprintln!("{} flipped bits, all noticed", places.len());
+}
+
+#[test]
+fn a_damaged_database_is_served_and_not_written_to_until_it_was_repaired() {
+    let (_dir, data) = a_site();
+    let pages = fs::metadata(data.join("site.db")).unwrap().len() / 4096;
+    // Somewhere in a text: SQLite itself does not notice that.
+    let bytes = fs::read(data.join("site.db")).unwrap();
+    let words = b"The words of post 33.";
+    let at = bytes
+        .windows(words.len())
+        .position(|window| window == words)
+        .unwrap();
+    assert!(pages > 40);
+    flip(&data.join("site.db"), at as u64 + 5, 1);
+
+    let site = Site::start_on(&data);
+    check_by_the_server(&site, false);
+    assert_eq!(
+        site.text(&site.client(), "/post-1").0,
+        200,
+        "it goes on serving"
+    );
+    assert!(site.text(&site.client(), "/readyz").1.contains("damaged"));
+    let log = site.log();
+    assert!(log.contains("webstead repair"), "{log}");
+    assert!(run(&data, &["status"]).1.contains("webstead repair"));
+    // Also after a restart.
+    let site = site.restart();
+    assert!(site.log().contains("damaged"));
+    let (is_done, said) = run(&data, &["repair"]);
+    assert!(!is_done && said.contains("already serves"), "{said}");
+    drop(site);
+
+    let before = fs::read(data.join("site.db")).unwrap();
+    let (_, said) = run(&data, &["repair"]);
+    assert!(
+        said.contains("/post-33") && said.contains("Nothing was changed"),
+        "{said}"
+    );
+    assert_eq!(fs::read(data.join("site.db")).unwrap(), before);
+    let (_, said) = run(&data, &["repair", "--replace"]);
+    assert!(
+        said.contains("/post-33") && said.contains("is kept as"),
+        "{said}"
+    );
+    assert!(run(&data, &["check"]).0, "{}", run(&data, &["check"]).1);
+    let site = Site::start_on(&data);
+    let client = site.sign_in(OWNER, PASSWORD);
+    site.publish(&client, &[("title", "After"), ("markdown", "x")]);
+    assert_eq!(site.text(&site.client(), "/post-59").0, 200);
+}
+
+#[test]
+fn nothing_is_saved_on_top_of_damage_and_what_was_written_stays_in_the_form() {
+    let (_dir, data) = a_site();
+    fs::write(data.join("damaged.txt"), "page 7 is not what was written\n").unwrap();
+    let site = Site::start_on(&data);
+    let answer = site
+        .post(&site.client(), "/sign-in")
+        .form(&[("name", OWNER), ("password", PASSWORD)])
+        .send()
+        .unwrap();
+    assert_eq!(answer.status(), 507, "a session is a change too");
+    assert!(answer.text().unwrap().contains("webstead repair"));
+    assert_eq!(site.text(&site.client(), "/").0, 200);
+}
+
+#[test]
+fn what_can_be_read_of_a_broken_database_is_saved() {
+    for (seed, broken) in [(1u64, 1u64), (2, 3), (3, 8)] {
+        let (_dir, data) = a_site();
+        let path = data.join("site.db");
+        let pages = fs::metadata(&path).unwrap().len() / 4096;
+        let file = File::options().write(true).open(&path).unwrap();
+        let mut chance = super::crash::Chance(seed);
+        for _ in 0..broken {
+            // The first page has the list of the tables.
+            let page = 1 + chance.below(pages - 1);
+            file.write_all_at(&[0xa5; 4096], page * 4096).unwrap();
+        }
+        let (_, said) = run(&data, &["repair", "--replace"]);
+        assert!(said.contains("is kept as"), "{seed}: {said}");
+        let (is_well, checked) = run(&data, &["check", "--without-media"]);
+        assert!(is_well, "{seed}: {checked}");
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let posts: i64 = database
+            .query_row("SELECT count(*) FROM posts", [], |r| r.get(0))
+            .unwrap();
+        assert!(
+            posts >= 61 - 20 * i64::try_from(broken).unwrap() && posts > 0,
+            "{posts}: {said}"
+        );
+        if posts < 61 {
+            assert!(said.contains("rows of posts are lost"), "{seed}: {said}");
+        }
+        drop(database);
+        drop(Site::start_on(&data));
+    }
+}
+
+#[test]
+fn a_log_that_was_damaged_is_noticed_at_the_start_and_its_rest_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("site");
+    let mut site = Site::start_on(&data);
+    let client = site.set_up();
+    for n in 0..10 {
+        site.publish(
+            &client,
+            &[("title", &format!("Post {n}")), ("markdown", "x")],
+        );
+    }
+    site.signal("KILL");
+    site.wait_for_end();
+    let log = fs::read(data.join("site.db-wal")).unwrap();
+    flip(&data.join("site.db-wal"), log.len() as u64 / 2, 3);
+    let (is_well, said) = run(&data, &["check"]);
+    assert!(!is_well && said.contains("log"), "{said}");
+    let (_, said) = run(&data, &["repair"]);
+    assert!(
+        said.contains("1 pages of the log could not be read"),
+        "{said}"
+    );
+    drop(site);
+    let site = Site::start_on(&data);
+    assert!(site.log().contains("was copied to"), "{}", site.log());
+    let kept = fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert!(
+        kept.into_iter()
+            .any(|name| name.to_string_lossy().starts_with("site.db-wal.damaged-"))
+    );
+}
