@@ -21,7 +21,7 @@ use crate::{
         users::{Role, find_user},
     },
     base::{Error, Result, SiteNames},
-    db::{Database, MediaStore},
+    db::{Database, MediaStore, Trouble},
 };
 
 /// What the features share. One for all threads.
@@ -156,7 +156,7 @@ impl Visit {
             return Vec::new();
         }
         let troubles = self.app.database.health().troubles();
-        troubles.iter().map(|trouble| trouble.text()).collect()
+        troubles.iter().map(Trouble::text).collect()
     }
 
     /// The stored hash of the person's password, if they typed it right. Asked before what a stolen session

@@ -25,6 +25,7 @@ const REST: Duration = Duration::from_millis(20);
 
 /// What is looked at.
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the command line
 pub(super) struct CheckArgs {
     /// Do not read every picture and file, which takes minutes where there are many
     #[arg(long)]

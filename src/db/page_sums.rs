@@ -23,7 +23,8 @@ use super::wal::{LogState, PAGE_BYTES, add_up, beside, log_of, read_log};
 use crate::base::{files, written};
 
 const MAGIC: &[u8; 8] = b"WSTDSUM1";
-const HEADER_BYTES: u64 = 64;
+const HEADER_LENGTH: usize = 64;
+const HEADER_BYTES: u64 = HEADER_LENGTH as u64;
 const ENTRY_BYTES: u64 = 16;
 /// Databases up to this size are read at a start if their sums are not known. Larger ones would keep a small
 /// board from serving for minutes: their sums become known page by page.
@@ -149,7 +150,7 @@ impl PageSums {
     }
 
     fn write_header(&self, looks: Looks, is_under_way: bool) -> io::Result<()> {
-        let mut header = [0; HEADER_BYTES as usize];
+        let mut header = [0; HEADER_LENGTH];
         header[..8].copy_from_slice(MAGIC);
         for (n, number) in looks.0.iter().enumerate() {
             header[8 + 8 * n..16 + 8 * n].copy_from_slice(&number.to_le_bytes());
@@ -258,7 +259,7 @@ fn is_known(file: &File, database: &Path, looks: Looks) -> io::Result<bool> {
 
 /// What the sums say of the database, and whether it is being written back.
 fn header(file: &File) -> io::Result<Option<(Looks, bool)>> {
-    let mut header = [0; HEADER_BYTES as usize];
+    let mut header = [0; HEADER_LENGTH];
     match file.read_exact_at(&mut header, 0) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),

@@ -254,10 +254,9 @@ impl State {
         for content in &mut self.contents {
             for (when, change) in std::mem::take(&mut content.waiting) {
                 match bytes {
-                    Fate::Nothing => {}
                     Fate::Everything => content.apply(&change),
                     Fate::WhatCameFirst if when < until => content.apply(&change),
-                    Fate::WhatCameFirst => {}
+                    Fate::WhatCameFirst | Fate::Nothing => {}
                     Fate::SomeWrites => {
                         if chance.coin() {
                             content.apply(&change);
@@ -319,10 +318,10 @@ impl Content {
     }
 
     /// Some sectors of a write, or none.
-    fn apply_some(&mut self, change: &Change, chance: &mut Chance) {
-        let Change::Write(at, bytes) = change else {
+    fn apply_some(&mut self, what: &Change, chance: &mut Chance) {
+        let Change::Write(at, bytes) = what else {
             if chance.coin() {
-                self.apply(change);
+                self.apply(what);
             }
             return;
         };

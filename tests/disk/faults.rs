@@ -63,7 +63,7 @@ fn whatever_fails_while_saving_nothing_acknowledged_is_lost_and_the_site_recover
     // Large, so that the log is written back now and then.
     let words = "words that are not lost ".repeat(2500);
     for (kind, errno) in FAULTS {
-        for after in (0..60).step_by(step(5)) {
+        for after in (0..60u64).step_by(step(5)) {
             let when = format!("{kind:?} {errno} after {after}");
             let title = format!("save with {when}");
             let form = |title: &str| {
@@ -73,8 +73,8 @@ fn whatever_fails_while_saving_nothing_acknowledged_is_lost_and_the_site_recover
                     ("action", "publish".into()),
                 ]
             };
-            let times = 1 + after as u64 % 3;
-            disk.fail(&[kind], "", after as u64, times, errno);
+            let times = 1 + after % 3;
+            disk.fail(&[kind], "", after, times, errno);
             let answer = site
                 .post(&client, "/admin/posts")
                 .form(&form(&title))

@@ -49,12 +49,12 @@ fn a_busy_day(disk: &Disk, is_ill: bool) -> Vec<Promise> {
             for number in 0..4 {
                 let (site, client, promise) = (&site, &client, &promise);
                 scope.spawn(move || {
-                    for count in 0..12 {
+                    for count in 0..12u8 {
                         if is_ill && number == 0 && count % 4 == 1 {
-                            disk.fail(&[Kind::Sync], "", count % 3, 1 + round % 2, EIO);
+                            disk.fail(&[Kind::Sync], "", u64::from(count % 3), 1 + round % 2, EIO);
                         }
                         let title = format!("round {round} client {number} save {count}");
-                        let text = format!("{title} ").repeat(20 + 40 * (count as usize % 5));
+                        let text = format!("{title} ").repeat(20 + 40 * usize::from(count % 5));
                         let form = [
                             ("title", title.as_str()),
                             ("markdown", text.as_str()),
@@ -134,7 +134,7 @@ fn cut_the_power(disk: &Disk, promises: &[Promise], seed: u64) {
 /// Whether what was promised is there, and the site works.
 fn look(data: &Path, kept: &[&What], number: usize, how: &str) {
     // A start in which nothing was promised must not keep the next one from starting.
-    if kept.is_empty() || number % 8 == 0 {
+    if kept.is_empty() || number.is_multiple_of(8) {
         fs::create_dir_all(data.parent().unwrap()).unwrap();
         let site = Site::start_on(data);
         if !kept.is_empty() {

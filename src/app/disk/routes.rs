@@ -7,6 +7,7 @@ use crate::{
     app::visit::{Visit, see_other},
     auth::guards::Owner,
     base::Result,
+    db::Trouble,
     jobs::disk::DiskKeeper,
 };
 
@@ -35,7 +36,7 @@ async fn show(visit: Visit, _owner: Owner, keeper: web::Data<DiskKeeper>) -> Res
             .health()
             .troubles()
             .iter()
-            .map(|trouble| trouble.text())
+            .map(Trouble::text)
             .collect(),
         is_checking: keeper.is_asked(),
         days: ledger.days.iter().rev().map(DayRow::of).collect(),

@@ -55,8 +55,8 @@ pub(super) fn copy_table(
         ));
     }
     if !lost.is_empty() {
-        let named: Vec<String> = lost.iter().take(MAX_NAMED).cloned().collect();
-        let more = lost.len().saturating_sub(named.len());
+        let told: Vec<String> = lost.iter().take(MAX_NAMED).cloned().collect();
+        let more = lost.len().saturating_sub(told.len());
         let more = if more > 0 {
             format!(", and {more} more")
         } else {
@@ -65,7 +65,7 @@ pub(super) fn copy_table(
         notes.push(format!(
             "{} rows of {table} are lost: {}{more}",
             lost.len(),
-            named.join(", ")
+            told.join(", ")
         ));
     }
     Ok((saved, lost.len() as u64))
