@@ -8,6 +8,7 @@ mod rows;
 mod whole;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::Path,
@@ -122,10 +123,14 @@ fn drop_orphans(into: &Connection, notes: &mut Vec<String>) -> Result<()> {
         if orphans.is_empty() {
             return Ok(());
         }
+        let mut counts = BTreeMap::new();
         for (table, id, parent) in &orphans {
             into.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [id])?;
+            *counts.entry((table, parent)).or_insert(0) += 1;
+        }
+        for ((table, parent), count) in counts {
             notes.push(format!(
-                "row {id} of {table} belonged to a lost row of {parent}, and was left out"
+                "{count} rows of {table} belonged to lost rows of {parent}, and were left out"
             ));
         }
     }
