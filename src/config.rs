@@ -1,10 +1,11 @@
 //! `webstead.toml`: what must be known before the database opens. Everything in it is optional.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::{
+    backup,
     base::{Error, Names, Result},
     edge::{hosts, observe::access_log, page_cache, render_limit},
     net::{acme, admission, dns, leaving, listen, names::DomainName, trust},
@@ -19,6 +20,9 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The file itself, which need not be there.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// The site's domain, such as `example.org`; without it, addresses are made from each request's host.
     pub domain: Option<DomainName>,
     /// Other names, which lead to the domain.
@@ -39,6 +43,8 @@ pub struct Config {
     pub log: access_log::Settings,
     /// `[cache]`: memory for rendered pages.
     pub cache: page_cache::Settings,
+    /// `[backup]`: where backups go, and when.
+    pub backup: backup::Settings,
     /// `[pages]`: how many pages are made for one visitor.
     pub pages: render_limit::Settings,
     /// `[upgrade]`: how another program takes over.
@@ -55,7 +61,10 @@ impl Config {
         let size = match std::fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
             Err(e) if file.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
+                return Ok(Self {
+                    file: path,
+                    ..Self::default()
+                });
             }
             Err(e) => return Err(Error::io("reading", path, e)),
         };
@@ -66,7 +75,12 @@ impl Config {
             )));
         }
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io("reading", &path, e))?;
-        Self::parse(&text).map_err(|e| Error::Invalid(format!("{}: {e}", path.display())))
+        let config = Self::parse(&text);
+        let config = config.map_err(|e| Error::Invalid(format!("{}: {e}", path.display())))?;
+        Ok(Self {
+            file: path,
+            ..config
+        })
     }
 
     /// Reads the text of a settings file.
@@ -163,7 +177,8 @@ mod tests {
         ) {
             let good = "domain = \"example.org\"\n[listen]\nhttps = \"[::]:443\"\n[limits]\nconnections = 9\n\
                         [trusted_proxies]\naddresses = [\"10.0.0.0/8\"]\nproxy_protocol = true\n\
-                        [log]\naccess = \"json\"\n[cache]\nmax_mib = 1\n[pages]\nper_second = 2\n\
+                        [log]\naccess = \"json\"\n[cache]\nmax_mib = 1\n\
+                        [backup]\nto = \"/mnt/x\"\nat = \"03:30\"\nkeep_days = 3\n[pages]\nper_second = 2\n\
                         [hosts.\"a.example.org\"]\nfiles = \"/srv\"\nlisting = true\n\
                         [hosts.\"a.example.org\".cache]\n\"*.css\" = \"1 hour\"\n\
                         [hosts.\"b.example.org\"]\nproxy = [\"http://127.0.0.1:1\"]\nhealth = \"/up\"\n";

@@ -1,5 +1,6 @@
 //! The whole server, assembled on one screen.
 
+mod backups;
 mod certificates;
 pub mod control;
 pub mod guard;
@@ -36,6 +37,7 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 
 use self::{
+    backups::Backups,
     certificates::Certificates,
     control::Control,
     handover::{Predecessor, Program},
@@ -54,7 +56,9 @@ pub use self::{
 };
 use crate::{
     app::{
-        self, errors,
+        self,
+        backups::live::LiveBackups,
+        errors,
         hosts::{live::LiveHosts, queries::list_hosts},
         names::{live::LiveNames, queries::list_names},
         traffic::live::Watch,
@@ -179,12 +183,12 @@ pub fn run(
         listeners.https_address.port(),
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
-    let (naming, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
+    let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
     let reload = Reload::new(
         reread,
-        Arc::clone(&naming),
+        (naming.clone(), backups.clone()),
         edge.clone(),
         admission.clone(),
         (config.listen, config.upgrade),
@@ -223,6 +227,7 @@ pub fn run(
         keeper,
         certificates,
         naming,
+        backups,
         edge,
         app,
         admission,
@@ -355,6 +360,7 @@ struct Asked {
     hosts: Data<dyn LiveHosts>,
     names: Data<dyn LiveNames>,
     watch: Data<dyn Watch>,
+    backups: Data<dyn LiveBackups>,
 }
 
 impl Asked {
@@ -362,11 +368,12 @@ impl Asked {
         routes
             .app_data(self.hosts.clone())
             .app_data(self.names.clone())
-            .app_data(self.watch.clone());
+            .app_data(self.watch.clone())
+            .app_data(self.backups.clone());
     }
 }
 
-/// The hosts and the names of the running server, as they change and as pages ask for them.
+/// The hosts, the names and the backups of the running server, as they change and as pages ask for them.
 fn live(
     edge: &Data<Edge>,
     certificates: &Arc<Certificates>,
@@ -374,7 +381,7 @@ fn live(
     folder: &DataFolder,
     file: &Config,
     watch: Data<dyn Watch>,
-) -> (Arc<Naming>, Asked) {
+) -> (Arc<Naming>, Arc<Backups>, Asked) {
     let (root, names) = (folder.root(), local_names());
     let hosts = Served::new(
         edge,
@@ -385,12 +392,14 @@ fn live(
         &names,
     );
     let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), &names);
+    let backups = Backups::new(folder, file);
     let asked = Asked {
         hosts: Data::from(hosts as Arc<dyn LiveHosts>),
         names: Data::from(Arc::clone(&naming) as Arc<dyn LiveNames>),
         watch,
+        backups: Data::from(Arc::clone(&backups) as Arc<dyn LiveBackups>),
     };
-    (naming, asked)
+    (naming, backups, asked)
 }
 
 /// Lets `/metrics` and the owner's page see what the modules have seen.

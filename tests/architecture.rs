@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 8] = [
     &["install"],
     &["server"],
     &["config"],
-    &["net", "edge", "app"],
+    &["net", "edge", "app", "backup"],
     &["jobs", "auth", "text", "mail", "assets"],
     &["db", "base"],
 ];
@@ -60,12 +60,16 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
         &["editor", "settings"],
         "set-up names the site; signing in gives back what was being written",
     ),
-    ("visit", &["settings"], "every page needs the site"),
+    (
+        "visit",
+        &["backups", "settings"],
+        "every page needs the site, and warns its owner",
+    ),
     (
         "gallery_test",
         &[
-            "archive", "disk", "editor", "errors", "help", "home", "hosts", "names", "posts",
-            "settings", "tags", "traffic", "users",
+            "archive", "backups", "disk", "editor", "errors", "help", "home", "hosts", "names",
+            "posts", "settings", "tags", "traffic", "users",
         ],
         "renders every page",
     ),

@@ -24,6 +24,8 @@ fn help_names_every_command_and_version_is_the_one_of_the_package() {
         "check",
         "import",
         "export",
+        "backup",
+        "restore",
         "user",
         "install",
         "uninstall",

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 15] = [
+const PRIVATE: [&str; 16] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -20,12 +20,14 @@ const PRIVATE: [&str; 15] = [
     "/admin/hosts/1",
     "/admin/traffic",
     "/admin/disk",
+    "/admin/backups",
     "/admin?q=x",
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 25] = [
+const FORMS: [&str; 26] = [
     "/admin/disk/check",
+    "/admin/backups",
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -145,6 +147,7 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/hosts/new/files",
         "/admin/traffic",
         "/admin/disk",
+        "/admin/backups",
     ] {
         assert_eq!(site.text(&grace, path).0, 403, "{path}");
     }

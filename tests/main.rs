@@ -6,6 +6,7 @@ mod accounts;
 mod answers;
 mod architecture;
 mod attacks;
+mod backup;
 mod bind;
 mod browser;
 mod cache_judge;

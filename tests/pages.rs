@@ -154,6 +154,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/hosts".into(),
         "/admin/disk".into(),
         "/admin/traffic".into(),
+        "/admin/backups".into(),
         "/admin/traffic?q=nothing-like-this".into(),
         "/admin/hosts/new/files".into(),
         "/admin/hosts/new/proxy".into(),

@@ -2,6 +2,7 @@
 //!
 //! With `WEBSTEAD_GALLERY=DIR` the pages and their assets are also written there, to be looked at.
 
+mod backups;
 mod editing;
 mod names;
 mod public;
@@ -12,6 +13,7 @@ use std::{collections::HashSet, fs, path::Path};
 use askama::Template;
 
 use self::{
+    backups::backup_pages,
     editing::editing_pages,
     public::public_pages,
     samples::{edit, sign_in},
@@ -22,7 +24,7 @@ use crate::assets;
 type Rendered = (&'static str, String);
 
 fn every_page() -> Vec<Rendered> {
-    [public_pages(), editing_pages()].concat()
+    [public_pages(), editing_pages(), backup_pages()].concat()
 }
 
 /// The values of an attribute in a page.

@@ -1,6 +1,7 @@
 //! The application: one folder for each thing that a person can see or do.
 
 pub mod archive;
+pub mod backups;
 pub mod disk;
 pub mod editor;
 pub mod errors;
@@ -38,6 +39,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
     names::routes::configure(routes);
     hosts::routes::configure(routes);
     traffic::routes::configure(routes);
+    backups::routes::configure(routes);
     disk::routes::configure(routes);
     editor::routes::configure(routes);
     // Every other address may be a post's.

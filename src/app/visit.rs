@@ -7,7 +7,8 @@ use askama::Template;
 use rusqlite::Connection;
 
 use super::{
-    layout::{Reader, Shell, Site},
+    backups::live::LiveBackups,
+    layout::{Notice, NoticeKind, Reader, Shell, Site},
     settings,
 };
 use crate::{
@@ -92,6 +93,8 @@ pub struct Visit {
     pub base_url: String,
     /// The path of the request.
     pub path: String,
+    /// What the owner is to know, wherever they are.
+    pub warning: Option<String>,
 }
 
 impl FromRequest for Visit {
@@ -108,12 +111,15 @@ impl FromRequest for Visit {
             let site = app.site().await?;
             let base_url = base_url(&request, app.names.now().domain.as_deref());
             let path = request.path().to_owned();
+            let backups = request.app_data::<Data<dyn LiveBackups>>();
+            let warning = backups.and_then(|backups| backups.warning());
             Ok(Self {
                 session: visitor.await?.0,
                 app,
                 site,
                 base_url,
                 path,
+                warning,
             })
         })
     }
@@ -144,9 +150,17 @@ impl Visit {
 
     /// The frame of a page for those who are signed in, or of a form.
     pub fn private_shell(&self, title: &str) -> Shell {
+        let shell = self.shell(title, "");
+        let is_owner = shell.reader.as_ref().is_some_and(|reader| reader.is_owner);
+        let warning = self.warning.clone().filter(|_| is_owner);
         Shell {
             is_private: true,
-            ..self.shell(title, "")
+            notice: warning.map(|text| Notice {
+                kind: NoticeKind::Warning,
+                text,
+                undo: None,
+            }),
+            ..shell
         }
     }
 

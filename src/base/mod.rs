@@ -9,6 +9,7 @@ pub mod request_id;
 pub mod secrets;
 pub mod shares;
 pub mod site_names;
+pub mod size;
 pub mod time;
 pub mod written;
 
@@ -19,4 +20,5 @@ pub use network::{is_global, network_name, network_of};
 pub use request_id::{RequestId, RequestIds};
 pub use shares::{Share, Shares};
 pub use site_names::{Names, SiteNames};
+pub use size::size_text;
 pub use time::Timestamp;

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod addresses;
+mod backup;
 mod certificate;
 mod check;
 mod confirm;
@@ -9,6 +10,7 @@ mod import;
 mod install;
 mod progress;
 mod repair;
+mod restore;
 mod secret;
 mod serve;
 mod status;
@@ -87,6 +89,10 @@ enum Command {
     Import(import::ImportArgs),
     /// Write the whole site as a folder of Markdown files
     Export(export::ExportArgs),
+    /// Back the site up, and look after its backups
+    Backup(backup::BackupArgs),
+    /// Bring a site back from a backup
+    Restore(restore::RestoreArgs),
     /// Make, list and help accounts
     User {
         #[command(subcommand)]
@@ -135,6 +141,8 @@ impl Cli {
             Some(Command::Repair(args)) => repair::run(&args, &global),
             Some(Command::Import(args)) => import::run(&args, &global),
             Some(Command::Export(args)) => export::run(&args, &global),
+            Some(Command::Backup(args)) => backup::run(&args, &global),
+            Some(Command::Restore(args)) => restore::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),
             Some(Command::Certificate { command }) => certificate::run(&command, &global),
             Some(Command::Secret { command }) => secret::run(&command, &global),

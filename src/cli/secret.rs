@@ -61,7 +61,8 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(name: &str) -> Result<String> {
+/// Asks for a secret; where there is no terminal, it is the first line of standard input.
+pub(super) fn ask(name: &str) -> Result<String> {
     if io::stdin().is_terminal() {
         let typed = rpassword::prompt_password(format!("The secret for {name}: "));
         return typed.map_err(|e| Error::io("reading", "the terminal", e));

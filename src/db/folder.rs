@@ -129,6 +129,13 @@ impl DataFolder {
         Ok(folder)
     }
 
+    /// A folder as it is, whatever is in it.
+    pub fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
     /// Refuses a folder that this user may not look into, such as that of the service.
     fn refuse_closed(&self) -> Result<()> {
         match fs::read_dir(&self.root) {

@@ -16,6 +16,7 @@ mod page_sums;
 mod pool;
 mod rehearsal;
 mod salvage;
+mod snapshot;
 mod wal;
 mod writer;
 
@@ -38,6 +39,7 @@ pub use media_store::{MediaStore, hash_of};
 pub use pool::open_to_look;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use salvage::{Salvaged, replace, salvage};
+pub use snapshot::{Snapshot, rows_of_tables};
 pub use writer::WriterStats;
 
 use crate::base::{Error, Id, Result};

@@ -30,7 +30,7 @@ const MAX_KEPT_LOG_BYTES: i64 = 4 * 1024 * 1024;
 /// Statements that a connection keeps prepared.
 const KEPT_STATEMENTS: usize = 64;
 /// How long to wait for the lock of another process (an import, a backup).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Opens the connection that writes, durable, checked, migrated, and what keeps its log.
 pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connection, LogKeeper)> {

@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use actix_web::web::Data;
 
-use super::{edge_settings, naming::Naming};
+use super::{backups::Backups, edge_settings, naming::Naming};
 use crate::{
     base::Result,
     config::Config,
@@ -17,6 +17,7 @@ pub(super) struct Reload<Reread> {
     /// Reads the settings anew.
     reread: Reread,
     naming: Arc<Naming>,
+    backups: Arc<Backups>,
     edge: Data<Edge>,
     admission: Admission,
     /// What counts as it was at the start.
@@ -28,7 +29,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// For a server that was started with these settings.
     pub(super) fn new(
         reread: Reread,
-        naming: Arc<Naming>,
+        (naming, backups): (Arc<Naming>, Arc<Backups>),
         edge: Data<Edge>,
         admission: Admission,
         (listen, upgrade): (listen::Settings, leaving::Settings),
@@ -36,6 +37,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         Self {
             reread,
             naming,
+            backups,
             edge,
             admission,
             listen,
@@ -78,6 +80,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         let config = (self.reread)()?;
         // First what can be refused.
         self.naming.replace(config.clone()).await?;
+        self.backups.replace_settings(config.backup.clone());
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);

@@ -12,6 +12,7 @@ use actix_web::web::Data;
 
 use super::{
     Started,
+    backups::{self, Backups},
     certificates::Certificates,
     control::Control,
     handover::{Before, Predecessor, Program},
@@ -58,6 +59,7 @@ pub(super) struct Startup<Reread> {
     pub(super) keeper: Data<DiskKeeper>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) naming: Arc<Naming>,
+    pub(super) backups: Arc<Backups>,
     pub(super) edge: Data<Edge>,
     pub(super) app: Data<App>,
     pub(super) admission: Admission,
@@ -111,11 +113,12 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
         let _alone = Jobs::of(until_alone(Rc::clone(&before), database, naming));
         let (database, edge) = (self.database.clone(), self.edge.clone());
         let keeper = self.keeper.into_inner();
-        let (certificates, naming) = (self.certificates, self.naming);
+        let (certificates, naming, backups) = (self.certificates, self.naming, self.backups);
         let start_jobs = move || {
             let of_names = (Arc::clone(&certificates), Arc::clone(&naming));
             let keeper = Arc::clone(&keeper);
-            start_background((database.clone(), edge.clone(), keeper), of_names)
+            let beside = (database.clone(), edge.clone(), keeper);
+            start_background(beside, of_names, backups.clone())
         };
         let running = Running {
             root: self.root,
@@ -196,6 +199,7 @@ async fn until_alone(before: Rc<Before>, database: Database, naming: Arc<Naming>
 fn start_background(
     (database, edge, keeper): (Database, Data<Edge>, Arc<DiskKeeper>),
     (certificates, naming): (Arc<Certificates>, Arc<Naming>),
+    backups: Arc<Backups>,
 ) -> Jobs {
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();
@@ -207,5 +211,6 @@ fn start_background(
     jobs.start(async move { certificates.keep().await });
     jobs.start(async move { edge.watch_upstreams().await });
     jobs.start(async move { naming.watch().await });
+    jobs.start(backups::keep(backups));
     jobs
 }

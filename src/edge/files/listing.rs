@@ -14,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 use super::beneath::{self, Patience};
+use crate::base::size_text;
 
 /// More than a person reads; a folder that has more says so.
 const MAX_ENTRIES: usize = 5_000;
@@ -117,7 +118,7 @@ fn describe(folder: &OwnedFd, name: &[u8]) -> Option<Entry> {
         size: if is_folder {
             String::new()
         } else {
-            size_text(size)
+            size_text(u64::try_from(size).unwrap_or(0))
         },
         modified: time_text(seconds),
     })
@@ -126,28 +127,6 @@ fn describe(folder: &OwnedFd, name: &[u8]) -> Option<Entry> {
 fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.sort_by_cached_key(|entry| (!entry.is_folder, entry.name.to_lowercase()));
     entries
-}
-
-/// `512 bytes`, `1.5 kB`, `20 MB`: powers of a thousand, as disks are sold.
-#[allow(clippy::cast_precision_loss)] // for people to read
-fn size_text(bytes: i64) -> String {
-    let mut size = bytes.max(0) as f64;
-    if size < 1000.0 {
-        return format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" });
-    }
-    let mut unit = "";
-    for next in ["kB", "MB", "GB", "TB"] {
-        if size < 1000.0 {
-            break;
-        }
-        size /= 1000.0;
-        unit = next;
-    }
-    if size < 10.0 {
-        format!("{size:.1} {unit}")
-    } else {
-        format!("{size:.0} {unit}")
-    }
 }
 
 fn time_text(seconds: i64) -> String {
@@ -160,20 +139,10 @@ fn time_text(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{size_text, time_text};
+    use super::time_text;
 
     #[test]
-    fn sizes_and_times_are_for_people() {
-        for (bytes, expected) in [
-            (0, "0 bytes"),
-            (1, "1 byte"),
-            (999, "999 bytes"),
-            (1500, "1.5 kB"),
-            (20_000_000, "20 MB"),
-            (3_000_000_000_000, "3.0 TB"),
-        ] {
-            assert_eq!(size_text(bytes), expected);
-        }
+    fn times_are_for_people() {
         assert_eq!(time_text(0), "1970-01-01 00:00");
         assert_eq!(time_text(-5), "1970-01-01 00:00");
     }

@@ -1,0 +1,65 @@
+//! `/admin/backups`
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+
+use super::{
+    live::LiveBackups,
+    views::{BackupsPage, row_of},
+};
+use crate::{
+    app::{
+        layout::{Notice, NoticeKind},
+        visit::{Visit, see_other},
+    },
+    auth::guards::Owner,
+    base::Result,
+};
+
+/// Backups on the page.
+const SHOWN: usize = 60;
+
+type Live = web::Data<dyn LiveBackups>;
+
+/// Adds the routes.
+pub fn configure(routes: &mut web::ServiceConfig) {
+    routes.service(
+        web::resource("/admin/backups")
+            .route(web::get().to(show))
+            .route(web::post().to(begin)),
+    );
+}
+
+#[derive(Deserialize)]
+struct Done {
+    done: Option<String>,
+}
+
+async fn show(
+    visit: Visit,
+    _owner: Owner,
+    live: Live,
+    done: web::Query<Done>,
+) -> Result<HttpResponse> {
+    let seen = live.seen().await;
+    let mut shell = visit.private_shell("Backups");
+    if done.done.as_deref() == Some("begun") && seen.doing.is_some() {
+        shell.notice = Some(Notice {
+            kind: NoticeKind::Good,
+            text: "A backup is being made. You can go on working meanwhile.".into(),
+            undo: None,
+        });
+    }
+    let rows = seen.backups.iter().take(SHOWN).map(row_of).collect();
+    visit.private_page(&BackupsPage {
+        shell,
+        rows,
+        more: seen.backups.len().saturating_sub(SHOWN),
+        seen,
+    })
+}
+
+async fn begin(_owner: Owner, live: Live) -> HttpResponse {
+    live.begin();
+    see_other("/admin/backups?done=begun")
+}

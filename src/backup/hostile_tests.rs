@@ -1,0 +1,77 @@
+//! Backups that come from elsewhere.
+
+use super::{
+    manifest::{self, FileEntry, Manifest},
+    object,
+    repository::Repository,
+    tests::{Place, everything},
+    *,
+};
+
+/// A backup whose manifest says something else.
+fn forged(place: &Place, change: impl FnOnce(&Repository, &mut Manifest)) {
+    let repository = place.repository();
+    let mut kept = repository.contents().unwrap().kept.pop().unwrap();
+    change(&repository, &mut kept.manifest);
+    kept.manifest.number += 1;
+    repository.publish(&kept.manifest).unwrap();
+}
+
+fn put(repository: &Repository, content: &[u8]) -> object::Reference {
+    let (reference, bytes) = object::pack(content, object::digest_of(content, None), None).unwrap();
+    repository.store.put(&reference.file(), &bytes).unwrap();
+    reference
+}
+
+fn entry(repository: &Repository, path: &str, content: &[u8]) -> FileEntry {
+    FileEntry {
+        path: path.into(),
+        bytes: content.len() as u64,
+        changed: (0, 0),
+        parts: vec![put(repository, content)],
+    }
+}
+
+#[test]
+fn a_repository_from_elsewhere_cannot_write_where_it_should_not_nor_without_end() {
+    let place = Place::new();
+    place.back_up();
+    let with_files = |files: &dyn Fn(&Repository) -> Vec<FileEntry>| {
+        forged(&place, |repository, manifest| {
+            let files = files(repository);
+            manifest.files = vec![put(repository, &manifest::write_files(&files).unwrap())];
+            (manifest.file_count, manifest.file_bytes) = (files.len() as u64, 4);
+        });
+        let before = everything(place.dir.path());
+        let error = place.restore(Which::Latest).unwrap_err().to_string();
+        assert_eq!(everything(place.dir.path()), before, "{error}");
+        assert!(!place.trial().is_empty(), "{error}");
+        error
+    };
+    for path in [
+        "../evil",
+        "/tmp/evil",
+        "public/../../evil",
+        "site.db",
+        "media/evil",
+    ] {
+        let error = with_files(&|repository| vec![entry(repository, path, b"evil")]);
+        assert!(error.contains("not a file of a data folder"), "{error}");
+    }
+    let twice = with_files(&|r| vec![entry(r, "public/x", b"ev"), entry(r, "public/x", b"il")]);
+    assert!(twice.contains("twice"), "{twice}");
+    let larger = with_files(&|r| vec![entry(r, "public/x", b"more than four bytes")]);
+    assert!(larger.contains("larger than it says"), "{larger}");
+    let bomb = with_files(&|r| {
+        let mut bomb = entry(r, "public/x", b"");
+        bomb.parts = vec![put(r, &vec![0; object::MAX_BYTES]); 1000];
+        bomb.bytes = 1000 * object::MAX_BYTES as u64;
+        vec![bomb]
+    });
+    assert!(bomb.contains("larger than it says"), "{bomb}");
+    forged(&place, |_, manifest| manifest.database.bytes = 1 << 43);
+    assert!(place.repository().contents().unwrap().unreadable.len() == 1);
+    forged(&place, |_, manifest| manifest.file_bytes = u64::MAX / 2);
+    let error = place.restore(Which::Latest).unwrap_err().to_string();
+    assert!(error.contains("no room"), "{error}");
+}

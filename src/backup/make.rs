@@ -1,0 +1,406 @@
+//! Makes a backup: whatever is in the repository already is not written again.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    manifest::{self, BLOCK_BYTES, BLOCKS_IN_LIST, DatabaseEntry, FileEntry, Manifest},
+    object::{self, Reference},
+    repository::{Known, Repository},
+    store::Stored,
+};
+use crate::{
+    base::{Error, Result, Timestamp},
+    db::{DataFolder, Snapshot},
+};
+
+/// Files that one list names, at most.
+const MOST_FILES_IN_LIST: usize = 4096;
+/// Parts of files that one list names, at most, more or less.
+const MOST_PARTS_IN_LIST: usize = 16 * 1024;
+/// Warnings that are kept word for word.
+const MOST_WARNINGS: usize = 50;
+
+/// What of a site is backed up.
+pub struct Source {
+    /// Its data folder.
+    pub folder: DataFolder,
+    /// The settings of the machine, wherever they are.
+    pub settings: PathBuf,
+    /// Whether the folder `secrets` comes along.
+    pub with_secrets: bool,
+}
+
+/// How it goes on: what is being done, how much of it is done, and of how much.
+pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);
+
+/// A backup that was made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// 1, 2, 3 …
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Bytes of the site.
+    pub bytes: u64,
+    /// Bytes that the repository has more than before.
+    pub new_bytes: u64,
+    /// Posts and pages.
+    pub posts: u64,
+    /// Files beside the database.
+    pub files: u64,
+    /// What the site had lost already, and what was left out.
+    pub warnings: Vec<String>,
+}
+
+/// Makes a backup. Until this returns, the repository has the backups that it had before.
+///
+/// # Errors
+/// [`Error::Invalid`] if somebody else is busy with the repository, [`Error::CannotSave`] if there is no room,
+/// [`Error::Busy`] if `stop` was set; nothing is left behind then.
+pub fn make(
+    source: &Source,
+    repository: &Repository,
+    progress: Progress<'_>,
+    stop: &AtomicBool,
+) -> Result<Made> {
+    let _lock = repository.store.lock(true)?;
+    repository.store.sweep();
+    let contents = repository.contents()?;
+    let there = repository.store.list("objects")?;
+    let (mut known, unread) = repository.named(&contents.kept);
+    let is_whole = unread.is_empty() && contents.unreadable.is_empty();
+    // What is named but not there, or damaged, is written once more: that heals older backups too.
+    let files = there.iter().filter_map(|f| Reference::of_file(&f.name));
+    let files: HashSet<Reference> = files.collect();
+    known.objects.retain(|named| files.contains(named));
+    let mut healed = Vec::new();
+    for kept in &contents.kept {
+        let tried = repository.tried(&kept.name)?;
+        let damaged = tried.map(|tried| tried.damaged).unwrap_or_default();
+        if !damaged.is_empty() {
+            healed.push(&kept.name);
+        }
+        for reference in &damaged {
+            known.objects.remove(reference);
+        }
+    }
+    let number = contents.kept.last().map_or(1, |k| k.manifest.number + 1);
+    let mut work = Work {
+        repository,
+        known,
+        written: Vec::new(),
+        new_bytes: 0,
+        warnings: Vec::new(),
+        progress,
+        stop,
+    };
+    let made = work.manifest(source, number).and_then(|manifest| {
+        repository.publish(&manifest)?;
+        Ok(manifest)
+    });
+    let manifest = match made {
+        Ok(manifest) => manifest,
+        Err(e) => {
+            // What no manifest names is rubbish. If this is interrupted too, the next backup sweeps it.
+            for written in work.written {
+                let _ = repository.store.remove(&written.file());
+            }
+            return Err(e);
+        }
+    };
+    for name in healed {
+        repository.forget_tried(name)?;
+    }
+    if is_whole {
+        // Everything that is named was known, or was written just now.
+        work.known.objects.extend(work.written);
+        sweep(repository, &there, &work.known.objects)?;
+    }
+    Ok(Made {
+        number,
+        at: manifest.made_at,
+        bytes: manifest.database.bytes + manifest.file_bytes,
+        new_bytes: manifest.new_bytes,
+        posts: manifest.rows("posts"),
+        files: manifest.file_count,
+        warnings: manifest.warnings,
+    })
+}
+
+/// Removes objects that nothing names; says how many bytes they had.
+pub(super) fn sweep(
+    repository: &Repository,
+    there: &[Stored],
+    named: &HashSet<Reference>,
+) -> Result<u64> {
+    let mut freed = 0;
+    for file in there {
+        let is_named = Reference::of_file(&file.name).is_some_and(|found| named.contains(&found));
+        if !is_named {
+            repository.store.remove(&file.name)?;
+            freed += file.bytes;
+        }
+    }
+    Ok(freed)
+}
+
+struct Work<'a> {
+    repository: &'a Repository,
+    known: Known,
+    written: Vec<Reference>,
+    new_bytes: u64,
+    warnings: Vec<String>,
+    progress: Progress<'a>,
+    stop: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    fn manifest(&mut self, source: &Source, number: u64) -> Result<Manifest> {
+        let snapshot = Snapshot::take(&source.folder.database())?;
+        let database = self.database(&snapshot)?;
+        let files = self.files(source, &snapshot)?;
+        let title = "SELECT value FROM settings WHERE name = 'title'";
+        let title = snapshot.connection().query_row(title, [], |row| row.get(0));
+        let (file_count, file_bytes) = (files.len() as u64, files.iter().map(|f| f.bytes).sum());
+        let has_secrets = files.iter().any(|file| file.path.starts_with("secrets/"));
+        drop(snapshot);
+        let files = self.lists_of_files(files)?;
+        Ok(Manifest {
+            format: 1,
+            repository: self.repository.id.clone(),
+            number,
+            made_at: Timestamp::now(),
+            webstead: env!("CARGO_PKG_VERSION").to_owned(),
+            site: title.unwrap_or_default(),
+            database,
+            files,
+            file_count,
+            file_bytes,
+            new_bytes: self.new_bytes,
+            has_secrets,
+            key_files: self.repository.key_files()?,
+            warnings: std::mem::take(&mut self.warnings),
+        })
+    }
+
+    fn database(&mut self, snapshot: &Snapshot) -> Result<DatabaseEntry> {
+        let blocks = snapshot.blocks(BLOCK_BYTES);
+        let (mut lists, mut list) = (Vec::new(), Vec::new());
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        for number in 0..blocks {
+            (self.progress)("database", number, blocks);
+            snapshot.read_block(number, BLOCK_BYTES, &mut block)?;
+            list.push(self.keep(&block)?);
+            if list.len() == BLOCKS_IN_LIST || number + 1 == blocks {
+                lists.push(self.keep(&manifest::write_list(&list))?);
+                list.clear();
+            }
+        }
+        Ok(DatabaseEntry {
+            bytes: snapshot.bytes(),
+            lists,
+            rows: snapshot.rows()?,
+        })
+    }
+
+    /// Every file, by path.
+    fn files(&mut self, source: &Source, snapshot: &Snapshot) -> Result<Vec<FileEntry>> {
+        let root = source.folder.root();
+        let sql = "SELECT hash, name FROM media ORDER BY hash";
+        let mut statement = snapshot.connection().prepare(sql)?;
+        let media: Vec<(String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut files = Vec::new();
+        for (done, (hash, name)) in media.iter().enumerate() {
+            (self.progress)("pictures, files", done, media.len());
+            let file = source.folder.media().join(hash);
+            files.extend(self.media(&file, hash, name)?);
+        }
+        let mut others = vec![("webstead.toml".to_owned(), source.settings.clone())];
+        for folder in ["public", "tls", "secrets"] {
+            if folder != "secrets" || source.with_secrets {
+                self.walk(&root.join(folder), folder, &mut others)?;
+            }
+        }
+        for (done, (path, file)) in others.iter().enumerate() {
+            (self.progress)("other files", done, others.len());
+            files.extend(self.file(path, file)?);
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    /// A file that never changes: if an earlier backup has it, it is not even opened.
+    fn media(&mut self, file: &Path, hash: &str, name: &str) -> Result<Option<FileEntry>> {
+        let path = format!("media/{hash}");
+        if let Some(entry) = self.kept_entry(&path) {
+            return Ok(Some(entry));
+        }
+        let before = self.written.len();
+        match self.read(&path, file)? {
+            Some((entry, digest)) if digest == hash => Ok(Some(entry)),
+            found => {
+                let what = if found.is_some() {
+                    "damaged"
+                } else {
+                    "missing"
+                };
+                self.warn(format!(
+                    "the file {name} ({path}) is {what} on the site, so it is not in this backup"
+                ));
+                for wrong in self.written.split_off(before) {
+                    self.known.objects.remove(&wrong);
+                    self.repository.store.remove(&wrong.file())?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// A file that may change: it is read if it looks as if it had.
+    fn file(&mut self, path: &str, file: &Path) -> Result<Option<FileEntry>> {
+        let found = match fs::metadata(file) {
+            Ok(found) => found,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("reading", file, e)),
+        };
+        if let Some(entry) = self.kept_entry(path)
+            && entry.bytes == found.len()
+            && entry.changed == changed(&found)
+        {
+            return Ok(Some(entry));
+        }
+        Ok(self.read(path, file)?.map(|(entry, _)| entry))
+    }
+
+    /// What an earlier backup has of a file, if all of it is still there.
+    fn kept_entry(&self, path: &str) -> Option<FileEntry> {
+        let entry = self.known.files.get(path)?;
+        let is_there = entry
+            .parts
+            .iter()
+            .all(|part| self.known.objects.contains(part));
+        is_there.then(|| entry.clone())
+    }
+
+    /// Reads a file and keeps it; with the SHA-256 of all of it. `None` if it is not there.
+    fn read(&mut self, path: &str, file: &Path) -> Result<Option<(FileEntry, String)>> {
+        let reading = |e| Error::io("reading", file, e);
+        let mut open = match File::open(file) {
+            Ok(open) => open,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(reading(e)),
+        };
+        let found = open.metadata().map_err(reading)?;
+        let mut entry = FileEntry {
+            path: path.to_owned(),
+            bytes: 0,
+            changed: changed(&found),
+            parts: Vec::new(),
+        };
+        let (mut whole, mut part) = (Sha256::new(), Vec::new());
+        loop {
+            part.clear();
+            let most = object::MAX_BYTES as u64;
+            let read = io::Read::by_ref(&mut open)
+                .take(most)
+                .read_to_end(&mut part);
+            if read.map_err(reading)? == 0 {
+                return Ok(Some((entry, HEXLOWER.encode(&whole.finalize()))));
+            }
+            whole.update(&part);
+            entry.bytes += part.len() as u64;
+            entry.parts.push(self.keep(&part)?);
+        }
+    }
+
+    /// Files below a folder; no link is followed.
+    fn walk(&mut self, dir: &Path, path: &str, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
+        let reading = |e| Error::io("reading", dir, e);
+        let entries = match fs::read_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(reading)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(reading)?;
+            let kind = entry.file_type().map_err(reading)?;
+            let shown = entry.file_name().to_string_lossy().into_owned();
+            let Ok(name) = entry.file_name().into_string() else {
+                self.warn(format!(
+                    "{path}/{shown} has a name that is not text, so it is not in this backup"
+                ));
+                continue;
+            };
+            let below = format!("{path}/{name}");
+            if kind.is_dir() {
+                self.walk(&entry.path(), &below, found)?;
+            } else if kind.is_file() {
+                found.push((below, entry.path()));
+            } else {
+                self.warn(format!("{below} is a link or something else that is no file, so it is not in this backup"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the list of files where a path says so, so that one more file changes one list only.
+    fn lists_of_files(&mut self, files: Vec<FileEntry>) -> Result<Vec<Reference>> {
+        let (mut lists, mut list, mut parts) = (Vec::new(), Vec::new(), 0);
+        let total = files.len();
+        for (number, file) in files.into_iter().enumerate() {
+            let is_cut = Sha256::digest(file.path.as_bytes())[0] == 0;
+            parts += file.parts.len();
+            list.push(file);
+            let is_full = list.len() == MOST_FILES_IN_LIST || parts >= MOST_PARTS_IN_LIST;
+            if is_cut || is_full || number + 1 == total {
+                lists.push(self.keep(&manifest::write_files(&list)?)?);
+                list.clear();
+                parts = 0;
+            }
+        }
+        Ok(lists)
+    }
+
+    /// Writes content, if it is not there.
+    fn keep(&mut self, content: &[u8]) -> Result<Reference> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Busy("the backup was stopped"));
+        }
+        let key = self.repository.key.as_ref();
+        let digest = object::digest_of(content, key);
+        let mut candidates = object::candidates(digest).into_iter();
+        if let Some(there) = candidates.find(|one| self.known.objects.contains(one)) {
+            return Ok(there);
+        }
+        let (reference, bytes) = object::pack(content, digest, key)?;
+        self.repository.store.put(&reference.file(), &bytes)?;
+        self.new_bytes += bytes.len() as u64;
+        self.known.objects.insert(reference.clone());
+        self.written.push(reference.clone());
+        Ok(reference)
+    }
+
+    fn warn(&mut self, text: String) {
+        match self.warnings.len() {
+            n if n < MOST_WARNINGS => self.warnings.push(text),
+            MOST_WARNINGS => self.warnings.push("and more".to_owned()),
+            _ => {}
+        }
+    }
+}
+
+fn changed(found: &fs::Metadata) -> (i64, u32) {
+    let nanoseconds = u32::try_from(found.mtime_nsec()).unwrap_or(0);
+    (found.mtime(), nanoseconds)
+}

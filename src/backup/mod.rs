@@ -1,0 +1,45 @@
+//! Backups that prove themselves: what they consist of, making, trying, keeping and restoring them.
+//!
+//! A repository has *objects*, each under the hash of its content and so never twice: blocks of the database,
+//! files, and lists of both. A *manifest*, written last and at once, makes a backup of them. What no manifest
+//! names does not exist, so a backup can be interrupted at any moment. ARCHITECTURE.md has the form in full.
+
+mod folder;
+pub mod keys;
+mod list;
+mod make;
+mod manifest;
+mod object;
+mod preview;
+mod prune;
+mod repository;
+mod restore;
+mod round;
+pub mod schedule;
+mod seal;
+mod settings;
+mod state;
+mod store;
+mod target;
+mod trial;
+mod writer;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod interrupted_tests;
+#[cfg(test)]
+mod tests;
+
+pub use keys::{Encryption, Keys, Recipient};
+pub use list::{Listed, Trust, Which, list};
+pub use make::{Made, Progress, Source, make};
+pub use preview::{Changes, Preview, preview};
+pub use prune::{Pruned, Rule, prune};
+pub use repository::Repository;
+pub use restore::{Restored, restore};
+pub use round::{Outcome, Round};
+pub use settings::Settings;
+pub use state::State;
+pub use target::Target;
+pub use trial::{Trial, try_out};

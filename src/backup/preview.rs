@@ -1,0 +1,182 @@
+//! What restoring a backup would change.
+
+use std::{collections::BTreeMap, path::Path, sync::atomic::AtomicBool};
+
+use rusqlite::Connection;
+
+use super::{
+    list::{self, Which},
+    make::Progress,
+    repository::Repository,
+    writer::Writer,
+};
+use crate::{
+    base::{Error, Result, Timestamp},
+    db::{DataFolder, open_to_look},
+};
+
+/// What a backup has, and what would change.
+#[derive(Debug)]
+pub struct Preview {
+    /// The number of the backup.
+    pub number: u64,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Posts and pages.
+    pub posts: u64,
+    /// Files beside the database.
+    pub files: u64,
+    /// Bytes of all.
+    pub bytes: u64,
+    /// Against the site that is there, if there is one.
+    pub changes: Option<Changes>,
+}
+
+/// Titles of posts and pages, and counts of files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Those that only the backup has.
+    pub back: Vec<String>,
+    /// Those that were saved since.
+    pub older: Vec<String>,
+    /// Those that only the site has.
+    pub gone: Vec<String>,
+    /// Media files that only the backup has.
+    pub media_back: usize,
+    /// Media files that only the site has.
+    pub media_gone: usize,
+    /// What else differs, in words.
+    pub others: Vec<String>,
+}
+
+/// Compares a backup with what is in `to`. The database is restored to a scratch folder for it.
+///
+/// # Errors
+/// As restoring.
+pub fn preview(
+    repository: &Repository,
+    which: Which,
+    to: &Path,
+    progress: Progress<'_>,
+    stop: &AtomicBool,
+) -> Result<Preview> {
+    let _reading = repository.store.lock(false)?;
+    let manifest = list::find(repository, which)?.manifest;
+    let mut preview = Preview {
+        number: manifest.number,
+        made_at: manifest.made_at,
+        posts: manifest.rows("posts"),
+        files: manifest.file_count,
+        bytes: manifest.database.bytes + manifest.file_bytes,
+        changes: None,
+    };
+    let database = DataFolder::at(to).database();
+    if !database.exists() {
+        return Ok(preview);
+    }
+    let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
+    let root = scratch.path().join("site");
+    let mut writer = Writer::new(repository, &root, progress, stop)?;
+    writer.database(&manifest)?;
+    let (then, now) = (
+        open_to_look(&root.join("site.db"))?,
+        open_to_look(&database)?,
+    );
+    let mut changes = compare(&then, &now)?;
+    for list in repository.files(manifest.files.iter()) {
+        for file in list.1? {
+            let is_settled = file.path.starts_with("media/") || file.path.starts_with("tls/");
+            let there = std::fs::metadata(to.join(&file.path)).map(|found| found.len());
+            match there {
+                _ if is_settled => {}
+                Ok(bytes) if bytes == file.bytes && is_same(repository, &file, to) => {}
+                Ok(_) => changes
+                    .others
+                    .push(format!("{} would be as it was then", file.path)),
+                Err(_) => changes
+                    .others
+                    .push(format!("{} would come back", file.path)),
+            }
+        }
+    }
+    preview.changes = Some(changes);
+    Ok(preview)
+}
+
+/// Whether a file has the content that a backup has of it.
+fn is_same(repository: &Repository, file: &super::manifest::FileEntry, to: &Path) -> bool {
+    let Ok(there) = std::fs::read(to.join(&file.path)) else {
+        return false;
+    };
+    let mut parts = there.chunks(super::object::MAX_BYTES).zip(&file.parts);
+    parts.all(|(content, part)| {
+        let digest = super::object::digest_of(content, repository.key.as_ref());
+        super::object::candidates(digest).contains(part)
+    })
+}
+
+fn compare(then: &Connection, now: &Connection) -> Result<Changes> {
+    let (posts_then, posts_now) = (posts(then)?, posts(now)?);
+    let mut changes = Changes::default();
+    for (id, (title, revision)) in &posts_then {
+        match posts_now.get(id) {
+            None => changes.back.push(title.clone()),
+            Some((_, now)) if now != revision => changes.older.push(title.clone()),
+            Some(_) => {}
+        }
+    }
+    let only_now = posts_now
+        .iter()
+        .filter(|(id, _)| !posts_then.contains_key(id));
+    changes.gone = only_now.map(|(_, (title, _))| title.clone()).collect();
+    let (media_then, media_now) = (media(then)?, media(now)?);
+    changes.media_back = media_then
+        .iter()
+        .filter(|hash| !media_now.contains(*hash))
+        .count();
+    changes.media_gone = media_now
+        .iter()
+        .filter(|hash| !media_then.contains(*hash))
+        .count();
+    for (what, table, columns) in [
+        ("the settings of the site", "settings", "name, value"),
+        (
+            "accounts and their passwords",
+            "users",
+            "name, password_hash",
+        ),
+        ("other hosts", "hosts", "name, keys"),
+    ] {
+        if pairs(then, table, columns)? != pairs(now, table, columns)? {
+            changes
+                .others
+                .push(format!("{what} would be as they were then"));
+        }
+    }
+    Ok(changes)
+}
+
+fn posts(connection: &Connection) -> Result<BTreeMap<i64, (String, i64)>> {
+    let mut statement = connection.prepare("SELECT id, title, revision FROM posts")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn media(connection: &Connection) -> Result<std::collections::BTreeSet<String>> {
+    let mut statement = connection.prepare("SELECT hash FROM media")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Rows of a small table that an older schema may not have.
+fn pairs(connection: &Connection, table: &str, columns: &str) -> Result<Vec<(String, String)>> {
+    let is_there = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+    let tables: i64 = connection.query_row(is_there, [table], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,199 @@
+//! Which backups are kept, and removing the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{civil::Date, tz::TimeZone};
+
+use super::{
+    list::{Listed, Trust},
+    make,
+    repository::Repository,
+};
+use crate::base::Result;
+
+/// For how many days, weeks and months with backups the last good one of each is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Days.
+    pub days: usize,
+    /// Weeks, from Monday.
+    pub weeks: usize,
+    /// Months.
+    pub months: usize,
+}
+
+/// The year and the number of the period in it.
+type Period = dyn Fn(Date) -> (i16, i16);
+
+/// What was removed, or would be.
+#[derive(Clone, Debug, Default)]
+pub struct Pruned {
+    /// The numbers of the backups that stay.
+    pub kept: Vec<u64>,
+    /// Of those that go.
+    pub removed: Vec<u64>,
+    /// Bytes that this frees; not known beforehand.
+    pub freed_bytes: u64,
+}
+
+/// Removes what the rule does not keep; with `is_dry_run`, only says so.
+///
+/// # Errors
+/// If somebody else is busy with the repository, or the place does not answer. What was removed until then is
+/// gone; the backups that stay are whole at every moment.
+pub fn prune(repository: &Repository, rule: Rule, is_dry_run: bool) -> Result<Pruned> {
+    let _lock = repository.store.lock(!is_dry_run)?;
+    let listed = super::list::list(repository)?;
+    let kept = kept(&listed, rule, &TimeZone::system());
+    let mut pruned = Pruned::default();
+    for backup in listed.iter().filter(|backup| backup.number > 0) {
+        if kept.contains(&backup.number) {
+            pruned.kept.push(backup.number);
+        } else {
+            pruned.removed.push(backup.number);
+        }
+    }
+    if is_dry_run {
+        return Ok(pruned);
+    }
+    repository.store.sweep();
+    let contents = repository.contents()?;
+    let (stay, go): (Vec<_>, Vec<_>) = contents
+        .kept
+        .into_iter()
+        .partition(|backup| kept.contains(&backup.manifest.number));
+    for backup in &go {
+        repository
+            .store
+            .remove(&format!("backups/{}.json", backup.name))?;
+        repository.forget_tried(&backup.name)?;
+    }
+    let (named, unread) = repository.named(&stay);
+    // What a damaged list names is not known. It stays, because a person may still want it.
+    if unread.is_empty() && contents.unreadable.is_empty() {
+        let there = repository.store.list("objects")?;
+        pruned.freed_bytes = make::sweep(repository, &there, &named.objects)?;
+    }
+    Ok(pruned)
+}
+
+/// The numbers of those that stay. `listed` has the last one first.
+///
+/// Of each period the last proven one stays; where none is, the last one. The last of all and the last proven
+/// one stay whatever the rule says.
+fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
+    let readable: Vec<&Listed> = listed.iter().filter(|backup| backup.number > 0).collect();
+    let is_proven = |backup: &&&Listed| matches!(backup.trust, Trust::Proven(_));
+    let mut kept: BTreeSet<u64> = BTreeSet::new();
+    kept.extend(readable.first().map(|backup| backup.number));
+    kept.extend(readable.iter().find(is_proven).map(|backup| backup.number));
+    let day = |day: Date| (day.year(), day.day_of_year());
+    let week = |day: Date| {
+        let week = day.iso_week_date();
+        (week.year(), i16::from(week.week()))
+    };
+    let month = |day: Date| (day.year(), i16::from(day.month()));
+    let periods: [(usize, &Period); 3] = [
+        (rule.days, &day),
+        (rule.weeks, &week),
+        (rule.months, &month),
+    ];
+    for (count, of) in periods {
+        let mut best: BTreeMap<(i16, i16), &Listed> = BTreeMap::new();
+        for backup in &readable {
+            let there = best
+                .entry(of(backup.made_at.date_in(zone)))
+                .or_insert(backup);
+            if is_proven(&backup) && !is_proven(&&*there) {
+                *there = backup;
+            }
+        }
+        kept.extend(best.values().rev().take(count).map(|backup| backup.number));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+
+    const DAY: i64 = 24 * 3600;
+    const RULE: Rule = Rule {
+        days: 7,
+        weeks: 4,
+        months: 6,
+    };
+
+    fn backup(number: u64, made_at: i64, trust: Trust) -> Listed {
+        Listed {
+            number,
+            made_at: Timestamp(made_at),
+            site: String::new(),
+            posts: 0,
+            files: 0,
+            bytes: 0,
+            new_bytes: 0,
+            warnings: Vec::new(),
+            trust,
+        }
+    }
+
+    /// Some each day for two years, the last one first.
+    fn daily(each: u64) -> Vec<Listed> {
+        let of_day = |day: u64| {
+            (0..each).map(move |n| {
+                let at = 1_700_000_000 + day as i64 * DAY + n as i64 * 60;
+                backup(day * each + n + 1, at, Trust::Proven(Timestamp(at)))
+            })
+        };
+        let mut all: Vec<Listed> = (0..730).flat_map(of_day).collect();
+        all.reverse();
+        all
+    }
+
+    #[test]
+    fn the_last_of_each_day_week_and_month_stays() {
+        let all = daily(3);
+        let kept = kept(&all, RULE, &TimeZone::UTC);
+        let days: Vec<u64> = (0..7).map(|n| 730 * 3 - n * 3).collect();
+        assert!(days.iter().all(|number| kept.contains(number)), "{kept:?}");
+        assert!(kept.len() <= 7 + 4 + 6 && kept.len() >= 12, "{kept:?}");
+        let ages: Vec<u64> = kept.iter().map(|n| 729 - (n - 1) / 3).collect();
+        assert!(ages[0] > 120 && ages[0] < 190, "{ages:?}");
+    }
+
+    #[test]
+    fn pruning_every_day_comes_to_the_same_as_pruning_at_the_end() {
+        let all = daily(1);
+        let mut there: Vec<Listed> = Vec::new();
+        for backup in all.iter().rev() {
+            there.insert(0, backup.clone());
+            let stay = kept(&there, RULE, &TimeZone::UTC);
+            there.retain(|backup| stay.contains(&backup.number));
+        }
+        let stay: BTreeSet<u64> = there.iter().map(|backup| backup.number).collect();
+        assert_eq!(stay, kept(&all, RULE, &TimeZone::UTC));
+    }
+
+    #[test]
+    fn a_backup_that_was_not_proven_does_not_push_out_one_that_was() {
+        let bad = Trust::Bad(vec!["x".into()]);
+        let all = [
+            backup(4, 10 * DAY + 300, Trust::Untried),
+            backup(3, 10 * DAY + 200, bad),
+            backup(2, 10 * DAY + 100, Trust::Proven(Timestamp(0))),
+            backup(1, 10 * DAY, Trust::Proven(Timestamp(0))),
+        ];
+        let rule = Rule {
+            days: 1,
+            weeks: 0,
+            months: 0,
+        };
+        let stay = kept(&all, rule, &TimeZone::UTC);
+        assert_eq!(stay.into_iter().collect::<Vec<_>>(), [2, 4]);
+        let none = Rule { days: 0, ..rule };
+        assert_eq!(kept(&all, none, &TimeZone::UTC).len(), 2);
+        assert!(kept(&[], rule, &TimeZone::UTC).is_empty());
+    }
+}

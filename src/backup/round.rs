@@ -1,0 +1,98 @@
+//! One round: a backup is made and tried, what need not be kept goes, and this machine remembers how it went.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::{
+    Encryption, Keys, Made, Progress, Rule, Source, State, Target, Trial, Which, make, prune,
+    try_out,
+};
+use crate::base::{Result, Timestamp};
+
+/// What a round does.
+pub struct Round<'a> {
+    /// The site.
+    pub source: &'a Source,
+    /// Where its backups go.
+    pub target: &'a Target,
+    /// Whether a place that has no backups yet, or others than the last time, is taken: only when a person says so.
+    pub takes_new_place: bool,
+    /// Whether the backup is tried.
+    pub tries: bool,
+    /// Where its key is found.
+    pub keys: Keys<'a>,
+    /// How a new place is encrypted.
+    pub encryption: Encryption,
+    /// Which backups are kept; all of them without a rule.
+    pub rule: Option<Rule>,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The backup.
+    pub made: Made,
+    /// What came of trying it, if it was tried.
+    pub trial: Option<Trial>,
+}
+
+impl Round<'_> {
+    /// Goes through it.
+    ///
+    /// # Errors
+    /// If no backup was made. A trial that could not be done is an error too, though the backup is there then.
+    pub fn go(&self, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
+        let data = self.source.folder.root();
+        let outcome = self.go_on(data, progress, stop);
+        let remembered = State::update(data, |state| match &outcome {
+            Ok(Outcome { made, trial }) => {
+                let now = Timestamp::now();
+                state.last_made = Some(now);
+                state.failed = None;
+                match trial {
+                    Some(trial) if trial.problems.is_empty() => state.last_proven = Some(now),
+                    Some(trial) => {
+                        let why = format!(
+                            "backup {} was made, but is not sound: {}",
+                            made.number, trial.problems[0]
+                        );
+                        state.failed = Some((now, why));
+                    }
+                    None => {}
+                }
+            }
+            // It was asked to, and is made as soon as somebody looks again.
+            Err(_) if stop.load(Ordering::Relaxed) => state.last_begun = None,
+            Err(e) => state.failed = Some((Timestamp::now(), e.to_string())),
+        });
+        if let Err(e) = remembered {
+            log::warn!("how the backup went is not remembered: {e}");
+        }
+        outcome
+    }
+
+    fn go_on(&self, data: &Path, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
+        let place = self.target.to_string();
+        let known = State::load(data).repositories.remove(&place);
+        let known = known.filter(|_| !self.takes_new_place);
+        let repository =
+            self.target
+                .open_or_create(data, known.as_deref(), &self.keys, &self.encryption)?;
+        State::update(data, |state| {
+            state.repositories.insert(place, repository.id().to_owned());
+        })?;
+        let made = make(self.source, &repository, progress, stop)?;
+        let trial = if self.tries {
+            let which = Which::Number(made.number);
+            Some(try_out(&repository, which, data, progress, stop)?)
+        } else {
+            None
+        };
+        if let Some(rule) = self.rule {
+            prune(&repository, rule, false)?;
+        }
+        Ok(Outcome { made, trial })
+    }
+}

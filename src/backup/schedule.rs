@@ -1,0 +1,211 @@
+//! When the next backup is due: arithmetic, without a clock of its own.
+
+use jiff::{Zoned, civil::Time, tz::TimeZone};
+
+use super::State;
+use crate::base::Timestamp;
+
+/// Seconds after which one that failed is tried again.
+const RETRY_S: i64 = 3600;
+/// After so long without one, the owner is warned: this many of the times between two.
+const LATE: i64 = 3;
+const DAY_S: i64 = 24 * 3600;
+
+/// When backups are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Every day at this time.
+    Daily(Time),
+    /// So many seconds after the last one.
+    Every(i64),
+}
+
+impl When {
+    /// Seconds between two.
+    fn period_s(self) -> i64 {
+        match self {
+            Self::Daily(_) => DAY_S,
+            Self::Every(seconds) => seconds,
+        }
+    }
+}
+
+/// Whether a backup is due. `waited_s` is how long this process has waited for it, by a clock that nobody sets.
+///
+/// One that was missed, because the machine was off, is made up for. A clock that went back, as that of a small
+/// board does at its start, makes none; unless it stays there for a whole period.
+pub fn is_due(when: When, state: &State, now: Timestamp, waited_s: i64, zone: &TimeZone) -> bool {
+    let waits = state
+        .last_begun
+        .filter(|_| state.last_made < state.last_begun)
+        .is_some_and(|begun| (0..RETRY_S).contains(&(now.0 - begun.0)));
+    if waits {
+        return false;
+    }
+    let Some(made) = state.last_made else {
+        return true;
+    };
+    if made > now {
+        return waited_s >= when.period_s();
+    }
+    match when {
+        When::Every(seconds) => now.0 - made.0 >= seconds,
+        When::Daily(time) => made < last_time(time, now, zone),
+    }
+}
+
+/// The last moment at which it was this time of day.
+fn last_time(time: Time, now: Timestamp, zone: &TimeZone) -> Timestamp {
+    let now_here = now.to_jiff().to_zoned(zone.clone());
+    let at = |day: jiff::civil::Date| -> Option<Zoned> {
+        day.to_datetime(time).to_zoned(zone.clone()).ok()
+    };
+    let today = at(now_here.date()).filter(|moment| *moment <= now_here);
+    let moment = today.or_else(|| at(now_here.date().yesterday().ok()?));
+    moment.map_or(now, |moment| moment.timestamp().into())
+}
+
+/// What the owner is to be told, if anything. A first backup has a period's time.
+pub fn warning(when: When, state: &State, now: Timestamp, waited_s: i64) -> Option<String> {
+    let late_s = LATE * when.period_s();
+    let days = |seconds: i64| match seconds / DAY_S {
+        0 => format!("{} hours", seconds / 3600),
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
+    };
+    match state.last_proven {
+        Some(proven) if now.0 - proven.0 > late_s => Some(format!(
+            "The last backup that is known to be sound is {} old.",
+            days(now.0 - proven.0)
+        )),
+        None if state.failed.is_some() || waited_s > when.period_s() => {
+            Some("There is no backup that is known to be sound.".to_owned())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: When = When::Daily(Time::constant(12, 0, 0, 0));
+
+    fn at(text: &str) -> Timestamp {
+        text.parse::<jiff::Timestamp>().unwrap().into()
+    }
+
+    fn state(begun: &str, made: &str) -> State {
+        let read = |text: &str| (!text.is_empty()).then(|| at(text));
+        State {
+            last_begun: read(begun),
+            last_made: read(made),
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn a_backup_is_due_at_its_time_once_and_is_made_up_for() {
+        let table = [
+            // begun, made, now, due
+            ("", "", "2026-11-26T01:00:00Z", true),
+            (
+                "2026-11-26T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "2026-11-26T13:00:00Z",
+                false,
+            ),
+            (
+                "2026-11-26T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "2026-11-27T11:59:00Z",
+                false,
+            ),
+            (
+                "2026-11-26T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "2026-11-27T12:00:00Z",
+                true,
+            ),
+            (
+                "2026-11-26T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "2026-12-20T07:00:00Z",
+                true,
+            ),
+            // One by hand counts.
+            (
+                "2026-11-25T12:00:00Z",
+                "2026-11-26T12:30:00Z",
+                "2026-11-26T13:00:00Z",
+                false,
+            ),
+            // It failed, or the power did.
+            (
+                "2026-11-27T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "2026-11-27T12:30:00Z",
+                false,
+            ),
+            (
+                "2026-11-27T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "2026-11-27T13:00:00Z",
+                true,
+            ),
+            ("2026-11-27T12:00:00Z", "", "2026-11-27T12:30:00Z", false),
+            // The clock is in 1970, or it was in 2099.
+            (
+                "2026-11-26T12:00:00Z",
+                "2026-11-26T12:01:00Z",
+                "1970-01-01T00:05:00Z",
+                false,
+            ),
+            (
+                "2099-11-26T12:00:00Z",
+                "2099-11-26T12:01:00Z",
+                "2026-11-27T12:30:00Z",
+                false,
+            ),
+        ];
+        for (begun, made, now, due) in table {
+            let state = state(begun, made);
+            assert_eq!(
+                is_due(NOON, &state, at(now), 60, &TimeZone::UTC),
+                due,
+                "{begun} {made} {now}"
+            );
+        }
+        let jumped = state("2099-11-26T12:00:00Z", "2099-11-26T12:01:00Z");
+        let now = at("2026-11-27T12:30:00Z");
+        assert!(is_due(NOON, &jumped, now, DAY_S, &TimeZone::UTC));
+        let every = When::Every(3600);
+        let hourly = state("2026-11-26T12:00:00Z", "2026-11-26T12:01:00Z");
+        assert!(!is_due(
+            every,
+            &hourly,
+            at("2026-11-26T13:00:00Z"),
+            0,
+            &TimeZone::UTC
+        ));
+        assert!(is_due(
+            every,
+            &hourly,
+            at("2026-11-26T13:01:00Z"),
+            0,
+            &TimeZone::UTC
+        ));
+    }
+
+    #[test]
+    fn the_owner_is_warned_when_the_last_good_one_is_too_old() {
+        let now = at("2026-11-27T12:00:00Z");
+        let mut state = State::default();
+        assert_eq!(warning(NOON, &state, now, 60), None, "it has just begun");
+        assert!(warning(NOON, &state, now, DAY_S + 1).is_some());
+        state.last_proven = Some(Timestamp(now.0 - 2 * DAY_S));
+        assert_eq!(warning(NOON, &state, now, 10 * DAY_S), None);
+        state.last_proven = Some(Timestamp(now.0 - 4 * DAY_S));
+        assert!(warning(NOON, &state, now, 0).unwrap().contains("4 days"));
+    }
+}

@@ -1,0 +1,148 @@
+//! `[backup]` in `webstead.toml`.
+
+use jiff::civil::Time;
+use serde::Deserialize;
+
+use super::{Recipient, Rule, Target, schedule::When};
+
+/// Where backups go, when, and which are kept.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The place; without it there are only backups by hand.
+    pub to: Option<Target>,
+    /// The time of day.
+    pub at: At,
+    /// The time between two, instead.
+    pub every: Option<Every>,
+    /// For how many days with backups one is kept.
+    pub keep_days: u16,
+    /// The same for weeks.
+    pub keep_weeks: u16,
+    /// The same for months.
+    pub keep_months: u16,
+    /// Whether `secrets/` comes along.
+    pub secrets: bool,
+    /// To whose public keys they are encrypted; nobody's: they are not.
+    pub encrypt_to: Vec<Recipient>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            to: None,
+            at: At(Time::constant(3, 30, 0, 0)),
+            every: None,
+            keep_days: 7,
+            keep_weeks: 4,
+            keep_months: 12,
+            secrets: false,
+            encrypt_to: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Which are kept.
+    pub fn rule(&self) -> Rule {
+        Rule {
+            days: self.keep_days.into(),
+            weeks: self.keep_weeks.into(),
+            months: self.keep_months.into(),
+        }
+    }
+
+    /// When they are made.
+    pub fn when(&self) -> When {
+        match self.every {
+            Some(Every(seconds)) => When::Every(seconds),
+            None => When::Daily(self.at.0),
+        }
+    }
+}
+
+/// A time of day: `03:30`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct At(pub(super) Time);
+
+impl TryFrom<String> for At {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let time = text.parse().map(Self);
+        time.map_err(|_| format!("{text:?} is not a time of day; write one such as \"03:30\""))
+    }
+}
+
+/// Seconds, written as `6 hours`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct Every(pub(super) i64);
+
+/// More often than this, the next one would begin before this one is done.
+const SHORTEST_S: i64 = 10 * 60;
+const LONGEST_S: i64 = 31 * 24 * 3600;
+
+impl TryFrom<String> for Every {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let seconds = seconds_of(&text).filter(|s| (SHORTEST_S..=LONGEST_S).contains(s));
+        seconds.map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is not a time from 10 minutes to 31 days; write one such as \"6 hours\""
+            )
+        })
+    }
+}
+
+/// A number and a unit.
+fn seconds_of(text: &str) -> Option<i64> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let number: i64 = number.parse().ok()?;
+    let unit = match unit.trim().trim_end_matches('s') {
+        "minute" => 60,
+        "hour" => 3600,
+        "day" => 24 * 3600,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_mistakes_have_a_remedy() {
+        let read =
+            |text: &str| toml::from_str::<Settings>(text).map_err(|e| e.message().to_owned());
+        let settings = read("to = \"/mnt/x\"\nat = \"4:05\"")
+            .or_else(|_| read("to = \"/mnt/x\"\nat = \"04:05\""));
+        let settings = settings.unwrap();
+        assert_eq!(settings.when(), When::Daily(Time::constant(4, 5, 0, 0)));
+        assert_eq!(
+            read("every = \"6 hours\"").unwrap().when(),
+            When::Every(6 * 3600)
+        );
+        assert_eq!(
+            read("every = \"1 day\"").unwrap().when(),
+            When::Every(86400)
+        );
+        for (text, word) in [
+            ("at = \"noon\"", "03:30"),
+            ("every = \"1 minute\"", "6 hours"),
+            ("every = \"often\"", "6 hours"),
+            ("to = \"\"", "folder"),
+            ("to = \"gopher://x\"", "path"),
+            ("keep_days = -1", "keep_days"),
+            ("keeps = 1", "keeps"),
+            ("encrypt_to = [\"AGE-SECRET-KEY-1X\"]", "public one"),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(
+                message.contains(word) || word == "keep_days",
+                "{text}: {message}"
+            );
+        }
+    }
+}

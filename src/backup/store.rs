@@ -1,0 +1,60 @@
+//! Where a repository is: the few operations that everything else is made of.
+
+use std::path::Path;
+
+use crate::base::Result;
+
+/// A file that a store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// Its name from the root of the repository, with slashes.
+    pub(super) name: String,
+    /// Its size.
+    pub(super) bytes: u64,
+}
+
+/// Keeps others out for as long as it is there; the system ends it when the process does.
+pub(super) trait Held: Send {}
+
+/// A place for files with names such as `objects/ab/abcd`.
+pub(super) trait Store: Send + Sync {
+    /// What people call the place.
+    fn place(&self) -> String;
+
+    /// Writes a file, whole or not at all. After a power cut it may be gone or torn, until
+    /// [`Store::publish`] has returned for a later one.
+    ///
+    /// # Errors
+    /// [`CannotSave`](crate::base::Error::CannotSave) with the place and the reason.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Writes a file, whole or not at all, once everything that was written before is there for good.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    fn publish(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// A file's content, if there is one; no more than `max_bytes` are read.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::base::Error::Invalid) if it is larger, and what the place says.
+    fn get(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>>;
+
+    /// The files below a folder.
+    fn list(&self, folder: &str) -> Result<Vec<Stored>>;
+
+    /// Removes a file, if it is there.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Takes the repository for one who changes it, or for any number of those who only read.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::base::Error::Invalid) if another has it.
+    fn lock(&self, to_change: bool) -> Result<Box<dyn Held>>;
+
+    /// Removes what interrupted writes have left. Only with the lock for changing.
+    fn sweep(&self);
+
+    /// A folder on the same disk in which a backup can be tried.
+    fn scratch(&self) -> Option<&Path>;
+}

@@ -1,0 +1,91 @@
+//! Tries a backup: restores it into a folder of its own, looks at everything, and throws it away.
+
+use std::{path::Path, sync::atomic::AtomicBool};
+
+use super::{
+    folder::{SCRATCH, sweep_scratch},
+    list::{self, Which},
+    make::Progress,
+    repository::{Repository, Tried},
+    writer::{Writer, problems_of},
+};
+use crate::base::{Error, Result, Timestamp};
+
+/// Problems that are kept word for word.
+const MOST_PROBLEMS: usize = 50;
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The number of the backup.
+    pub number: u64,
+    /// What is wrong with it; nothing if it can be relied on.
+    pub problems: Vec<String>,
+}
+
+/// Tries a backup and writes down what came of it. Where the repository has no disk of its own, `scratch` has
+/// room for the database and the largest file.
+///
+/// # Errors
+/// If there is no such backup, or no room to try it. What is wrong with the backup is no error.
+pub fn try_out(
+    repository: &Repository,
+    which: Which,
+    scratch: &Path,
+    progress: Progress<'_>,
+    stop: &AtomicBool,
+) -> Result<Trial> {
+    let _reading = repository.store.lock(false)?;
+    let kept = list::find(repository, which)?;
+    let own = repository.store.scratch();
+    if own.is_none() {
+        sweep_scratch(scratch);
+    }
+    let folder_in = |dir: &Path| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir);
+    // A disk that nobody can write to can still be tried.
+    let made = own.map(folder_in).and_then(std::io::Result::ok);
+    let dir = match made {
+        Some(dir) => dir,
+        None => folder_in(scratch).map_err(|e| Error::io("making a folder in", scratch, e))?,
+    };
+    let root = dir.path().join("site");
+    let mut writer = Writer::new(repository, &root, progress, stop)?;
+    writer.is_trial = true;
+    let mut problems = match writer.everything(&kept.manifest) {
+        Ok(()) => std::mem::take(&mut writer.damaged),
+        // What is wrong with it, and not with this machine.
+        Err(Error::Invalid(why)) => vec![why],
+        Err(e) => return Err(e),
+    };
+    if problems.is_empty() {
+        problems = problems_of(&root, &kept.manifest, &writer.media, progress)?;
+    }
+    let there = repository.key_files()?;
+    for file in kept
+        .manifest
+        .key_files
+        .iter()
+        .filter(|file| !there.contains(file))
+    {
+        problems.push(format!(
+            "{} is damaged, and without this machine nobody could open the backups; begin anew in another folder",
+            file.0
+        ));
+    }
+    if problems.len() > MOST_PROBLEMS {
+        problems.truncate(MOST_PROBLEMS);
+        problems.push("and more".into());
+    }
+    let tried = Tried {
+        at: Timestamp::now(),
+        problems: problems.clone(),
+        damaged: writer.damaged_objects,
+    };
+    if let Err(e) = repository.write_tried(&kept.name, &tried) {
+        log::warn!("what came of trying the backup cannot be written down: {e}");
+    }
+    Ok(Trial {
+        number: kept.manifest.number,
+        problems,
+    })
+}

@@ -1,0 +1,364 @@
+//! `webstead backup`: makes, lists, tries and thins out backups. Works while the site is running.
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::AtomicBool,
+};
+
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+
+use super::{Global, progress::Bar, secret};
+use crate::{
+    backup::{
+        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Source, Target,
+        Trust, Which,
+    },
+    base::{Error, Result, Timestamp, size_text},
+    config::Config,
+    db::DataFolder,
+};
+
+/// What to do with backups.
+#[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "The first backup to a place copies everything; the next ones only what has changed. Each is \
+    restored for a try, so that you know that it works. webstead restore brings a site back."
+)]
+pub(super) struct BackupArgs {
+    #[command(subcommand)]
+    command: Option<BackupCommand>,
+
+    #[command(flatten)]
+    make: MakeArgs,
+}
+
+#[derive(Subcommand)]
+enum BackupCommand {
+    /// List the backups, the last one first
+    List {
+        #[command(flatten)]
+        from: From,
+    },
+    /// Try a backup: restore it for a look at everything, and throw that away
+    Verify {
+        /// Its number, or `latest`
+        #[arg(default_value = "latest")]
+        backup: Which,
+
+        /// Try every backup, which may take long
+        #[arg(long, conflicts_with = "backup")]
+        all: bool,
+
+        #[command(flatten)]
+        from: From,
+    },
+    /// Make a pair of keys for encrypted backups: the public one for webstead.toml, the secret one to be kept safe
+    NewKey,
+    /// Remove the backups that the rule in webstead.toml does not keep
+    Prune {
+        /// Only say which would go
+        #[arg(long)]
+        dry_run: bool,
+
+        #[command(flatten)]
+        from: From,
+    },
+}
+
+/// How to make one.
+#[derive(Args)]
+struct MakeArgs {
+    /// A folder, best on another disk [default: `to` under [backup] in webstead.toml]
+    to: Option<Target>,
+
+    /// Do not try the backup: it counts as unproven then
+    #[arg(long)]
+    without_verify: bool,
+
+    /// Take the folder `secrets` along: keep the backup as secret as that
+    #[arg(long)]
+    with_secrets: bool,
+
+    /// Encrypt a new place to this public key of age; may be given several times
+    #[arg(long, value_name = "AGE1…")]
+    encrypt_to: Vec<Recipient>,
+
+    /// Encrypt a new place with a passphrase, which is asked for
+    #[arg(long)]
+    passphrase: bool,
+
+    /// A file with the secret key of age, for an encrypted place that this machine does not know
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+/// Where backups are.
+#[derive(Args)]
+pub(super) struct From {
+    /// The folder with the backups [default: `to` under [backup] in webstead.toml]
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<Target>,
+
+    /// A file with the secret key of age that opens them, if they are encrypted and this machine does not
+    /// have their key
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl From {
+    /// Opens the place that is meant.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if none is, or if it has no backups that can be opened.
+    pub(super) fn open(&self, global: &Global) -> Result<Repository> {
+        let data = global.data_path();
+        let keys = Keys {
+            data: Some(&data),
+            identity: self.key.clone(),
+            passphrase: Some(&ask),
+        };
+        self.target(global)?.open(&keys)
+    }
+
+    /// The place that is meant.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if none is.
+    fn target(&self, global: &Global) -> Result<Target> {
+        target(self.from.as_ref(), "--from FOLDER", global)
+    }
+}
+
+fn target(given: Option<&Target>, how: &str, global: &Global) -> Result<Target> {
+    if let Some(given) = given {
+        return Ok(given.clone());
+    }
+    let data = global.data_path();
+    let config = Config::load(global.config.as_deref(), &data)?;
+    config.backup.to.map(|to| to.seen_from(&data)).ok_or_else(|| {
+        Error::Invalid(format!(
+            "say where the backups are, with {how}, or once and for all with `to` under [backup] in webstead.toml"
+        ))
+    })
+}
+
+/// Does it.
+pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
+    match &args.command {
+        None => make(&args.make, global),
+        Some(BackupCommand::List { from }) => list(&from.open(global)?),
+        Some(BackupCommand::Verify { backup, all, from }) => {
+            let repository = from.open(global)?;
+            verify(&repository, (!all).then_some(*backup), &global.data_path())
+        }
+        Some(BackupCommand::NewKey) => {
+            print!("{}", backup::keys::new_identity());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(BackupCommand::Prune { dry_run, from }) => {
+            let config = Config::load(global.config.as_deref(), &global.data_path())?;
+            let repository = from.open(global)?;
+            let pruned = backup::prune(&repository, config.backup.rule(), *dry_run)?;
+            let numbers = |list: &[u64]| match list {
+                [] => "none".to_owned(),
+                list => list
+                    .iter()
+                    .map(u64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            };
+            let (goes, stays) = (numbers(&pruned.removed), numbers(&pruned.kept));
+            if *dry_run {
+                println!("These backups would go: {goes}. These would stay: {stays}.");
+            } else {
+                let freed = size_text(pruned.freed_bytes);
+                println!("Removed: {goes}. Kept: {stays}. {freed} are free again.");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let target = target(args.to.as_ref(), "`webstead backup FOLDER`", global)?;
+    let config = Config::load(global.config.as_deref(), folder.root())?;
+    let source = Source {
+        folder,
+        settings: config.file,
+        with_secrets: args.with_secrets || config.backup.secrets,
+    };
+    let round = Round {
+        source: &source,
+        target: &target,
+        takes_new_place: true,
+        tries: !args.without_verify,
+        keys: Keys {
+            data: Some(source.folder.root()),
+            identity: args.key.clone(),
+            passphrase: Some(&ask),
+        },
+        encryption: encryption(args, config.backup.encrypt_to)?,
+        rule: None,
+    };
+    let bar = Bar::new();
+    let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
+    let Outcome { made, trial } = round.go(&progress, &AtomicBool::new(false))?;
+    drop(bar);
+    println!(
+        "Backup {} is in {target}: {} posts and pages and {} files, {}. {} were written for it.",
+        made.number,
+        made.posts,
+        made.files,
+        size_text(made.bytes),
+        size_text(made.new_bytes),
+    );
+    for warning in &made.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if target.is_on_disk_of(source.folder.root()) {
+        eprintln!("warning: it is on the same disk as the site, and would be lost with it");
+    }
+    match trial {
+        None => println!("It was not tried; `webstead backup verify` does that."),
+        Some(trial) => return Ok(told(&trial)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn encryption(args: &MakeArgs, of_file: Vec<Recipient>) -> Result<Encryption> {
+    let passphrase = if args.passphrase {
+        Some(ask_twice()?)
+    } else {
+        None
+    };
+    let to = match &args.encrypt_to[..] {
+        // By hand, a passphrase is instead of what the file says.
+        [] if args.passphrase => Vec::new(),
+        [] => of_file,
+        given => given.to_vec(),
+    };
+    Ok(Encryption { to, passphrase })
+}
+
+/// Asks for the passphrase of encrypted backups.
+fn ask() -> Result<String> {
+    let typed = secret::ask("these backups")?;
+    Ok(typed.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn ask_twice() -> Result<String> {
+    const SHORTEST: usize = 12;
+    let first = ask()?;
+    if first.chars().count() < SHORTEST {
+        return Err(Error::Invalid(format!(
+            "a passphrase has {SHORTEST} characters or more: whoever has the backups can try as many as they like"
+        )));
+    }
+    if std::io::stdin().is_terminal() && ask()? != first {
+        return Err(Error::Invalid(
+            "these are two different passphrases; nothing was written".into(),
+        ));
+    }
+    Ok(first)
+}
+
+fn told(trial: &backup::Trial) -> ExitCode {
+    if trial.problems.is_empty() {
+        println!(
+            "Backup {} was restored for a try, and it is sound.",
+            trial.number
+        );
+        return ExitCode::SUCCESS;
+    }
+    for problem in &trial.problems {
+        eprintln!("problem: {problem}");
+    }
+    eprintln!(
+        "Backup {} is not sound. The next backup writes anew what the site still has of it.",
+        trial.number
+    );
+    ExitCode::FAILURE
+}
+
+fn verify(repository: &Repository, which: Option<Which>, data: &Path) -> Result<ExitCode> {
+    let numbers = match which {
+        Some(which) => vec![which],
+        None => backup::list(repository)?
+            .iter()
+            .filter(|backup| backup.number > 0)
+            .map(|backup| Which::Number(backup.number))
+            .collect(),
+    };
+    let scratch = if data.is_dir() {
+        data.to_path_buf()
+    } else {
+        std::env::temp_dir()
+    };
+    let mut code = ExitCode::SUCCESS;
+    for which in numbers {
+        let bar = Bar::new();
+        let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
+        let trial = backup::try_out(
+            repository,
+            which,
+            &scratch,
+            &progress,
+            &AtomicBool::new(false),
+        )?;
+        drop(bar);
+        if told(&trial) == ExitCode::FAILURE {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+fn list(repository: &Repository) -> Result<ExitCode> {
+    let backups = backup::list(repository)?;
+    if backups.is_empty() {
+        println!("There is no backup in {} yet.", repository.place());
+    }
+    for backup in backups {
+        println!("{}", line(&backup));
+        for warning in &backup.warnings {
+            println!("      {warning}");
+        }
+        if let Trust::Bad(problems) = &backup.trust {
+            for problem in problems {
+                println!("      {problem}");
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(backup: &Listed) -> String {
+    if backup.number == 0 {
+        return format!("    - {}", backup.site);
+    }
+    let trust = match &backup.trust {
+        Trust::Proven(_) => "sound",
+        Trust::Untried => "not tried",
+        Trust::Bad(_) => "NOT SOUND",
+    };
+    format!(
+        "{:>5} {}  {:>9}, {} new  {} posts and pages, {} files  {trust}",
+        backup.number,
+        clock(backup.made_at),
+        size_text(backup.bytes),
+        size_text(backup.new_bytes),
+        backup.posts,
+        backup.files,
+    )
+}
+
+/// A moment on the clock of this machine.
+pub(super) fn clock(moment: Timestamp) -> String {
+    let here = moment.to_jiff().to_zoned(TimeZone::system());
+    here.strftime("%Y-%m-%d %H:%M").to_string()
+}

@@ -1,0 +1,182 @@
+//! The database as it is at one moment, page by page, while others go on writing.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use super::{migrations, pool::BUSY_TIMEOUT};
+use crate::base::{Error, Result};
+
+/// A read transaction: what it gives out are the bytes of `site.db` as they would be if everybody stopped now.
+///
+/// In WAL mode it blocks nobody; only the log cannot be cut back behind it, so it is not to be kept for hours.
+/// The pages come through `SQLite`'s own table of them (<https://sqlite.org/dbpage.html>), so that what is
+/// still in the log is in them.
+pub struct Snapshot {
+    connection: Connection,
+    pages: u32,
+    page_bytes: usize,
+}
+
+impl Snapshot {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// As [`open_to_look`](super::open_to_look).
+    pub fn take(file: &Path) -> Result<Self> {
+        // With the right to write: only so is the log tidied up when this is the last one to close the file.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(file, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.execute_batch("BEGIN")?;
+        // The transaction has its moment from the first time that something is read.
+        migrations::check_version(&connection)?;
+        let number = |name: &str| -> rusqlite::Result<i64> {
+            connection.pragma_query_value(None, name, |row| row.get(0))
+        };
+        let (pages, page_bytes) = (number("page_count")?, number("page_size")?);
+        Ok(Self {
+            pages: u32::try_from(pages).map_err(Error::internal)?,
+            page_bytes: usize::try_from(page_bytes).map_err(Error::internal)?,
+            connection,
+        })
+    }
+
+    /// What can be asked at the same moment.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The size of the file.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.pages) * self.page_bytes as u64
+    }
+
+    /// Blocks of this many bytes, the last one shorter; a multiple of 64 KiB, the largest page there can be.
+    pub fn blocks(&self, block_bytes: usize) -> usize {
+        (self.pages as usize).div_ceil(block_bytes / self.page_bytes)
+    }
+
+    /// Replaces what is in `block` by the bytes of one of [`Snapshot::blocks`].
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the disk does not give them.
+    pub fn read_block(&self, number: usize, block_bytes: usize, block: &mut Vec<u8>) -> Result<()> {
+        block.clear();
+        let each = block_bytes / self.page_bytes;
+        let (first, end) = (number * each + 1, (number + 1) * each + 1);
+        let sql = "SELECT data FROM sqlite_dbpage WHERE pgno = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for page in first..end.min(self.pages as usize + 1) {
+            let found = statement.query_row([page as i64], |row| {
+                block.extend_from_slice(row.get_ref(0)?.as_blob()?);
+                Ok(())
+            });
+            found
+                .optional()?
+                .ok_or_else(|| Error::Internal(format!("page {page} of site.db is not there")))?;
+        }
+        Ok(())
+    }
+
+    /// How many rows each table has, by name.
+    pub fn rows(&self) -> Result<Vec<(String, u64)>> {
+        rows_of_tables(&self.connection)
+    }
+}
+
+/// How many rows each table of a database has, by name.
+pub fn rows_of_tables(connection: &Connection) -> Result<Vec<(String, u64)>> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               ORDER BY name";
+    let mut statement = connection.prepare(sql)?;
+    let names: Vec<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let count = |name: String| {
+        let sql = format!("SELECT count(*) FROM \"{}\"", name.replace('"', "\"\""));
+        let rows: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+        Ok((name, u64::try_from(rows).unwrap_or(0)))
+    };
+    names.into_iter().map(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::Snapshot;
+    use crate::{
+        base::Id,
+        db::{Change, Database},
+    };
+
+    const BLOCK: usize = 64 * 1024;
+
+    fn tag(name: &str) -> Change {
+        let (mut change, id) = (Change::new(), Id::new());
+        let sql = "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3)";
+        change.push(sql, vec![id.into(), name.into(), "x".repeat(5000).into()]);
+        change
+    }
+
+    #[test]
+    fn a_snapshot_is_whole_and_of_one_moment_while_others_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.db");
+        let database = Database::open(&file).unwrap();
+        for n in 0..100 {
+            database
+                .apply_blocking(tag(&format!("before-{n}")))
+                .unwrap();
+        }
+        let snapshot = Snapshot::take(&file).unwrap();
+        let (mut whole, mut block) = (Vec::new(), Vec::new());
+        for number in 0..snapshot.blocks(BLOCK) {
+            // Not one of these is in it, though they reach the file's pages meanwhile.
+            for n in 0..20 {
+                let change = tag(&format!("after-{number}-{n}"));
+                database.apply_blocking(change).unwrap();
+            }
+            snapshot.read_block(number, BLOCK, &mut block).unwrap();
+            whole.extend_from_slice(&block);
+        }
+        assert_eq!(whole.len() as u64, snapshot.bytes());
+        assert!(snapshot.blocks(BLOCK) > 5);
+        let copy = dir.path().join("copy.db");
+        fs::write(&copy, whole).unwrap();
+        let copy = Connection::open(copy).unwrap();
+        let count = "SELECT count(*), sum(slug LIKE 'before%') FROM tags";
+        let counts: (i64, i64) = copy
+            .query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(counts, (100, 100));
+        let state: String = copy
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(state, "ok");
+        let tags = snapshot.rows().unwrap();
+        assert!(tags.contains(&("tags".to_owned(), 100)), "{tags:?}");
+    }
+
+    #[test]
+    fn a_snapshot_writes_nothing_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.db");
+        Database::open(&file).unwrap().close();
+        let before = fs::read(&file).unwrap();
+        let snapshot = Snapshot::take(&file).unwrap();
+        assert!(
+            snapshot
+                .connection()
+                .execute("DELETE FROM guard", [])
+                .is_err()
+        );
+        drop(snapshot);
+        assert_eq!(fs::read(&file).unwrap(), before);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,351 @@
+//! Backups of a site that is being written to, and the site that comes of one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use crate::site::{OWNER, PASSWORD, Site, command};
+
+/// Rounds of killing; `WEBSTEAD_KILL_ROUNDS=100` runs the long form.
+const ROUNDS: usize = 8;
+
+fn rounds() -> usize {
+    let asked = std::env::var("WEBSTEAD_KILL_ROUNDS").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(ROUNDS)
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    command(data).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn done(output: Output) -> String {
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+/// A site with posts and pictures, and a folder for its backups.
+fn site_with_posts(posts: usize) -> (Site, reqwest::blocking::Client, tempfile::TempDir) {
+    let (site, client) = Site::with_owner();
+    let dir = tempfile::tempdir().unwrap();
+    let blog = dir.path().join("blog");
+    fs::create_dir(&blog).unwrap();
+    for n in 0..posts {
+        let mut picture = vec![0; 20_000];
+        getrandom::fill(&mut picture).unwrap();
+        fs::write(blog.join(format!("picture-{n}.png")), picture).unwrap();
+        let post = format!(
+            "---\ntitle: Post {n}\ndate: 2024-01-01\n---\n![x](picture-{n}.png)\n\nText of {n}.\n"
+        );
+        fs::write(blog.join(format!("post-{n}.md")), post).unwrap();
+    }
+    done(run(site.data(), &["import", blog.to_str().unwrap()]));
+    (site, client, dir)
+}
+
+/// What visitors get of a page, and of the picture in it.
+fn page(site: &Site, path: &str) -> (String, Vec<u8>) {
+    let client = site.client();
+    let (status, html) = site.text(&client, path);
+    assert_eq!(status, 200, "{path}");
+    let article = html
+        .split("<article")
+        .nth(1)
+        .unwrap()
+        .split("</article>")
+        .next()
+        .unwrap();
+    let picture = article
+        .split("src=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let picture = site.get(&client, picture).bytes().unwrap().to_vec();
+    (article.to_owned(), picture)
+}
+
+#[test]
+fn a_restored_site_is_the_same_to_its_visitors_its_owner_and_their_browsers() {
+    let (site, client, dir) = site_with_posts(5);
+    let (store, to) = (dir.path().join("backups"), dir.path().join("restored"));
+    let (store, new) = (store.to_str().unwrap(), to.to_str().unwrap());
+    let told = done(run(site.data(), &["backup", store]));
+    assert!(
+        told.contains("Backup 1") && told.contains("sound") && told.contains("same disk"),
+        "{told}"
+    );
+    site.publish(&client, &[("title", "Since then"), ("markdown", "x")]);
+    let told = done(run(
+        site.data(),
+        &["restore", "latest", "--from", store, "--dry-run"],
+    ));
+    assert!(
+        told.contains("Since then") && told.contains("Nothing was changed"),
+        "{told}"
+    );
+    let refused = run(site.data(), &["restore", "1", "--from", store]);
+    assert!(
+        !refused.status.success() && text(&refused).contains("is running"),
+        "{}",
+        text(&refused)
+    );
+    // A new machine has the program and the backups, and nothing else.
+    let told = done(run(&to, &["restore", "latest", "--from", store]));
+    assert!(told.contains("5 posts"), "{told}");
+    let restored = Site::start_on(Path::new(new));
+    for n in 0..5 {
+        assert_eq!(
+            page(&site, &format!("/post-{n}")),
+            page(&restored, &format!("/post-{n}"))
+        );
+    }
+    assert_eq!(restored.text(&restored.client(), "/since-then").0, 404);
+    restored.sign_in(OWNER, PASSWORD);
+    let authority = |site: &Site| fs::read(site.data().join("tls/authority-cert.pem")).unwrap();
+    assert_eq!(
+        authority(&site),
+        authority(&restored),
+        "who trusted it does so still"
+    );
+    let told = done(run(site.data(), &["backup", "list", "--from", store]));
+    assert!(
+        told.contains("sound") && told.lines().count() == 1,
+        "{told}"
+    );
+    let none = run(site.data(), &["backup", "list", "--from", new]);
+    assert!(text(&none).contains("no backups"), "{}", text(&none));
+}
+
+#[test]
+fn backups_that_are_made_while_people_save_are_sound_and_nobody_waits_for_them() {
+    let (site, _, dir) = site_with_posts(3);
+    let store = dir.path().join("backups").display().to_string();
+    let client = site.sign_in(OWNER, PASSWORD);
+    let (stop, saved) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (site, client, stop, saved) = (&site, &client, &stop, &saved);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let title = format!("client {number} save {}", saved.load(Ordering::Relaxed));
+                    let begun = Instant::now();
+                    site.publish(
+                        client,
+                        &[("title", &title), ("markdown", &"words ".repeat(500))],
+                    );
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(20),
+                        "{:?}",
+                        begun.elapsed()
+                    );
+                    saved.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..3 {
+            let told = run(site.data(), &["backup", &store]);
+            stop.store(!told.status.success(), Ordering::Relaxed);
+            done(told);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(saved.load(Ordering::Relaxed) > 10);
+    done(run(
+        site.data(),
+        &["backup", "verify", "--all", "--from", &store],
+    ));
+}
+
+/// Runs a command and kills it after some time; says whether it was done before.
+fn killed(data: &Path, arguments: &[&str], after: Duration) -> bool {
+    let mut command = command(data);
+    let command = command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let until = Instant::now() + after;
+    while Instant::now() < until {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    false
+}
+
+#[test]
+fn a_backup_that_is_killed_leaves_those_before_it_and_the_next_one_is_whole() {
+    let (site, client, dir) = site_with_posts(40);
+    let store = dir.path().join("backups").display().to_string();
+    done(run(site.data(), &["backup", &store]));
+    let (mut whole, mut time) = (1, Duration::from_millis(8));
+    for round in 0..rounds() {
+        let title = format!("round {round}");
+        site.publish(
+            &client,
+            &[("title", &title), ("markdown", &"words ".repeat(3000))],
+        );
+        if killed(site.data(), &["backup", &store, "--without-verify"], time) {
+            whole += 1;
+            time = Duration::from_millis(8);
+        }
+        time += Duration::from_millis(11);
+        let list = done(run(site.data(), &["backup", "list", "--from", &store]));
+        let lines = list.lines().count();
+        // It may have been there before it was killed.
+        assert!(
+            lines == whole || lines == whole + 1,
+            "round {round}: {list}"
+        );
+        whole = lines;
+    }
+    done(run(site.data(), &["backup", &store]));
+    done(run(
+        site.data(),
+        &["backup", "verify", "--all", "--from", &store],
+    ));
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_the_site_as_it_was_or_as_it_is_to_be() {
+    let (mut site, client, dir) = site_with_posts(40);
+    let store = dir.path().join("backups").display().to_string();
+    done(run(site.data(), &["backup", &store]));
+    site.publish(&client, &[("title", "Since then"), ("markdown", "x")]);
+    site.stop();
+    let posts = |data: &Path| -> i64 {
+        let database = rusqlite::Connection::open(data.join("site.db")).unwrap();
+        let count = "SELECT count(*) FROM posts";
+        database.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let copy = dir.path().join("copy/data");
+    let mut time = Duration::from_millis(10);
+    for round in 0..rounds() {
+        // Each round begins with the whole site.
+        let _ = fs::remove_dir_all(copy.parent().unwrap());
+        copy_folder(site.data(), &copy);
+        if killed(&copy, &["restore", "latest", "--from", &store], time) {
+            time = Duration::from_millis(10);
+        }
+        time += Duration::from_millis(13);
+        let found = posts(&copy);
+        let aside: Vec<PathBuf> = fs::read_dir(copy.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.display().to_string().contains(".before-"))
+            .collect();
+        match found {
+            41 => assert!(aside.iter().all(|path| posts(path) == 40), "round {round}"),
+            40 => assert!(aside.iter().any(|path| posts(path) == 41), "round {round}"),
+            _ => panic!("round {round}: {found} posts"),
+        }
+        done(run(&copy, &["check"]));
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_fails_the_backup_with_a_clear_message_and_those_before_it_stay() {
+    let (site, client, dir) = site_with_posts(3);
+    let mount = dir.path().join("small");
+    fs::create_dir(&mount).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&mount)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !mounted {
+        eprintln!("SKIPPED: a small disk cannot be mounted here (it needs root)");
+        return;
+    }
+    let _unmount = Unmount(mount.clone());
+    let store = mount.join("backups").display().to_string();
+    done(run(site.data(), &["backup", &store, "--without-verify"]));
+    for n in 0..3 {
+        let mut noise = vec![0; 330_000];
+        getrandom::fill(&mut noise).unwrap();
+        let (title, words) = (format!("large {n}"), data_encoding::BASE64.encode(&noise));
+        site.publish(&client, &[("title", &title), ("markdown", &words)]);
+    }
+    let full = run(site.data(), &["backup", &store, "--without-verify"]);
+    let told = text(&full);
+    assert!(!full.status.success() && told.contains("is full"), "{told}");
+    let list = done(run(site.data(), &["backup", "list", "--from", &store]));
+    assert_eq!(list.lines().count(), 1, "{list}");
+    let to = dir.path().join("restored");
+    done(run(&to, &["restore", "latest", "--from", &store]));
+    assert_eq!(site.text(&site.client(), "/large-0").0, 200);
+}
+
+#[test]
+fn the_owner_makes_a_backup_in_the_browser_and_sees_that_it_is_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("backups");
+    let site = Site::with_settings(&format!(
+        "[backup]\nto = \"{}\"\nat = \"12:00\"\n",
+        store.display()
+    ));
+    let owner = site.set_up();
+    let (_, page) = site.text(&owner, "/admin/backups");
+    assert!(
+        page.contains("Every day at 12:00") && page.contains("There is none yet"),
+        "{page}"
+    );
+    let answer = site.post(&owner, "/admin/backups").send().unwrap();
+    assert_eq!(answer.status(), 303);
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, page) = site.text(&owner, "/admin/backups");
+        if page.contains("Backup 1") && page.contains("proven</span>") {
+            break;
+        }
+        assert!(Instant::now() < until, "{page}\n{}", site.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The disk is pulled out.
+    fs::remove_dir_all(&store).unwrap();
+    site.post(&owner, "/admin/backups").send().unwrap();
+    loop {
+        let (_, page) = site.text(&owner, "/admin/backups");
+        if page.contains("is the disk there?") {
+            break;
+        }
+        assert!(Instant::now() < until, "{page}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!store.exists());
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let mut umount = std::process::Command::new("umount");
+        let _ = umount.arg("-l").arg(&self.0).status();
+    }
+}
