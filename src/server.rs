@@ -3,6 +3,7 @@
 mod backups;
 mod certificates;
 pub mod control;
+mod doctor;
 pub mod guard;
 pub mod handover;
 mod hosts;
@@ -40,6 +41,7 @@ use self::{
     backups::Backups,
     certificates::Certificates,
     control::Control,
+    doctor::Doctor,
     handover::{Predecessor, Program},
     hosts::{Served, own_names, together},
     names::{Effective, effective},
@@ -58,6 +60,7 @@ use crate::{
     app::{
         self,
         backups::live::LiveBackups,
+        doctor::live::LiveDoctor,
         errors,
         hosts::{live::LiveHosts, queries::list_hosts},
         names::{live::LiveNames, queries::list_names},
@@ -103,6 +106,9 @@ pub struct Started {
     /// Where the program lies.
     #[serde(default)]
     pub program: PathBuf,
+    /// What proves that an answer is this server's ([`Edge::witness`]).
+    #[serde(default)]
+    pub secret: String,
 }
 
 impl Started {
@@ -180,7 +186,7 @@ pub fn run(
             leaving: leaving.clone(),
         },
         edge_settings(&config),
-        listeners.https_address.port(),
+        listeners.https_address,
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
     let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
@@ -361,6 +367,7 @@ struct Asked {
     names: Data<dyn LiveNames>,
     watch: Data<dyn Watch>,
     backups: Data<dyn LiveBackups>,
+    doctor: Data<dyn LiveDoctor>,
 }
 
 impl Asked {
@@ -369,7 +376,8 @@ impl Asked {
             .app_data(self.hosts.clone())
             .app_data(self.names.clone())
             .app_data(self.watch.clone())
-            .app_data(self.backups.clone());
+            .app_data(self.backups.clone())
+            .app_data(self.doctor.clone());
     }
 }
 
@@ -393,11 +401,13 @@ fn live(
     );
     let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), &names);
     let backups = Backups::new(folder, file);
+    let doctor = Doctor::new(root.to_path_buf(), edge.clone(), certificates);
     let asked = Asked {
         hosts: Data::from(hosts as Arc<dyn LiveHosts>),
         names: Data::from(Arc::clone(&naming) as Arc<dyn LiveNames>),
         watch,
         backups: Data::from(Arc::clone(&backups) as Arc<dyn LiveBackups>),
+        doctor: Data::from(Arc::new(doctor) as Arc<dyn LiveDoctor>),
     };
     (naming, backups, asked)
 }

@@ -68,8 +68,8 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
     (
         "gallery_test",
         &[
-            "archive", "backups", "disk", "editor", "errors", "help", "home", "hosts", "names",
-            "posts", "settings", "tags", "traffic", "users",
+            "archive", "backups", "disk", "doctor", "editor", "errors", "help", "home", "hosts",
+            "names", "posts", "settings", "tags", "traffic", "users",
         ],
         "renders every page",
     ),

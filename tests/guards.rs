@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 16] = [
+const PRIVATE: [&str; 17] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -21,11 +21,12 @@ const PRIVATE: [&str; 16] = [
     "/admin/traffic",
     "/admin/disk",
     "/admin/backups",
+    "/admin/doctor",
     "/admin?q=x",
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 26] = [
+const FORMS: [&str; 27] = [
     "/admin/disk/check",
     "/admin/backups",
     "/admin/posts",
@@ -50,6 +51,7 @@ const FORMS: [&str; 26] = [
     "/admin/hosts/1",
     "/admin/hosts/1/remove",
     "/admin/hosts/1/restore",
+    "/admin/doctor",
     "/sign-in",
     "/sign-out",
 ];
@@ -148,6 +150,7 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/traffic",
         "/admin/disk",
         "/admin/backups",
+        "/admin/doctor",
     ] {
         assert_eq!(site.text(&grace, path).0, 403, "{path}");
     }
@@ -159,6 +162,7 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/hosts/new/files",
         "/admin/hosts/1",
         "/admin/hosts/1/remove",
+        "/admin/doctor",
     ] {
         let form = [
             ("name", "a.localhost"),

@@ -155,6 +155,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/disk".into(),
         "/admin/traffic".into(),
         "/admin/backups".into(),
+        "/admin/doctor".into(),
         "/admin/traffic?q=nothing-like-this".into(),
         "/admin/hosts/new/files".into(),
         "/admin/hosts/new/proxy".into(),
@@ -163,6 +164,8 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
             thrown.rsplit('/').next().unwrap()
         ),
     ];
+    // So that there is something to see.
+    site.post(&editor, "/admin/doctor").send().unwrap();
     (site, editor, public, private.into())
 }
 

@@ -3,6 +3,7 @@
 //! With `WEBSTEAD_GALLERY=DIR` the pages and their assets are also written there, to be looked at.
 
 mod backups;
+mod doctor;
 mod editing;
 mod names;
 mod public;

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod backups;
 pub mod disk;
+pub mod doctor;
 pub mod editor;
 pub mod errors;
 pub mod feeds;
@@ -41,6 +42,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
     traffic::routes::configure(routes);
     backups::routes::configure(routes);
     disk::routes::configure(routes);
+    doctor::routes::configure(routes);
     editor::routes::configure(routes);
     // Every other address may be a post's.
     routes.default_service(web::route().to(posts::routes::show));

@@ -1,5 +1,6 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how it stands with the way to it. Imports nothing of ours.
 
+pub mod diagnosis;
 pub mod error;
 pub mod files;
 pub mod id;
@@ -13,6 +14,7 @@ pub mod size;
 pub mod time;
 pub mod written;
 
+pub use diagnosis::{Diagnosis, Health, Place, Station};
 pub use error::{Error, Result};
 pub use id::Id;
 pub use limited::{LimitKind, Limited};

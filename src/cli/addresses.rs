@@ -80,6 +80,7 @@ mod tests {
             is_announced: false,
             version: String::new(),
             program: "webstead".into(),
+            secret: String::new(),
         };
         let here = ["localhost", "pi.local", "192.168.1.7"];
         let by_name = ["pi.local", "192.168.1.7", "localhost"];

@@ -5,6 +5,7 @@ mod backup;
 mod certificate;
 mod check;
 mod confirm;
+mod doctor;
 mod export;
 mod import;
 mod install;
@@ -81,6 +82,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Say whether the site runs, and where it is
     Status(status::StatusArgs),
+    /// Look at the whole way from a visitor to the site, and say what is wrong with it
+    Doctor(doctor::DoctorArgs),
     /// Check settings and data, and say what is wrong
     Check(check::CheckArgs),
     /// Save what can be read of a damaged site
@@ -137,6 +140,7 @@ impl Cli {
             None => serve::run(&self.serve, &global),
             Some(Command::Serve(args)) => serve::run(&args, &global),
             Some(Command::Status(args)) => status::run(&args, &global),
+            Some(Command::Doctor(args)) => doctor::run(&args, &global),
             Some(Command::Check(args)) => Ok(check::run(&args, &global)),
             Some(Command::Repair(args)) => repair::run(&args, &global),
             Some(Command::Import(args)) => import::run(&args, &global),

@@ -5,9 +5,11 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -147,6 +149,33 @@ fn media(
     Ok(())
 }
 
+/// What is wrong with a database file at first sight, a line each: `SQLite`'s own quick check, which reads everything
+/// and compares less. `None` if it takes longer than that.
+///
+/// # Errors
+/// [`Error::Database`] if it is so damaged that it cannot be asked.
+pub fn quick_problems(connection: &Connection, within: Duration) -> Result<Option<Vec<String>>> {
+    let interrupt = connection.get_interrupt_handle();
+    let (done, is_done) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if is_done.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout) {
+            interrupt.interrupt();
+        }
+    });
+    let problems = connection
+        .prepare("PRAGMA quick_check(3)")
+        .and_then(|mut check| check.query_map([], |row| row.get(0))?.collect());
+    drop(done);
+    let mut problems: Vec<String> = match problems {
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            return Ok(None);
+        }
+        problems => problems?,
+    };
+    problems.retain(|line| line != "ok");
+    Ok(Some(problems))
+}
+
 /// Whether the database file is sound: `SQLite`'s own full check, then every reference.
 ///
 /// Returns what is wrong, a line each; empty when all is well.
@@ -175,7 +204,7 @@ fn pragma_problems(connection: &Connection, pragma: &str) -> Result<Vec<String>>
         lines.collect()
     };
     let mut problems = match look() {
-        Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
             vec![e.to_string()]
         }
         lines => lines?,

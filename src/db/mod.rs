@@ -26,13 +26,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
-pub use check::{Depth, Found, SmallFile, check, integrity_problems};
+pub use check::{Depth, Found, SmallFile, check, integrity_problems, quick_problems};
 pub use folder::{DataFolder, RunningServer, ServerLock};
 pub use health::{Health, Space, Trouble};
 pub use media_store::{MediaStore, hash_of};
@@ -172,7 +173,7 @@ impl Database {
             if Arc::strong_count(&self.writer) == 1 {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

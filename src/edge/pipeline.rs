@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -35,6 +36,7 @@ use crate::{
     net::{
         Peer, admission,
         challenges::Challenges,
+        doctor::{Seen, Testimony, Witness},
         leaving::Leaving,
         redirect,
         trust::{self, TrustedProxies},
@@ -76,13 +78,14 @@ pub struct Edge {
     site: Site,
     hosts: RwLock<Arc<Hosts>>,
     shared: Shared,
+    witness: Witness,
     observer: Arc<Observer>,
     request_ids: RequestIds,
     in_flight: InFlight,
     trust_page: TrustPage,
     promises: Promises,
-    /// Port of the HTTPS listener, for the redirect of plain HTTP.
-    https_port: u16,
+    /// The HTTPS listener, for the redirect of plain HTTP.
+    https: SocketAddr,
 }
 
 impl Edge {
@@ -96,7 +99,7 @@ impl Edge {
         hosts: Hosts,
         shared: Shared,
         settings: Settings,
-        https_port: u16,
+        https: SocketAddr,
     ) -> base::Result<Self> {
         let observer = Arc::new(Observer::new(settings.log));
         Ok(Self {
@@ -110,13 +113,14 @@ impl Edge {
                 Arc::clone(&observer),
             )?,
             observer,
+            witness: Witness::new()?,
             hosts: RwLock::new(Arc::new(hosts)),
             shared,
             request_ids: RequestIds::new(),
             in_flight: InFlight::new(settings.limits),
             trust_page: TrustPage::new(data),
             promises: Promises::default(),
-            https_port,
+            https,
         })
     }
 
@@ -133,6 +137,36 @@ impl Edge {
     /// The programs behind, with their hosts, and whether they are well.
     pub fn upstreams(&self) -> Vec<(String, String, Option<bool>)> {
         self.hosts().upstreams()
+    }
+
+    /// What proves that an answer is this site's.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// Where it is asked over HTTPS.
+    pub fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Whose word about the visitor counts.
+    pub fn trusted(&self) -> &TrustedProxies {
+        &self.shared.trusted
+    }
+
+    /// What was seen from outside and of failures, as the doctor wants to know it.
+    pub fn seen(&self) -> Seen {
+        let hour = self.observer.last_hour();
+        let down = self.upstreams().into_iter();
+        Seen {
+            answered: hour.iter().map(|minute| minute.well + minute.refused).sum(),
+            failed: hour.iter().map(|minute| minute.failed).sum(),
+            programs_down: down
+                .filter(|(_, _, was_well)| *was_well == Some(false))
+                .map(|(host, address, _)| (host, address))
+                .collect(),
+            ..self.witness.seen()
+        }
     }
 
     /// Requests that are being answered now.
@@ -197,7 +231,7 @@ pub async fn pipeline(
     if !peer.is_tls {
         let answer = edge.shared.challenges.text(request.path()).map(proof);
         let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip(), "http"));
-        let response = answer.unwrap_or_else(|| to_https(&request, edge.https_port));
+        let response = answer.unwrap_or_else(|| to_https(&request, edge.https.port()));
         return Ok(parted(
             request.into_response(response),
             &edge.shared.leaving,
@@ -206,6 +240,9 @@ pub async fn pipeline(
     let is_head = *request.method() == Method::HEAD;
     let context =
         RequestContext::enter(&mut request, &edge.shared.trusted, edge.request_ids.next());
+    if let Some(visitor) = context.visitor {
+        edge.witness.note(visitor);
+    }
     let mut watched = Watched::begin(Arc::clone(&edge.observer), &request, &context);
     let Some(entered) = edge.in_flight.enter(&peer.flow, context.visitor) else {
         let refusal = too_many(&edge.shared.limited, &context);
@@ -222,6 +259,9 @@ pub async fn pipeline(
     let host = edge.hosts().find(host_of(request.head()), &peer);
     let promise = promised(&edge.promises, &request);
     let (kind, response) = match host {
+        Ok(Host::Site) if let Some(asked) = edge.witness.asked(request.path()) => {
+            (Kind::Site, request.into_response(testimony(&edge, asked)))
+        }
         Ok(Host::Site) if let Some(location) = elsewhere(&edge.shared.names.now(), &request) => {
             (Kind::None, request.into_response(moved(location)))
         }
@@ -363,6 +403,16 @@ fn proof(text: String) -> HttpResponse {
         .content_type("application/octet-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(text)
+}
+
+/// The answer to the doctor, who wants to know whether this site answers, and what it has seen.
+fn testimony(edge: &Edge, asked: Testimony) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    match asked {
+        Testimony::Proof(text) => response.content_type("text/plain").body(text),
+        Testimony::Seen => response.json(edge.seen()),
+    }
 }
 
 /// Sends on for good. 308 keeps the method; not to be remembered, because the owner may change their mind.

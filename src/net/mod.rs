@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod challenges;
 pub mod connector;
 pub mod dns;
+pub mod doctor;
 mod flow;
 pub mod handshakes;
 mod http2;

@@ -75,7 +75,7 @@ pub fn is_announced(address: SocketAddr, trusted: &TrustedProxies) -> bool {
 }
 
 /// Where this machine itself reaches what listens on all of its addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

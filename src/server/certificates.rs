@@ -107,6 +107,12 @@ impl Certificates {
         settings.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
+    /// Where names can be changed.
+    pub(super) fn dns(&self) -> dns::Settings {
+        let settings = self.settings.lock();
+        settings.unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
     /// The names of the hosts.
     pub(super) fn hosts(&self) -> Vec<String> {
         let of_hosts = self.of_hosts.lock();

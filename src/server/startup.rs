@@ -152,6 +152,7 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
             setup_path: self.app.setup.path(),
             https_address,
             is_announced: probe::is_announced(https_address, &self.trusted),
+            secret: self.edge.witness().secret().to_owned(),
             version: env!("CARGO_PKG_VERSION").into(),
             program: self.program.path.clone(),
         }

@@ -1,6 +1,7 @@
 //! Every page that only editors see, rendered.
 
 use super::Rendered;
+use super::doctor::doctor_pages;
 use super::names::name_pages;
 use super::samples::{
     EVERYTHING, HOSTILE, MARKDOWN, RTL, THEN, conflict, edit, entry, errors, list, notice, private,
@@ -32,6 +33,7 @@ pub(super) fn editing_pages() -> Vec<Rendered> {
         host_pages(),
         traffic_pages(),
         disk_pages(),
+        doctor_pages(),
     ]
     .concat()
 }

@@ -30,7 +30,7 @@ struct Kept {
 }
 
 /// The authority that is asked where the settings name none.
-pub(super) fn authority_of(settings: &Settings) -> &str {
+pub(in crate::net) fn authority_of(settings: &Settings) -> &str {
     let own = settings.authority.as_ref();
     own.map_or(LetsEncrypt::Production.url(), |own| own.as_str())
 }

@@ -16,6 +16,7 @@ mod schedule;
 mod settings;
 mod wire;
 
+pub(super) use account::authority_of;
 pub use by_hand::{Reason, change_account_key, kept_certificates, revoke};
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Wanted};

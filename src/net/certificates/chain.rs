@@ -116,13 +116,7 @@ impl Chain {
 
     /// Whether it is for this name in lower case, or for all names like it (RFC 9525 section 6.3).
     pub fn covers(&self, name: &str) -> bool {
-        let is_address = name.parse::<IpAddr>().is_ok();
-        let wildcard = match name.split_once('.') {
-            Some((_, rest)) if !is_address => Some(format!("*.{rest}")),
-            _ => None,
-        };
-        let mut own = self.names.iter();
-        own.any(|of_mine| of_mine == name || Some(of_mine) == wildcard.as_ref())
+        covers(&self.names, name)
     }
 
     /// What connections are shown.
@@ -156,16 +150,30 @@ impl Chain {
     }
 }
 
+/// Whether a certificate of these names is for this name in lower case, or for all names like it.
+pub(in crate::net) fn covers(names: &[String], name: &str) -> bool {
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let wildcard = match name.split_once('.') {
+        Some((_, rest)) if !is_address => Some(format!("*.{rest}")),
+        _ => None,
+    };
+    names
+        .iter()
+        .any(|of_mine| of_mine == name || Some(of_mine) == wildcard.as_ref())
+}
+
 /// What a certificate says.
-struct Said {
-    names: Vec<String>,
-    not_before: Timestamp,
-    not_after: Timestamp,
-    issuer: String,
+pub(in crate::net) struct Said {
+    pub(in crate::net) names: Vec<String>,
+    pub(in crate::net) not_before: Timestamp,
+    pub(in crate::net) not_after: Timestamp,
+    pub(in crate::net) issuer: String,
 }
 
 impl Said {
-    fn by(certificate: &CertificateDer<'_>) -> Result<Self> {
+    /// # Errors
+    /// [`Error::Invalid`] if it is damaged or for no name.
+    pub(in crate::net) fn by(certificate: &CertificateDer<'_>) -> Result<Self> {
         let damaged = || Error::Invalid("the certificate is damaged".into());
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| damaged())?;
         let alternative = parsed.subject_alternative_name().map_err(|_| damaged())?;

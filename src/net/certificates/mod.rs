@@ -13,6 +13,7 @@ mod shown;
 
 pub use authority::LocalAuthority;
 pub use chain::Chain;
+pub(super) use chain::{Said, covers};
 pub use leaf::local_certificate;
 pub use own_files::{OwnFiles, Watched};
 pub use renewal::Renewal;

@@ -1,0 +1,169 @@
+//! How it stands with the way from a visitor to the site, station by station.
+
+use serde::Serialize;
+
+use super::Timestamp;
+
+/// A station of the way, in the order in which a visitor meets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// The site's name in the DNS.
+    Name,
+    /// The address of the home, or of the machine.
+    Address,
+    /// What stands between the internet and the machine.
+    Router,
+    /// The door that visitors knock at.
+    Port,
+    /// What proves to a browser that it is there.
+    Certificate,
+    /// The program, and the machine that it runs on.
+    Server,
+    /// What makes the pages.
+    Application,
+    /// Where everything is kept.
+    Database,
+}
+
+impl Place {
+    /// What it is called.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Name => "Name",
+            Self::Address => "Address",
+            Self::Router => "Router",
+            Self::Port => "Port",
+            Self::Certificate => "Certificate",
+            Self::Server => "Server",
+            Self::Application => "Application",
+            Self::Database => "Database",
+        }
+    }
+}
+
+/// How it stands with a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Visitors get past it.
+    Well,
+    /// Some or all of them do not, or soon will not.
+    Wrong,
+    /// This cannot be known from here; the sentence says why.
+    Unknown,
+}
+
+impl Health {
+    /// In a word, for who does not see colours.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Wrong => "wrong",
+            Self::Unknown => "not known",
+        }
+    }
+}
+
+/// One station, looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Station {
+    /// Which one.
+    pub place: Place,
+    /// How it stands.
+    pub health: Health,
+    /// The state by its name, for programs: `name-elsewhere`. It stays the same from version to version.
+    pub state: &'static str,
+    /// The state in a plain sentence.
+    pub says: String,
+    /// The one thing to do, if there is one.
+    pub remedy: Option<String>,
+    /// The page of the site where that is done or explained.
+    pub page: Option<&'static str>,
+}
+
+impl Station {
+    /// A station where all is well.
+    pub fn well(place: Place, state: &'static str, says: impl Into<String>) -> Self {
+        Self::new(place, Health::Well, state, says.into())
+    }
+
+    /// A station that keeps visitors from the site.
+    pub fn wrong(place: Place, state: &'static str, says: impl Into<String>) -> Self {
+        Self::new(place, Health::Wrong, state, says.into())
+    }
+
+    /// A station of which nothing is known, and why.
+    pub fn unknown(place: Place, state: &'static str, says: impl Into<String>) -> Self {
+        Self::new(place, Health::Unknown, state, says.into())
+    }
+
+    fn new(place: Place, health: Health, state: &'static str, says: String) -> Self {
+        Self {
+            place,
+            health,
+            state,
+            says,
+            remedy: None,
+            page: None,
+        }
+    }
+
+    /// The same with the one thing to do.
+    #[must_use]
+    pub fn remedy(mut self, what: impl Into<String>) -> Self {
+        self.remedy = Some(what.into());
+        self
+    }
+
+    /// The same with a page where that is done or explained.
+    #[must_use]
+    pub fn page(mut self, path: &'static str) -> Self {
+        self.page = Some(path);
+        self
+    }
+}
+
+/// The whole way, looked at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// How long that took.
+    pub took_ms: u64,
+    /// The name that visitors use, if the site has one.
+    pub name: Option<String>,
+    /// Every station, in order.
+    pub stations: Vec<Station>,
+}
+
+impl Diagnosis {
+    /// Whether no station is wrong.
+    pub fn is_well(&self) -> bool {
+        self.first_wrong().is_none()
+    }
+
+    /// The first station that is wrong: what to do first, because what is behind it may follow from it.
+    pub fn first_wrong(&self) -> Option<&Station> {
+        let mut stations = self.stations.iter();
+        stations.find(|station| station.health == Health::Wrong)
+    }
+
+    /// Stations of which nothing is known.
+    pub fn count_unknown(&self) -> usize {
+        let unknown = |station: &&Station| station.health == Health::Unknown;
+        self.stations.iter().filter(unknown).count()
+    }
+
+    /// All of it in one sentence.
+    pub fn summary(&self) -> String {
+        match (self.first_wrong(), self.count_unknown()) {
+            (Some(station), _) => format!("{}: {}", station.place.title(), station.says),
+            (None, 0) => "All is well: the way from a visitor to the site is open.".into(),
+            (None, 1) => "Nothing is wrong; one station cannot be judged from here.".into(),
+            (None, count) => {
+                format!("Nothing is wrong; {count} stations cannot be judged from here.")
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `webstead doctor`: the way from a visitor to the site, station by station. Works beside a running site or without
+//! one, and changes nothing.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::Global;
+use crate::{
+    base::{Diagnosis, Error, Health, Result},
+    config::Config,
+    db::DataFolder,
+    net::doctor::{self, Patient, Running, WayIn},
+    server,
+};
+
+/// How it is said.
+#[derive(Args)]
+pub(super) struct DoctorArgs {
+    /// Say it in JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, and says; exits with 1 if something is wrong.
+pub(super) fn run(args: &DoctorArgs, global: &Global) -> Result<ExitCode> {
+    let patient = patient(global)?;
+    let examined = actix_web::rt::System::new().block_on(Box::pin(doctor::examine(patient)));
+    let found = examined.diagnosis;
+    let out = &mut io::stdout().lock();
+    let told = if args.json {
+        let text = serde_json::to_string_pretty(&found).map_err(Error::internal)?;
+        writeln!(out, "{text}")
+    } else {
+        tell(out, &found)
+    };
+    told.map_err(Error::internal)?;
+    Ok(if found.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn patient(global: &Global) -> Result<Patient> {
+    let data = global.data_path();
+    let config = Config::load(global.config.as_deref(), &data);
+    let folder = DataFolder::open_existing(&data);
+    let (running, started) = match &folder {
+        Ok(folder) => (folder.running_server()?, server::running(folder)?),
+        // A site that lost its database is what a doctor is for; a folder without any is not.
+        Err(Error::Invalid(_)) if data.join("server.lock").exists() => (None, None),
+        Err(_) => return Err(folder.map_or_else(|e| e, |_| Error::NotFound)),
+    };
+    let state = match (&config, &running, &started) {
+        (Err(e), ..) => Running::Unreadable(e.to_string()),
+        (_, None, _) => Running::No,
+        (_, Some(_), None) => Running::Starting,
+        (_, Some(_), Some(started)) => Running::Yes(started.https_address),
+    };
+    let config = config.unwrap_or_default();
+    // A database that cannot be read says no names; that it cannot is said by its own station.
+    let stored = folder.and_then(|folder| server::with_stored(&config, &folder));
+    let config = stored.unwrap_or(config);
+    Ok(Patient {
+        names: config.names(),
+        certificate: config.certificate,
+        dns: config.dns,
+        state,
+        way_in: started.map(|started| WayIn {
+            https: started.https_address,
+            is_announced: started.is_announced,
+            secret: started.secret,
+        }),
+        seen: None,
+        data,
+    })
+}
+
+/// A line for each station, with what to do below it.
+fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
+    for station in &found.stations {
+        let mark = match station.health {
+            Health::Well => "  ok ",
+            Health::Wrong => "WRONG",
+            Health::Unknown => "  ?  ",
+        };
+        writeln!(
+            out,
+            "{mark}  {:<12} {}",
+            station.place.title(),
+            station.says
+        )?;
+        if let Some(remedy) = &station.remedy {
+            writeln!(out, "{:21}→ {remedy}", "")?;
+        }
+    }
+    match found.first_wrong() {
+        Some(station) => writeln!(
+            out,
+            "\nBegin with the first that is wrong: {}.",
+            station.place.title().to_lowercase()
+        ),
+        None => writeln!(out, "\n{}", found.summary()),
+    }
+}

@@ -1,0 +1,259 @@
+//! The certificate: whether browsers believe it, for how long, and why there is no better one.
+
+use super::{ABOUT_NAMES, SET_NAME, quoted, span, when};
+use crate::{
+    base::{Health, Place, Station, Timestamp},
+    net::{
+        acme::{Failure, FailureKind},
+        doctor::facts::{Facts, OfName, Running, Shown},
+    },
+};
+
+const CERTIFICATE: Place = Place::Certificate;
+/// A certificate whose renewal is due has a third of its life left; with less than this part it is late.
+const LATE: i64 = 4;
+/// The last seconds of a life in which there is no time to lose, however long it was.
+const SOON_S: i64 = 10 * 24 * 3600;
+
+pub(super) fn judge(facts: &Facts) -> Station {
+    if facts.names.is_empty() {
+        return Station::unknown(
+            CERTIFICATE,
+            "certificate-local",
+            "The certificate is of this machine's own authority, which each browser must be told to believe.",
+        )
+        .remedy("Open /trust on each device once.")
+        .page("/trust");
+    }
+    let all = facts.names.iter().zip(&facts.certificates.of_names);
+    let judged: Vec<Station> = all
+        .map(|(name, of_name)| judge_one(facts, of_name, name.is_public))
+        .collect();
+    let wrong = judged
+        .iter()
+        .find(|station| station.health == Health::Wrong);
+    let first = wrong.or(judged.first()).cloned();
+    first.unwrap_or_else(|| {
+        Station::unknown(
+            CERTIFICATE,
+            "certificate-untold",
+            "The certificates could not be looked at.",
+        )
+    })
+}
+
+fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
+    let name = &of_name.name;
+    let failure = of_name.failure.as_ref();
+    let shown = of_name.shown.as_ref();
+    // Browsers do not believe the machine's own authority under a public name.
+    let of_others = shown.filter(|shown| !shown.is_local);
+    if let Some(shown) = of_others.filter(|shown| !is_over(shown, facts.now)) {
+        return judge_shown(facts, of_name, shown);
+    }
+    if let Some(why) = &of_name.files {
+        let says = format!("Your own certificate is not used: {why}.");
+        return Station::wrong(CERTIFICATE, "certificate-files", says)
+            .remedy("Correct the files, or their names under [certificate] in webstead.toml; they are looked at every few seconds.");
+    }
+    if let Some(failure) = failure {
+        return judge_failure(facts, of_name, failure);
+    }
+    if let Some(shown) = of_others {
+        let says = format!(
+            "The certificate for {name} ended {} ago; browsers warn.",
+            span(facts.now.0 - shown.until.0)
+        );
+        let station = Station::wrong(CERTIFICATE, "certificate-ended", says);
+        return with_renewal(station, facts, name);
+    }
+    if !is_public {
+        let says = format!("{name} has the certificate of this machine's own authority.");
+        return Station::well(CERTIFICATE, "certificate-own-network", says).page("/trust");
+    }
+    if facts.certificates.is_agreed {
+        if facts.server.state == Running::No {
+            let says = format!(
+                "There is no certificate for {name} yet, and it is not asked for while the site does not run."
+            );
+            return Station::unknown(CERTIFICATE, "certificate-not-running", says);
+        }
+        let says = format!(
+            "The certificate for {name} is on its way: the authority was asked, or will be within a minute."
+        );
+        return Station::unknown(CERTIFICATE, "certificate-coming", says)
+            .remedy("Look here again in two minutes.");
+    }
+    let says = format!(
+        "For {name} there is only the certificate of this machine's own authority; browsers warn."
+    );
+    Station::wrong(CERTIFICATE, "certificate-not-asked", says)
+        .remedy("Agree to the terms of an authority, and it is asked for one (agree_to_terms under [certificate] in webstead.toml does the same).")
+        .page(SET_NAME)
+}
+
+fn is_over(shown: &Shown, now: Timestamp) -> bool {
+    now >= shown.until
+}
+
+/// A certificate of others that has not ended.
+fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
+    let name = &of_name.name;
+    if !shown.is_for_name {
+        let says = format!(
+            "For {name}, visitors are shown a certificate that is for {}; browsers warn.",
+            shown.names.join(", ")
+        );
+        return Station::wrong(CERTIFICATE, "certificate-other-name", says)
+            .remedy(format!(
+                "Get one for {name}: name it as domain or under also in webstead.toml."
+            ))
+            .page(ABOUT_NAMES);
+    }
+    if facts.now < shown.from {
+        let says = format!(
+            "The certificate for {name} holds only from {} on.",
+            when(shown.from)
+        );
+        return Station::wrong(CERTIFICATE, "certificate-not-yet", says)
+            .remedy("That is most likely the clock of this machine, which is wrong: see the station of the server.");
+    }
+    if shown.is_known == Some(false) {
+        let says = format!(
+            "The certificate for {name} is of {}, which this machine does not know; browsers will not either.",
+            shown.issuer
+        );
+        return Station::wrong(CERTIFICATE, "certificate-unknown-authority", says).remedy(
+            "If it is an authority for tests (staging), take authority out of webstead.toml. If it is your own, tell this \
+             machine and each device to trust it.",
+        );
+    }
+    let left = shown.until.0 - facts.now.0;
+    let life = shown.until.0 - shown.from.0;
+    let is_late = left < life / LATE && (left < SOON_S || of_name.failure.is_some());
+    if !is_late {
+        let says = format!(
+            "The certificate for {name}, of {}, holds for another {}.",
+            shown.issuer,
+            span(left)
+        );
+        return Station::well(CERTIFICATE, "certificate-well", says);
+    }
+    let says = format!(
+        "The certificate for {name} ends in {}, at {}",
+        span(left),
+        when(shown.until)
+    );
+    let Some(failure) = &of_name.failure else {
+        let station = Station::wrong(CERTIFICATE, "certificate-ends", format!("{says}."));
+        return with_renewal(station, facts, name);
+    };
+    let behind = judge_failure(facts, of_name, failure);
+    Station {
+        says: format!("{says}, and is not renewed: {}", behind.says),
+        state: "certificate-ends",
+        ..behind
+    }
+}
+
+fn with_renewal(station: Station, facts: &Facts, name: &str) -> Station {
+    if facts.certificates.is_agreed {
+        station.remedy(format!("Ask for another one: `sudo webstead certificate renew {name}`."))
+    } else {
+        station.remedy("Renew it where it came from, or agree to the terms of an authority, and the site renews it itself.")
+    }
+    .page(ABOUT_NAMES)
+}
+
+/// Why the last try failed, in the authority's own words.
+fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station {
+    let name = &of_name.name;
+    let words = quoted(&failure.text);
+    let next = of_name.next.filter(|next| *next > facts.now);
+    let again = next.map_or_else(String::new, |next| {
+        format!(" It is tried again {}.", when(next))
+    });
+    match failure.kind {
+        FailureKind::RateLimited => {
+            let end = failure.retry_at.or_else(|| end_in_words(&failure.text));
+            let until = end.map_or_else(
+                || "for a while".to_owned(),
+                |end| format!("until {}", when(end)),
+            );
+            let says = format!(
+                "The authority gives no certificate for {name} {until}, because it was asked too often. It says {words}"
+            );
+            Station::wrong(CERTIFICATE, "certificate-rate-limit", says).remedy(
+                "Wait: it is asked again then by itself. Asking by hand before makes it longer.",
+            )
+        }
+        FailureKind::Validation => {
+            let says = format!(
+                "The authority could not see that {name} leads here. It says {words}{again}"
+            );
+            Station::wrong(CERTIFICATE, "certificate-not-proved", says)
+                .remedy("Put right what is wrong before this station: name, address, router, port.")
+                .page(ABOUT_NAMES)
+        }
+        FailureKind::Unreachable | FailureKind::Nonce | FailureKind::LostAccount => {
+            let says = format!("The authority was not reached: {words}.{again}");
+            Station::wrong(CERTIFICATE, "certificate-authority-silent", says)
+                .remedy("Look whether this machine reaches the internet. If it does, the authority has a bad day: wait.")
+        }
+        FailureKind::Refused => {
+            let says =
+                format!("The authority refuses a certificate for {name}. It says {words}{again}");
+            Station::wrong(CERTIFICATE, "certificate-refused", says)
+                .remedy("Do what these words ask for; then `sudo webstead certificate renew` tries it at once.")
+                .page(ABOUT_NAMES)
+        }
+        FailureKind::Setup => {
+            let says = format!("The certificate for {name} cannot be asked for: {words}.");
+            Station::wrong(CERTIFICATE, "certificate-setup", says)
+                .remedy("Correct that in webstead.toml or in the data folder.")
+                .page(ABOUT_NAMES)
+        }
+    }
+}
+
+/// The end of a limit in the words of Let's Encrypt, whose answers say `retry after 2026-11-27 08:15:00 UTC`
+/// (<https://letsencrypt.org/docs/rate-limits/>).
+fn end_in_words(text: &str) -> Option<Timestamp> {
+    let (_, rest) = text.split_once("retry after ")?;
+    let moment = rest.get(..20)?;
+    let moment = moment.trim_end_matches(['Z', ' ']).replace(' ', "T");
+    let moment: jiff::Timestamp = format!("{moment}Z").parse().ok()?;
+    Some(moment.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Timestamp, end_in_words};
+
+    #[test]
+    fn the_end_of_a_limit_is_read_from_the_authoritys_words() {
+        let usual = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, \
+                     retry after 2026-11-27 08:15:00 UTC: see https://letsencrypt.org/docs/rate-limits/";
+        let end = |text: &str| end_in_words(text).map(Timestamp::rfc3339);
+        assert_eq!(end(usual).as_deref(), Some("2026-11-27T08:15:00Z"));
+        let with_t = "retry after 2026-11-27T08:15:00Z";
+        assert_eq!(end(with_t).as_deref(), Some("2026-11-27T08:15:00Z"));
+        for text in [
+            "",
+            "retry after",
+            "retry after tomorrow, or the day after that",
+            "retry after 2026-99-99 99:99:99 UTC",
+        ] {
+            assert_eq!(end(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_authority_says_is_read_without_a_panic(text in "(retry after )?\\PC{0,40}") {
+            let _ = end_in_words(&text);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! From what was found to a sentence for each station: pure functions.
+
+mod certificate;
+mod inside;
+mod name;
+mod network;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use super::facts::Facts;
+use crate::base::{Station, Timestamp};
+
+/// The chapter about names and certificates.
+const ABOUT_NAMES: &str = "/help/a-name-and-a-certificate";
+/// Where the owner sets the name and agrees to the terms of an authority.
+const SET_NAME: &str = "/admin/name";
+/// Where it is said what to do without a door of one's own.
+const ABOUT_TUNNELS: &str = "/help/other-hosts#behind-another-proxy-or-a-tunnel";
+
+/// How it stands with each station, in the order in which a visitor meets them.
+pub(super) fn judge(facts: &Facts) -> Vec<Station> {
+    vec![
+        name::judge(facts),
+        network::judge_address(facts),
+        network::judge_router(facts),
+        network::judge_port(facts),
+        certificate::judge(facts),
+        inside::judge_server(facts),
+        inside::judge_application(facts),
+        inside::judge_database(facts),
+    ]
+}
+
+/// Addresses as people list them.
+fn list(addresses: &[IpAddr]) -> String {
+    let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    match &all[..] {
+        [] => "no address".into(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A length of time in its largest unit: `3 days`, `1 hour`.
+fn span(seconds: i64) -> String {
+    let seconds = seconds.abs();
+    let (count, unit) = match seconds {
+        172_800.. => (seconds / 86_400, "day"),
+        7_200.. => (seconds / 3_600, "hour"),
+        120.. => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A moment as people write it: `2026-11-26 19:04 UTC`.
+fn when(at: Timestamp) -> String {
+    let text = at.to_jiff().strftime("%Y-%m-%d %H:%M UTC");
+    text.to_string()
+}
+
+/// What somebody else said, as a quotation that ends.
+fn quoted(words: &str) -> String {
+    const MOST: usize = 400;
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = words.chars().take(MOST).collect();
+    if short.len() < words.len() {
+        short.push('…');
+    }
+    format!("“{short}”")
+}

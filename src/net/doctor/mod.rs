@@ -1,0 +1,290 @@
+//! The doctor: looks at every station of the way from a visitor to the site, and says how it stands.
+//!
+//! [`look`] finds out, and changes nothing; [`judge`] makes sentences of what was found, and asks nobody.
+
+mod certificates;
+mod clock;
+mod facts;
+mod home;
+mod judge;
+mod name;
+mod router;
+mod storage;
+mod visit;
+mod witness;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::{join, join_all, join4};
+use hyper::header::SERVER;
+use rustls::pki_types::CertificateDer;
+use tokio::{task::spawn_blocking, time::timeout};
+
+use self::{
+    certificates::Known,
+    facts::{Certificates, Door, Facts, Named, Stranger, Who},
+    visit::{Answered, Asked, Nobody, visit},
+};
+pub use self::{
+    facts::{Running, Seen},
+    witness::{Testimony, Witness},
+};
+use super::{acme, certificates::Said as SaidByCertificate, dns, probe};
+use crate::base::{Diagnosis, Names, Timestamp, is_global};
+
+/// Time for all of it; what is not known then is not known.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// Where visitors knock.
+const HTTPS: u16 = 443;
+/// Addresses of all names that are tried.
+const MOST_DOORS: usize = 8;
+/// Names that are looked at.
+const MOST_NAMES: usize = 8;
+
+/// Whose way is looked at.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The names of the site.
+    pub names: Names,
+    /// `[certificate]`
+    pub certificate: acme::Settings,
+    /// `[dns]`
+    pub dns: dns::Settings,
+    /// Whether it runs, and where.
+    pub state: Running,
+    /// How the running server is asked.
+    pub way_in: Option<WayIn>,
+    /// What the running server has seen, if that is known already.
+    pub seen: Option<Seen>,
+}
+
+/// How a running server is asked on this machine.
+#[derive(Clone, Debug)]
+pub struct WayIn {
+    /// Where it listens for HTTPS.
+    pub https: SocketAddr,
+    /// Whether a connection from this machine itself must begin with a PROXY header.
+    pub is_announced: bool,
+    /// Its secret ([`Witness::secret`]).
+    pub secret: String,
+}
+
+/// What an examination found.
+pub struct Examined {
+    /// How it stands.
+    pub diagnosis: Diagnosis,
+    /// Addresses that have proved to be this home's.
+    pub homes: Vec<IpAddr>,
+}
+
+/// Looks at the whole way, for half a minute at most, and says how it stands. Changes nothing.
+pub async fn examine(patient: Patient) -> Examined {
+    let began = Instant::now();
+    let facts = Box::pin(look(&patient)).await;
+    let proved = facts.doors.iter().filter(|door| door.who == Who::Ours);
+    Examined {
+        homes: proved
+            .map(|door| door.at.ip())
+            .chain(facts.home.router.external)
+            .collect(),
+        diagnosis: Diagnosis {
+            at: facts.now,
+            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            stations: judge::judge(&facts),
+            name: patient.names.next.or(patient.names.domain),
+        },
+    }
+}
+
+/// Finds out everything; what does not depend on each other is asked at the same time.
+async fn look(patient: &Patient) -> Facts {
+    let now = Timestamp::now();
+    let mut names: Vec<String> = patient.names.all().map(str::to_owned).collect();
+    // What there is to be counts more than what there was.
+    names.sort_by_key(|name| Some(name) != patient.names.next.as_ref());
+    names.truncate(MOST_NAMES);
+    let data = patient.data.clone();
+    let of_disk = spawn_blocking(move || (storage::look(&data), Known::read(&data)));
+    let (at_names, inside, ahead, disk) = join4(
+        Box::pin(look_at_names(patient, &names)),
+        Box::pin(look_inside(patient, &names)),
+        Box::pin(timeout(PATIENCE, clock::ahead(patient))),
+        of_disk,
+    )
+    .await;
+    let (home, names, doors) = at_names;
+    let (storage, known) =
+        disk.map_or_else(|_| (facts::Storage::default(), None), |(s, k)| (s, Some(k)));
+    let of_names = names.iter().zip(&inside.shown).map(|(name, shown)| {
+        let known = known.as_ref();
+        let of_name = known.map(|known| known.of_name(patient, &name.name, shown.as_deref(), now));
+        of_name.unwrap_or_default()
+    });
+    let certificates = Certificates {
+        is_agreed: patient.certificate.agree_to_terms,
+        of_names: of_names.collect(),
+    };
+    Facts {
+        now,
+        certificates,
+        names,
+        home,
+        doors,
+        server: facts::Server {
+            state: patient.state.clone(),
+            first_page: inside.first_page,
+            clock_ahead: ahead.unwrap_or_default(),
+            is_clock_unset: clock::is_unset(),
+        },
+        seen: patient.seen.clone().or(inside.seen),
+        storage,
+    }
+}
+
+/// What the names lead to, and who is there.
+async fn look_at_names(
+    patient: &Patient,
+    names: &[String],
+) -> (facts::Home, Vec<Named>, Vec<Door>) {
+    let asked = names.iter().map(|name| {
+        let is_public = acme::is_public(name, &patient.certificate);
+        async move {
+            let looked = timeout(PATIENCE, name::look(name, is_public)).await;
+            looked.unwrap_or_else(|_| Named {
+                name: name.clone(),
+                is_public,
+                resolver: None,
+                zone: Vec::new(),
+            })
+        }
+    });
+    let at_home = async {
+        let mut home = spawn_blocking(home::look).await.unwrap_or_default();
+        // One that stands in between: who has a public address has none.
+        let own = home
+            .outward
+            .filter(|own| !is_global(*own) && !names.is_empty());
+        if let Some(own) = own {
+            let port = match patient.state {
+                Running::Yes(https) => https.port(),
+                _ => HTTPS,
+            };
+            home.router = Box::pin(router::ask(SocketAddr::new(own, port))).await;
+        }
+        home
+    };
+    let (mut home, found) = join(at_home, join_all(asked)).await;
+    home.follows = patient.dns != dns::Settings::None;
+    let mut to_try: Vec<(&str, IpAddr)> = Vec::new();
+    for name in &found {
+        for address in name.addresses() {
+            if !to_try.iter().any(|(_, known)| *known == address) {
+                to_try.push((&name.name, address));
+            }
+        }
+    }
+    to_try.truncate(MOST_DOORS);
+    let tried = to_try.into_iter().map(|(name, address)| {
+        let is_here = home.interfaces.contains(&address) || address.is_loopback();
+        async move {
+            let at = SocketAddr::new(address, HTTPS);
+            let who = who_is_at(at, name, patient.way_in.as_ref()).await;
+            Door { at, is_here, who }
+        }
+    });
+    let doors = join_all(tried).await;
+    (home, found, doors)
+}
+
+/// Who answers under an address: this site proves it, everybody else cannot.
+async fn who_is_at(at: SocketAddr, name: &str, way_in: Option<&WayIn>) -> Who {
+    let number = witness::random_text().unwrap_or_default();
+    let path = format!("{}{number}", witness::PROOF);
+    let asked = Asked {
+        host: name,
+        path: &path,
+        is_announced: false,
+    };
+    match visit(at, asked).await {
+        Err(Nobody::Refused) => Who::Refused,
+        Err(Nobody::Silent) => Who::Silent,
+        Err(Nobody::Unreachable(why)) => Who::Unreachable(why),
+        Err(Nobody::NoTls(_)) => Who::Other(Stranger::default()),
+        Ok(answered) => {
+            let is_ours = way_in.is_some_and(|way_in| {
+                let proof = witness::proof(&way_in.secret, &number);
+                answered.text() == Some(proof.as_str())
+            });
+            if is_ours {
+                Who::Ours
+            } else {
+                Who::Other(stranger(&answered))
+            }
+        }
+    }
+}
+
+fn stranger(answered: &Answered) -> Stranger {
+    let said = answered.certificates.first().map(SaidByCertificate::by);
+    Stranger {
+        names: said.and_then(Result::ok).map_or_else(Vec::new, |s| s.names),
+        program: answered.header(SERVER),
+    }
+}
+
+/// What the running server shows and says on this machine itself.
+#[derive(Default)]
+struct Inside {
+    /// The certificates for each name.
+    shown: Vec<Option<Vec<CertificateDer<'static>>>>,
+    first_page: Option<Result<u16, String>>,
+    seen: Option<Seen>,
+}
+
+async fn look_inside(patient: &Patient, names: &[String]) -> Inside {
+    let Some(way_in) = &patient.way_in else {
+        return Inside {
+            shown: names.iter().map(|_| None).collect(),
+            ..Inside::default()
+        };
+    };
+    let at = probe::reachable(way_in.https);
+    let ask = |host: String, path: String| async move {
+        let asked = Asked {
+            host: &host,
+            path: &path,
+            is_announced: way_in.is_announced,
+        };
+        visit(at, asked).await
+    };
+    let domain = names.first().map_or("localhost", String::as_str);
+    let first_page = ask(domain.to_owned(), "/".into());
+    let key = witness::key_to_seen(&way_in.secret);
+    let seen = ask("localhost".into(), format!("{}{key}", witness::SEEN));
+    let shown = names
+        .iter()
+        .map(|name| ask(name.clone(), "/healthz".into()));
+    let (first_page, (seen, shown)) = join(first_page, join(seen, join_all(shown))).await;
+    let seen = seen
+        .ok()
+        .and_then(|seen| serde_json::from_str(seen.text()?).ok());
+    Inside {
+        shown: shown
+            .into_iter()
+            .map(|shown| shown.ok().map(|shown| shown.certificates))
+            .collect(),
+        first_page: Some(match first_page {
+            Ok(answered) => answered.answer.map(|(status, ..)| status.as_u16()),
+            Err(Nobody::Refused) => Err("the connection was refused".into()),
+            Err(Nobody::Silent) => Err("there was no answer in time".into()),
+            Err(Nobody::Unreachable(why) | Nobody::NoTls(why)) => Err(why),
+        }),
+        seen,
+    }
+}

@@ -1,0 +1,40 @@
+//! Data folder and database, looked at without changing anything.
+
+use std::{path::Path, time::Duration};
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use super::facts::Storage;
+use crate::{
+    base::{Error, Result},
+    db::{DataFolder, open_to_look, quick_problems},
+};
+
+/// Time for reading the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks; may wait for the disk.
+pub(super) fn look(data: &Path) -> Storage {
+    let disk = statvfs(data);
+    let disk = disk.as_ref().ok();
+    let problems = problems(data);
+    Storage {
+        is_long: matches!(problems, Ok(None)),
+        problem: match problems {
+            Ok(found) => found.unwrap_or_default().into_iter().next(),
+            Err(e) => Some(e.to_string()),
+        },
+        is_read_only: disk.is_some_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY)),
+        free_bytes: disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+        folder: data.display().to_string(),
+    }
+}
+
+fn problems(data: &Path) -> Result<Option<Vec<String>>> {
+    let folder = DataFolder::open_existing(data)?;
+    let connection = open_to_look(&folder.database())?;
+    quick_problems(&connection, PATIENCE).map_err(|e| match e {
+        Error::Database(e) => Error::Invalid(e.to_string()),
+        e => e,
+    })
+}

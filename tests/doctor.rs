@@ -1,0 +1,357 @@
+//! `webstead doctor`: every state of the way from a visitor to the site, made to happen with real servers in networks
+//! of their own.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::netns::{Connected, HOME, MACHINE, Network};
+
+/// What the doctor found: for each station how it stands, its state, and what it says and advises.
+pub(crate) struct Found(pub(crate) HashMap<String, [String; 4]>);
+
+impl Found {
+    pub(crate) fn read(output: std::process::Output) -> Self {
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let json: Value =
+            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {errors}"));
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let stations = json["stations"].as_array().unwrap();
+        assert_eq!(stations.len(), 8);
+        let is_wrong = stations.iter().any(|station| station["health"] == "wrong");
+        assert_eq!(output.status.code(), Some(i32::from(is_wrong)), "{text}");
+        let stations = stations.iter().map(|station| {
+            let fields = ["health", "state", "says", "remedy"].map(|field| word(&station[field]));
+            (word(&station["place"]), fields)
+        });
+        Self(stations.collect())
+    }
+
+    pub(crate) fn state(&self, place: &str) -> &str {
+        &self.0[place][1]
+    }
+
+    /// Holds the doctor to a state with these words.
+    #[track_caller]
+    pub(crate) fn must(&self, place: &str, state: &str, words: &[&str]) {
+        let [health, found, says, remedy] = &self.0[place];
+        assert_eq!(found, state, "{health}: {says} {remedy}; all: {:?}", self.0);
+        for word in words {
+            assert!(
+                says.contains(word) || remedy.contains(word),
+                "{word}: {says} {remedy}"
+            );
+        }
+        let needs_remedy = health == "wrong";
+        assert!(!needs_remedy || !remedy.is_empty(), "{state} has no remedy");
+    }
+}
+
+/// A machine in a network, with a site on port 443.
+struct Machine {
+    network: Network,
+    data: PathBuf,
+}
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_webstead");
+
+impl Machine {
+    fn new(connected: Connected) -> Option<Self> {
+        let network = Network::new(connected)?;
+        let data = network.dir().join("data");
+        let mut machine = Self { network, data };
+        machine.start();
+        Some(machine)
+    }
+
+    fn start(&mut self) {
+        let data = self.data.to_str().unwrap().to_owned();
+        let words = [
+            PROGRAM,
+            "--data",
+            &data,
+            "serve",
+            "--https",
+            "0.0.0.0:443",
+            "--http",
+            "0.0.0.0:80",
+        ];
+        self.network.start("home", &words);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.status() {
+            assert!(Instant::now() < deadline, "the site does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn status(&self) -> bool {
+        let data = self.data.to_str().unwrap();
+        let status = self
+            .network
+            .run("home", &[PROGRAM, "--data", data, "status"]);
+        status.status.success()
+    }
+
+    /// The doctor on this machine, for a site of this name.
+    fn examine(&self, domain: &str) -> Found {
+        let toml = self.network.dir().join("asked.toml");
+        fs::write(&toml, format!("domain = \"{domain}\"\n")).unwrap();
+        let (data, toml) = (self.data.to_str().unwrap(), toml.to_str().unwrap());
+        let began = Instant::now();
+        let words = [
+            PROGRAM, "--data", data, "--config", toml, "doctor", "--json",
+        ];
+        let found = Found::read(self.network.run("home", &words));
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it ends in seconds"
+        );
+        found
+    }
+}
+
+#[test]
+fn every_state_of_a_name_is_told_apart() {
+    let Some(mut machine) = Machine::new(Connected::Directly) else {
+        return;
+    };
+    let zone = "good A 11.22.33.44\nelsewhere A 11.22.33.99\nboth A 11.22.33.44\nboth A 11.22.33.99\n\
+                six AAAA 2a0b:1::20\nmixed A 11.22.33.44\nmixed AAAA 2a0b:9::1\nempty TXT \"x\"\n\
+                ring CNAME rung\nrung CNAME ring\ndangling CNAME nothing\nprivate A 192.168.7.20\n\
+                alias CNAME good\n";
+    let other = "split A 11.22.33.99\nlost A 11.22.33.44\n";
+    let first = format!("{zone}split A 11.22.33.44\n");
+    if !machine.network.serve_dns(&first, &format!("{zone}{other}")) {
+        return;
+    }
+    for (name, state, words) in [
+        ("good.example.net", "name-well", &[HOME][..]),
+        ("alias.example.net", "name-well", &[HOME]),
+        ("nothing.example.net", "name-missing", &["does not exist"]),
+        (
+            "elsewhere.example.net",
+            "name-elsewhere",
+            &["11.22.33.99", HOME, "A record"],
+        ),
+        ("both.example.net", "name-elsewhere", &["11.22.33.99"]),
+        (
+            "mixed.example.net",
+            "name-elsewhere",
+            &["2a0b:9::1", "AAAA"],
+        ),
+        ("six.example.net", "name-only-ipv6", &["2a0b:1::20", HOME]),
+        ("empty.example.net", "name-without-address", &[HOME]),
+        (
+            "ring.example.net",
+            "name-loop",
+            &["ring.example.net → rung.example.net"],
+        ),
+        (
+            "dangling.example.net",
+            "name-alias-missing",
+            &["nothing.example.net"],
+        ),
+        ("private.example.net", "name-private", &["192.168.7.20"]),
+        (
+            "split.example.net",
+            "name-servers-disagree",
+            &["11.22.33.99", "11.22.33.44", "ns2"],
+        ),
+        (
+            "lost.example.net",
+            "name-servers-disagree",
+            &["no such name"],
+        ),
+        ("broken.example", "name-local", &[]),
+        ("pi.local", "name-local", &[]),
+    ] {
+        machine.examine(name).must("name", state, words);
+    }
+    let found = machine.examine("good.example.net");
+    found.must("address", "address-well", &[HOME]);
+    found.must("router", "router-none", &[]);
+    found.must("port", "port-only-here", &["firewall"]);
+    found.must("server", "server-well", &["443"]);
+    found.must("application", "application-well", &[]);
+    found.must("database", "database-well", &["sound"]);
+    // Somebody comes, and that is enough.
+    visit(&machine, "11.22.33.99");
+    machine
+        .examine("good.example.net")
+        .must("port", "port-visited", &["ago"]);
+
+    machine.network.ask("11.22.33.77");
+    machine
+        .examine("good.example.net")
+        .must("name", "resolver-silent", &["11.22.33.77"]);
+}
+
+/// Somebody of the internet opens the site.
+fn visit(machine: &Machine, from: &str) {
+    let url = format!("https://{HOME}/");
+    let words = [
+        "curl",
+        "-sk",
+        "-m",
+        "10",
+        "--interface",
+        from,
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        &url,
+    ];
+    let visited = machine.network.run("net", &words);
+    assert_eq!(
+        String::from_utf8_lossy(&visited.stdout),
+        "200",
+        "{visited:?}"
+    );
+}
+
+#[test]
+#[allow(clippy::too_many_lines)] // one router, one setting after the other
+fn what_a_router_does_with_visitors_is_told_apart() {
+    let Some(mut machine) = Machine::new(Connected::BehindRouter) else {
+        return;
+    };
+    if !machine
+        .network
+        .serve_dns("home A 11.22.33.44\n", "home A 11.22.33.44\n")
+    {
+        return;
+    }
+    let name = "home.example.net";
+    let found = machine.examine(name);
+    found.must("name", "name-untold", &[HOME]);
+    found.must("address", "address-untold", &[MACHINE]);
+    found.must("router", "router-untold", &["192.168.7.1", MACHINE]);
+    found.must(
+        "port",
+        "port-closed",
+        &["refused", "forward port 443 to 192.168.7.20", "telephone"],
+    );
+
+    // Dropped, and not refused.
+    machine
+        .network
+        .forward(&format!("ip daddr {HOME} tcp dport 443 drop;"));
+    machine
+        .examine(name)
+        .must("port", "port-closed", &["dropped"]);
+
+    // Forwarded, and the router reaches itself.
+    let to_home = format!("tcp dport 443 dnat to {MACHINE}:443;");
+    machine
+        .network
+        .forward(&format!("ip daddr {HOME} {to_home}"));
+    let found = machine.examine(name);
+    for (place, state) in [
+        ("name", "name-well"),
+        ("address", "address-proved"),
+        ("router", "router-well"),
+        ("port", "port-open"),
+    ] {
+        found.must(place, state, &[]);
+    }
+
+    // Forwarded to somebody else: another program with its own certificate.
+    let key = machine.network.dir().join("key.pem");
+    let certificate = machine.network.dir().join("certificate.pem");
+    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
+    let made = machine.network.run(
+        "router",
+        &[
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+            "-days",
+            "9",
+            "-subj",
+            "/CN=the box",
+            "-addext",
+            "subjectAltName=DNS:box.lan",
+        ],
+    );
+    assert!(made.status.success(), "{made:?}");
+    machine.network.start(
+        "router",
+        &[
+            "openssl",
+            "s_server",
+            "-accept",
+            "443",
+            "-cert",
+            certificate,
+            "-key",
+            key,
+            "-www",
+        ],
+    );
+    machine.network.forward("");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while machine.examine(name).state("port") == "port-closed" && Instant::now() < deadline {}
+    machine
+        .examine(name)
+        .must("port", "port-somebody-else", &["box.lan", MACHINE]);
+
+    // Forwarded, but the router does not reach itself: its own page answers inside, visitors outside get through.
+    machine
+        .network
+        .forward(&format!("iifname \"to-net\" ip daddr {HOME} {to_home}"));
+    machine
+        .examine(name)
+        .must("port", "port-somebody-else", &["box.lan"]);
+    visit(&machine, "11.22.33.99");
+    let found = machine.examine(name);
+    found.must(
+        "router",
+        "router-hairpin",
+        &["cannot reach its own address"],
+    );
+    found.must("port", "port-visited", &["ago"]);
+    assert!(
+        found.0.values().all(|[health, ..]| health != "wrong")
+            || found.state("certificate") == "certificate-not-asked"
+    );
+}
+
+#[test]
+fn an_address_that_the_provider_shares_and_a_machine_without_a_network_are_known() {
+    let Some(mut machine) = Machine::new(Connected::Shared) else {
+        return;
+    };
+    if !machine
+        .network
+        .serve_dns("home A 11.22.33.44\n", "home A 11.22.33.44\n")
+    {
+        return;
+    }
+    machine.examine("home.example.net").must(
+        "address",
+        "address-shared",
+        &["100.64.3.20", "CGNAT", "tunnel"],
+    );
+    let down = machine
+        .network
+        .run("home", &["ip", "link", "set", "to-net", "down"]);
+    assert!(down.status.success());
+    let found = machine.examine("home.example.net");
+    found.must("address", "address-none", &["not connected"]);
+    found.must("name", "resolver-silent", &[]);
+    found.must("server", "server-well", &[]);
+}

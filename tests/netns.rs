@@ -1,0 +1,313 @@
+//! Networks of their own, in namespaces of the kernel: a home behind a router, and the internet with its DNS.
+//!
+//! The addresses of that internet are no documentation addresses, because those are not of the internet to the program;
+//! nothing leaves the namespaces, which have no way out.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::tools::is_there;
+
+/// The home's address on the internet, where it has one.
+pub(crate) const HOME: &str = "11.22.33.44";
+/// The machine's address behind the router.
+pub(crate) const MACHINE: &str = "192.168.7.20";
+/// The DNS server that the machine is told to ask.
+const RESOLVER: &str = "11.22.33.53";
+/// The servers of the zone `example.net`.
+const ZONE_SERVERS: [&str; 2] = ["11.22.33.54", "11.22.33.55"];
+
+/// How the machine is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connected {
+    /// It has a public address itself.
+    Directly,
+    /// Behind a router with a public address, which lets nobody in until it is told to.
+    BehindRouter,
+    /// With an address that the provider shares among homes.
+    Shared,
+}
+
+/// A machine, perhaps a router, and the internet; taken away when dropped.
+pub(crate) struct Network {
+    id: String,
+    names: Vec<String>,
+    children: Vec<Child>,
+    dir: TempDir,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl Network {
+    /// `None`, said aloud, where networks cannot be made: that needs root, `ip` and `nft`.
+    pub(crate) fn new(connected: Connected) -> Option<Self> {
+        let id = format!(
+            "w{}x{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let mut network = Self {
+            id,
+            names: Vec::new(),
+            children: Vec::new(),
+            dir: TempDir::new().unwrap(),
+        };
+        let tools = ["ip", "nft"].iter().all(|tool| {
+            Command::new(tool)
+                .arg("-V")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok()
+        });
+        let may = tools && network.make("net");
+        if !is_there("iproute2 with nftables, and the rights of root,", may) {
+            return None;
+        }
+        assert!(network.make("home"));
+        Self::ip(&["-n", &network.name("net"), "link", "set", "lo", "up"]);
+        Self::ip(&["-n", &network.name("home"), "link", "set", "lo", "up"]);
+        match connected {
+            Connected::Directly => {
+                network.link("net", "11.22.33.1/24", "home", &format!("{HOME}/24"));
+                network.route("home", "11.22.33.1");
+                Self::ip(&[
+                    "-n",
+                    &network.name("home"),
+                    "addr",
+                    "add",
+                    "2a0b:1::20/64",
+                    "dev",
+                    "to-net",
+                    "nodad",
+                ]);
+            }
+            Connected::Shared => {
+                network.link("net", "100.64.3.1/24", "home", "100.64.3.20/24");
+                network.route("home", "100.64.3.1");
+            }
+            Connected::BehindRouter => {
+                assert!(network.make("router"));
+                Self::ip(&["-n", &network.name("router"), "link", "set", "lo", "up"]);
+                network.link("net", "11.22.33.1/24", "router", &format!("{HOME}/24"));
+                network.link("router", "192.168.7.1/24", "home", &format!("{MACHINE}/24"));
+                network.route("router", "11.22.33.1");
+                network.route("home", "192.168.7.1");
+                let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward";
+                assert!(
+                    network
+                        .run("router", &["sh", "-c", forward])
+                        .status
+                        .success()
+                );
+                network.forward("");
+            }
+        }
+        for address in [RESOLVER, ZONE_SERVERS[0], ZONE_SERVERS[1], "11.22.33.99"] {
+            let address = format!("{address}/32");
+            Self::ip(&[
+                "-n",
+                &network.name("net"),
+                "addr",
+                "add",
+                &address,
+                "dev",
+                "lo",
+            ]);
+            if connected == Connected::Directly || connected == Connected::BehindRouter {
+                // The home believes that they are on its own line.
+                let proxy = "echo 1 > /proc/sys/net/ipv4/conf/all/proxy_arp";
+                assert!(network.run("net", &["sh", "-c", proxy]).status.success());
+            }
+        }
+        network.ask(RESOLVER);
+        Some(network)
+    }
+
+    /// Lets the router do this with what comes: rules of nftables for the chain that changes destinations. What goes
+    /// out has the router's own address.
+    pub(crate) fn forward(&self, rules: &str) {
+        let text = format!(
+            "flush ruleset\ntable ip home {{\n\
+             chain in {{ type nat hook prerouting priority -100; {rules} }}\n\
+             chain out {{ type nat hook postrouting priority 100; ip saddr 192.168.7.0/24 masquerade; }}\n}}\n"
+        );
+        let file = self.dir.path().join("rules");
+        fs::write(&file, text).unwrap();
+        let set = self.run("router", &["nft", "-f", file.to_str().unwrap()]);
+        assert!(set.status.success(), "{set:?}");
+    }
+
+    /// Which DNS server the machine asks.
+    pub(crate) fn ask(&self, server: &str) {
+        // ip-netns(8): mounted over /etc for what runs there.
+        let folder = self.folder_in_etc();
+        fs::create_dir_all(&folder).unwrap();
+        let text = format!("nameserver {server}\n");
+        fs::write(folder.join("resolv.conf"), text).unwrap();
+    }
+
+    /// Starts BIND with the zone `example.net`: one server of it has the first text, the other one the second. The
+    /// machine's resolver says what the first does. The zone `broken.example` cannot be loaded.
+    pub(crate) fn serve_dns(&mut self, first: &str, second: &str) -> bool {
+        if !is_there("bind9", Path::new("/usr/sbin/named").exists()) {
+            return false;
+        }
+        let at = self.dir.path().to_path_buf();
+        let shown = at.display();
+        let begin = "$TTL 60\n@ SOA ns1 root 1 3600 600 86400 60\n@ NS ns1\n@ NS ns2\n\
+                     ns1 A 11.22.33.54\nns2 A 11.22.33.55\n";
+        for (file, text) in [("first", first), ("second", second)] {
+            fs::write(at.join(file), format!("{begin}{text}")).unwrap();
+        }
+        fs::write(at.join("broken"), "nothing like a zone\n").unwrap();
+        let view = |name: &str, to: &str| {
+            format!(
+                "view {name} {{ match-destinations {{ {to} }}; recursion no;\n\
+                 zone \"example.net\" {{ type primary; file \"{name}\"; }};\n\
+                 zone \"broken.example\" {{ type primary; file \"broken\"; }}; }};\n"
+            )
+        };
+        let config = format!(
+            "options {{ directory \"{shown}\"; listen-on {{ {RESOLVER}; {}; {}; }}; listen-on-v6 {{ none; }};\n\
+             pid-file none; session-keyfile \"{shown}/session.key\"; dnssec-validation no; }};\ncontrols {{}};\n{}{}",
+            ZONE_SERVERS[0],
+            ZONE_SERVERS[1],
+            view("first", &format!("{RESOLVER}; {};", ZONE_SERVERS[0])),
+            view("second", &format!("{};", ZONE_SERVERS[1])),
+        );
+        let file = at.join("named.conf");
+        fs::write(&file, config).unwrap();
+        let log = at.join("named.log");
+        let child = self
+            .command(
+                "net",
+                &["/usr/sbin/named", "-g", "-c", file.to_str().unwrap()],
+            )
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        self.children.push(child);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !fs::read_to_string(&log).unwrap().contains("running") {
+            assert!(
+                Instant::now() < deadline,
+                "BIND: {}",
+                fs::read_to_string(&log).unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        true
+    }
+
+    /// A program in one of the namespaces.
+    pub(crate) fn command(&self, place: &str, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.name(place)])
+            .args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    /// What a program says that ends by itself.
+    pub(crate) fn run(&self, place: &str, words: &[&str]) -> Output {
+        let mut command = self.command(place, words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.output().unwrap()
+    }
+
+    /// A program that runs until the network is taken away.
+    pub(crate) fn start(&mut self, place: &str, words: &[&str]) {
+        let child = self
+            .command(place, words)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.children.push(child);
+    }
+
+    /// A folder of its own.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn name(&self, place: &str) -> String {
+        format!("{}-{place}", self.id)
+    }
+
+    fn folder_in_etc(&self) -> PathBuf {
+        Path::new("/etc/netns").join(self.name("home"))
+    }
+
+    fn make(&mut self, place: &str) -> bool {
+        let name = self.name(place);
+        let made = Command::new("ip").args(["netns", "add", &name]).output();
+        let is_made = made.is_ok_and(|made| made.status.success());
+        if is_made {
+            self.names.push(name);
+        }
+        is_made
+    }
+
+    fn link(&self, one: &str, address: &str, other: &str, other_address: &str) {
+        let (one, other) = ((one, address), (other, other_address));
+        let ends = [format!("to-{}", other.0), format!("to-{}", one.0)];
+        Self::ip(&[
+            "link",
+            "add",
+            &ends[0],
+            "netns",
+            &self.name(one.0),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            &ends[1],
+            "netns",
+            &self.name(other.0),
+        ]);
+        for ((place, address), end) in [one, other].iter().zip(&ends) {
+            Self::ip(&["-n", &self.name(place), "addr", "add", address, "dev", end]);
+            Self::ip(&["-n", &self.name(place), "link", "set", end, "up"]);
+        }
+    }
+
+    fn route(&self, place: &str, gateway: &str) {
+        Self::ip(&[
+            "-n",
+            &self.name(place),
+            "route",
+            "add",
+            "default",
+            "via",
+            gateway,
+        ]);
+    }
+
+    fn ip(words: &[&str]) {
+        let done = Command::new("ip").args(words).output().unwrap();
+        assert!(done.status.success(), "ip {words:?}: {done:?}");
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for name in &self.names {
+            let _ = Command::new("ip").args(["netns", "del", name]).output();
+        }
+        let _ = fs::remove_dir_all(self.folder_in_etc());
+        let _ = fs::remove_dir("/etc/netns");
+    }
+}
