@@ -8,7 +8,7 @@ use crate::{
     backup,
     base::{Error, Names, Result},
     edge::{hosts, observe::access_log, page_cache, render_limit},
-    net::{acme, admission, dns, leaving, listen, names::DomainName, trust},
+    net::{acme, admission, dns, leaving, listen, mdns, names::DomainName, trust},
 };
 
 /// The file's name in the data folder.
@@ -33,6 +33,8 @@ pub struct Config {
     pub dns: dns::Settings,
     /// `[listen]`: where to listen.
     pub listen: listen::Settings,
+    /// `[local]`: the machine's name on its own network.
+    pub local: mdns::Settings,
     /// `[limits]`: how many connections there may be.
     pub limits: admission::Settings,
     /// `[trusted_proxies]`: whose word about the visitor's address counts.
@@ -160,6 +162,7 @@ mod tests {
                 "the site itself",
             ),
             ("[certificate]\nagree = true", "line 2", "agree"),
+            ("[local]\nname = \"a b\"", "line 2", "name for a machine"),
         ];
         for (text, place, word) in table {
             let message = Config::parse(text).unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! The whole server, assembled on one screen.
 
+mod announced;
 mod backups;
 mod certificates;
 pub mod control;
@@ -38,6 +39,7 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 
 use self::{
+    announced::Local,
     backups::Backups,
     certificates::Certificates,
     control::Control,
@@ -82,14 +84,14 @@ use crate::{
         handshakes::Handshakes,
         leaving::Leaving,
         listen::{self, Listeners},
-        names::local_names,
+        names::{Name, local_names},
         probe,
         trust::TrustedProxies,
     },
 };
 
 /// What a running server tells the person who started it, and who asks later ([`running`]).
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Started {
     /// Addresses of the site, best first.
     pub addresses: Vec<String>,
@@ -100,6 +102,9 @@ pub struct Started {
     /// Whether a connection from this machine itself must begin with a PROXY header.
     #[serde(default)]
     pub is_announced: bool,
+    /// Whether the machine's `.local` name is announced on its network.
+    #[serde(default)]
+    pub is_named: bool,
     /// The version of the program.
     #[serde(default)]
     pub version: String,
@@ -156,12 +161,13 @@ pub fn run(
     let (lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
     let (database, media, setup) = open(&folder, predecessor.as_ref())?;
 
-    let names = local_names();
+    let local = Local::of(&config);
+    let names = local_names(&local.name);
     let stored = database.read_blocking(list_hosts)?;
     let counts = counting(&config, &database)?;
     let own = own_names(&counts.names, &names);
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root(), None)?;
-    let (tls, certificates) = Certificates::new(&folder, &names, &counts, &settings)?;
+    let (tls, certificates) = Certificates::new(&folder, &local.name, &counts, &settings)?;
     let limited = Arc::new(Limited::default());
     let admission = Admission::new(edge_settings(&config).limits, Arc::clone(&limited));
     let trusted = Arc::new(TrustedProxies::new(config.trusted_proxies.clone()));
@@ -189,7 +195,8 @@ pub fn run(
         listeners.https_address,
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
-    let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, watch);
+    let seen = (&names[..], watch);
+    let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, seen);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
     let reload = Reload::new(
@@ -197,7 +204,7 @@ pub fn run(
         (naming.clone(), backups.clone()),
         edge.clone(),
         admission.clone(),
-        (config.listen, config.upgrade),
+        &config,
     );
     let keeper = Data::new(DiskKeeper::new(folder.root(), database.clone()));
     let site = Site {
@@ -227,7 +234,7 @@ pub fn run(
         lock,
         listeners,
         https,
-        names,
+        local,
         trusted,
         database: database.clone(),
         keeper,
@@ -388,18 +395,18 @@ fn live(
     database: &Database,
     folder: &DataFolder,
     file: &Config,
-    watch: Data<dyn Watch>,
+    (names, watch): (&[Name], Data<dyn Watch>),
 ) -> (Arc<Naming>, Arc<Backups>, Asked) {
-    let (root, names) = (folder.root(), local_names());
+    let root = folder.root();
     let hosts = Served::new(
         edge,
         certificates,
         database,
         root,
         file.hosts.clone(),
-        &names,
+        names,
     );
-    let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), &names);
+    let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), names);
     let backups = Backups::new(folder, file);
     let doctor = Doctor::new(root.to_path_buf(), edge.clone(), certificates);
     let asked = Asked {

@@ -1,6 +1,6 @@
 //! The lines that tell a person where the site is.
 
-use std::{io::Write, path::Path};
+use std::io::Write;
 
 use url::Url;
 
@@ -26,7 +26,7 @@ fn write_lines(
     data: &str,
     whom: For,
 ) -> std::io::Result<()> {
-    let addresses = in_order(started, whom, Path::new("/run/avahi-daemon").exists());
+    let addresses = in_order(started, whom);
     let (first, others) = addresses
         .split_first()
         .map_or((String::new(), &[][..]), |(first, others)| {
@@ -45,9 +45,8 @@ fn write_lines(
     out.flush()
 }
 
-/// The addresses, best first. `announced`: whether the machine's `.local` name is known on the network,
-/// as Avahi makes it (RFC 6762).
-fn in_order(started: &Started, whom: For, announced: bool) -> Vec<String> {
+/// The addresses, best first.
+fn in_order(started: &Started, whom: For) -> Vec<String> {
     let mut addresses = started.addresses.clone();
     if addresses.is_empty() {
         addresses.push(format!("https://{}", started.https_address));
@@ -57,7 +56,7 @@ fn in_order(started: &Started, whom: For, announced: bool) -> Vec<String> {
         addresses.sort_by_key(|address| {
             let host = Url::parse(address).ok();
             let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
-            let is_announced = host.strip_suffix(".local").is_some() == announced;
+            let is_announced = host.strip_suffix(".local").is_some() == started.is_named;
             (host == "localhost", !is_announced)
         });
     }
@@ -71,7 +70,7 @@ mod tests {
 
     #[test]
     fn who_sits_elsewhere_is_told_an_address_that_works_there_first() {
-        let started = |port: &str| Started {
+        let started = |port: &str, is_named: bool| Started {
             addresses: ["localhost", "pi.local", "192.168.1.7"]
                 .map(|host| format!("https://{host}{port}"))
                 .into(),
@@ -81,6 +80,7 @@ mod tests {
             version: String::new(),
             program: "webstead".into(),
             secret: String::new(),
+            is_named,
         };
         let here = ["localhost", "pi.local", "192.168.1.7"];
         let by_name = ["pi.local", "192.168.1.7", "localhost"];
@@ -91,7 +91,7 @@ mod tests {
             ("", false, For::TheNetwork, by_number),
             (":8443", true, For::TheNetwork, by_name),
         ] {
-            let found = in_order(&started(port), whom, announced);
+            let found = in_order(&started(port, announced), whom);
             let expected = expected.map(|host| format!("https://{host}{port}"));
             assert_eq!(found, expected);
         }

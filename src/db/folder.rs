@@ -31,6 +31,12 @@ impl ServerLock {
         Self { file }
     }
 
+    /// The same lock once more: it is held until both are dropped.
+    pub fn copy(&self) -> Result<Self> {
+        let file = self.file.try_clone().map_err(Error::internal)?;
+        Ok(Self { file })
+    }
+
     /// Leaves a line beside the lock, for who looks with [`DataFolder::running_server`], and says that this process
     /// is the one that serves.
     pub fn note(&mut self, line: &str) -> Result<()> {

@@ -140,7 +140,7 @@ fn from_elsewhere(asked: &str) -> String {
     if host != "localhost" && !is_loopback(host) {
         return asked.to_owned();
     }
-    let names = names::local_names();
+    let names = names::local_names(&names::LocalName::new(None));
     let mut addresses = names
         .iter()
         .filter_map(|name| name.to_str().parse::<IpAddr>().ok());

@@ -272,12 +272,15 @@ pub fn shown_addresses(https_address: SocketAddr, names: &[Name]) -> Vec<String>
         return vec![url(&host_of(bound))];
     }
     let mut shown = vec![url("localhost")];
-    shown.extend(names.iter().filter_map(|name| match name {
-        Name::DnsName(dns) if dns.as_ref().strip_suffix(".local").is_some() => {
-            Some(url(dns.as_ref()))
-        }
+    let mut dns = names.iter().filter_map(|name| match name {
+        Name::DnsName(dns) => Some(dns.as_ref()),
         _ => None,
-    }));
+    });
+    // The first is the one that is announced.
+    shown.extend(
+        dns.find(|dns| dns.strip_suffix(".local").is_some())
+            .map(url),
+    );
     let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = names
         .iter()
         .filter_map(|name| match name {

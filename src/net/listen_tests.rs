@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::net::names::names_of;
+use crate::net::names::{LocalName, names_of};
 
 fn settings(toml: &str) -> Result<Settings, toml::de::Error> {
     toml::from_str(toml)
@@ -242,7 +242,8 @@ fn addresses_are_shown_as_a_person_types_them() {
         ("192.168.1.20:443", &pi, vec!["https://192.168.1.20"]),
         ("[fd00::5]:8443", &pi, vec!["https://[fd00::5]:8443"]),
     ] {
-        let names = names_of("pi", addresses.iter().map(|a| a.parse().unwrap()));
+        let local = LocalName::new(Some(&"pi".to_owned().try_into().unwrap()));
+        let names = names_of("pi", &local, addresses.iter().map(|a| a.parse().unwrap()));
         assert_eq!(
             shown_addresses(bound.parse().unwrap(), &names),
             expected,

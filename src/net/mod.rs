@@ -16,6 +16,7 @@ mod inherited;
 pub mod leads;
 pub mod leaving;
 pub mod listen;
+pub mod mdns;
 pub mod names;
 pub mod probe;
 mod proxy_protocol;

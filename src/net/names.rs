@@ -1,26 +1,85 @@
 //! Names: those under which this machine can be reached on its own network, and those that people type.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{PoisonError, RwLock},
+};
 
 use rustls::pki_types::{DnsName, ServerName};
 use serde::{Deserialize, Serialize};
+
+use super::mdns::Label;
 
 /// A DNS name in lower case, or an IP address.
 pub type Name = ServerName<'static>;
 
 /// Every name and address of this machine, without duplicates, in an order that stays the same:
-/// `localhost`, the host name, HOST`.local` (RFC 6762), `127.0.0.1`, `::1`, then the addresses of its
-/// interfaces, IPv4 before IPv6.
+/// `localhost`, the host name, NAME`.local` (RFC 6762), `127.0.0.1`, `::1`, then the addresses of its
+/// interfaces, IPv4 before IPv6. Behind NAME`.local` is HOST`.local`, if the owner chose another name.
 ///
 /// A host name that is not a valid DNS name is left out, and so is what the system does not tell.
 /// Link-local IPv6 addresses are left out too: no browser can open one, because a URL cannot say which
 /// interface it is on, and they come and go with every virtual interface.
-pub fn local_names() -> Vec<Name> {
+pub fn local_names(local: &LocalName) -> Vec<Name> {
     let addresses = if_addrs::get_if_addrs().unwrap_or_else(|e| {
         log::warn!("the addresses of this machine cannot be listed ({e}): the certificate will not have them");
         Vec::new()
     });
-    names_of(&host_name(), addresses.iter().map(if_addrs::Interface::ip))
+    let addresses = addresses.iter().map(if_addrs::Interface::ip);
+    names_of(&host_name(), local, addresses)
+}
+
+/// What this machine is called on its own network, without `.local`.
+#[derive(Debug)]
+pub struct LocalName {
+    wanted: String,
+    now: RwLock<String>,
+}
+
+impl LocalName {
+    /// What the owner chose, or as the system calls the machine.
+    pub fn new(chosen: Option<&Label>) -> Self {
+        Self::of(chosen, &host_name())
+    }
+
+    fn of(chosen: Option<&Label>, host: &str) -> Self {
+        let of_system = || Label::try_from(first_label(host).to_owned()).ok();
+        let label = chosen.cloned().or_else(of_system);
+        // A machine that has no name, or one that every machine has, is not found by it.
+        let label = label.map_or_else(String::new, String::from);
+        let wanted = match label.as_str() {
+            "" | "localhost" => "webstead".to_owned(),
+            _ => label,
+        };
+        Self {
+            now: RwLock::new(wanted.clone()),
+            wanted,
+        }
+    }
+
+    /// What it is to be called.
+    pub fn wanted(&self) -> &str {
+        &self.wanted
+    }
+
+    /// What it is called: with a number if another machine has the wanted name.
+    pub fn now(&self) -> String {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        now.clone()
+    }
+
+    /// It is called so from now on; says whether that is something else.
+    pub(super) fn replace(&self, name: &str) -> bool {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *now != name;
+        name.clone_into(&mut now);
+        is_other
+    }
+}
+
+/// Of a host name, what it is called on its own network.
+fn first_label(host: &str) -> &str {
+    host.split('.').next().unwrap_or_default()
 }
 
 /// What the system calls this machine, in lower case; may be empty and need not be a valid DNS name.
@@ -32,15 +91,21 @@ pub(super) fn host_name() -> String {
 }
 
 /// [`local_names`] of a machine with this host name and these addresses.
-pub(super) fn names_of(host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Name> {
+pub(super) fn names_of(
+    host: &str,
+    local: &LocalName,
+    addresses: impl IntoIterator<Item = IpAddr>,
+) -> Vec<Name> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    // mDNS answers to the first label only.
-    let label = host.split('.').next().unwrap_or_default();
-    let dns = [
+    let mut dns = vec![
         "localhost".to_owned(),
         host.clone(),
-        format!("{label}.local"),
+        format!("{}.local", local.now()),
     ];
+    // If the owner chose another name, the system may announce its own; otherwise that is another machine now.
+    if local.wanted() != first_label(&host) {
+        dns.push(format!("{}.local", first_label(&host)));
+    }
     let mut names: Vec<Name> = dns
         .into_iter()
         .filter_map(|name| DnsName::try_from(name).ok())
@@ -131,10 +196,18 @@ impl From<DomainName> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::{local_names, names_of};
+    use super::{LocalName, local_names, names_of};
 
     fn shown(host: &str, addresses: &[&str]) -> Vec<String> {
-        names_of(host, addresses.iter().map(|a| a.parse().unwrap()))
+        shown_of(
+            host,
+            &LocalName::of(None, &host.to_ascii_lowercase()),
+            addresses,
+        )
+    }
+
+    fn shown_of(host: &str, local: &LocalName, addresses: &[&str]) -> Vec<String> {
+        names_of(host, local, addresses.iter().map(|a| a.parse().unwrap()))
             .iter()
             .map(|name| name.to_str().into_owned())
             .collect()
@@ -179,13 +252,16 @@ mod tests {
                 vec!["localhost", "box.example.org", "box.local"],
             ),
             ("pi.local", vec!["localhost", "pi.local"]),
-            ("localhost", vec!["localhost", "localhost.local"]),
-            ("", vec!["localhost"]),
-            ("mein rechner", vec!["localhost"]),
-            ("größe", vec!["localhost"]),
-            ("a\r\nb", vec!["localhost"]),
-            ("*", vec!["localhost"]),
-            (&long, vec!["localhost"]),
+            (
+                "localhost",
+                vec!["localhost", "webstead.local", "localhost.local"],
+            ),
+            ("", vec!["localhost", "webstead.local"]),
+            ("mein rechner", vec!["localhost", "webstead.local"]),
+            ("größe", vec!["localhost", "webstead.local"]),
+            ("a\r\nb", vec!["localhost", "webstead.local"]),
+            ("*", vec!["localhost", "webstead.local"]),
+            (&long, vec!["localhost", "webstead.local"]),
         ] {
             let mut expected = expected;
             expected.extend(LOOPBACK);
@@ -194,8 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn what_another_machine_has_is_no_name_of_this_one() {
+        let local = LocalName::of(None, "pi");
+        assert!(local.replace("pi-2"));
+        let names = shown_of("pi", &local, &[]);
+        assert_eq!(names[..3], ["localhost", "pi", "pi-2.local"]);
+        assert_eq!(names.len(), 3 + LOOPBACK.len());
+        let chosen = "blog".to_owned().try_into().unwrap();
+        let names = shown_of("pi", &LocalName::of(Some(&chosen), "pi"), &[]);
+        assert_eq!(names[2..4], ["blog.local", "pi.local"]);
+    }
+
+    #[test]
     fn this_machine_has_at_least_its_loopback_names() {
-        let names: Vec<String> = local_names()
+        let names: Vec<String> = local_names(&LocalName::new(None))
             .iter()
             .map(|n| n.to_str().into_owned())
             .collect();

@@ -17,7 +17,7 @@ use crate::{
         certificates::{self, Renewal, Shown},
         challenges::Challenges,
         dns,
-        names::Name,
+        names::{LocalName, Name, local_names},
         tls,
     },
 };
@@ -38,21 +38,22 @@ impl Certificates {
     /// For the names of the machine, of the site and of its hosts; with what new connections are shown.
     pub(super) fn new(
         folder: &DataFolder,
-        of_machine: &[Name],
+        local: &Arc<LocalName>,
         Effective { config, names, .. }: &Effective,
         hosts: &hosts::Settings,
     ) -> Result<(ServerConfig, Arc<Self>)> {
         let root = folder.root();
         let local_hosts = names_of(hosts);
-        let all = [of_machine, &local_hosts].concat();
-        let local = certificates::local_certificate(root, &all)?;
+        let of_machine = local_names(local);
+        let all = [&of_machine[..], &local_hosts].concat();
+        let of_authority = certificates::local_certificate(root, &all)?;
         let challenges = Arc::<Challenges>::default();
-        let shown = Shown::new(local, Arc::clone(&challenges));
+        let shown = Shown::new(of_authority, Arc::clone(&challenges));
         let tls = tls::server_config(Arc::clone(&shown) as _)?;
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
         let settings = (config.certificate.clone(), config.dns.clone());
         let wanted = wanted(names, &settings, &of_hosts);
-        let (root, machine) = (root.to_path_buf(), of_machine.to_vec());
+        let (root, local) = (root.to_path_buf(), Arc::clone(local));
         let keeper = Keeper::new(
             root.clone(),
             Arc::clone(&shown),
@@ -61,7 +62,7 @@ impl Certificates {
         );
         let certificates = Self {
             data: root.clone(),
-            renewal: Renewal::new(root, shown, machine, local_hosts),
+            renewal: Renewal::new(root, shown, (local, of_machine), local_hosts),
             keeper,
             challenges,
             names: SiteNames::new(names.clone()),

@@ -25,7 +25,7 @@ use crate::{
         hosts::{Hosts, Settings, name_of},
         pipeline::Edge,
     },
-    net::names::{self, Name},
+    net::names::{self, LocalName, Name},
 };
 
 /// The hosts of the file and of the browser together. One of the browser that cannot be served is left out.
@@ -64,7 +64,10 @@ pub fn stored_problems(
     root: &Path,
 ) -> Vec<String> {
     let names = effective(config, names).names;
-    let own = own_names(&names, &names::local_names());
+    let own = own_names(
+        &names,
+        &names::local_names(&LocalName::new(config.local.name.as_ref())),
+    );
     let (all, mut problems) = merge(&config.hosts, stored, &own, root);
     let is_in_file = |name: &str| config.hosts.names().any(|other| other == name);
     let faulty = Hosts::problems(&all, root).filter(|(name, _)| !is_in_file(name));

@@ -9,7 +9,7 @@ use crate::{
     base::Result,
     config::Config,
     edge::pipeline::Edge,
-    net::{admission::Admission, leaving, listen},
+    net::{admission::Admission, leaving, listen, mdns},
 };
 
 /// What has to know of other settings.
@@ -21,7 +21,7 @@ pub(super) struct Reload<Reread> {
     edge: Data<Edge>,
     admission: Admission,
     /// What counts as it was at the start.
-    listen: listen::Settings,
+    fixed: (listen::Settings, mdns::Settings),
     upgrade: RefCell<leaving::Settings>,
 }
 
@@ -32,7 +32,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         (naming, backups): (Arc<Naming>, Arc<Backups>),
         edge: Data<Edge>,
         admission: Admission,
-        (listen, upgrade): (listen::Settings, leaving::Settings),
+        config: &Config,
     ) -> Self {
         Self {
             reread,
@@ -40,8 +40,8 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
             backups,
             edge,
             admission,
-            listen,
-            upgrade: RefCell::new(upgrade),
+            fixed: (config.listen, config.local.clone()),
+            upgrade: RefCell::new(config.upgrade.clone()),
         }
     }
 
@@ -58,8 +58,8 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
                 Ok(text)
             }
             Ok(false) => {
-                let text = "reloaded, but [listen] was changed too, and that counts from the next start: sudo \
-                            systemctl restart webstead";
+                let text = "reloaded, but [listen] or [local] was changed too, and that counts from the next start: \
+                            sudo systemctl restart webstead";
                 log::warn!("{text}");
                 Ok(text)
             }
@@ -85,6 +85,6 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
         self.upgrade.replace(config.upgrade);
-        Ok(config.listen == self.listen)
+        Ok((config.listen, config.local) == self.fixed)
     }
 }

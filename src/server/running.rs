@@ -5,6 +5,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::{sync::mpsc::Receiver, time::sleep};
 
 use super::{
+    announced::Told,
     control::{Answers, Ask, Control, Request},
     guard,
     handover::{Before, Program, Successor, hello},
@@ -27,7 +29,7 @@ use crate::{
     db::{Database, ServerLock},
     edge::pipeline::Edge,
     jobs::{Jobs, service_manager},
-    net::{admission::Admission, leaving::Leaving},
+    net::{admission::Admission, leaving::Leaving, mdns::Announcer},
 };
 
 /// Time for requests in flight when the server is asked to stop.
@@ -66,7 +68,8 @@ pub(super) struct Running<Reread, Start> {
     pub(super) sockets: (TcpListener, TcpListener),
     pub(super) lock: ServerLock,
     /// What was left beside the lock.
-    pub(super) note: String,
+    pub(super) told: Arc<Told>,
+    pub(super) announcer: Option<Announcer>,
     pub(super) program: Program,
     /// Older processes that have not ended.
     pub(super) before: Rc<Before>,
@@ -175,6 +178,8 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
         // The point of no return is at its end; until there, everything can be taken back.
         self.database.watch_others()?;
         self.jobs = None;
+        // No goodbye: the other says it in a moment.
+        self.announcer = None;
         if let Err(e) = successor.go().await {
             drop(successor);
             self.take_back();
@@ -187,7 +192,7 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
 
     /// Goes on as if nothing had been.
     fn take_back(&mut self) {
-        if let Err(e) = self.lock.note(&self.note) {
+        if let Err(e) = self.told.tell() {
             log::warn!("{e}");
         }
         // The other may have taken its place.
@@ -200,6 +205,7 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
         }
         self.database.watch_others_no_more();
         self.jobs = Some((self.start_jobs)());
+        self.announcer = self.told.announce();
     }
 
     /// Takes no more connections, and lets those that are there end in peace.
@@ -254,6 +260,9 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
         log::info!("stopping: finishing what is in flight");
         handle.pause().await;
         self.leaving.close_idle();
+        if let Some(announcer) = self.announcer.take() {
+            announcer.say_goodbye().await;
+        }
         let (edge, signals) = (&self.edge, &mut self.signals);
         let asked_again = async {
             sleep(ECHO).await;

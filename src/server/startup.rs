@@ -12,6 +12,7 @@ use actix_web::web::Data;
 
 use super::{
     Started,
+    announced::{Local, Told},
     backups::{self, Backups},
     certificates::Certificates,
     control::Control,
@@ -34,7 +35,6 @@ use crate::{
         admission::Admission,
         leaving::Leaving,
         listen::{self, Listeners},
-        names::Name,
         probe,
         trust::TrustedProxies,
     },
@@ -53,7 +53,7 @@ pub(super) struct Startup<Reread> {
     pub(super) lock: ServerLock,
     pub(super) listeners: Listeners,
     pub(super) https: Door,
-    pub(super) names: Vec<Name>,
+    pub(super) local: Local,
     pub(super) trusted: Arc<TrustedProxies>,
     pub(super) database: Database,
     pub(super) keeper: Data<DiskKeeper>,
@@ -92,15 +92,15 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
         };
 
         let sockets = self.listeners.copies()?;
-        let ready = self.ready();
+        let (copy, certificates) = (self.lock.copy()?, Arc::clone(&self.certificates));
+        let told = Told::new(copy, self.ready(), self.local.clone(), certificates);
         let server = serve(builder(), self.listeners.https, &self.https)?;
         let server = serve(server, self.listeners.http, &self.https.http())?.run();
 
         // Before the address is told: who knows it may ask to stop.
         let signals = Signals::listen(self.has_terminal)?;
         let (control, asked) = Control::open(&self.root)?;
-        let note = serde_json::to_string(&ready).map_err(Error::internal)?;
-        self.lock.note(&note)?;
+        let ready = told.tell()?;
         let before = Rc::new(match taking {
             Some(taking) => taking.serving().await?,
             None => Before::default(),
@@ -135,7 +135,8 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
             database: self.database,
             sockets,
             lock: self.lock,
-            note,
+            announcer: told.announce(),
+            told,
             program: self.program,
             before,
             has_terminal: self.has_terminal,
@@ -144,11 +145,13 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
         running.until_over(server).await
     }
 
-    /// What is told to who started the server, and who asks later.
+    /// What is told to who started the server, and who asks later, as far as it stays the same.
     fn ready(&self) -> Started {
         let https_address = self.listeners.https_address;
         Started {
-            addresses: listen::shown_addresses(https_address, &self.names),
+            // They may change; see [`Told`].
+            addresses: Vec::new(),
+            is_named: false,
             setup_path: self.app.setup.path(),
             https_address,
             is_announced: probe::is_announced(https_address, &self.trusted),

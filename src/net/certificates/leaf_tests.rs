@@ -16,6 +16,7 @@ use rustls::{
 };
 
 use super::{super::shown::Shown, *};
+use crate::net::names::{LocalName, local_names};
 
 fn names(texts: &[&str]) -> Vec<Name> {
     texts
@@ -229,7 +230,7 @@ fn shown(key: CertifiedKey) -> Arc<Shown> {
 #[test]
 fn a_client_that_trusts_the_authority_is_served_by_name_and_by_address() {
     let data = tempfile::tempdir().unwrap();
-    let key = local_certificate(data.path(), &crate::net::names::local_names()).unwrap();
+    let key = local_certificate(data.path(), &local_names(&LocalName::new(None))).unwrap();
     let authority = LocalAuthority::open_or_create(data.path()).unwrap();
     let config = Arc::new(tls::server_config(shown(key)).unwrap());
     for versions in [&[&version::TLS13][..], &[&version::TLS12]] {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{leaf::local_certificate, shown::Shown};
-use crate::net::names::{Name, local_names};
+use crate::net::names::{LocalName, Name, local_names};
 
 /// A certificate nears its end slowly: once a day is often enough to look at it.
 const LOOK_EVERY: Duration = Duration::from_hours(24);
@@ -26,6 +26,8 @@ struct Seen {
 pub struct Renewal {
     data_dir: PathBuf,
     shown: Arc<Shown>,
+    /// What the machine is called on its own network.
+    local: Arc<LocalName>,
     /// Names of hosts, beside those of the machine.
     hosts: Mutex<Vec<Name>>,
     last: Mutex<Seen>,
@@ -33,10 +35,16 @@ pub struct Renewal {
 
 impl Renewal {
     /// Of the certificate that `shown` has for these names of the machine and of its hosts, from now on.
-    pub fn new(data_dir: PathBuf, shown: Arc<Shown>, names: Vec<Name>, hosts: Vec<Name>) -> Self {
+    pub fn new(
+        data_dir: PathBuf,
+        shown: Arc<Shown>,
+        (local, names): (Arc<LocalName>, Vec<Name>),
+        hosts: Vec<Name>,
+    ) -> Self {
         Self {
             data_dir,
             shown,
+            local,
             last: Mutex::new(seen([names, hosts.clone()].concat())),
             hosts: Mutex::new(hosts),
         }
@@ -55,7 +63,7 @@ impl Renewal {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let now = seen([local_names(), hosts].concat());
+        let now = seen([local_names(&self.local), hosts].concat());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_time(&last, &now) {
             return;
