@@ -8,7 +8,7 @@ use crate::{
     backup,
     base::{Error, Names, Result},
     edge::{hosts, observe::access_log, page_cache, render_limit},
-    net::{acme, admission, dns, leaving, listen, mdns, names::DomainName, trust},
+    net::{acme, admission, dns, leaving, listen, mdns, names::DomainName, router, trust},
 };
 
 /// The file's name in the data folder.
@@ -31,6 +31,8 @@ pub struct Config {
     pub certificate: acme::Settings,
     /// `[dns]`: where names can be changed.
     pub dns: dns::Settings,
+    /// `[router]`: what the router at home may be asked.
+    pub router: router::Settings,
     /// `[listen]`: where to listen.
     pub listen: listen::Settings,
     /// `[local]`: the machine's name on its own network.

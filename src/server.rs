@@ -85,7 +85,7 @@ use crate::{
         leaving::Leaving,
         listen::{self, Listeners},
         names::{Name, local_names},
-        probe,
+        probe, router,
         trust::TrustedProxies,
     },
 };
@@ -99,6 +99,9 @@ pub struct Started {
     pub setup_path: Option<String>,
     /// Where HTTPS listens.
     pub https_address: SocketAddr,
+    /// Where plain HTTP listens.
+    #[serde(default)]
+    pub http_address: Option<SocketAddr>,
     /// Whether a connection from this machine itself must begin with a PROXY header.
     #[serde(default)]
     pub is_announced: bool,
@@ -199,11 +202,13 @@ pub fn run(
     let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, seen);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
+    let router = router::Wanted::of(config.router, &listeners);
+    let router = router::Keeper::new(folder.root(), router);
     let reload = Reload::new(
         reread,
         (naming.clone(), backups.clone()),
         edge.clone(),
-        admission.clone(),
+        (admission.clone(), Arc::clone(&router)),
         &config,
     );
     let keeper = Data::new(DiskKeeper::new(folder.root(), database.clone()));
@@ -241,6 +246,7 @@ pub fn run(
         certificates,
         naming,
         backups,
+        router,
         edge,
         app,
         admission,

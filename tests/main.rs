@@ -41,6 +41,7 @@ mod plain_files;
 mod posts;
 mod proxy;
 mod round_trip;
+mod router;
 mod saving;
 mod service;
 mod site;

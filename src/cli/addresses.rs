@@ -76,6 +76,7 @@ mod tests {
                 .into(),
             setup_path: None,
             https_address: "[::]:443".parse().unwrap(),
+            http_address: None,
             is_announced: false,
             version: String::new(),
             program: "webstead".into(),

@@ -12,6 +12,7 @@ mod install;
 mod progress;
 mod repair;
 mod restore;
+mod router;
 mod secret;
 mod serve;
 mod status;
@@ -106,6 +107,11 @@ enum Command {
         #[command(subcommand)]
         command: certificate::CertificateCommand,
     },
+    /// Say what the router at home does, or close what it was asked to open
+    Router {
+        #[command(subcommand)]
+        command: Option<router::RouterCommand>,
+    },
     /// Keep secrets that providers gave, apart from the site
     Secret {
         #[command(subcommand)]
@@ -149,6 +155,7 @@ impl Cli {
             Some(Command::Restore(args)) => restore::run(&args, &global),
             Some(Command::User { command }) => user::run(&command, &global),
             Some(Command::Certificate { command }) => certificate::run(&command, &global),
+            Some(Command::Router { command }) => router::run(command.as_ref(), &global),
             Some(Command::Secret { command }) => secret::run(&command, &global),
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),

@@ -13,7 +13,10 @@ use super::{
     step::{Action, Step, owned},
     units::{self, SERVICE, SOCKET},
 };
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    net::router,
+};
 
 /// What becomes of the data when the service is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,12 @@ pub fn uninstall(data: Data) -> Result<Plan> {
         SERVICE,
         SOCKET,
     ])];
+    if !router::Kept::load(Path::new(DATA)).mapped.is_empty() {
+        steps.push(Step::new(
+            "have the router close what it was asked to open",
+            Action::CloseRouter,
+        ));
+    }
     let (program, units): (Vec<PathBuf>, Vec<PathBuf>) = files
         .into_iter()
         .partition(|path| path.starts_with("/usr/local/bin"));

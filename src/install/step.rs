@@ -17,6 +17,7 @@ use super::{
 use crate::{
     base::{Error, Result, files},
     db::DataFolder,
+    net::router,
     server::{
         self,
         control::{self, Request},
@@ -61,6 +62,8 @@ pub(super) enum Action {
     HandOver,
     /// Waits until the site answers.
     AwaitAnswer,
+    /// Has the router close what it was asked to open; failing is no matter, and is said.
+    CloseRouter,
 }
 
 impl Step {
@@ -118,6 +121,13 @@ impl Step {
                 control::ask(&folder, &Request::Reload, |_| ()).map(|_| ())
             }
             Action::AwaitAnswer => await_answer(Path::new(DATA)),
+            Action::CloseRouter => {
+                let closed = actix_web::rt::System::new().block_on(router::close(Path::new(DATA)));
+                for sentence in closed.err().unwrap_or_default() {
+                    log::warn!("{sentence}");
+                }
+                Ok(())
+            }
         }
     }
 }

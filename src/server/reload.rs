@@ -9,7 +9,7 @@ use crate::{
     base::Result,
     config::Config,
     edge::pipeline::Edge,
-    net::{admission::Admission, leaving, listen, mdns},
+    net::{admission::Admission, leaving, listen, mdns, router},
 };
 
 /// What has to know of other settings.
@@ -20,6 +20,7 @@ pub(super) struct Reload<Reread> {
     backups: Arc<Backups>,
     edge: Data<Edge>,
     admission: Admission,
+    router: Arc<router::Keeper>,
     /// What counts as it was at the start.
     fixed: (listen::Settings, mdns::Settings),
     upgrade: RefCell<leaving::Settings>,
@@ -31,7 +32,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         reread: Reread,
         (naming, backups): (Arc<Naming>, Arc<Backups>),
         edge: Data<Edge>,
-        admission: Admission,
+        (admission, router): (Admission, Arc<router::Keeper>),
         config: &Config,
     ) -> Self {
         Self {
@@ -40,6 +41,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
             backups,
             edge,
             admission,
+            router,
             fixed: (config.listen, config.local.clone()),
             upgrade: RefCell::new(config.upgrade.clone()),
         }
@@ -84,6 +86,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
+        self.router.replace(config.router.open_ports);
         self.upgrade.replace(config.upgrade);
         Ok((config.listen, config.local) == self.fixed)
     }

@@ -35,7 +35,7 @@ use crate::{
         admission::Admission,
         leaving::Leaving,
         listen::{self, Listeners},
-        probe,
+        probe, router,
         trust::TrustedProxies,
     },
 };
@@ -60,6 +60,7 @@ pub(super) struct Startup<Reread> {
     pub(super) certificates: Arc<Certificates>,
     pub(super) naming: Arc<Naming>,
     pub(super) backups: Arc<Backups>,
+    pub(super) router: Arc<router::Keeper>,
     pub(super) edge: Data<Edge>,
     pub(super) app: Data<App>,
     pub(super) admission: Admission,
@@ -113,12 +114,13 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
         let _alone = Jobs::of(until_alone(Rc::clone(&before), database, naming));
         let (database, edge) = (self.database.clone(), self.edge.clone());
         let keeper = self.keeper.into_inner();
-        let (certificates, naming, backups) = (self.certificates, self.naming, self.backups);
+        let (certificates, naming) = (self.certificates, self.naming);
+        let (backups, router) = (self.backups, self.router);
         let start_jobs = move || {
             let of_names = (Arc::clone(&certificates), Arc::clone(&naming));
             let keeper = Arc::clone(&keeper);
             let beside = (database.clone(), edge.clone(), keeper);
-            start_background(beside, of_names, backups.clone())
+            start_background(beside, of_names, (backups.clone(), Arc::clone(&router)))
         };
         let running = Running {
             root: self.root,
@@ -154,6 +156,7 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
             is_named: false,
             setup_path: self.app.setup.path(),
             https_address,
+            http_address: Some(self.listeners.http_address),
             is_announced: probe::is_announced(https_address, &self.trusted),
             secret: self.edge.witness().secret().to_owned(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -203,7 +206,7 @@ async fn until_alone(before: Rc<Before>, database: Database, naming: Arc<Naming>
 fn start_background(
     (database, edge, keeper): (Database, Data<Edge>, Arc<DiskKeeper>),
     (certificates, naming): (Arc<Certificates>, Arc<Naming>),
-    backups: Arc<Backups>,
+    (backups, router): (Arc<Backups>, Arc<router::Keeper>),
 ) -> Jobs {
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();
@@ -216,5 +219,6 @@ fn start_background(
     jobs.start(async move { edge.watch_upstreams().await });
     jobs.start(async move { naming.watch().await });
     jobs.start(backups::keep(backups));
+    jobs.start(async move { router.run().await });
     jobs
 }

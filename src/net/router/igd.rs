@@ -41,6 +41,14 @@ pub(super) struct Igd {
 }
 
 impl Igd {
+    #[cfg(test)]
+    pub(super) fn at(control: Place) -> Self {
+        Self {
+            control,
+            service: SERVICES[1],
+        }
+    }
+
     /// Finds the one that is connected, or else the first.
     pub(super) async fn find(gateway: Gateway) -> Result<Self, NotFound> {
         let place = ssdp::search(gateway).await?;

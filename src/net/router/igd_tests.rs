@@ -1,3 +1,5 @@
+//! What routers describe and answer, as it is read.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -11,24 +11,25 @@
 mod datagram;
 mod gateway;
 mod http;
-#[allow(dead_code)] // what maps ports
 mod igd;
-#[allow(dead_code)] // what maps ports
+mod keeper;
+mod kept;
 mod nat_pmp;
-#[allow(dead_code)] // what maps ports
+mod opening;
 mod pcp;
 mod seen;
+mod settings;
 mod ssdp;
 mod xml;
 
-use std::net::IpAddr;
-
 pub use gateway::Gateway;
+pub use keeper::{Keeper, Wanted, close};
+pub use kept::{Kept, Mapped};
 pub use seen::{External, Mapping, PortSeen, Protocol, Seen, external_ipv4, look};
+pub use settings::Settings;
 
 /// Where routers answer to PCP and NAT-PMP (RFC 6887 section 19.1).
 const PCP_PORT: u16 = 5351;
-#[allow(dead_code)]
 /// By what a mapping of ours is known on the router's own pages.
 const DESCRIPTION: &str = "Webstead";
 /// The ports that visitors use.
@@ -52,15 +53,10 @@ impl Forward {
 }
 
 /// What PCP and NAT-PMP grant.
-#[allow(dead_code)]
 #[derive(Clone, Copy, Debug)]
 struct Granted {
     port: u16,
-    /// The address on the other side, if that was said.
-    address: Option<IpAddr>,
     lease_s: u32,
-    /// Seconds since the router has known its mappings.
-    epoch_s: Option<u32>,
 }
 
 /// Why the router did not do what was asked.

@@ -66,7 +66,7 @@ fn read_external(answer: &[u8]) -> Option<Result<Said, Refusal>> {
 }
 
 fn read_map(answer: &[u8], forward: Forward) -> Option<Result<Granted, Refusal>> {
-    let (epoch_s, rest) = match head(answer, MAP_TCP)? {
+    let (_, rest) = match head(answer, MAP_TCP)? {
         Ok(head) => head,
         Err(refusal) => return Some(Err(refusal)),
     };
@@ -74,9 +74,7 @@ fn read_map(answer: &[u8], forward: Forward) -> Option<Result<Granted, Refusal>>
     let [i0, i1, e0, e1, lease @ ..] = rest;
     (u16::from_be_bytes([i0, i1]) == forward.internal).then_some(Ok(Granted {
         port: u16::from_be_bytes([e0, e1]),
-        address: None,
         lease_s: u32::from_be_bytes(lease),
-        epoch_s: Some(epoch_s),
     }))
 }
 

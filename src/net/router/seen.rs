@@ -6,12 +6,13 @@ use std::{
 };
 
 use futures_util::future::join3;
+use serde::{Deserialize, Serialize};
 
 use super::{Forward, Gateway, PCP_PORT, igd::Igd, nat_pmp, pcp};
 use crate::base::is_global;
 
 /// A language that routers speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     /// UPnP Internet Gateway Device, version 1 or 2.
     Upnp,
@@ -242,7 +243,7 @@ pub(super) struct Router {
     /// Seconds since it has known its mappings.
     pub(super) pcp: Result<u32, String>,
     pub(super) nat_pmp: Result<nat_pmp::Said, String>,
-    strangers: Vec<Ipv4Addr>,
+    pub(super) strangers: Vec<Ipv4Addr>,
 }
 
 impl Router {
@@ -293,6 +294,17 @@ impl Router {
                  may be a switch for UPnP"
             )),
         }
+    }
+
+    /// Why it cannot be asked, in each language.
+    pub(super) fn silence(&self) -> Vec<String> {
+        let all = [
+            (Protocol::Upnp, self.igd.as_ref().err()),
+            (Protocol::Pcp, self.pcp.as_ref().err()),
+            (Protocol::NatPmp, self.nat_pmp.as_ref().err()),
+        ];
+        let silent = all.into_iter().filter_map(|(one, why)| Some((one, why?)));
+        silent.map(|(one, why)| format!("{one}: {why}")).collect()
     }
 
     /// Where a port leads.

@@ -1,0 +1,131 @@
+//! `webstead router`: what the router at home is seen to be, and closing what it was asked to open.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Global;
+use crate::{
+    base::{Error, Result, Timestamp},
+    config::Config,
+    db::DataFolder,
+    net::{
+        address::Address,
+        router::{self, Forward, Kept, Seen},
+    },
+    server,
+};
+
+/// What to do about the router.
+#[derive(Subcommand)]
+pub(super) enum RouterCommand {
+    /// Close the ports that the router was asked to open; for a site that does not run
+    Close,
+}
+
+/// Looks and says what is there, and changes nothing; or closes.
+pub(super) fn run(command: Option<&RouterCommand>, global: &Global) -> Result<ExitCode> {
+    let folder = DataFolder::open_existing(&global.data_path())?;
+    let config = Config::load(global.config.as_deref(), folder.root())?;
+    match command {
+        None => look(&folder, &config),
+        Some(RouterCommand::Close) => close(&folder, &config),
+    }
+}
+
+fn look(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
+    let started = server::running(folder)?;
+    let of_config = |address: Option<Address>, usual| address.map_or(usual, Address::port);
+    let https = started.as_ref().map_or_else(
+        || of_config(config.listen.https, 443),
+        |started| started.https_address.port(),
+    );
+    let http = started
+        .and_then(|started| started.http_address)
+        .map_or_else(
+            || of_config(config.listen.http, 80),
+            |address| address.port(),
+        );
+    let wanted = Forward::to(https, http);
+    let seen = actix_web::rt::System::new().block_on(router::look(&wanted));
+    let is_fine = tell(&seen);
+    let kept = Kept::load(folder.root());
+    for one in kept.mapped.iter().filter(|one| !one.is_over()) {
+        let end = match one.until {
+            Some(until) => format!(
+                "renewed before {} min are over",
+                (until - Timestamp::now().0) / 60
+            ),
+            None => "without an end".into(),
+        };
+        println!(
+            "Asked for by this site: port {} to port {} ({}, {end}).",
+            one.external, one.internal, one.protocol
+        );
+    }
+    for sentence in &kept.trouble {
+        println!("Not done: {sentence}");
+    }
+    if !config.router.open_ports && !is_fine {
+        println!(
+            "The router is not asked to open anything. If it may be, write this into webstead.toml and reload:\n\n\
+             [router]\nopen_ports = true"
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what was seen; says whether every port leads here.
+fn tell(seen: &Seen) -> bool {
+    match &seen.gateway {
+        Ok(gateway) => println!(
+            "The router is {}, and this machine is {} for it.",
+            gateway.address, gateway.own
+        ),
+        Err(why) => {
+            println!("No router: {why}.");
+            return false;
+        }
+    }
+    for (protocol, spoken) in &seen.protocols {
+        match spoken {
+            Ok(()) => println!("It speaks {protocol}."),
+            Err(why) => println!("It does not speak {protocol}: {why}."),
+        }
+    }
+    match seen.external.reachable() {
+        Ok(address) => println!("The internet knows it as {address}."),
+        Err(why) => println!("Its address: {why}."),
+    }
+    for port in &seen.ports {
+        println!("Its {port}.");
+    }
+    for stranger in &seen.strangers {
+        println!(
+            "Another machine, {stranger}, calls itself a router too; it is not asked for anything."
+        );
+    }
+    seen.ports.iter().all(router::PortSeen::is_right)
+}
+
+fn close(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
+    if config.router.open_ports && folder.running_server()?.is_some() {
+        return Err(Error::Invalid(
+            "the site runs and would open them again: take open_ports out of [router] in webstead.toml and reload, \
+             and it closes them itself"
+                .into(),
+        ));
+    }
+    let data = folder.root();
+    if Kept::load(data).mapped.is_empty() {
+        println!("The router was not asked to open anything.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    match actix_web::rt::System::new().block_on(router::close(data)) {
+        Ok(()) => {
+            println!("The router does not pass visitors on any more.");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(trouble) => Err(Error::Internal(trouble.join("\n"))),
+    }
+}
