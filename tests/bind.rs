@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -15,6 +16,8 @@ use crate::tools::is_there;
 pub(crate) struct Bind {
     _dir: TempDir,
     server: Child,
+    /// The network namespace that it is in, if it is in one of its own.
+    network: Option<String>,
     /// Where it listens.
     pub(crate) port: u16,
 }
@@ -25,7 +28,12 @@ pub(crate) const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 impl Bind {
     /// `None`, said aloud, if BIND is not installed.
     pub(crate) fn start() -> Option<Self> {
-        let found = ["/usr/sbin/named", "/usr/bin/dig"]
+        Self::start_in(None)
+    }
+
+    /// [`Bind::start`] in a network namespace.
+    pub(crate) fn start_in(network: Option<&str>) -> Option<Self> {
+        let found = ["/usr/sbin/named", "/usr/bin/dig", "/usr/bin/nsupdate"]
             .iter()
             .all(|program| std::path::Path::new(program).exists());
         if !is_there("bind9", found) {
@@ -50,7 +58,7 @@ impl Bind {
                     ns A 127.0.0.1\n* A 127.0.0.1\n";
         fs::write(dir.path().join("named.conf"), config).unwrap();
         fs::write(dir.path().join("zone"), zone).unwrap();
-        let server = Command::new("/usr/sbin/named")
+        let server = program(network, "/usr/sbin/named")
             .arg("-g")
             .arg("-c")
             .arg(dir.path().join("named.conf"))
@@ -59,7 +67,13 @@ impl Bind {
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let is_there = || match network {
+            None => TcpStream::connect(("127.0.0.1", port)).is_ok(),
+            Some(_) => fs::read_to_string(dir.path().join("log"))
+                .unwrap()
+                .contains("running"),
+        };
+        while !is_there() {
             let log = || fs::read_to_string(dir.path().join("log")).unwrap();
             assert!(Instant::now() < deadline, "BIND does not start: {}", log());
             std::thread::sleep(Duration::from_millis(50));
@@ -67,6 +81,7 @@ impl Bind {
         Some(Self {
             _dir: dir,
             server,
+            network: network.map(str::to_owned),
             port,
         })
     }
@@ -81,7 +96,7 @@ impl Bind {
 
     /// What `dig` finds, a line each.
     pub(crate) fn dig(&self, name: &str, kind: &str) -> String {
-        let asked = Command::new("/usr/bin/dig")
+        let asked = program(self.network.as_deref(), "/usr/bin/dig")
             .args([
                 "@127.0.0.1",
                 "-p",
@@ -93,6 +108,42 @@ impl Bind {
             .output()
             .unwrap();
         String::from_utf8(asked.stdout).unwrap()
+    }
+}
+
+impl Bind {
+    /// Changes the zone as somebody else, in the words of `nsupdate`.
+    pub(crate) fn update(&self, changes: &str) {
+        update_at(self.port, changes);
+    }
+}
+
+/// Changes the zone of a server on this port, in the words of `nsupdate`.
+pub(crate) fn update_at(port: u16, changes: &str) {
+    let mut update = Command::new("/usr/bin/nsupdate")
+        .args(["-y", &format!("hmac-sha256:home:{SECRET}")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = format!("server 127.0.0.1 {port}\nzone dyn.test\n{changes}\nsend\n");
+    update
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    assert!(update.wait().unwrap().success(), "{changes}");
+}
+
+/// A program, in a network namespace if one is given.
+fn program(network: Option<&str>, path: &str) -> Command {
+    match network {
+        None => Command::new(path),
+        Some(name) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name, path]);
+            command
+        }
     }
 }
 

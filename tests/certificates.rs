@@ -407,7 +407,7 @@ fn all_names_below_one_get_a_certificate_through_a_dns_server_that_takes_changes
 }
 
 /// `webstead secret set dns`
-fn keep_secret(site: &Site, secret: &str) {
+pub(crate) fn keep_secret(site: &Site, secret: &str) {
     let mut set = command(site.data())
         .args(["secret", "set", "dns"])
         .stdin(Stdio::piped())

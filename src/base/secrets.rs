@@ -7,6 +7,7 @@ use std::{
     io::ErrorKind,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::{Error, Result, files};
@@ -30,6 +31,12 @@ pub fn read(data: &Path, name: &str) -> Result<Option<String>> {
     files::close_to_others(&path).map_err(|e| Error::io("closing to others", &path, e))?;
     let text = fs::read_to_string(&path).map_err(|e| Error::io("reading", &path, e))?;
     Ok(Some(text.trim().to_owned()))
+}
+
+/// When the secret of this name was written, if there is one.
+pub fn written_at(data: &Path, name: &str) -> Option<SystemTime> {
+    let metadata = fs::metadata(path(data, name).ok()?);
+    metadata.and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Keeps a secret; the one that was there is gone.

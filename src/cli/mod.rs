@@ -5,6 +5,7 @@ mod backup;
 mod certificate;
 mod check;
 mod confirm;
+mod dns;
 mod doctor;
 mod export;
 mod import;
@@ -112,6 +113,11 @@ enum Command {
         #[command(subcommand)]
         command: Option<router::RouterCommand>,
     },
+    /// Say which names follow the addresses of this machine, and what they have
+    Dns {
+        #[command(subcommand)]
+        command: Option<dns::DnsCommand>,
+    },
     /// Keep secrets that providers gave, apart from the site
     Secret {
         #[command(subcommand)]
@@ -156,6 +162,7 @@ impl Cli {
             Some(Command::User { command }) => user::run(&command, &global),
             Some(Command::Certificate { command }) => certificate::run(&command, &global),
             Some(Command::Router { command }) => router::run(command.as_ref(), &global),
+            Some(Command::Dns { command }) => dns::run(command.as_ref(), &global),
             Some(Command::Secret { command }) => secret::run(&command, &global),
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),

@@ -10,8 +10,10 @@ use clap::Subcommand;
 use super::Global;
 use crate::{
     base::{Error, Result, secrets},
+    config::Config,
     db::DataFolder,
     net::dns,
+    server::with_stored,
 };
 
 /// What to do with secrets.
@@ -43,7 +45,13 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
                     dns::SECRET_NAME
                 )));
             }
-            secrets::write(data, name, &ask(name)?)?;
+            // A setting that is wrong is told of elsewhere, and keeps no secret from being kept.
+            let config = Config::load(global.config.as_deref(), data).unwrap_or_default();
+            let config = with_stored(&config, &folder).unwrap_or(config);
+            let parts = config.dns.parts_of_secret();
+            let secret = ask_parts(name, parts)?;
+            dns::parts_of_secret(&secret, parts)?;
+            secrets::write(data, name, &secret)?;
             println!("The secret is kept, for this machine alone: an export does not have it.");
         }
         SecretCommand::List => {
@@ -59,6 +67,18 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for each part of a secret, or reads a line with all of them.
+fn ask_parts(name: &str, parts: &[&str]) -> Result<String> {
+    if parts.len() == 1 || !io::stdin().is_terminal() {
+        return ask(&format!("{name} ({})", parts.join(", ")));
+    }
+    let typed: Vec<String> = parts
+        .iter()
+        .map(|part| ask(&format!("{name}, {part}")))
+        .collect::<Result<_>>()?;
+    Ok(typed.join(" "))
 }
 
 /// Asks for a secret; where there is no terminal, it is the first line of standard input.

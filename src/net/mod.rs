@@ -21,6 +21,7 @@ pub mod names;
 pub mod probe;
 mod proxy_protocol;
 pub mod redirect;
+mod retry_after;
 pub mod router;
 mod stream;
 pub mod tls;

@@ -1,6 +1,6 @@
 //! Asks other servers over HTTPS, such as an authority for a certificate.
 
-use std::{error::Error as _, path::Path, time::Duration};
+use std::{error::Error as _, net::IpAddr, path::Path, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, Response, body::Bytes};
@@ -39,6 +39,18 @@ impl WebClient {
     /// # Errors
     /// [`Error::Invalid`] if there is nothing to trust, or nothing in the file.
     pub fn new(more: Option<&Path>) -> Result<Self> {
+        Self::from(more, None)
+    }
+
+    /// [`WebClient::new`] that comes from an address of this kind only, and so is seen with one.
+    ///
+    /// # Errors
+    /// As [`WebClient::new`].
+    pub fn over(more: Option<&Path>, kind: IpAddr) -> Result<Self> {
+        Self::from(more, Some(kind))
+    }
+
+    fn from(more: Option<&Path>, own: Option<IpAddr>) -> Result<Self> {
         let mut roots = machine_roots();
         if let Some(file) = more {
             add_file(&mut roots, file)?;
@@ -54,6 +66,7 @@ impl WebClient {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_local_address(own);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_only()
@@ -107,7 +120,7 @@ pub fn machine_roots() -> RootCertStore {
 
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<()> {
     let shown = file.display();
-    let wrong = |why: String| Error::Invalid(format!("authority_roots = \"{shown}\": {why}"));
+    let wrong = |why: String| Error::Invalid(format!("the authorities in {shown}: {why}"));
     let certificates = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
         .map_err(|e| wrong(format!("this cannot be read: {e}")))?;

@@ -1,4 +1,5 @@
-//! The certificates of the server: the machine's own, and those of the site's names and of its hosts.
+//! The certificates of the server: the machine's own, and those of the site's names and of its hosts; and the names
+//! that follow its addresses.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +17,10 @@ use crate::{
         acme::{self, Keeper, Report, Wanted},
         certificates::{self, Renewal, Shown},
         challenges::Challenges,
-        dns,
+        dns::{
+            self,
+            follow::{self, Follower},
+        },
         names::{LocalName, Name, local_names},
         tls,
     },
@@ -28,6 +32,7 @@ pub(super) struct Certificates {
     data: PathBuf,
     renewal: Renewal,
     keeper: Arc<Keeper>,
+    follower: Arc<Follower>,
     challenges: Arc<Challenges>,
     names: Arc<SiteNames>,
     of_hosts: Mutex<Vec<String>>,
@@ -53,6 +58,7 @@ impl Certificates {
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
         let settings = (config.certificate.clone(), config.dns.clone());
         let wanted = wanted(names, &settings, &of_hosts);
+        let follower = Follower::new(root.to_path_buf(), followed(&wanted));
         let (root, local) = (root.to_path_buf(), Arc::clone(local));
         let keeper = Keeper::new(
             root.clone(),
@@ -64,6 +70,7 @@ impl Certificates {
             data: root.clone(),
             renewal: Renewal::new(root, shown, (local, of_machine), local_hosts),
             keeper,
+            follower,
             challenges,
             names: SiteNames::new(names.clone()),
             of_hosts: Mutex::new(of_hosts),
@@ -143,11 +150,17 @@ impl Certificates {
         self.keeper.run().await;
     }
 
+    /// Lets names follow the addresses of this machine, for as long as it is not dropped.
+    pub(super) async fn follow(&self) {
+        self.follower.run().await;
+    }
+
     fn tell(&self) {
         let settings = self.settings.lock();
         let settings = settings.unwrap_or_else(PoisonError::into_inner);
         let of_hosts = self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = wanted(&self.names.now(), &settings, &of_hosts);
+        self.follower.replace(followed(&wanted));
         self.keeper.replace(wanted);
     }
 }
@@ -162,6 +175,14 @@ fn wanted(
         settings: settings.clone(),
         dns: dns.clone(),
         names: of_site.chain(of_hosts.iter().cloned()).collect(),
+    }
+}
+
+/// The same names, as far as they are to follow this machine.
+fn followed(wanted: &Wanted) -> follow::Wanted {
+    follow::Wanted {
+        settings: wanted.dns.clone(),
+        names: wanted.names.clone(),
     }
 }
 

@@ -215,6 +215,8 @@ fn start_background(
     jobs.start(keeper.keep());
     let local = Arc::clone(&certificates);
     jobs.start(jobs::every_minute(move || local.look()));
+    let names = Arc::clone(&certificates);
+    jobs.start(async move { names.follow().await });
     jobs.start(async move { certificates.keep().await });
     jobs.start(async move { edge.watch_upstreams().await });
     jobs.start(async move { naming.watch().await });

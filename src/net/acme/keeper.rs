@@ -401,7 +401,8 @@ impl Keeper {
             return Ok((chain, challenge));
         }
         Err(last.unwrap_or_else(|| {
-            let text = "all names below one (*.) are proved by DNS alone, which needs [dns] in webstead.toml";
+            let text = "all names below one (*.) are proved by DNS alone, which needs [dns] in webstead.toml with \
+                        a provider that has texts (dyndns2 has none)";
             Failure::new(FailureKind::Setup, text)
         }))
     }
@@ -474,7 +475,7 @@ fn challenges_for(name: &str, wanted: &Wanted, worked: Option<Challenge>) -> Vec
     let own = wanted.settings.challenge;
     let mut all = own.map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
     all.sort_by_key(|challenge| Some(*challenge) != worked);
-    let has_zone = wanted.dns != dns::Settings::None;
+    let has_zone = wanted.dns.has_texts();
     all.retain(|challenge| {
         challenge.can_prove(name) && (*challenge != Challenge::Dns || has_zone || own.is_some())
     });

@@ -1,6 +1,9 @@
 //! A DNS server that takes changes of its zone (RFC 2136), signed with a shared secret (RFC 8945).
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use data_encoding::BASE64;
 use domain::{
@@ -8,24 +11,30 @@ use domain::{
         MessageBuilder, Name, Rtype, Ttl,
         iana::{Class, Opcode, Rcode},
         message_builder::AdditionalBuilder,
+        rdata::UnknownRecordData,
     },
-    rdata::{Txt, tsig::Time48},
+    rdata::{A, Aaaa, Txt, tsig::Time48},
     tsig::{ClientTransaction, Key, KeyName},
 };
 
 use super::{
-    Soon, Zone,
+    Addresses, Soon, Zone,
     ask::{over_tcp, random_id},
-    settings, visible,
+    failure::Failure,
+    lookup, settings,
+    settings::is_in,
+    visible,
 };
 use crate::base::{Error, Result};
 
-/// Seconds that others may keep a proof: it is there for a minute.
-const TEXT_TTL_S: u32 = 60;
+/// Seconds that others may keep what is changed: a proof is there for a minute, and an address may change any time.
+const TTL_S: u32 = 60;
 
 /// A server with what it takes to change its zone.
 pub(super) struct Server {
     address: SocketAddr,
+    /// Itself, and others that are asked whether a change is there.
+    asked: Vec<SocketAddr>,
     zone: Name<Vec<u8>>,
     shown_zone: String,
     key: Arc<Key>,
@@ -36,7 +45,11 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the secret is none.
-    pub(super) fn new(settings: &settings::Server, secret: &str) -> Result<Self> {
+    pub(super) fn new(
+        settings: &settings::Server,
+        secret: &str,
+        check_at: &[SocketAddr],
+    ) -> Result<Self> {
         let wrong = |why: &dyn std::fmt::Display| {
             Error::Invalid(format!(
                 "the secret for [dns] cannot be used: {why}; set it again with `webstead secret set dns`"
@@ -48,25 +61,27 @@ impl Server {
         let name: KeyName = settings.key.as_str().parse().map_err(|e| wrong(&e))?;
         let key = Key::new(settings.algorithm.into(), &bytes, name, None, None);
         Ok(Self {
-            address: settings.address.0,
+            address: settings.address,
+            asked: [&[settings.address], check_at].concat(),
             zone: settings.zone.as_str().parse().map_err(Error::internal)?,
             shown_zone: settings.zone.as_str().to_owned(),
             key: Arc::new(key.map_err(|e| wrong(&e))?),
         })
     }
 
-    /// Sends a change and reads what became of it.
-    async fn change(&self, name: &str, text: &str, what: What) -> std::result::Result<(), String> {
-        let words = |e: &dyn std::fmt::Display| format!("{name} cannot be changed: {e}");
-        let is_in_zone =
-            name == self.shown_zone || name.ends_with(&format!(".{}", self.shown_zone));
-        if !is_in_zone {
-            return Err(format!("{name} is not in the zone {}", self.shown_zone));
+    /// Sends changes of a name, all or none of them, and reads what became of it.
+    async fn change(&self, name: &str, changes: &[Change<'_>]) -> std::result::Result<(), Failure> {
+        let words =
+            |e: &dyn std::fmt::Display| Failure::setup(format!("{name} cannot be changed: {e}"));
+        if !is_in(name, &self.shown_zone) {
+            let zone = &self.shown_zone;
+            return Err(Failure::setup(format!("{name} is not in the zone {zone}")));
         }
         let owner: Name<Vec<u8>> = name.parse().map_err(|e| words(&e))?;
-        let text: Txt<Vec<u8>> = Txt::build_from_slice(text.as_bytes()).map_err(|e| words(&e))?;
         let mut message = MessageBuilder::new_vec();
-        message.header_mut().set_id(random_id()?);
+        message
+            .header_mut()
+            .set_id(random_id().map_err(Failure::setup)?);
         message.header_mut().set_opcode(Opcode::UPDATE);
         let mut message = message.question();
         message
@@ -74,69 +89,139 @@ impl Server {
             .map_err(|e| words(&e))?;
         // Nothing is required beforehand; the changes are where answers have their authority (section 2).
         let mut message = message.answer().authority();
-        let (class, ttl) = match what {
-            What::Add => (Class::IN, Ttl::from_secs(TEXT_TTL_S)),
-            // Section 2.5.4: a record of class NONE is taken away.
-            What::Remove => (Class::NONE, Ttl::ZERO),
-        };
-        let record = (&owner, class, ttl, text);
-        message.push(record).map_err(|e| words(&e))?;
+        let ttl = Ttl::from_secs(TTL_S);
+        for change in changes {
+            match *change {
+                Change::Add(Value::Text(text)) => {
+                    let data: Txt<Vec<u8>> =
+                        Txt::build_from_slice(text.as_bytes()).map_err(|e| words(&e))?;
+                    message.push((&owner, Class::IN, ttl, data))
+                }
+                Change::Add(Value::Address(IpAddr::V4(v4))) => {
+                    message.push((&owner, Class::IN, ttl, A::new(v4)))
+                }
+                Change::Add(Value::Address(IpAddr::V6(v6))) => {
+                    message.push((&owner, Class::IN, ttl, Aaaa::new(v6)))
+                }
+                // Section 2.5.4: a record of class NONE is taken away.
+                Change::Remove(Value::Text(text)) => {
+                    let data: Txt<Vec<u8>> =
+                        Txt::build_from_slice(text.as_bytes()).map_err(|e| words(&e))?;
+                    message.push((&owner, Class::NONE, Ttl::ZERO, data))
+                }
+                Change::Remove(Value::Address(IpAddr::V4(v4))) => {
+                    message.push((&owner, Class::NONE, Ttl::ZERO, A::new(v4)))
+                }
+                Change::Remove(Value::Address(IpAddr::V6(v6))) => {
+                    message.push((&owner, Class::NONE, Ttl::ZERO, Aaaa::new(v6)))
+                }
+                // Section 2.5.2: all records of a type are, if there is nothing in one of class ANY.
+                Change::RemoveAll(kind) => {
+                    let nothing =
+                        UnknownRecordData::from_octets(kind, []).map_err(|e| words(&e))?;
+                    message.push((&owner, Class::ANY, Ttl::ZERO, nothing))
+                }
+            }
+            .map_err(|e| words(&e))?;
+        }
         self.send(message.additional()).await
     }
 
     async fn send(
         &self,
         mut message: AdditionalBuilder<Vec<u8>>,
-    ) -> std::result::Result<(), String> {
+    ) -> std::result::Result<(), Failure> {
         let server = self.address;
         let signed = ClientTransaction::request(Arc::clone(&self.key), &mut message, Time48::now());
-        let signed = signed.map_err(|e| e.to_string())?;
-        let mut answer = over_tcp(server, &message.into_message()).await?;
+        let signed = signed.map_err(Failure::setup)?;
+        let answer = over_tcp(server, &message.into_message()).await;
+        let mut answer = answer.map_err(Failure::unreachable)?;
         let rcode = answer.header().rcode();
         let verified = signed.answer(&mut answer, Time48::now());
         match (rcode, verified) {
             (Rcode::NOERROR, Ok(())) => Ok(()),
-            (Rcode::NOTAUTH, _) => Err(format!(
+            (Rcode::NOTAUTH, _) => Err(Failure::refused(format!(
                 "{server} does not accept the key {}: its name, secret or algorithm is another one there, or \
                  the clock of one of the two is wrong",
                 self.key.name()
-            )),
-            (Rcode::REFUSED, _) => Err(format!(
+            ))),
+            (Rcode::REFUSED, _) => Err(Failure::refused(format!(
                 "{server} refuses: the key {} may not change this name",
                 self.key.name()
-            )),
-            (Rcode::NOTZONE, _) => Err(format!("{server} does not have this zone")),
-            (Rcode::NOERROR, Err(e)) => Err(format!(
+            ))),
+            (Rcode::NOTZONE, _) => Err(Failure::refused(format!(
+                "{server} does not have this zone"
+            ))),
+            (Rcode::NOERROR, Err(e)) => Err(Failure::unreachable(format!(
                 "{server} answered without a signature that is right ({e}), so nobody knows whether it was \
                  changed"
-            )),
-            (rcode, _) => Err(format!("{server} says {rcode}")),
+            ))),
+            (rcode, _) => Err(Failure::unreachable(format!("{server} says {rcode}"))),
         }
+    }
+
+    async fn set(&self, name: &str, wanted: Addresses) -> std::result::Result<(), Failure> {
+        let mut changes = Vec::new();
+        for address in wanted.iter() {
+            let kind = if address.is_ipv4() {
+                Rtype::A
+            } else {
+                Rtype::AAAA
+            };
+            changes.push(Change::RemoveAll(kind));
+            changes.push(Change::Add(Value::Address(address)));
+        }
+        self.change(name, &changes).await
+    }
+
+    async fn change_one(&self, name: &str, change: Change<'_>) -> std::result::Result<(), Failure> {
+        self.change(name, &[change]).await
     }
 }
 
+/// What is done to a name.
 #[derive(Clone, Copy)]
-enum What {
-    Add,
-    Remove,
+enum Change<'a> {
+    Add(Value<'a>),
+    Remove(Value<'a>),
+    RemoveAll(Rtype),
+}
+
+/// What a name may have.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a str),
+    Address(IpAddr),
 }
 
 impl Zone for Server {
     fn add_text<'a>(&'a self, name: &'a str, text: &'a str) -> Soon<'a> {
-        Box::pin(self.change(name, text, What::Add))
+        Box::pin(self.change_one(name, Change::Add(Value::Text(text))))
     }
 
     fn remove_text<'a>(&'a self, name: &'a str, text: &'a str) -> Soon<'a> {
-        Box::pin(self.change(name, text, What::Remove))
+        Box::pin(self.change_one(name, Change::Remove(Value::Text(text))))
     }
 
     fn await_text<'a>(&'a self, name: &'a str, text: &'a str) -> Soon<'a> {
         // It may copy its zone to others, who are asked by the world.
         Box::pin(visible::everywhere(
             &self.shown_zone,
-            Some(self.address),
+            &self.asked,
             name,
             text,
         ))
+    }
+
+    fn addresses<'a>(&'a self, name: &'a str) -> Soon<'a, Vec<IpAddr>> {
+        Box::pin(lookup::addresses(name, &self.asked[..1]))
+    }
+
+    fn set_addresses<'a>(&'a self, name: &'a str, wanted: Addresses) -> Soon<'a> {
+        Box::pin(self.set(name, wanted))
+    }
+
+    fn remove_address<'a>(&'a self, name: &'a str, address: IpAddr) -> Soon<'a> {
+        Box::pin(self.change_one(name, Change::Remove(Value::Address(address))))
     }
 }

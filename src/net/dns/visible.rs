@@ -1,34 +1,33 @@
 //! Waits until all servers of a zone have what was changed.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use domain::base::Rtype;
 use tokio::time::{Instant, sleep};
 
-use super::ask::{Data, ask, resolvers};
+use super::{
+    ask::{Data, ask},
+    failure::Failure,
+    lookup::servers_of,
+};
 
 /// How often they are asked.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long they are waited for: copies of a zone are told at once (RFC 1996), and slow ones are asked by nobody.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// More than a zone has.
-const MOST_SERVERS: usize = 16;
 
-/// Returns when every server of the zone that answers has the text. `own` is one that is known; others are found as
+/// Returns when every server of the zone that answers has the text. `known` are asked too; others are found as
 /// everybody finds them.
 ///
 /// # Errors
 /// If one that answers does not have it in time.
 pub(super) async fn everywhere(
     zone: &str,
-    own: Option<SocketAddr>,
+    known: &[SocketAddr],
     name: &str,
     text: &str,
-) -> Result<(), String> {
-    let mut servers: Vec<SocketAddr> = own.into_iter().collect();
+) -> Result<(), Failure> {
+    let mut servers: Vec<SocketAddr> = known.to_vec();
     servers.extend(servers_of(zone).await);
     let deadline = Instant::now() + PATIENCE;
     for server in servers {
@@ -38,40 +37,14 @@ pub(super) async fn everywhere(
                 Err(_) => break,
                 Ok(answer) if answer.data.contains(&Data::Text(text.to_owned())) => break,
                 Ok(_) if Instant::now() > deadline => {
-                    return Err(format!(
+                    return Err(Failure::unreachable(format!(
                         "{name} was changed, but the DNS server {server} does not have it after {} minutes",
                         PATIENCE.as_secs() / 60
-                    ));
+                    )));
                 }
                 Ok(_) => sleep(LOOK_EVERY).await,
             }
         }
     }
     Ok(())
-}
-
-/// The servers of a zone, as this machine's resolver finds them; none if it cannot be asked.
-async fn servers_of(zone: &str) -> Vec<SocketAddr> {
-    let Some(resolver) = resolvers().into_iter().next() else {
-        return Vec::new();
-    };
-    let Ok(found) = ask(resolver, zone, Rtype::NS).await else {
-        return Vec::new();
-    };
-    let mut servers = Vec::new();
-    for data in found.data {
-        let Data::Server(name) = data else { continue };
-        for kind in [Rtype::A, Rtype::AAAA] {
-            let Ok(answer) = ask(resolver, &name, kind).await else {
-                continue;
-            };
-            let addresses = answer.data.into_iter().filter_map(|data| match data {
-                Data::Address(address) => Some(address),
-                _ => None,
-            });
-            servers.extend(addresses.map(|address: IpAddr| SocketAddr::new(address, 53)));
-        }
-    }
-    servers.truncate(MOST_SERVERS);
-    servers
 }

@@ -180,7 +180,7 @@ async fn look_at_names(
         home
     };
     let (mut home, found) = join(at_home, join_all(asked)).await;
-    home.follows = patient.dns != dns::Settings::None;
+    home.follows = patient.dns.follow != dns::Follow::Nothing;
     let mut to_try: Vec<(&str, IpAddr)> = Vec::new();
     for name in &found {
         for address in name.addresses() {

@@ -1,0 +1,68 @@
+//! Why a name could not be asked for or changed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{self, Timestamp};
+
+/// Why a name could not be asked for or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of reason it is, which decides what helps.
+    pub kind: FailureKind,
+    /// What happened, in the provider's own words where it said something.
+    pub text: String,
+    /// When the provider wants to be asked again, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// What kind of reason there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// Nobody answered, or not what is an answer.
+    Unreachable,
+    /// The provider was asked too often.
+    RateLimited,
+    /// The provider will not do this; the owner may change its mind there.
+    Refused,
+    /// The provider will not do this, and wants not to be asked again before something changes here.
+    Final,
+    /// Something here keeps us from asking.
+    Setup,
+}
+
+impl Failure {
+    pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            retry_at: None,
+        }
+    }
+
+    pub(super) fn unreachable(text: impl Into<String>) -> Self {
+        Self::new(FailureKind::Unreachable, text)
+    }
+
+    pub(super) fn refused(text: impl Into<String>) -> Self {
+        Self::new(FailureKind::Refused, text)
+    }
+
+    /// Something of this machine: a file, a setting, a name that is none.
+    pub(super) fn setup(why: impl std::fmt::Display) -> Self {
+        Self::new(FailureKind::Setup, why.to_string())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<base::Error> for Failure {
+    fn from(error: base::Error) -> Self {
+        Self::setup(error)
+    }
+}

@@ -1,0 +1,320 @@
+//! Lets names follow: finds the addresses, compares, changes what differs, and keeps what became of it.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use super::{
+    by_hand,
+    found::Finder,
+    pause,
+    state::{self, NameState, Report},
+};
+use crate::{
+    base::{Timestamp, secrets},
+    net::dns::{Addresses, Failure, FailureKind, SECRET_NAME, Settings, Zone, zone_of},
+};
+
+/// How often the addresses are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether the owner asks.
+const ASKED_EVERY: Duration = Duration::from_secs(2);
+/// Seconds after which a name is looked at though nothing has changed here: somebody may have changed it there.
+const AGAIN_S: i64 = 3600;
+
+/// Which names are to follow, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where names can be changed, and which follow.
+    pub settings: Settings,
+    /// Names of the site and its hosts.
+    pub names: Vec<String>,
+}
+
+/// Lets names follow; one for the server.
+pub struct Follower {
+    data: PathBuf,
+    wanted: watch::Sender<Wanted>,
+    report: RwLock<Report>,
+}
+
+/// What the follower's task has for itself.
+struct Memory {
+    v4: Finder,
+    v6: Finder,
+    /// What lies on the disk.
+    kept: Report,
+    /// For each name what it was compared with last, and when it is looked at again.
+    looked: HashMap<String, (Vec<IpAddr>, Instant)>,
+}
+
+impl Follower {
+    /// Of the names of the server on this data folder. Nothing is done before [`Follower::run`].
+    pub fn new(data: PathBuf, wanted: Wanted) -> Arc<Self> {
+        Arc::new(Self {
+            report: RwLock::new(state::kept(&data)),
+            data,
+            wanted: watch::Sender::new(wanted),
+        })
+    }
+
+    /// Other names or settings count from now on.
+    pub fn replace(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|old| {
+            let is_other = *old != wanted;
+            *old = wanted;
+            is_other
+        });
+    }
+
+    /// How it stands with the addresses and names.
+    pub fn report(&self) -> Report {
+        let report = self.report.read();
+        report.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks and changes, for as long as it is not dropped.
+    ///
+    /// Reads and writes small files on the way: not for a thread that answers requests.
+    pub async fn run(&self) {
+        let mut memory = Memory {
+            v4: Finder::new(true),
+            v6: Finder::new(false),
+            kept: self.report(),
+            looked: HashMap::new(),
+        };
+        let mut changes = self.wanted.subscribe();
+        let mut look_at = Instant::now();
+        loop {
+            let wanted = changes.borrow_and_update().clone();
+            let names = wanted.settings.followed(&wanted.names);
+            let is_asked = by_hand::is_asked(&self.data);
+            let is_time = is_asked || Instant::now() >= look_at;
+            if is_time && (!names.is_empty() || !memory.kept.names.is_empty()) {
+                look_at = Instant::now() + LOOK_EVERY;
+                self.look(&mut memory, &wanted.settings, &names, is_asked)
+                    .await;
+            }
+            if is_asked {
+                by_hand::forget_request(&self.data);
+            }
+            tokio::select! {
+                told = changes.changed() => {
+                    if told.is_err() {
+                        return;
+                    }
+                    // What failed with other settings may work now.
+                    memory.looked.clear();
+                    look_at = Instant::now();
+                    memory.v4.forget();
+                    memory.v6.forget();
+                }
+                () = tokio::time::sleep(ASKED_EVERY) => {}
+            }
+        }
+    }
+
+    /// Looks once at everything.
+    async fn look(
+        &self,
+        memory: &mut Memory,
+        settings: &Settings,
+        names: &[String],
+        is_asked: bool,
+    ) {
+        let mut report = memory.kept.clone();
+        report.names.retain(|name, _| names.contains(name));
+        if names.is_empty() {
+            report = Report::default();
+        } else {
+            if is_asked {
+                memory.v4.forget();
+                memory.v6.forget();
+            }
+            let roots = settings.roots(&self.data);
+            let from = &settings.addresses_from;
+            report.v4 = memory
+                .v4
+                .find(from, roots.as_ref(), report.v4.address)
+                .await;
+            report.v6 = memory
+                .v6
+                .find(from, roots.as_ref(), report.v6.address)
+                .await;
+        }
+        let now = Timestamp::now();
+        let with = self.fingerprint(settings);
+        for name in names {
+            let mut state = report.names.get(name).cloned().unwrap_or_default();
+            if is_due(
+                &state,
+                memory.looked.get(name),
+                &report.wanted(),
+                &with,
+                now,
+            ) || is_asked
+            {
+                let wanted = report.wanted();
+                self.follow(&mut state, memory, settings, name, &wanted, &with)
+                    .await;
+                let pause = pause::spread_out(AGAIN_S, pause::random());
+                let pause = Duration::from_secs(u64::try_from(pause).unwrap_or_default());
+                memory
+                    .looked
+                    .insert(name.clone(), (wanted, Instant::now() + pause));
+            }
+            report.names.insert(name.clone(), state);
+        }
+        if report != memory.kept {
+            if let Err(e) = state::keep(&self.data, &report) {
+                log::warn!("what is known of the names that follow was not kept: {e}");
+            }
+            memory.kept.clone_from(&report);
+        }
+        *self.report.write().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
+    /// Compares what a name has with what it should have, changes it if necessary, and notes what became of it.
+    async fn follow(
+        &self,
+        state: &mut NameState,
+        memory: &Memory,
+        settings: &Settings,
+        name: &str,
+        wanted: &[IpAddr],
+        with: &str,
+    ) {
+        let done = match zone_of(settings, &self.data) {
+            Ok(Some(zone)) => {
+                let gone = |address: &IpAddr| match address {
+                    IpAddr::V4(_) => memory.v4.is_gone(),
+                    IpAddr::V6(_) => memory.v6.is_gone(),
+                };
+                bring_up(&*zone, settings, state, name, wanted, gone).await
+            }
+            Ok(None) => return,
+            Err(e) => Err(e.into()),
+        };
+        match done {
+            Ok(()) => {
+                state.failure = None;
+                state.failures = 0;
+                state.next_try = None;
+                state.stopped_with = None;
+            }
+            Err(failure) => {
+                if state
+                    .failure
+                    .as_ref()
+                    .is_none_or(|last| last.text != failure.text)
+                {
+                    log::warn!("{name} does not follow: {}", failure.text);
+                }
+                state.failures = state.failures.saturating_add(1);
+                let is_last = failure.kind == FailureKind::Final;
+                state.stopped_with = is_last.then(|| with.to_owned());
+                let next =
+                    pause::next_try(state.failures, &failure, Timestamp::now(), pause::random());
+                state.next_try = (!is_last).then_some(next);
+                state.failure = Some(failure);
+            }
+        }
+    }
+
+    /// What changes when the settings or the secret do; says nothing of the secret itself.
+    fn fingerprint(&self, settings: &Settings) -> String {
+        let written = secrets::written_at(&self.data, SECRET_NAME);
+        let digest = Sha256::digest(format!("{:?} {written:?}", settings.provider));
+        HEXLOWER.encode(&digest[..8])
+    }
+}
+
+/// Whether a name is looked at now.
+fn is_due(
+    state: &NameState,
+    looked: Option<&(Vec<IpAddr>, Instant)>,
+    wanted: &[IpAddr],
+    with: &str,
+    now: Timestamp,
+) -> bool {
+    if state.stopped_with.as_deref() == Some(with) {
+        return false;
+    }
+    let was_stopped = state.stopped_with.is_some();
+    if let (Some(at), false) = (state.next_try, was_stopped)
+        && state.failures > 0
+    {
+        // A setup that was wrong is repaired by hand, and shows at once.
+        let is_ours = state
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.kind == FailureKind::Setup);
+        return pause::has_come(at, now) || (is_ours && looked.is_none());
+    }
+    looked.is_none_or(|(before, again_at)| before != wanted || Instant::now() >= *again_at)
+}
+
+/// Lets a name have the wanted addresses, and takes away what was published and is gone.
+async fn bring_up(
+    zone: &dyn Zone,
+    settings: &Settings,
+    state: &mut NameState,
+    name: &str,
+    wanted: &[IpAddr],
+    is_gone: impl Fn(&IpAddr) -> bool,
+) -> Result<(), Failure> {
+    if wanted.is_empty() && state.published.is_empty() {
+        return Ok(());
+    }
+    let has = match zone.addresses(name).await {
+        Ok(has) => has,
+        // Who cannot be asked is believed to have what it said that it has.
+        Err(failure) if failure.kind == FailureKind::Unreachable && !settings.can_be_asked() => {
+            state.published.clone()
+        }
+        Err(failure) => return Err(failure),
+    };
+    state.has.clone_from(&has);
+    let of_kind = |all: &[IpAddr], of: IpAddr| -> Vec<IpAddr> {
+        let alike = all
+            .iter()
+            .filter(|address| address.is_ipv4() == of.is_ipv4());
+        alike.copied().collect()
+    };
+    if wanted
+        .iter()
+        .any(|address| of_kind(&has, *address) != [*address])
+    {
+        zone.set_addresses(name, Addresses::of(wanted)).await?;
+        let shown: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+        log::info!("{name} leads to {} now", shown.join(" and "));
+        let is_other = |address: &&IpAddr| of_kind(wanted, **address).is_empty();
+        let others = has.iter().filter(is_other).copied();
+        state.has = wanted.iter().copied().chain(others).collect();
+    }
+    let is_left =
+        |address: &&IpAddr| of_kind(wanted, **address).is_empty() && state.has.contains(address);
+    let left: Vec<IpAddr> = state.published.iter().filter(is_left).copied().collect();
+    state.published = wanted.to_vec();
+    for address in left {
+        if !is_gone(&address) {
+            state.published.push(address);
+            continue;
+        }
+        if let Err(failure) = zone.remove_address(name, address).await {
+            state.published.push(address);
+            return Err(failure);
+        }
+        log::info!("{name} does not lead to {address} any more");
+        state.has.retain(|other| *other != address);
+    }
+    Ok(())
+}

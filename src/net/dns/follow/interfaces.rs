@@ -1,0 +1,104 @@
+//! Addresses of this machine's interfaces to which the internet leads, and that stay.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use crate::base::is_global;
+
+/// Where Linux tells of IPv6 addresses with what becomes of them; if-addrs does not.
+const IPV6: &str = "/proc/net/if_inet6";
+/// Flags of an address (`linux/if_addr.h`): made for privacy and changing daily, not checked yet or found to be
+/// another's too (RFC 4862 section 5.4), and on its way out (section 5.5.4).
+const TEMPORARY: u8 = 0x01;
+const OPTIMISTIC: u8 = 0x04;
+const DOUBLE: u8 = 0x08;
+const DEPRECATED: u8 = 0x20;
+const TENTATIVE: u8 = 0x40;
+/// It has no end: somebody has set it by hand.
+const PERMANENT: u8 = 0x80;
+
+/// IPv4 addresses that the internet leads to, in order.
+pub(super) fn v4() -> Vec<Ipv4Addr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let addresses = interfaces.iter().map(if_addrs::Interface::ip);
+    let mut all: Vec<Ipv4Addr> = addresses
+        .filter(|address| is_global(*address))
+        .filter_map(|address| match address {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => None,
+        })
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// IPv6 addresses that the internet leads to and that stay, best first.
+pub(super) fn v6() -> Vec<Ipv6Addr> {
+    stable(&fs::read_to_string(IPV6).unwrap_or_default())
+}
+
+/// Whether this machine has an IPv6 address that the internet leads to, be it for a day.
+pub(super) fn has_v6() -> bool {
+    let text = fs::read_to_string(IPV6).unwrap_or_default();
+    entries(&text).any(|(address, _)| is_global(address.into()))
+}
+
+/// Those set by hand come first.
+fn stable(text: &str) -> Vec<Ipv6Addr> {
+    let bad = TEMPORARY | OPTIMISTIC | DOUBLE | DEPRECATED | TENTATIVE;
+    let good =
+        entries(text).filter(|(address, flags)| flags & bad == 0 && is_global((*address).into()));
+    let mut all: Vec<(bool, Ipv6Addr)> = good
+        .map(|(address, flags)| (flags & PERMANENT == 0, address))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter().map(|(_, address)| address).collect()
+}
+
+/// Addresses with their flags. A line: 32 digits, then in hexadecimal the interface, the prefix, the scope, the
+/// flags, and its name.
+fn entries(text: &str) -> impl Iterator<Item = (Ipv6Addr, u8)> {
+    text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let digits = words.next().filter(|digits| digits.len() == 32)?;
+        let address = u128::from_str_radix(digits, 16).ok()?;
+        let flags = u8::from_str_radix(words.nth(3)?, 16).ok()?;
+        Some((Ipv6Addr::from(address), flags))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{entries, stable};
+
+    const TEXT: &str = "\
+        00000000000000000000000000000001 01 80 10 80       lo\n\
+        fe800000000000000123456789abcdef 02 40 20 80     eth0\n\
+        fd000000000000000123456789abcdef 02 40 00 00     eth0\n\
+        2a0014500000000000000000000000aa 02 40 00 01     eth0\n\
+        2a0014500000000000000000000000bb 02 40 00 20     eth0\n\
+        2a0014500000000000000000000000cc 02 40 00 40     eth0\n\
+        2a0014500000000000000000000000dd 02 40 00 08     eth0\n\
+        2a0014500000000000000000000000ff 02 40 00 00     eth0\n\
+        2a0014500000000000000000000000ee 02 40 00 00     eth0\n\
+        2a00145000000000000000000000ffff 03 80 00 80     eth1\n\
+        20010db8000000000000000000000001 03 80 00 80     eth1\n";
+
+    #[test]
+    fn addresses_that_change_end_or_lead_nowhere_are_left_out() {
+        let found: Vec<String> = stable(TEXT).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["2a00:1450::ffff", "2a00:1450::ee", "2a00:1450::ff"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_strange(text in "[0-9a-f \n\\PC]{0,200}") {
+            let _ = entries(&text).count();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is known of the addresses and names, in `dns/state.json`; written only when something of it changes.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    net::IpAddr,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::found::Found;
+use crate::{
+    base::{Error, Result, Timestamp, files},
+    net::dns::Failure,
+};
+
+/// The folder in the data folder.
+const FOLDER: &str = "dns";
+/// Far more than all names of a site need.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// How it stands with the names that follow this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Its IPv4 address, or why there is none.
+    pub v4: Found,
+    /// Its IPv6 address, or why there is none.
+    pub v6: Found,
+    /// Each name that follows, with what it has.
+    pub names: BTreeMap<String, NameState>,
+}
+
+/// How it stands with one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NameState {
+    /// The addresses that it had when it was looked at last.
+    pub has: Vec<IpAddr>,
+    /// Those of them that were set here.
+    pub published: Vec<IpAddr>,
+    /// Why the last try failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Failures since it worked last.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failures: u32,
+    /// When it is tried again; `None` if nothing failed, or if it is not tried again ([`NameState::is_stopped`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
+    /// The settings with which it is not tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stopped_with: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl NameState {
+    /// Whether it is not tried again before the settings or the secret change, or the owner asks for it.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped_with.is_some()
+    }
+}
+
+impl Report {
+    /// The addresses that every name should have, as far as they are known.
+    pub fn wanted(&self) -> Vec<IpAddr> {
+        self.v4.address.into_iter().chain(self.v6.address).collect()
+    }
+}
+
+/// What the server that runs on this data folder, or ran last, knows; nothing if it knows nothing.
+pub fn kept(data: &Path) -> Report {
+    let path = path(data);
+    let is_fine =
+        fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
+    let text = is_fine.then(|| fs::read_to_string(&path).ok()).flatten();
+    // It is found out again if it is damaged.
+    text.and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
+}
+
+/// Keeps it.
+pub(super) fn keep(data: &Path, report: &Report) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).map_err(Error::internal)?;
+    write(data, &path(data), &text)
+}
+
+/// Writes a file of the folder, which is made if it is not there.
+pub(super) fn write(data: &Path, file: &Path, text: &str) -> Result<()> {
+    let folder = folder(data);
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Ok(()) => fs::File::open(&folder)
+            .and_then(|made| files::give_to_owner_of(data, &made))
+            .map_err(|e| Error::io("making the folder", &folder, e))?,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(Error::io("making the folder", folder, e)),
+    }
+    files::write_whole(file, text.as_bytes(), 0o600).map_err(|e| Error::io("writing", file, e))
+}
+
+pub(super) fn folder(data: &Path) -> PathBuf {
+    data.join(FOLDER)
+}
+
+fn path(data: &Path) -> PathBuf {
+    folder(data).join("state.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{NameState, Report, keep, kept, path};
+
+    #[test]
+    fn what_is_kept_is_read_again_and_what_is_damaged_counts_as_nothing() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(kept(data.path()), Report::default());
+        let mut report = Report::default();
+        report.v4.address = Some("8.8.4.4".parse().unwrap());
+        let name = NameState {
+            has: vec!["8.8.4.4".parse().unwrap()],
+            failures: 2,
+            ..NameState::default()
+        };
+        report.names.insert("a.example".into(), name);
+        keep(data.path(), &report).unwrap();
+        assert_eq!(kept(data.path()), report);
+        for damaged in [
+            "",
+            "{",
+            "[]",
+            "{\"names\": 3}",
+            "{\"v4\":{\"address\":\"x\"}}",
+        ] {
+            fs::write(path(data.path()), damaged).unwrap();
+            assert_eq!(kept(data.path()), Report::default(), "{damaged}");
+        }
+    }
+}
