@@ -10,7 +10,7 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::{
     manifest::{self, BLOCK_BYTES, BLOCKS_IN_LIST, DatabaseEntry, FileEntry, Manifest},
@@ -309,7 +309,7 @@ impl Work<'_> {
             changed: changed(&found),
             parts: Vec::new(),
         };
-        let (mut whole, mut part) = (Sha256::new(), Vec::new());
+        let (mut whole, mut part) = (Context::new(&SHA256), Vec::new());
         loop {
             part.clear();
             let most = object::MAX_BYTES as u64;
@@ -317,10 +317,18 @@ impl Work<'_> {
                 .take(most)
                 .read_to_end(&mut part);
             if read.map_err(reading)? == 0 {
-                return Ok(Some((entry, HEXLOWER.encode(&whole.finalize()))));
+                return Ok(Some((entry, HEXLOWER.encode(whole.finish().as_ref()))));
+            }
+            entry.bytes += part.len() as u64;
+            if entry.parts.is_empty() && part.len() < object::MAX_BYTES {
+                // Nearly every file is one part: its hash serves for both.
+                let sha256 = object::sha256(&part);
+                let key = self.repository.key.as_ref();
+                let name = key.map_or(sha256, |key| key.name(&part));
+                entry.parts.push(self.keep_named(&part, name)?);
+                return Ok(Some((entry, HEXLOWER.encode(&sha256))));
             }
             whole.update(&part);
-            entry.bytes += part.len() as u64;
             entry.parts.push(self.keep(&part)?);
         }
     }
@@ -359,7 +367,7 @@ impl Work<'_> {
         let (mut lists, mut list, mut parts) = (Vec::new(), Vec::new(), 0);
         let total = files.len();
         for (number, file) in files.into_iter().enumerate() {
-            let is_cut = Sha256::digest(file.path.as_bytes())[0] == 0;
+            let is_cut = object::sha256(file.path.as_bytes())[0] == 0;
             parts += file.parts.len();
             list.push(file);
             let is_full = list.len() == MOST_FILES_IN_LIST || parts >= MOST_PARTS_IN_LIST;
@@ -374,11 +382,16 @@ impl Work<'_> {
 
     /// Writes content, if it is not there.
     fn keep(&mut self, content: &[u8]) -> Result<Reference> {
+        let digest = object::digest_of(content, self.repository.key.as_ref());
+        self.keep_named(content, digest)
+    }
+
+    /// [`Self::keep`] for content whose name is known.
+    fn keep_named(&mut self, content: &[u8], digest: [u8; 32]) -> Result<Reference> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Busy("the backup was stopped"));
         }
         let key = self.repository.key.as_ref();
-        let digest = object::digest_of(content, key);
         let mut candidates = object::candidates(digest).into_iter();
         if let Some(there) = candidates.find(|one| self.known.objects.contains(one)) {
             return Ok(there);

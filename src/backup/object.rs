@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use brotlic::{CompressionMode, Quality, WindowSize};
 use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
+use ring::digest::SHA256;
 
 use super::seal::Key;
 use crate::base::{Error, Result};
@@ -89,8 +89,15 @@ impl<'de> serde::Deserialize<'de> for Reference {
 pub(super) fn digest_of(content: &[u8], key: Option<&Key>) -> [u8; 32] {
     match key {
         Some(key) => key.name(content),
-        None => Sha256::digest(content).into(),
+        None => sha256(content),
     }
+}
+
+/// SHA-256 as ring has it: for the smallest boards in their own machine language.
+pub(super) fn sha256(content: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(ring::digest::digest(&SHA256, content).as_ref());
+    digest
 }
 
 /// Both names that content with this digest can have.

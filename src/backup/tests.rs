@@ -153,8 +153,11 @@ pub(super) fn everything(root: &Path) -> BTreeMap<String, Vec<u8>> {
 /// What of a site a backup has.
 pub(super) fn of_site(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = everything(root);
+    let folders = ["media/", "tls/", "public/"];
     files.retain(|name, _| {
-        !name.starts_with("secrets/") && name != "server.lock" && name != "backups.json"
+        name == "site.db"
+            || name == "webstead.toml"
+            || folders.iter().any(|folder| name.starts_with(folder))
     });
     files
 }

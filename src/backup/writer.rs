@@ -11,7 +11,7 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::{
     make::Progress,
@@ -130,7 +130,7 @@ impl<'a> Writer<'a> {
             )),
             _ => cannot_write(&path, &e),
         })?;
-        let (mut bytes, mut whole) = (0, Sha256::new());
+        let (mut bytes, mut whole) = (0, Context::new(&SHA256));
         let media = entry.path.strip_prefix("media/");
         let before = self.damaged.len();
         for part in &entry.parts {
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
             }
         }
         let is_whole = bytes == entry.bytes
-            && media.is_none_or(|hash| HEXLOWER.encode(&whole.finalize()) == hash);
+            && media.is_none_or(|hash| HEXLOWER.encode(whole.finish().as_ref()) == hash);
         if !is_whole && before == self.damaged.len() {
             self.damaged
                 .push(format!("{} is not what it should be", entry.path));
