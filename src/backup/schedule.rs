@@ -58,7 +58,9 @@ pub fn is_due(when: When, state: &State, now: Timestamp, waited_s: i64, zone: &T
 fn last_time(time: Time, now: Timestamp, zone: &TimeZone) -> Timestamp {
     let now_here = now.to_jiff().to_zoned(zone.clone());
     let at = |day: jiff::civil::Date| -> Option<Zoned> {
-        day.to_datetime(time).to_zoned(zone.clone()).ok()
+        jiff::civil::DateTime::from_parts(day, time)
+            .to_zoned(zone.clone())
+            .ok()
     };
     let today = at(now_here.date()).filter(|moment| *moment <= now_here);
     let moment = today.or_else(|| at(now_here.date().yesterday().ok()?));

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Forward, Gateway, Kept, Mapping, Protocol, Settings,
-    opening::{self, LEASE_S, Opened},
+    opening::{self, Opened},
     seen::Router,
 };
 use crate::{
@@ -56,6 +56,9 @@ impl Wanted {
         }
     }
 }
+
+/// However short the router's leases are.
+const LEAST_WAIT: Duration = Duration::from_mins(1);
 
 /// Keeps ports open; one for the server.
 pub struct Keeper {
@@ -160,7 +163,7 @@ impl Keeper {
             .filter_map(renewal_in)
             .min()
             .unwrap_or(ASK_EVERY)
-            .min(ASK_EVERY)
+            .clamp(LEAST_WAIT, ASK_EVERY)
     }
 
     /// Opens what is not open and renews what is half over; gives what is wrong, in sentences.
@@ -222,7 +225,7 @@ async fn is_fine(router: &Router, forward: Forward, kept: &Kept) -> bool {
 
 /// Time until half of the lifetime is over (RFC 6887 section 11.2.1); `None` if it has no end.
 fn renewal_in(mapped: &super::Mapped) -> Option<Duration> {
-    let rest = mapped.until? - Timestamp::now().0 - i64::from(LEASE_S / 2);
+    let rest = mapped.until? - Timestamp::now().0 - i64::from(mapped.lease_s / 2);
     Some(Duration::from_secs(rest.max(0).unsigned_abs()))
 }
 

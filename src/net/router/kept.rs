@@ -31,6 +31,9 @@ pub struct Mapped {
     pub protocol: Protocol,
     /// Seconds of Unix time when it ends by itself; without, it never does.
     pub until: Option<i64>,
+    /// Seconds for which it was granted last.
+    #[serde(default)]
+    pub(super) lease_s: u32,
     pub(super) nonce: Nonce,
 }
 

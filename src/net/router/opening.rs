@@ -77,7 +77,8 @@ pub(super) async fn open(
             own,
             router: router.gateway.address,
             protocol,
-            until: Some(Timestamp::now().0 + i64::from(LEASE_S)),
+            until: Some(end_of(LEASE_S)),
+            lease_s: LEASE_S,
             nonce: match &before {
                 // The router knows by it that it is the same (RFC 6887 section 11.2).
                 Some(before) if before.own == own && before.internal == internal => before.nonce,
@@ -87,8 +88,12 @@ pub(super) async fn open(
         kept.remember(mapped.clone());
         kept.save(data).map_err(|e| e.to_string())?;
         match ask(router, &mapped).await {
-            Ok(until) => {
-                kept.remember(Mapped { until, ..mapped });
+            Ok(granted_s) => {
+                kept.remember(Mapped {
+                    until: granted_s.map(end_of),
+                    lease_s: granted_s.unwrap_or(0),
+                    ..mapped
+                });
                 return Ok(Opened::ByUs(protocol));
             }
             Err(refusal) => {
@@ -141,14 +146,18 @@ fn nonce() -> Result<pcp::Nonce, String> {
     Ok(nonce)
 }
 
-/// Asks for it, looks whether it was done, and gives until when.
-async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<i64>, Refusal> {
+/// Seconds of Unix time when a lease that begins now is over.
+fn end_of(lease_s: u32) -> i64 {
+    Timestamp::now().0 + i64::from(lease_s)
+}
+
+/// Asks for it, looks whether it was done, and gives the seconds for which; `None`: for ever.
+async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<u32>, Refusal> {
     let (forward, gateway) = (wanted.forward(), router.gateway);
-    let end = |lease_s: u32| Some(Timestamp::now().0 + i64::from(lease_s));
     match (wanted.protocol, &router.igd) {
         (Protocol::Upnp, Ok(igd)) => {
-            let until = match igd.map(gateway.own, forward, LEASE_S).await {
-                Ok(()) => end(LEASE_S),
+            let granted_s = match igd.map(gateway.own, forward, LEASE_S).await {
+                Ok(()) => Some(LEASE_S),
                 Err(Refusal::OnlyPermanent) => {
                     igd.map(gateway.own, forward, 0).await?;
                     None
@@ -156,7 +165,7 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<i64>, Refusal> {
                 Err(refusal) => return Err(refusal),
             };
             match igd.mapping(wanted.external, gateway.own).await? {
-                Mapping::Here { port, .. } if port == wanted.internal => Ok(until),
+                Mapping::Here { port, .. } if port == wanted.internal => Ok(granted_s),
                 Mapping::None | Mapping::Off { .. } => Err(Refusal::Says(
                     "it says yes and does nothing; switching it off and on may help".into(),
                 )),
@@ -177,7 +186,7 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<i64>, Refusal> {
                 let _ = pcp::map(ends(gateway), forward, wanted.nonce, 0).await;
                 return Err(other_port(granted));
             }
-            Ok(end(granted.lease_s))
+            Ok(Some(granted.lease_s))
         }
         (Protocol::NatPmp, _) => {
             let granted = nat_pmp::map(gateway, forward, LEASE_S).await?;
@@ -185,7 +194,7 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<i64>, Refusal> {
                 let _ = nat_pmp::map(gateway, forward, 0).await;
                 return Err(other_port(granted));
             }
-            Ok(end(granted.lease_s))
+            Ok(Some(granted.lease_s))
         }
     }
 }

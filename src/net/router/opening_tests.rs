@@ -189,6 +189,7 @@ async fn a_machine_with_a_new_address_takes_its_own_port_along() {
         router: router.gateway.address,
         protocol: Protocol::Upnp,
         until: Some(Timestamp::now().0 + 99),
+        lease_s: 3600,
         nonce: [0; 12],
     });
     let opened = open(&router, FORWARD, &mut kept, dir.path()).await;

@@ -165,7 +165,7 @@ impl Follower {
                 let wanted = report.wanted();
                 self.follow(&mut state, memory, settings, name, &wanted, &with)
                     .await;
-                let pause = pause::spread_out(AGAIN_S, pause::random());
+                let pause = pause::spread_out(AGAIN_S, pause::chance());
                 let pause = Duration::from_secs(u64::try_from(pause).unwrap_or_default());
                 memory
                     .looked
@@ -222,7 +222,7 @@ impl Follower {
                 let is_last = failure.kind == FailureKind::Final;
                 state.stopped_with = is_last.then(|| with.to_owned());
                 let next =
-                    pause::next_try(state.failures, &failure, Timestamp::now(), pause::random());
+                    pause::next_try(state.failures, &failure, Timestamp::now(), pause::chance());
                 state.next_try = (!is_last).then_some(next);
                 state.failure = Some(failure);
             }

@@ -163,7 +163,7 @@ impl Finder {
             0 => OUTSIDE_EVERY,
             more => {
                 let doubled = 45i64.saturating_mul(1 << more.min(10)).min(MOST_PAUSE_S);
-                let seconds = pause::spread_out(doubled, pause::random());
+                let seconds = pause::spread_out(doubled, pause::chance());
                 Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
             }
         };

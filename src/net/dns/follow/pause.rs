@@ -38,7 +38,7 @@ pub(super) fn has_come(at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// A number from 0 to 1.
-pub(super) fn random() -> f64 {
+pub(super) fn chance() -> f64 {
     let mut bytes = [0; 2];
     match getrandom::fill(&mut bytes) {
         Ok(()) => f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX),
