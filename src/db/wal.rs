@@ -197,7 +197,7 @@ mod tests {
         connection.execute_batch("CREATE TABLE t (a)").unwrap();
         for _ in 0..10 {
             connection
-                .execute("INSERT INTO t VALUES (randomblob(9000))", [])
+                .execute("INSERT INTO t VALUES (zeroblob(9000))", [])
                 .unwrap();
         }
         let frames: (i64, i64, i64) = connection
