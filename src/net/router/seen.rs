@@ -184,19 +184,19 @@ impl Seen {
 }
 
 /// The IPv4 address under which visitors reach this home, as the router says it. Takes up to 20 seconds.
-///
-/// # Errors
-/// In words: it has none, or it does not say.
-pub async fn external_ipv4() -> Result<Ipv4Addr, String> {
-    let gateway = Gateway::find()?;
+pub async fn external_ipv4() -> External {
+    let gateway = match Gateway::find() {
+        Ok(gateway) => gateway,
+        Err(why) => return External::Unknown(why),
+    };
     if is_global(gateway.own.into()) {
-        return Ok(gateway.own);
+        return External::Direct(gateway.own);
     }
     // One datagram, before a search of the whole network.
     if let Ok(said) = nat_pmp::external(gateway).await {
-        return External::of(said.external).reachable();
+        return External::of(said.external);
     }
-    Router::meet(gateway).await.external().await.reachable()
+    Router::meet(gateway).await.external().await
 }
 
 /// Looks at the router and at these ports of it. Takes up to half a minute where it answers slowly.

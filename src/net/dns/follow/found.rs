@@ -9,9 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{interfaces, outside, pause, source::Source};
+use crate::net::router::{self, External};
 
-/// How often somebody outside is asked. A name follows within a minute.
-const OUTSIDE_EVERY: Duration = Duration::from_secs(45);
+/// How often the router or somebody outside is asked. A name follows within a minute.
+const ASKED_EVERY: Duration = Duration::from_secs(45);
 /// The longest pause after answers that are none.
 const MOST_PAUSE_S: i64 = 30 * 60;
 /// How long there must be no address before those that were published are taken away: routers restart.
@@ -44,15 +45,18 @@ impl Found {
 /// Finds the address of one kind, again and again.
 pub(super) struct Finder {
     is_v4: bool,
-    outside: Option<Outside>,
+    /// What each who was asked said last.
+    asked: Vec<Asked>,
     /// Since when there is surely none.
     none_since: Option<Instant>,
 }
 
-/// What somebody outside said last.
-struct Outside {
-    url: String,
+/// What the router or somebody outside said last.
+struct Asked {
+    source: Source,
     said: Result<IpAddr, String>,
+    /// Whether nobody else knows better: the provider shares the address that others would see.
+    is_last_word: bool,
     failures: u32,
     again_at: Instant,
 }
@@ -61,14 +65,14 @@ impl Finder {
     pub(super) fn new(is_v4: bool) -> Self {
         Self {
             is_v4,
-            outside: None,
+            asked: Vec::new(),
             none_since: None,
         }
     }
 
     /// Forgets what was said, so that it is asked for at once.
     pub(super) fn forget(&mut self) {
-        self.outside = None;
+        self.asked.clear();
     }
 
     /// Whether there has been no address for a while, so that what was published leads nowhere.
@@ -88,7 +92,7 @@ impl Finder {
         for source in sources {
             let said = match source {
                 Source::Interfaces => self.of_interfaces(before),
-                Source::Outside(url) => self.of_outside(url, roots).await,
+                Source::Router | Source::Outside(_) => self.of_other(source, roots).await,
             };
             match said {
                 Ok(address) => {
@@ -100,6 +104,11 @@ impl Finder {
                     };
                 }
                 Err(text) => why = Some(text),
+            }
+            let mut asked = self.asked.iter();
+            if asked.any(|asked| asked.source == *source && asked.is_last_word) {
+                self.none_since.get_or_insert_with(Instant::now);
+                return Found::none(why.unwrap_or_default());
             }
         }
         // That nobody outside answers says nothing of IPv4; a machine has its own address of IPv6, or none.
@@ -135,15 +144,30 @@ impl Finder {
         })
     }
 
-    /// What somebody outside says, who is not asked more often than necessary.
-    async fn of_outside(&mut self, url: &str, roots: Option<&PathBuf>) -> Result<IpAddr, String> {
+    /// What the router or somebody outside says, who is not asked more often than necessary.
+    async fn of_other(
+        &mut self,
+        source: &Source,
+        roots: Option<&PathBuf>,
+    ) -> Result<IpAddr, String> {
         let now = Instant::now();
-        let last = self.outside.as_ref().filter(|last| last.url == url);
+        let last = self.asked.iter().find(|last| last.source == *source);
         if let Some(last) = last.filter(|last| now < last.again_at) {
             return last.said.clone();
         }
         let failures = last.map_or(0, |last| last.failures);
-        let said = outside::ask(url, self.is_v4, roots.map(PathBuf::as_path)).await;
+        let mut is_last_word = false;
+        let said = match source {
+            Source::Outside(url) => {
+                outside::ask(url, self.is_v4, roots.map(PathBuf::as_path)).await
+            }
+            _ if self.is_v4 => {
+                let external = router::external_ipv4().await;
+                is_last_word = matches!(external, External::Shared(_));
+                external.reachable().map(IpAddr::V4)
+            }
+            _ => Err("routers are asked for IPv4 only".into()),
+        };
         let said = said.and_then(|address| {
             // Through one that changes daily, it has been seen; that one is not published.
             let is_own = !self.is_v4 && interfaces::has_v6() && !is_stable(address);
@@ -160,16 +184,18 @@ impl Finder {
             failures.saturating_add(1)
         };
         let pause = match failures {
-            0 => OUTSIDE_EVERY,
+            0 => ASKED_EVERY,
             more => {
                 let doubled = 45i64.saturating_mul(1 << more.min(10)).min(MOST_PAUSE_S);
                 let seconds = pause::spread_out(doubled, pause::chance());
                 Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
             }
         };
-        self.outside = Some(Outside {
-            url: url.to_owned(),
+        self.asked.retain(|last| last.source != *source);
+        self.asked.push(Asked {
+            source: source.clone(),
             said: said.clone(),
+            is_last_word,
             failures,
             again_at: Instant::now() + pause,
         });

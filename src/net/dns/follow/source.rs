@@ -13,6 +13,8 @@ const USUAL_OUTSIDE: &str = "https://icanhazip.com";
 pub enum Source {
     /// `interfaces`: an interface of this machine has it.
     Interfaces,
+    /// `router`: the router at home has it (UPnP, PCP or NAT-PMP).
+    Router,
     /// `https://…`: somebody outside who sees it, and answers with it and nothing else.
     Outside(String),
 }
@@ -20,13 +22,15 @@ pub enum Source {
 impl Source {
     /// What is asked if the settings do not say, in this order.
     pub fn usual() -> Vec<Self> {
-        vec![Self::Interfaces, Self::Outside(USUAL_OUTSIDE.into())]
+        let outside = Self::Outside(USUAL_OUTSIDE.into());
+        vec![Self::Interfaces, Self::Router, outside]
     }
 
     /// As the settings call it.
     pub fn name(&self) -> &str {
         match self {
             Self::Interfaces => "interfaces",
+            Self::Router => "router",
             Self::Outside(url) => url,
         }
     }
@@ -36,15 +40,33 @@ impl TryFrom<String> for Source {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if text == "interfaces" {
-            return Ok(Self::Interfaces);
+        match text.as_str() {
+            "interfaces" => return Ok(Self::Interfaces),
+            "router" => return Ok(Self::Router),
+            _ => {}
         }
         match Url::parse(&text) {
             Ok(url) if url.scheme() == "https" && url.has_host() => Ok(Self::Outside(text)),
             _ => Err(format!(
-                "addresses_from: {text:?} is nowhere to know an address from; write \"interfaces\" or an address \
+                "addresses_from: {text:?} is nowhere to know an address from; write \"interfaces\", \"router\" or an address \
                  such as \"{USUAL_OUTSIDE}\""
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn a_source_is_called_as_the_settings_call_it_and_others_are_refused() {
+        for source in Source::usual() {
+            assert_eq!(Source::try_from(source.name().to_owned()), Ok(source));
+        }
+        assert_eq!(Source::usual()[1], Source::Router, "before anybody outside");
+        for text in ["", "routers", "http://icanhazip.com", "https://"] {
+            assert!(Source::try_from(text.to_owned()).is_err(), "{text:?}");
         }
     }
 }
