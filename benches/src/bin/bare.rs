@@ -25,7 +25,8 @@ fn main() -> Result<(), Failure> {
     let [data, port, plain, brotli, headers] = &args[..] else {
         return Err("usage: bare DATA PORT PLAIN BROTLI HEADERS".into());
     };
-    let certificate = certificates::local_certificate(Path::new(data), &names::local_names())?;
+    let names = names::local_names(&names::LocalName::new(None));
+    let certificate = certificates::local_certificate(Path::new(data), &names)?;
     let tls = tls::server_config(Shown::new(certificate, Arc::default()))?;
     let plain = Bytes::from(std::fs::read(plain)?);
     let brotli = Bytes::from(std::fs::read(brotli)?);
