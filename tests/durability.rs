@@ -1,6 +1,8 @@
 //! What was acknowledged is on the disk, whatever happens next.
 
 use std::{
+    path::Path,
+    process::{Child, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -8,12 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::site::{OWNER, PASSWORD, Site};
+use crate::site::{OWNER, PASSWORD, Site, command};
 
 /// Clients that save at the same time.
 const CLIENTS: usize = 16;
 /// Rounds of killing; `WEBSTEAD_KILL_ROUNDS=100` runs the long form.
 const ROUNDS: usize = 4;
+/// After so many rounds another site is killed.
+const ROUNDS_OF_A_SITE: usize = 25;
+/// Posts of one import, each with a picture.
+const IMPORTED: usize = 12;
 
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {
@@ -22,43 +28,77 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(ROUNDS);
     let (mut site, _) = Site::with_owner();
-    let acknowledged = Mutex::new(Vec::new());
+    let mut day = Day::default();
     for round in 0..rounds {
-        let client = site.sign_in(OWNER, PASSWORD);
-        let (saved, until) = (
-            AtomicUsize::new(0),
-            Instant::now() + Duration::from_millis(1500),
-        );
-        std::thread::scope(|scope| {
-            for number in 0..CLIENTS {
-                let (site, client, saved, acknowledged) = (&site, &client, &saved, &acknowledged);
-                scope.spawn(move || {
-                    for count in 0.. {
-                        let title = format!("round {round} client {number} save {count}");
-                        let form = [
-                            ("title", title.as_str()),
-                            ("markdown", "x"),
-                            ("action", "publish"),
-                        ];
-                        // An error is what the kill looks like to a client: then nothing was promised.
-                        match site.post(client, "/admin/posts").form(&form).send() {
-                            Ok(answer) if answer.status() == 303 => {
-                                saved.fetch_add(1, Ordering::Relaxed);
-                                acknowledged.lock().unwrap().push(title);
-                            }
-                            Ok(answer) => panic!("{}", answer.status()),
-                            Err(_) => break,
-                        }
-                    }
-                });
-            }
-            // Another moment each round, but always in the middle of the saving.
-            while Instant::now() < until && saved.load(Ordering::Relaxed) < 20 + round % 60 {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            site.signal("KILL");
+        // A site that grew for hundreds of rounds would be slow to look through, and prove no more.
+        if round % ROUNDS_OF_A_SITE == 0 && round > 0 {
+            day.end(&site);
+            site = Site::with_owner().0;
+        }
+        site = day.kill_everything(site, round);
+    }
+    day.end(&site);
+    let Day { saves, others, .. } = day;
+    assert!(
+        saves > rounds * 10,
+        "only {saves} saves in {rounds} rounds: nothing was tested"
+    );
+    eprintln!(
+        "{rounds} kills of everything, {saves} acknowledged saves, none lost; {} imports and {} backups were done \
+         before, {} and {} were killed",
+        others[0].0, others[1].0, others[0].1, others[1].1
+    );
+}
+
+/// What is known of a site whose programs are killed again and again.
+#[derive(Default)]
+struct Day {
+    acknowledged: Vec<String>,
+    store: Option<tempfile::TempDir>,
+    /// Backups of this site that were acknowledged.
+    backups: usize,
+    saves: usize,
+    /// Imports and backups: how many were done, and how many were killed.
+    others: [(usize, usize); 2],
+}
+
+impl Day {
+    /// Lets clients save beside an import and a backup, and kills all three programs in the middle of it.
+    fn kill_everything(&mut self, site: Site, round: usize) -> Site {
+        if self.store.is_none() {
+            self.store = Some(tempfile::tempdir().unwrap());
+        }
+        let store = self.store.as_ref().unwrap().path().join("backups");
+        let blog = tempfile::tempdir().unwrap();
+        write_blog(blog.path(), round);
+        let mut others = [
+            vec!["import".into(), blog.path().as_os_str().to_owned()],
+            vec!["backup".into(), store.into(), "--without-verify".into()],
+        ]
+        .map(|arguments| {
+            let mut program = command(site.data());
+            let program = program.args(arguments);
+            let program = program.stdout(Stdio::null()).stderr(Stdio::null());
+            program.spawn().unwrap()
         });
-        site = site.kill_and_restart();
+        let saved = save_until_the_kill(&site, round, &mut others);
+        self.saves += saved.len();
+        self.acknowledged.extend(saved);
+        for (number, other) in others.iter_mut().enumerate() {
+            let is_done = other.wait().unwrap().success();
+            let count = &mut self.others[number];
+            *(if is_done { &mut count.0 } else { &mut count.1 }) += 1;
+            if is_done && number == 0 {
+                self.acknowledged.extend(imported(round));
+            }
+            self.backups += usize::from(is_done && number == 1);
+        }
+        let site = site.kill_and_restart();
+        self.look(&site, round);
+        site
+    }
+
+    fn look(&self, site: &Site, round: usize) {
         let database = rusqlite::Connection::open(site.data().join("site.db")).unwrap();
         let state: String = database
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -70,21 +110,110 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        let lost: Vec<_> = acknowledged
-            .lock()
-            .unwrap()
+        let lost: Vec<_> = self
+            .acknowledged
             .iter()
             .filter(|title| !there.contains(*title))
-            .cloned()
             .collect();
         assert!(lost.is_empty(), "round {round} lost {lost:?}");
+        let came_in = imported(round).filter(|title| there.contains(title));
+        let came_in = came_in.count();
+        assert!(
+            came_in == 0 || came_in == IMPORTED,
+            "round {round}: {came_in} of {IMPORTED} came in"
+        );
+        let mut media = database.prepare("SELECT hash FROM media").unwrap();
+        let hashes = media.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        for hash in hashes.map(Result::unwrap) {
+            let bytes = std::fs::read(site.data().join("media").join(&hash)).unwrap();
+            assert_eq!(webstead::db::hash_of(&bytes), hash, "round {round}");
+        }
     }
-    let count = acknowledged.lock().unwrap().len();
-    assert!(
-        count > rounds * 10,
-        "only {count} saves in {rounds} rounds: nothing was tested"
+
+    /// The next import and the next backup work, and every backup that was acknowledged is sound.
+    fn end(&mut self, site: &Site) {
+        let blog = tempfile::tempdir().unwrap();
+        write_blog(blog.path(), usize::MAX);
+        let store = self.store.take().unwrap();
+        let place = store.path().join("backups");
+        let run = |arguments: &[&std::ffi::OsStr]| {
+            let output = command(site.data()).args(arguments).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {text}");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        run(&["import".as_ref(), blog.path().as_ref()]);
+        run(&["backup".as_ref(), place.as_ref()]);
+        let from = ["--from".as_ref(), place.as_os_str()];
+        let listed = run(&[&["backup".as_ref(), "list".as_ref()], &from[..]].concat());
+        let verify = ["backup".as_ref(), "verify".as_ref(), "--all".as_ref()];
+        run(&[&verify, &from[..]].concat());
+        assert!(
+            listed.lines().count() > self.backups,
+            "{} were made: {listed}",
+            self.backups
+        );
+        self.acknowledged.extend(imported(usize::MAX));
+        self.look(site, usize::MAX);
+        self.acknowledged.clear();
+        self.backups = 0;
+    }
+}
+
+fn imported(round: usize) -> impl Iterator<Item = String> {
+    (0..IMPORTED).map(move |number| format!("import {round} post {number}"))
+}
+
+fn write_blog(folder: &Path, round: usize) {
+    for (number, title) in imported(round).enumerate() {
+        let picture = format!("GIF89a {round} {number}").repeat(500);
+        std::fs::write(folder.join(format!("{number}.gif")), picture).unwrap();
+        let text = format!("---\ntitle: {title}\ndate: 2024-02-01\n---\n![]({number}.gif)\n");
+        std::fs::write(folder.join(format!("{round}-{number}.md")), text).unwrap();
+    }
+}
+
+/// What clients were told is saved, until the server and the other programs were killed.
+fn save_until_the_kill(site: &Site, round: usize, others: &mut [Child]) -> Vec<String> {
+    let client = site.sign_in(OWNER, PASSWORD);
+    let acknowledged = Mutex::new(Vec::new());
+    let (saved, until) = (
+        AtomicUsize::new(0),
+        Instant::now() + Duration::from_millis(1500),
     );
-    eprintln!("{rounds} kills, {count} acknowledged saves, none lost");
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (client, saved, acknowledged) = (&client, &saved, &acknowledged);
+            scope.spawn(move || {
+                for count in 0.. {
+                    let title = format!("round {round} client {number} save {count}");
+                    let form = [
+                        ("title", title.as_str()),
+                        ("markdown", "x"),
+                        ("action", "publish"),
+                    ];
+                    // An error is what the kill looks like to a client: then nothing was promised.
+                    match site.post(client, "/admin/posts").form(&form).send() {
+                        Ok(answer) if answer.status() == 303 => {
+                            saved.fetch_add(1, Ordering::Relaxed);
+                            acknowledged.lock().unwrap().push(title);
+                        }
+                        Ok(answer) => panic!("{}", answer.status()),
+                        Err(_) => break,
+                    }
+                }
+            });
+        }
+        // Another moment each round, but always in the middle of the saving.
+        while Instant::now() < until && saved.load(Ordering::Relaxed) < 20 + round % 60 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for other in others {
+            let _ = other.kill();
+        }
+        site.signal("KILL");
+    });
+    acknowledged.into_inner().unwrap()
 }
 
 #[test]
