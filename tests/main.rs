@@ -11,6 +11,7 @@ mod bind;
 mod browser;
 mod cache_judge;
 mod certificates;
+mod clock;
 mod command_line;
 mod database;
 mod dependencies;

@@ -61,9 +61,15 @@ impl Site {
     /// Makes the owner's account; the client is signed in.
     pub(crate) fn set_up(&self) -> Client {
         let client = self.client();
+        self.set_up_with(&client);
+        client
+    }
+
+    /// Makes the owner's account, and signs this browser in.
+    pub(crate) fn set_up_with(&self, client: &Client) {
         let token = self.setup_token();
         let answer = self
-            .post(&client, "/setup")
+            .post(client, "/setup")
             .form(&[
                 ("token", token.as_str()),
                 ("site_title", "Test site"),
@@ -79,7 +85,6 @@ impl Site {
             "{}",
             answer.text().unwrap()
         );
-        client
     }
 
     /// A server on a data folder that stays.

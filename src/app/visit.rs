@@ -21,9 +21,13 @@ use crate::{
         throttle::Throttle,
         users::{Role, find_user},
     },
-    base::{Error, Result, SiteNames},
+    base::{Error, Result, SiteNames, Timestamp},
     db::{Database, MediaStore, Trouble},
 };
+
+/// Said above every page while it holds.
+const CLOCK_UNSET: &str = "The clock of this machine was never set. Until it is, dates of what you save are a guess; \
+    they are put right afterwards. Look whether the machine reaches the internet, from where it gets the time.";
 
 /// What the features share. One for all threads.
 pub struct App {
@@ -164,13 +168,15 @@ impl Visit {
         }
     }
 
-    /// What those who are signed in must know of the disk.
+    /// What those who are signed in must know of the disk and the clock.
     fn alarms(&self) -> Vec<String> {
         if self.session.is_none() {
             return Vec::new();
         }
         let troubles = self.app.database.health().troubles();
-        troubles.iter().map(Trouble::text).collect()
+        let troubles = troubles.iter().map(Trouble::text);
+        let clock = (!Timestamp::is_clock_set()).then(|| CLOCK_UNSET.to_owned());
+        clock.into_iter().chain(troubles).collect()
     }
 
     /// The stored hash of the person's password, if they typed it right. Asked before what a stolen session

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::users::{Role, User, guard_password};
 use crate::{
-    base::{Error, Id, Result, Timestamp},
+    base::{Error, Id, Result, Timestamp, time::ClockSet},
     db::{Change, Database},
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub const COOKIE: &str = "__Host-session";
 /// How long somebody stays signed in.
 const LIFE_S: i64 = 30 * 24 * 3600;
+/// How far another clock may have been ahead of this one when a session began.
+const AHEAD_S: i64 = 24 * 3600;
 /// Sessions whose last use is remembered; above that, those that were not used for a day are forgotten.
 const MAX_SEEN: usize = 1000;
 /// Characters of the browser's name that are kept.
@@ -177,6 +179,17 @@ pub fn sweep_expired(now: Timestamp) -> Change {
     change
 }
 
+/// Lets the sessions that this process has made last as long as they should have, after the clock was set.
+pub fn follow_clock(set: &ClockSet) -> Change {
+    let mut change = Change::new();
+    change.push(
+        "UPDATE sessions SET created_at = created_at + ?3, expires_at = expires_at + ?3 \
+         WHERE created_at BETWEEN ?1 AND ?2",
+        vec![set.began.into(), set.ended.into(), set.by_s.into()],
+    );
+    change
+}
+
 /// Finds the living session of a cookie's value.
 pub fn find_session(
     connection: &Connection,
@@ -186,9 +199,10 @@ pub fn find_session(
     let session = connection
         .prepare_cached(
             "SELECT s.id, u.id, u.name, u.display_name, u.role FROM sessions AS s \
-             JOIN users AS u ON u.id = s.user_id WHERE s.token_hash = ?1 AND s.expires_at > ?2",
+             JOIN users AS u ON u.id = s.user_id WHERE s.token_hash = ?1 AND s.expires_at > ?2 AND s.created_at < ?3",
         )?
-        .query_row(rusqlite::params![hash_token(token), now.0], |row| {
+        // One that begins later was made by a clock that was wrong, and would last for years.
+        .query_row(rusqlite::params![hash_token(token), now.0, now.0 + AHEAD_S], |row| {
             Ok(Session {
                 id: Id(row.get(0)?),
                 user: User {

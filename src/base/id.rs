@@ -4,10 +4,11 @@ use std::{
     fmt,
     str::FromStr,
     sync::atomic::{AtomicI64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
+
+use super::time::{it_is_after, now_ms};
 
 /// 2024-01-01T00:00:00Z in milliseconds since 1970: ids count from here.
 const EPOCH_MS: i64 = 1_704_067_200_000;
@@ -31,13 +32,7 @@ pub struct Id(pub i64);
 impl Id {
     /// A new id, larger than every one that this process made before.
     pub fn new() -> Self {
-        let now_ms = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis());
-        let ms = i64::try_from(now_ms)
-            .unwrap_or(EPOCH_MS)
-            .saturating_sub(EPOCH_MS)
-            .max(0);
+        let ms = now_ms().saturating_sub(EPOCH_MS).max(0);
         let mut random = [0u8; 4];
         // Without randomness ids are still unique here, by the counting below.
         let _ = getrandom::fill(&mut random);
@@ -55,7 +50,9 @@ impl Id {
 
     /// Makes all later ids larger than this one: the clock of a small board may start in the past.
     pub fn rise_above(known: Self) {
-        LAST.fetch_max(known.0.min(MAX_KNOWN), Ordering::Relaxed);
+        let known = known.0.min(MAX_KNOWN);
+        LAST.fetch_max(known, Ordering::Relaxed);
+        it_is_after(EPOCH_MS + (known >> RANDOM_BITS));
     }
 
     /// The smallest id that could have been made at `unix_ms` (milliseconds since 1970).

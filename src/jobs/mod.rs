@@ -1,5 +1,6 @@
 //! Work that waits: what is done once a day or once a minute.
 
+pub mod clock;
 pub mod disk;
 pub mod service_manager;
 
@@ -12,7 +13,9 @@ use crate::{
     db::{Change, Database},
 };
 
-const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
+/// Hours from one clean-up to the next.
+const EVERY_HOURS: u32 = 24;
 const MINUTE: Duration = Duration::from_mins(1);
 /// Seconds for which an applied change is known, so that one sent twice is applied once.
 const KEEP_APPLIED_S: i64 = 7 * 24 * 3600;
@@ -43,13 +46,27 @@ impl Drop for Jobs {
     }
 }
 
-/// Applies the changes that `sweeps` make, and forgets old change ids: at the start, then once a day.
+/// Applies the changes that `sweeps` make, and forgets old change ids: an hour after the start, then once a day.
 ///
-/// Runs until it is dropped.
+/// A clock that is wrong must not let anything seem old: while it was never set nothing is swept, and after it was
+/// set there is a day in which somebody may set it right. Runs until it is dropped.
 pub async fn sweep_daily(database: Database, sweeps: Vec<fn(Timestamp) -> Change>) {
-    let mut timer = tokio::time::interval(DAY);
+    let mut hours_left = 1;
+    let mut clock = clock::Watch::default();
     loop {
-        timer.tick().await;
+        tokio::time::sleep(HOUR).await;
+        hours_left -= 1;
+        if clock.was_set().is_some() {
+            hours_left = EVERY_HOURS;
+        }
+        if hours_left > 0 {
+            continue;
+        }
+        if !Timestamp::is_clock_set() {
+            hours_left = 1;
+            continue;
+        }
+        hours_left = EVERY_HOURS;
         let now = Timestamp::now();
         let mut change = crate::db::sweep_applied_changes((now.0 - KEEP_APPLIED_S) * 1000);
         for sweep in &sweeps {

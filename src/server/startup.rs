@@ -23,7 +23,7 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    app::{names::live::LiveNames as _, visit::App},
+    app::{names::live::LiveNames as _, posts::changes, visit::App},
     auth::sessions,
     base::{Error, Result},
     config::Config,
@@ -211,6 +211,10 @@ fn start_background(
     let sweeps: Vec<fn(_) -> _> = vec![sessions::sweep_expired];
     let mut jobs = Jobs::default();
     jobs.start(jobs::sweep_daily(database.clone(), sweeps));
+    let follow: Vec<fn(&_) -> _> = vec![sessions::follow_clock, changes::follow_clock];
+    let of_clock = Arc::clone(&certificates);
+    let renew = move || of_clock.look();
+    jobs.start(jobs::clock::watch(database.clone(), follow, renew));
     jobs.start(service_manager::keep_alive(database));
     jobs.start(keeper.keep());
     let local = Arc::clone(&certificates);

@@ -2,7 +2,7 @@
 
 use super::post::{Content, Rendered, tag_slug};
 use crate::{
-    base::{Id, Timestamp},
+    base::{Id, Timestamp, time::ClockSet},
     db::{Change, Value},
 };
 
@@ -94,6 +94,30 @@ pub fn delete_post(id: Id) -> Change {
     );
     change.push("DELETE FROM posts WHERE id = ?1", vec![id.into()]);
     sweep_tags(&mut change);
+    change
+}
+
+/// Moves the dates of what was saved before the clock was ever set to when that really was.
+pub fn follow_clock(set: &ClockSet) -> Change {
+    let mut change = Change::new();
+    if !set.is_first {
+        return change;
+    }
+    for sql in [
+        "UPDATE posts SET published_at = published_at + ?3 \
+         WHERE published_at BETWEEN ?1 AND ?2 AND updated_at BETWEEN ?1 AND ?2",
+        "UPDATE post_tags SET listed_at = listed_at + ?3 \
+         WHERE listed_at BETWEEN ?1 AND ?2 \
+         AND post_id IN (SELECT id FROM posts WHERE updated_at BETWEEN ?1 AND ?2)",
+        "UPDATE posts SET trashed_at = trashed_at + ?3 WHERE trashed_at BETWEEN ?1 AND ?2",
+        "UPDATE posts SET created_at = created_at + ?3 WHERE created_at BETWEEN ?1 AND ?2",
+        "UPDATE posts SET updated_at = updated_at + ?3 WHERE updated_at BETWEEN ?1 AND ?2",
+    ] {
+        change.push(
+            sql,
+            vec![set.began.into(), set.ended.into(), set.by_s.into()],
+        );
+    }
     change
 }
 

@@ -5,14 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rcgen::date_time_ymd;
 use time::OffsetDateTime;
 
+use crate::base::{Timestamp, time::EARLIEST_S};
+
 /// 24 hours.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 /// 2026-01-01T00:00:00Z, since 1970. A clock that says less was not set: this program is younger.
-pub(super) const EARLIEST: Duration = Duration::from_hours(490_896);
+pub(super) const EARLIEST: Duration = Duration::from_secs(EARLIEST_S.unsigned_abs());
 
-/// Whole seconds since 1970, as the machine's clock says, but no less than [`EARLIEST`].
+/// Whole seconds since 1970, as the machine's clock says, or as well as can be guessed; no less than [`EARLIEST`].
 pub(super) fn now() -> Duration {
-    believable(SystemTime::now())
+    let now = u64::try_from(Timestamp::now().0).unwrap_or_default();
+    Duration::from_secs(now).max(EARLIEST)
 }
 
 /// What a clock says, since 1970, but no less than [`EARLIEST`].

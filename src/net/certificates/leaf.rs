@@ -46,15 +46,20 @@ const MADE: &str = "Made:";
 /// certificate is no error: nobody trusts it by itself, so it is made anew.
 pub fn local_certificate(data_dir: &Path, names: &[ServerName<'_>]) -> Result<CertifiedKey> {
     let authority = LocalAuthority::open_or_create(data_dir)?;
-    local_certificate_at(data_dir, &authority, names, SystemTime::now())
+    local_certificate_at(
+        data_dir,
+        &authority,
+        names,
+        (SystemTime::now(), clock::now()),
+    )
 }
 
-/// [`local_certificate`] at a moment that a test chooses.
+/// [`local_certificate`] at a moment that a test chooses: what the clock says, and what is believed, since 1970.
 fn local_certificate_at(
     data_dir: &Path,
     authority: &LocalAuthority,
     names: &[ServerName<'_>],
-    clock: SystemTime,
+    (clock, believed): (SystemTime, Duration),
 ) -> Result<CertifiedKey> {
     let folder = files::folder(data_dir);
     let (cert_path, key_path) = (folder.join(CERT_FILE), folder.join(KEY_FILE));
@@ -80,7 +85,7 @@ fn local_certificate_at(
         .into_iter()
         .filter(|name| authority.permits(name))
         .collect();
-    let leaf = Leaf::issue(authority, &permitted, clock::believable(clock))?;
+    let leaf = Leaf::issue(authority, &permitted, believed)?;
     files::write(&key_path, &leaf.key_pem, files::SECRET)?;
     files::write(&cert_path, &leaf.cert_pem, files::PUBLIC)?;
     leaf.certified_key()

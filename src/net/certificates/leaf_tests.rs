@@ -43,7 +43,7 @@ impl Machine {
             self.data.path(),
             &self.authority,
             &names(texts),
-            UNIX_EPOCH + at,
+            (UNIX_EPOCH + at, clock::believable(UNIX_EPOCH + at)),
         )
         .unwrap()
         .cert[0]

@@ -52,7 +52,7 @@ pub(super) async fn ahead(patient: &Patient) -> Option<(i64, String)> {
         let Ok(answered) = visit(address, asked).await else {
             continue;
         };
-        let now = Timestamp::now();
+        let now = Timestamp::of_clock();
         let date = answered.header(DATE)?;
         let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(&date);
         let date = Timestamp::from(date.ok()?);

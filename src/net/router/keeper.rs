@@ -225,8 +225,12 @@ async fn is_fine(router: &Router, forward: Forward, kept: &Kept) -> bool {
 
 /// Time until half of the lifetime is over (RFC 6887 section 11.2.1); `None` if it has no end.
 fn renewal_in(mapped: &super::Mapped) -> Option<Duration> {
-    let rest = mapped.until? - Timestamp::now().0 - i64::from(mapped.lease_s / 2);
-    Some(Duration::from_secs(rest.max(0).unsigned_abs()))
+    let half = i64::from(mapped.lease_s / 2);
+    let rest = mapped.until? - Timestamp::now().0 - half;
+    // When the clock was set back since, more would be left than there ever was.
+    Some(Duration::from_secs(
+        rest.clamp(0, half.max(1)).unsigned_abs(),
+    ))
 }
 
 /// Whether the router's seconds say that it has started anew and knows nothing more (RFC 6887 section 8.5, RFC 6886
