@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("webstead: {e}");
+            let _ = writeln!(io::stderr(), "webstead: {e}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,7 @@
 //! The whole server, assembled on one screen.
 
 mod announced;
+mod at_router;
 mod backups;
 mod certificates;
 pub mod control;
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     announced::Local,
+    at_router::AtRouter,
     backups::Backups,
     certificates::Certificates,
     control::Control,
@@ -65,7 +67,10 @@ use crate::{
         doctor::live::LiveDoctor,
         errors,
         hosts::{live::LiveHosts, queries::list_hosts},
-        names::{live::LiveNames, queries::list_names},
+        names::{
+            live::{LiveNames, LiveRouter},
+            queries::list_names,
+        },
         traffic::live::Watch,
         visit::App,
     },
@@ -198,17 +203,17 @@ pub fn run(
         listeners.https_address,
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
-    let seen = (&names[..], watch);
+    let router = router::Wanted::of(counts.config.router, &listeners);
+    let router = router::Keeper::new(folder.root(), router);
+    let seen = (&names[..], watch, Arc::clone(&router));
     let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, seen);
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
-    let router = router::Wanted::of(config.router, &listeners);
-    let router = router::Keeper::new(folder.root(), router);
     let reload = Reload::new(
         reread,
         (naming.clone(), backups.clone()),
         edge.clone(),
-        (admission.clone(), Arc::clone(&router)),
+        admission.clone(),
         &config,
     );
     let keeper = Data::new(DiskKeeper::new(folder.root(), database.clone()));
@@ -381,6 +386,7 @@ struct Asked {
     watch: Data<dyn Watch>,
     backups: Data<dyn LiveBackups>,
     doctor: Data<dyn LiveDoctor>,
+    router: Data<dyn LiveRouter>,
 }
 
 impl Asked {
@@ -390,7 +396,8 @@ impl Asked {
             .app_data(self.names.clone())
             .app_data(self.watch.clone())
             .app_data(self.backups.clone())
-            .app_data(self.doctor.clone());
+            .app_data(self.doctor.clone())
+            .app_data(self.router.clone());
     }
 }
 
@@ -401,7 +408,7 @@ fn live(
     database: &Database,
     folder: &DataFolder,
     file: &Config,
-    (names, watch): (&[Name], Data<dyn Watch>),
+    (names, watch, router): (&[Name], Data<dyn Watch>, Arc<router::Keeper>),
 ) -> (Arc<Naming>, Arc<Backups>, Asked) {
     let root = folder.root();
     let hosts = Served::new(
@@ -412,7 +419,9 @@ fn live(
         file.hosts.clone(),
         names,
     );
-    let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), names);
+    let of_machine = (names, Arc::clone(&router));
+    let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), of_machine);
+    let router = AtRouter::new(root, router, &naming);
     let backups = Backups::new(folder, file);
     let doctor = Doctor::new(root.to_path_buf(), edge.clone(), certificates);
     let asked = Asked {
@@ -421,6 +430,7 @@ fn live(
         watch,
         backups: Data::from(Arc::clone(&backups) as Arc<dyn LiveBackups>),
         doctor: Data::from(Arc::new(doctor) as Arc<dyn LiveDoctor>),
+        router: Data::from(router as Arc<dyn LiveRouter>),
     };
     (naming, backups, asked)
 }

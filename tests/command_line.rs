@@ -298,3 +298,37 @@ fn the_key_of_the_authority_can_be_read_by_its_owner_only() {
         assert_eq!(found, mode, "{name} has {found:o}");
     }
 }
+
+#[test]
+fn a_command_whose_reader_has_left_ends_quietly() {
+    let (site, _owner) = Site::with_owner();
+    for words in [
+        &["status"][..],
+        &["check"],
+        &["dns"],
+        &["certificate", "list"],
+        &["user", "list"],
+        &["secret", "list"],
+        &["doctor"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(site.data())
+            .args(words)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        assert!(
+            output.status.code().is_some_and(|code| code < 100),
+            "{words:?}: {output:?}"
+        );
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !errors.contains("panicked") && !errors.contains("Broken pipe"),
+            "{words:?}: {errors}"
+        );
+    }
+}

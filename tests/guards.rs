@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 17] = [
+const PRIVATE: [&str; 18] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -15,6 +15,7 @@ const PRIVATE: [&str; 17] = [
     "/admin/name/progress",
     "/admin/name/https-only",
     "/admin/name/dns",
+    "/admin/name/router",
     "/admin/hosts",
     "/admin/hosts/new/files",
     "/admin/hosts/1",
@@ -26,7 +27,7 @@ const PRIVATE: [&str; 17] = [
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 27] = [
+const FORMS: [&str; 31] = [
     "/admin/disk/check",
     "/admin/backups",
     "/admin/posts",
@@ -43,6 +44,10 @@ const FORMS: [&str; 27] = [
     "/admin/name/https-only",
     "/admin/name/dns",
     "/admin/name/dns/remove",
+    "/admin/name/dns/compare",
+    "/admin/name/router",
+    "/admin/name/router/look",
+    "/admin/name/router/close",
     "/admin/name/undo",
     "/admin/name/switch",
     "/admin/name/renew",
@@ -145,6 +150,7 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/settings",
         "/admin/name",
         "/admin/name/progress",
+        "/admin/name/router",
         "/admin/hosts",
         "/admin/hosts/new/files",
         "/admin/traffic",
@@ -159,6 +165,10 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/name/undo",
         "/admin/name/switch",
         "/admin/name/renew",
+        "/admin/name/dns/compare",
+        "/admin/name/router",
+        "/admin/name/router/look",
+        "/admin/name/router/close",
         "/admin/hosts/new/files",
         "/admin/hosts/1",
         "/admin/hosts/1/remove",

@@ -46,6 +46,7 @@ mod posts;
 mod proxy;
 mod round_trip;
 mod router;
+mod router_in_browser;
 mod saving;
 mod service;
 mod site;

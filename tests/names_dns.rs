@@ -1,10 +1,12 @@
 //! Where names can be changed, set by the owner in the browser, with its token.
 
 use reqwest::blocking::Client;
+use serde_json::{Value, json};
 
 use crate::{
     bind::{Bind, SECRET},
     certificates::{await_certificate, set, until},
+    dns_api::{ApiServer, simple::Outside},
     names_in_browser::send,
     pebble::{Options, Pebble},
     site::{PASSWORD, Site, between, command},
@@ -142,4 +144,97 @@ fn what_no_provider_takes_is_explained_beside_its_field_and_a_token_never_comes_
     );
     assert_eq!(given.0, 303);
     assert!(site.text(&owner, PAGE).1.contains("One is kept"));
+}
+
+/// Does something with the row `dns` of a site that does not run.
+fn stored_keys(site: &Site, change: impl FnOnce(&mut Value)) {
+    let connection = rusqlite::Connection::open(site.data().join("site.db")).unwrap();
+    let text: String = connection
+        .query_row("SELECT value FROM settings WHERE name = 'dns'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let mut keys = serde_json::from_str(&text).unwrap();
+    change(&mut keys);
+    connection
+        .execute(
+            "UPDATE settings SET value = ?1 WHERE name = 'dns'",
+            [keys.to_string()],
+        )
+        .unwrap();
+}
+
+#[test]
+fn names_follow_when_that_is_ticked_and_the_page_says_since_when_and_why_not() {
+    let (mut site, owner) = Site::with_owner();
+    let Some(bind) = Bind::start() else { return };
+    let outside = ApiServer::start(Outside {
+        says: "8.8.4.4".into(),
+    });
+    set(&site, "domain = \"dyn.test\"\n");
+    let server = format!("127.0.0.1:{}", bind.port);
+    assert_eq!(send(&site, &owner, PAGE, &provider(&server, SECRET)).0, 303);
+    let html = site.text(&owner, PAGE).1;
+    assert!(
+        !html.contains("checked") && !html.contains("Names that follow"),
+        "{html}"
+    );
+    let html = site.text(&owner, "/admin/name").1;
+    assert!(html.contains("the name can follow it"), "{html}");
+
+    // Where its address is known from is no field of the form, and stays as it is.
+    site.stop();
+    let roots = outside.roots_file();
+    stored_keys(&site, |keys| {
+        keys["addresses_from"] = json!([outside.base()]);
+        keys["api_roots"] = json!(roots);
+        keys["check_at"] = json!([server]);
+    });
+    site = site.restart_stopped();
+    let with_tick = |token| [provider(&server, token), vec![("follow", "on")]].concat();
+    assert_eq!(send(&site, &owner, PAGE, &with_tick("")).0, 303);
+    until(&site, "it follows", || {
+        bind.dig("dyn.test", "A") == "8.8.4.4\n"
+    });
+    let page = |word: &str| {
+        until(&site, word, || site.text(&owner, PAGE).1.contains(word));
+        let html = site.text(&owner, "/admin/name").1;
+        assert!(html.contains(word), "{word}: {html}");
+        html
+    };
+    let html = page(">follows</span> It leads to 8.8.4.4, since <time");
+    assert!(
+        html.contains("IPv4: 8.8.4.4, as https://localhost"),
+        "{html}"
+    );
+    assert!(
+        site.text(&owner, PAGE)
+            .1
+            .contains("name=\"follow\" checked")
+    );
+
+    // Another secret: the server refuses, and what to do is said.
+    "8.8.8.8".clone_into(&mut outside.state().says);
+    let other = "b3RoZXJzZWNyZXRvdGhlcnNlY3JldG90aGVyc2VjcmU=";
+    assert_eq!(send(&site, &owner, PAGE, &with_tick(other)).0, 303);
+    let html = page(">failed</span> It leads to 8.8.4.4");
+    assert!(html.contains("Tried again"), "{html}");
+    assert_eq!(send(&site, &owner, PAGE, &with_tick(SECRET)).0, 303);
+    let compared = send(&site, &owner, "/admin/name/dns/compare", &[]);
+    assert_eq!(compared.1, "/admin/name/dns?done=compared");
+    page(">follows</span> It leads to 8.8.8.8");
+
+    // Without the tick, nothing follows, and the rest is still there.
+    assert_eq!(send(&site, &owner, PAGE, &provider(&server, "")).0, 303);
+    let html = site.text(&owner, PAGE).1;
+    assert!(
+        !html.contains("Names that follow") && !html.contains("checked"),
+        "{html}"
+    );
+    site.stop();
+    stored_keys(&site, |keys| {
+        assert_eq!(keys["addresses_from"], json!([outside.base()]));
+        assert_eq!(keys["check_at"], json!([server]));
+        assert!(keys.get("follow").is_none(), "{keys}");
+    });
 }

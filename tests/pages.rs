@@ -151,6 +151,7 @@ fn full_site() -> (Site, Client, Vec<String>, Vec<String>) {
         "/admin/name/progress".into(),
         "/admin/name/https-only".into(),
         "/admin/name/dns?provider=rfc2136".into(),
+        "/admin/name/router".into(),
         "/admin/hosts".into(),
         "/admin/disk".into(),
         "/admin/traffic".into(),

@@ -18,7 +18,7 @@ const OWN: &str = "192.168.77.20";
 const NEIGHBOUR: &str = "192.168.77.7";
 
 /// Three namespaces with a router in the middle; removed when dropped.
-struct Home {
+pub(crate) struct Home {
     dir: TempDir,
     name: String,
     daemon: Option<Child>,
@@ -35,7 +35,7 @@ fn run(line: &str) {
 
 impl Home {
     /// `None`, said aloud, where it cannot be: that needs root and the tools.
-    fn build(name: &str, external: &str, settings: &str) -> Option<Self> {
+    pub(crate) fn build(name: &str, external: &str, settings: &str) -> Option<Self> {
         let found = ["/usr/sbin/miniupnpd", "/usr/sbin/nft", "/usr/bin/curl"];
         let found = found.iter().all(|program| Path::new(program).exists());
         if !is_there(
@@ -108,7 +108,7 @@ impl Home {
         self
     }
 
-    fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> std::path::PathBuf {
         self.dir.path().join("data")
     }
 
@@ -129,13 +129,13 @@ impl Home {
         command
     }
 
-    fn says(&self, arguments: &[&str]) -> String {
+    pub(crate) fn says(&self, arguments: &[&str]) -> String {
         let output = self.webstead(arguments).output().unwrap();
         let both = [output.stdout, output.stderr].concat();
         String::from_utf8(both).unwrap()
     }
 
-    fn set(&self, is_open: bool) {
+    pub(crate) fn set(&self, is_open: bool) {
         fs::create_dir_all(self.data()).unwrap();
         fs::write(
             self.data().join("webstead.toml"),
@@ -144,7 +144,7 @@ impl Home {
         .unwrap();
     }
 
-    fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         let log = fs::File::options()
             .append(true)
             .create(true)
@@ -161,12 +161,31 @@ impl Home {
         server
     }
 
-    fn log(&self) -> String {
+    /// The owner at a browser of this machine: a page, or a form that is sent.
+    pub(crate) fn browse(&self, path: &str, form: Option<&[(&str, &str)]>) -> String {
+        let url = format!("https://{OWN}:8443{path}");
+        let jar = self.dir.path().join("jar");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &format!("{}i", self.name), "curl", "-sSki"]);
+        command.args(["-m", "60", "-H", "Sec-Fetch-Site: same-origin"]);
+        command.arg("-b").arg(&jar).arg("-c").arg(&jar);
+        if let Some(form) = form {
+            command.args(["-X", "POST", "--data", ""]);
+            for (field, value) in form {
+                command.args(["--data-urlencode", &format!("{field}={value}")]);
+            }
+        }
+        let output = command.arg(&url).output().unwrap();
+        assert!(output.status.success(), "{path}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// What the kernel of the router passes on.
-    fn passes_on(&self) -> String {
+    pub(crate) fn passes_on(&self) -> String {
         let output = Command::new("ip")
             .args([
                 "netns",
@@ -185,7 +204,7 @@ impl Home {
     }
 
     /// The status that a visitor from outside gets.
-    fn visit(&self, url: &str) -> String {
+    pub(crate) fn visit(&self, url: &str) -> String {
         let output = Command::new("ip")
             .args([
                 "netns",
@@ -219,10 +238,10 @@ impl Drop for Home {
 }
 
 /// A running site; asked to stop when dropped.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         run(&format!("kill -{name} {}", self.0.id()));
     }
 }
@@ -234,7 +253,7 @@ impl Drop for Server {
     }
 }
 
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
-use super::{Global, progress::Bar, secret};
+use super::{Global, progress::Bar, say, secret};
 use crate::{
     backup::{
         self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Source, Target,
@@ -156,7 +156,7 @@ pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
             verify(&repository, (!all).then_some(*backup), &global.data_path())
         }
         Some(BackupCommand::NewKey) => {
-            print!("{}", backup::keys::new_identity());
+            say::text(format_args!("{}", backup::keys::new_identity()));
             Ok(ExitCode::SUCCESS)
         }
         Some(BackupCommand::Prune { dry_run, from }) => {
@@ -173,10 +173,10 @@ pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
             };
             let (goes, stays) = (numbers(&pruned.removed), numbers(&pruned.kept));
             if *dry_run {
-                println!("These backups would go: {goes}. These would stay: {stays}.");
+                say!("These backups would go: {goes}. These would stay: {stays}.");
             } else {
                 let freed = size_text(pruned.freed_bytes);
-                println!("Removed: {goes}. Kept: {stays}. {freed} are free again.");
+                say!("Removed: {goes}. Kept: {stays}. {freed} are free again.");
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -209,7 +209,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
     let Outcome { made, trial } = round.go(&progress, &AtomicBool::new(false))?;
     drop(bar);
-    println!(
+    say!(
         "Backup {} is in {target}: {} posts and pages and {} files, {}. {} were written for it.",
         made.number,
         made.posts,
@@ -218,13 +218,13 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
         size_text(made.new_bytes),
     );
     for warning in &made.warnings {
-        eprintln!("warning: {warning}");
+        warn_of!("warning: {warning}");
     }
     if target.is_on_disk_of(source.folder.root()) {
-        eprintln!("warning: it is on the same disk as the site, and would be lost with it");
+        warn_of!("warning: it is on the same disk as the site, and would be lost with it");
     }
     match trial {
-        None => println!("It was not tried; `webstead backup verify` does that."),
+        None => say!("It was not tried; `webstead backup verify` does that."),
         Some(trial) => return Ok(told(&trial)),
     }
     Ok(ExitCode::SUCCESS)
@@ -269,16 +269,16 @@ fn ask_twice() -> Result<String> {
 
 fn told(trial: &backup::Trial) -> ExitCode {
     if trial.problems.is_empty() {
-        println!(
+        say!(
             "Backup {} was restored for a try, and it is sound.",
             trial.number
         );
         return ExitCode::SUCCESS;
     }
     for problem in &trial.problems {
-        eprintln!("problem: {problem}");
+        warn_of!("problem: {problem}");
     }
-    eprintln!(
+    warn_of!(
         "Backup {} is not sound. The next backup writes anew what the site still has of it.",
         trial.number
     );
@@ -321,16 +321,16 @@ fn verify(repository: &Repository, which: Option<Which>, data: &Path) -> Result<
 fn list(repository: &Repository) -> Result<ExitCode> {
     let backups = backup::list(repository)?;
     if backups.is_empty() {
-        println!("There is no backup in {} yet.", repository.place());
+        say!("There is no backup in {} yet.", repository.place());
     }
     for backup in backups {
-        println!("{}", line(&backup));
+        say!("{}", line(&backup));
         for warning in &backup.warnings {
-            println!("      {warning}");
+            say!("      {warning}");
         }
         if let Trust::Bad(problems) = &backup.trust {
             for problem in problems {
-                println!("      {problem}");
+                say!("      {problem}");
             }
         }
     }

@@ -97,14 +97,14 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
                 Error::NotFound => unknown(&name, data),
                 e => e,
             })?;
-            println!(
+            say!(
                 "The certificate for {name} is void. The site gets another one as soon as it runs."
             );
             Ok(ExitCode::SUCCESS)
         }
         CertificateCommand::NewAccountKey => {
             wait_for(acme::change_account_key(data, &settings()?))?;
-            println!("The account has a new key.");
+            say!("The account has a new key.");
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -113,13 +113,13 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
 fn list(data: &Path) -> ExitCode {
     let all = acme::kept_certificates(data);
     if all.is_empty() {
-        println!(
+        say!(
             "There is no certificate of a public authority. The manual says how to get one: /help/a-name-and-a-certificate"
         );
         return ExitCode::SUCCESS;
     }
     for report in &all {
-        println!("{}", line(report));
+        say!("{}", line(report));
     }
     if all.iter().all(is_well) {
         ExitCode::SUCCESS
@@ -187,9 +187,9 @@ fn renew(folder: &DataFolder, name: Option<&str>) -> Result<ExitCode> {
     for name in names {
         let before = find(data, &name);
         acme::ask_to_renew(data, &name)?;
-        eprintln!("{name}: asked, this may take a minute …");
+        warn_of!("{name}: asked, this may take a minute …");
         let report = await_other(data, &name, before.as_ref())?;
-        println!("{}", line(&report));
+        say!("{}", line(&report));
         if report.failure.is_some() {
             outcome = ExitCode::FAILURE;
         }

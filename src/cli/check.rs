@@ -17,7 +17,7 @@ use crate::{
     edge::hosts::Hosts,
     jobs::disk::Ledger,
     net::certificates::LocalAuthority,
-    server::{stored_name_problems, stored_problems},
+    server::{self, stored_name_problems, stored_problems},
 };
 
 /// How long a gentle check rests after each file.
@@ -74,7 +74,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
             let own = own.filter_map(|files| files.read(&data).err());
             problems.extend(own.map(|e| e.to_string()));
             if problems.is_empty() {
-                println!("settings   fine");
+                say!("settings   fine");
             }
         }
         Err(e) => problems.push(e.to_string()),
@@ -82,17 +82,17 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     let config = config.unwrap_or_default();
     match check_data(args, &data, &config) {
         Ok((found, others)) => {
-            println!("{}", counts(args, &found));
+            say!("{}", counts(args, &found));
             problems.extend(found.problems().cloned().chain(others));
         }
         Err(e) => problems.push(e.to_string()),
     }
     if problems.is_empty() {
-        println!("All is well.");
+        say!("All is well.");
         return ExitCode::SUCCESS;
     }
     for problem in &problems {
-        eprintln!("problem: {problem}");
+        warn_of!("problem: {problem}");
     }
     ExitCode::FAILURE
 }
@@ -122,8 +122,8 @@ fn as_json(args: &CheckArgs, data: &std::path::Path) -> ExitCode {
         ..Found::default()
     });
     match serde_json::to_string(&found) {
-        Ok(text) => println!("{text}"),
-        Err(e) => eprintln!("{e}"),
+        Ok(text) => say!("{text}"),
+        Err(e) => warn_of!("{e}"),
     }
     if found.problems().next().is_none() {
         ExitCode::SUCCESS
@@ -162,6 +162,8 @@ fn check_data(
     let connection = open_to_look(&folder.database())?;
     let (names, hosts) = (list_names(&connection)?, stored_hosts(&connection)?);
     let mut problems = stored_name_problems(config, &names);
+    let counting = server::with_stored(config, &folder)?;
+    problems.extend(counting.router.problem(&counting.listen));
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
     Ok((found, problems))
 }

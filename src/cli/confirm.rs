@@ -1,7 +1,8 @@
 //! Asks before what cannot be undone.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
+use super::say;
 use crate::base::{Error, Result};
 
 /// Goes on if the person types `word`, after being told `what` happens then.
@@ -13,8 +14,7 @@ pub(super) fn confirm(what: &str, word: &str, otherwise: &str) -> Result<()> {
     if !io::stdin().is_terminal() {
         return Err(nothing(otherwise));
     }
-    print!("{what} Type `{word}` to go on: ");
-    io::stdout().flush().map_err(Error::internal)?;
+    say::text(format_args!("{what} Type `{word}` to go on: "));
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(Error::internal)?;

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Subcommand;
 
-use super::Global;
+use super::{Global, say};
 use crate::{
     base::{Error, Result, Timestamp},
     config::Config,
@@ -38,7 +38,7 @@ pub(super) fn run(command: Option<&DnsCommand>, global: &Global) -> Result<ExitC
     let file = Config::load(global.config.as_deref(), data)?;
     let settings = with_stored(&file, &folder)?.dns;
     if settings.follow == Follow::Nothing {
-        println!(
+        say!(
             "No name follows this machine. The manual says how one does: /help/a-name-and-a-certificate"
         );
         return Ok(ExitCode::SUCCESS);
@@ -55,9 +55,9 @@ pub(super) fn run(command: Option<&DnsCommand>, global: &Global) -> Result<ExitC
     }
     let report = follow::kept(data);
     if !runs {
-        println!("The site does not run. This is what it knew last:");
+        say!("The site does not run. This is what it knew last:");
     }
-    print!("{}", text(&report));
+    say::text(format_args!("{}", text(&report)));
     Ok(
         if report.names.values().all(|state| is_well(state, &report)) {
             ExitCode::SUCCESS

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, say};
 use crate::{
     base::{Diagnosis, Error, Health, Result},
     config::Config,
@@ -30,7 +30,7 @@ pub(super) fn run(args: &DoctorArgs, global: &Global) -> Result<ExitCode> {
     let patient = patient(global)?;
     let examined = actix_web::rt::System::new().block_on(Box::pin(doctor::examine(patient)));
     let found = examined.diagnosis;
-    let out = &mut io::stdout().lock();
+    let out = &mut say::Output::new();
     let told = if args.json {
         let text = serde_json::to_string_pretty(&found).map_err(Error::internal)?;
         writeln!(out, "{text}")

@@ -26,14 +26,14 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode> {
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
     let report = export(&database, &MediaStore::new(&folder), &args.dir, &progress)?;
     drop(bar);
-    println!(
+    say!(
         "{} posts and pages and {} files are in {}.",
         report.posts,
         report.media,
         args.dir.display()
     );
     if report.trashed > 0 {
-        println!("{} in the trash were not written.", report.trashed);
+        say!("{} in the trash were not written.", report.trashed);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{Global, progress::Bar};
+use super::{Global, progress::Bar, say};
 use crate::{
     app::transfer::{plan::Plan, report::Report},
     base::{Error, Result},
@@ -88,12 +88,12 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
 
 fn print(report: &Report, args: &ImportArgs) -> Result<()> {
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(report).map_err(Error::internal)?
         );
     } else {
-        print!("{}", report.to_text(args.verbose));
+        say::text(format_args!("{}", report.to_text(args.verbose)));
     }
     Ok(())
 }

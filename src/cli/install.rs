@@ -1,7 +1,6 @@
 //! `webstead install` and `uninstall`: a service of this machine, and no service again.
 
 use std::{
-    io::{self, Write},
     num::NonZeroU16,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,7 +12,7 @@ use super::{
     Global,
     addresses::{self, For},
     confirm::confirm,
-    status,
+    say, status,
 };
 use crate::{
     base::{Error, Result},
@@ -83,9 +82,9 @@ pub(super) fn install(args: &InstallArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(Path::new(DATA))?;
     if let Some(started) = status::started(&folder)? {
         // It is done, whether somebody reads this or not.
-        let _ = addresses::tell(&mut io::stdout().lock(), &started, DATA, For::TheNetwork);
+        let _ = addresses::tell(&mut say::Output::new(), &started, DATA, For::TheNetwork);
     }
-    say("It starts with the machine. `sudo webstead status` shows this again.");
+    say!("It starts with the machine. `sudo webstead status` shows this again.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,11 +106,11 @@ pub(super) fn uninstall(args: &UninstallArgs, global: &Global) -> Result<ExitCod
     }
     perform("Taking Webstead away:", &plan)?;
     match data {
-        Data::Keep if Path::new(DATA).exists() => say(&format!(
+        Data::Keep if Path::new(DATA).exists() => say!(
             "Your site is still in {DATA}. When you install Webstead again, it is back; to delete it, \
              `sudo rm -r {DATA}`."
-        )),
-        _ => say("Nothing of it is left."),
+        ),
+        _ => say!("Nothing of it is left."),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,24 +140,19 @@ fn refuse_without_root(command: &str) -> Result<()> {
 }
 
 fn show(plan: &Plan) -> ExitCode {
-    println!("This would be done, in this order:");
+    say!("This would be done, in this order:");
     for step in plan.steps() {
-        println!("  {}", line(step));
+        say!("  {}", line(step));
     }
-    println!("Nothing was changed.");
+    say!("Nothing was changed.");
     ExitCode::SUCCESS
 }
 
 fn perform(heading: &str, plan: &Plan) -> Result<()> {
-    say(heading);
-    plan.perform(|step| say(&format!("  {}", line(step))))?;
-    say("");
+    say!("{heading}");
+    plan.perform(|step| say!("  {}", line(step)))?;
+    say!();
     Ok(())
-}
-
-/// Prints a line, or does not where nobody reads any more (`| head`): half an installation helps nobody.
-fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn line(step: &install::Step) -> String {

@@ -54,22 +54,22 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
         } else {
             String::new()
         };
-        println!("{table:<16} {saved} rows{lost}");
+        say!("{table:<16} {saved} rows{lost}");
     }
     for note in &salvaged.notes {
-        println!("not saved, or in doubt: {note}");
+        say!("not saved, or in doubt: {note}");
     }
     if salvaged.is_whole() {
-        println!("Everything can be read.");
+        say!("Everything can be read.");
     }
     if args.replace {
-        println!(
+        say!(
             "The site is repaired. The damaged database is kept as {}; remove it when you miss nothing. Then \
              run `webstead check`: pictures and files are looked at there.",
             aside.display()
         );
     } else {
-        println!(
+        say!(
             "Nothing was changed. To put this in the place of the damaged database: webstead repair --replace"
         );
     }

@@ -51,7 +51,7 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
     }
     let restored = backup::restore(&repository, args.backup, &to, &progress, &stop)?;
     drop(bar);
-    println!(
+    say!(
         "The site of backup {}, of {}, is in {}: {} posts and pages and {} files.",
         restored.number,
         clock(restored.made_at),
@@ -60,10 +60,10 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
         restored.files
     );
     for warning in &restored.warnings {
-        eprintln!("warning: {warning}");
+        warn_of!("warning: {warning}");
     }
     if let Some(aside) = restored.set_aside {
-        println!(
+        say!(
             "What was there before is in {}; remove it when you do not need it any more.",
             aside.display()
         );
@@ -72,7 +72,7 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
 }
 
 fn print_preview(preview: &backup::Preview, to: &std::path::Path) {
-    println!(
+    say!(
         "Backup {} of {} would be restored to {}: {} posts and pages and {} files, {}. Nothing was changed.",
         preview.number,
         clock(preview.made_at),
@@ -82,33 +82,34 @@ fn print_preview(preview: &backup::Preview, to: &std::path::Path) {
         size_text(preview.bytes)
     );
     let Some(changes) = &preview.changes else {
-        println!("There is no site yet.");
+        say!("There is no site yet.");
         return;
     };
-    println!("The site that is there would be set aside. Compared with it:");
+    say!("The site that is there would be set aside. Compared with it:");
     for (what, titles) in [
         ("would come back", &changes.back),
         ("would be as it was then", &changes.older),
         ("would be gone", &changes.gone),
     ] {
         const SHOWN: usize = 20;
-        println!(
+        say!(
             "{:>6} posts and pages {what}{}",
             titles.len(),
             if titles.is_empty() { "" } else { ":" }
         );
         for title in titles.iter().take(SHOWN) {
-            println!("         {title}");
+            say!("         {title}");
         }
         if titles.len() > SHOWN {
-            println!("         and {} more", titles.len() - SHOWN);
+            say!("         and {} more", titles.len() - SHOWN);
         }
     }
-    println!(
+    say!(
         "{:>6} pictures and files would come back, {} would be gone",
-        changes.media_back, changes.media_gone
+        changes.media_back,
+        changes.media_gone
     );
     for other in &changes.others {
-        println!("       {other}");
+        say!("       {other}");
     }
 }

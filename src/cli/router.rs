@@ -27,6 +27,7 @@ pub(super) enum RouterCommand {
 pub(super) fn run(command: Option<&RouterCommand>, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let config = Config::load(global.config.as_deref(), folder.root())?;
+    let config = server::with_stored(&config, &folder)?;
     match command {
         None => look(&folder, &config),
         Some(RouterCommand::Close) => close(&folder, &config),
@@ -58,18 +59,20 @@ fn look(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
             ),
             None => "without an end".into(),
         };
-        println!(
+        say!(
             "Asked for by this site: port {} to port {} ({}, {end}).",
-            one.external, one.internal, one.protocol
+            one.external,
+            one.internal,
+            one.protocol
         );
     }
     for sentence in &kept.trouble {
-        println!("Not done: {sentence}");
+        say!("Not done: {sentence}");
     }
-    if !config.router.open_ports && !is_fine {
-        println!(
-            "The router is not asked to open anything. If it may be, write this into webstead.toml and reload:\n\n\
-             [router]\nopen_ports = true"
+    if !config.router.is_open() && !is_fine {
+        say!(
+            "The router is not asked to open anything. If it may be, say so in the browser, under Settings, Name, \
+             The router; or write this into webstead.toml and reload:\n\n[router]\nopen_ports = true"
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -78,30 +81,31 @@ fn look(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
 /// Prints what was seen; says whether every port leads here.
 fn tell(seen: &Seen) -> bool {
     match &seen.gateway {
-        Ok(gateway) => println!(
+        Ok(gateway) => say!(
             "The router is {}, and this machine is {} for it.",
-            gateway.address, gateway.own
+            gateway.address,
+            gateway.own
         ),
         Err(why) => {
-            println!("No router: {why}.");
+            say!("No router: {why}.");
             return false;
         }
     }
     for (protocol, spoken) in &seen.protocols {
         match spoken {
-            Ok(()) => println!("It speaks {protocol}."),
-            Err(why) => println!("It does not speak {protocol}: {why}."),
+            Ok(()) => say!("It speaks {protocol}."),
+            Err(why) => say!("It does not speak {protocol}: {why}."),
         }
     }
     match seen.external.reachable() {
-        Ok(address) => println!("The internet knows it as {address}."),
-        Err(why) => println!("Its address: {why}."),
+        Ok(address) => say!("The internet knows it as {address}."),
+        Err(why) => say!("Its address: {why}."),
     }
     for port in &seen.ports {
-        println!("Its {port}.");
+        say!("Its {port}.");
     }
     for stranger in &seen.strangers {
-        println!(
+        say!(
             "Another machine, {stranger}, calls itself a router too; it is not asked for anything."
         );
     }
@@ -109,21 +113,22 @@ fn tell(seen: &Seen) -> bool {
 }
 
 fn close(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
-    if config.router.open_ports && folder.running_server()?.is_some() {
+    if config.router.is_open() && folder.running_server()?.is_some() {
         return Err(Error::Invalid(
-            "the site runs and would open them again: take open_ports out of [router] in webstead.toml and reload, \
-             and it closes them itself"
+            "the site runs and would open them again: take it back in the browser, where it was set there (Settings, \
+             Name, The router), or take open_ports out of [router] in webstead.toml and reload, and it closes them \
+             itself"
                 .into(),
         ));
     }
     let data = folder.root();
     if Kept::load(data).mapped.is_empty() {
-        println!("The router was not asked to open anything.");
+        say!("The router was not asked to open anything.");
         return Ok(ExitCode::SUCCESS);
     }
     match actix_web::rt::System::new().block_on(router::close(data)) {
         Ok(()) => {
-            println!("The router does not pass visitors on any more.");
+            say!("The router does not pass visitors on any more.");
             Ok(ExitCode::SUCCESS)
         }
         Err(trouble) => Err(Error::Internal(trouble.join("\n"))),

@@ -52,18 +52,18 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
             let secret = ask_parts(name, parts)?;
             dns::parts_of_secret(&secret, parts)?;
             secrets::write(data, name, &secret)?;
-            println!("The secret is kept, for this machine alone: an export does not have it.");
+            say!("The secret is kept, for this machine alone: an export does not have it.");
         }
         SecretCommand::List => {
             for name in secrets::names(data) {
-                println!("{name}");
+                say!("{name}");
             }
         }
         SecretCommand::Remove { name } => {
             if !secrets::remove(data, name)? {
                 return Err(Error::Invalid(format!("there is no secret named {name:?}")));
             }
-            println!("The secret is gone.");
+            say!("The secret is gone.");
         }
     }
     Ok(ExitCode::SUCCESS)

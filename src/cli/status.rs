@@ -1,12 +1,13 @@
 //! `webstead status`: whether the site runs and answers, and where it is.
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 
 use super::{
     Global,
     addresses::{self, For},
+    say,
 };
 use crate::{
     auth::users,
@@ -36,41 +37,41 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     }
     let folder = DataFolder::open_existing(&data)?;
     let Some(running) = folder.running_server()? else {
-        println!("The site in {} does not run.", data.display());
+        say!("The site in {} does not run.", data.display());
         return Ok(ExitCode::from(NOT_RUNNING));
     };
     let Some(started) = started(&folder)? else {
-        println!("The site is starting (process {}).", running.process);
+        say!("The site is starting (process {}).", running.process);
         return Ok(ExitCode::FAILURE);
     };
     let shown = data.canonicalize().unwrap_or_else(|_| data.clone());
     addresses::tell(
-        &mut io::stdout().lock(),
+        &mut say::Output::new(),
         &started,
         &shown.display().to_string(),
         For::TheNetwork,
     )?;
     if let Ok(authority) = AuthorityCertificate::of(&data) {
-        println!(
+        say!(
             "Its own authority, to compare with /trust: {}",
             authority.fingerprint().join(":")
         );
     }
     if let Some(what) = Health::known_damage(folder.root()) {
-        println!("{}", Trouble::Damaged(what.trim().to_owned()).text());
+        say!("{}", Trouble::Damaged(what.trim().to_owned()).text());
     }
     if let Ok(space) = Space::of(folder.root())
         && space.is_low()
     {
-        println!("{}", Trouble::NearlyFull(space.free).text());
+        say!("{}", Trouble::NearlyFull(space.free).text());
     }
     match started.ask(&data) {
         Ok(status) if status < 500 => {
-            println!("It answers over HTTPS (process {}).", running.process);
+            say!("It answers over HTTPS (process {}).", running.process);
             Ok(ExitCode::SUCCESS)
         }
         Ok(status) => {
-            println!("It answers with an error ({status}); its log says why.");
+            say!("It answers with an error ({status}); its log says why.");
             Ok(ExitCode::FAILURE)
         }
         Err(e) => Err(e),

@@ -70,10 +70,10 @@ pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
     let bytes = read(&args.file)?;
     refuse_foreign(&args.file)?;
     if args.unsigned {
-        println!("signature   not looked at (--unsigned)");
+        say!("signature   not looked at (--unsigned)");
     } else {
         let comment = verify(&args.file, &bytes, &keys(args, global, folder.root())?)?;
-        println!("signature   good: {comment}");
+        say!("signature   good: {comment}");
     }
     let site = Site::of(folder)?;
     if site.place == Path::new(PROGRAM) && global.data_path() == Path::new(DATA) {
@@ -95,8 +95,8 @@ pub(super) fn rollback(args: &RollbackArgs, global: &Global) -> Result<ExitCode>
         )));
     }
     let staged = Staged::new(&site.place, &read(&previous)?)?;
-    println!("back to     {}", version_of(staged.path())?);
-    println!("the data    stay as they are: nothing that was written since is lost");
+    say!("back to     {}", version_of(staged.path())?);
+    say!("the data    stay as they are: nothing that was written since is lost");
     replace(&site, staged, args.dry_run)
 }
 
@@ -104,13 +104,13 @@ pub(super) fn rollback(args: &RollbackArgs, global: &Global) -> Result<ExitCode>
 pub(super) fn reload(global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     if !control::can_be_asked(&folder)? {
-        eprintln!(
+        warn_of!(
             "webstead: no server runs on {} that can be asked",
             folder.root().display()
         );
         return Ok(ExitCode::from(NOT_RUNNING));
     }
-    println!("{}", control::ask(&folder, &Request::Reload, tell)?);
+    say!("{}", control::ask(&folder, &Request::Reload, tell)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -119,7 +119,7 @@ pub(super) fn try_migrations(global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let rehearsal = rehearse(&folder)?;
     let line = serde_json::to_string(&rehearsal).map_err(Error::internal)?;
-    println!("{line}");
+    say!("{line}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -168,7 +168,7 @@ impl Site {
     fn refuse_older(&self, program: &Path, is_wanted: bool) -> Result<()> {
         let new = version_of(program)?;
         let running = self.running.as_ref().map_or("", |started| &started.version);
-        println!("version     {running} -> {new}");
+        say!("version     {running} -> {new}");
         if is_wanted || numbers(&new) >= numbers(running) {
             return Ok(());
         }
@@ -222,9 +222,9 @@ fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<E
 /// Puts a program in its place and lets it take over; if that is not to be, the one before comes back.
 fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
     let rehearsal = rehearse_with(staged.path(), site.folder.root())?;
-    println!("database    {}", in_words(&rehearsal));
+    say!("database    {}", in_words(&rehearsal));
     if is_dry {
-        println!(
+        say!(
             "It would take the place of {}, which is kept as {}. Nothing was changed.",
             site.place.display(),
             previous_of(&site.place).display()
@@ -234,7 +234,7 @@ fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
     let placed = staged.put()?;
     if site.running.is_none() {
         placed.confirm()?;
-        println!("The site does not run; the new program is in its place for the next start.");
+        say!("The site does not run; the new program is in its place for the next start.");
         return Ok(ExitCode::SUCCESS);
     }
     let settings = server_patience(site);
@@ -246,9 +246,7 @@ fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
     match control::ask(&site.folder, &request, tell) {
         Ok(text) => {
             placed.confirm()?;
-            println!(
-                "Done: {text}. The program before is kept; `webstead rollback` goes back to it."
-            );
+            say!("Done: {text}. The program before is kept; `webstead rollback` goes back to it.");
             Ok(ExitCode::SUCCESS)
         }
         Err(e) => {
@@ -267,7 +265,7 @@ fn server_patience(site: &Site) -> Duration {
 }
 
 fn tell(text: &str) {
-    println!("            {text}");
+    say!("            {text}");
 }
 
 /// What a program calls itself, such as `0.2.0`.

@@ -107,17 +107,17 @@ pub(super) fn run(command: &UserCommand, global: &Global) -> Result<ExitCode> {
                 }
                 outcome => outcome?,
             }
-            println!("{} ({}) can sign in now.", user.name, role.as_str());
+            say!("{} ({}) can sign in now.", user.name, role.as_str());
         }
         UserCommand::List => {
             let users = database.read_blocking(list_users)?;
             if users.is_empty() {
-                println!(
+                say!(
                     "Nobody has an account yet; start the server and open the link that it prints."
                 );
             }
             for user in users {
-                println!(
+                say!(
                     "{:<20} {:<8} {}",
                     user.name,
                     user.role.as_str(),
@@ -134,7 +134,7 @@ pub(super) fn run(command: &UserCommand, global: &Global) -> Result<ExitCode> {
             })?;
             let hash = password::hash(&ask_password(password)?)?;
             database.apply_blocking(users::update_password(user.id, &hash, None))?;
-            println!("{name} has a new password and is signed out everywhere.");
+            say!("{name} has a new password and is signed out everywhere.");
         }
     }
     Ok(ExitCode::SUCCESS)

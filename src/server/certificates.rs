@@ -150,6 +150,11 @@ impl Certificates {
         self.keeper.run().await;
     }
 
+    /// How it stands with the names that follow the addresses of this machine.
+    pub(super) fn followed(&self) -> follow::Report {
+        self.follower.report()
+    }
+
     /// Lets names follow the addresses of this machine, for as long as it is not dropped.
     pub(super) async fn follow(&self) {
         self.follower.run().await;

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use crate::{
-    app::names::live::CertificateState,
+    app::names::live::{CertificateState, Following, FollowingName},
     net::{
         acme::{self, Report},
         certificates::Chain,
+        dns::{
+            FailureKind,
+            follow::{self, Found},
+        },
         leads,
     },
 };
@@ -74,4 +78,63 @@ pub(super) fn in_words(lead: &leads::Lead) -> (bool, String) {
         Lead::Unknown(why) => format!("Nobody could be asked where it leads: {why}."),
     };
     (false, text)
+}
+
+/// How it stands with the names that follow.
+pub(super) fn following_of(report: follow::Report) -> Following {
+    let wanted = report.wanted();
+    let address = |kind: &str, found: &Found| match (&found.address, &found.source, &found.why_not)
+    {
+        (Some(address), Some(source), _) => match source.as_str() {
+            "interfaces" => format!("{kind}: {address}, which the machine has itself."),
+            "router" => format!("{kind}: {address}, as the router says."),
+            outside => format!("{kind}: {address}, as {outside} sees it."),
+        },
+        (_, _, Some(why)) => format!("{kind}: none, because {why}."),
+        _ => format!("{kind}: not known yet."),
+    };
+    let addresses = vec![address("IPv4", &report.v4), address("IPv6", &report.v6)];
+    let names = report.names.into_iter().map(|(name, state)| {
+        let is_stopped = state.is_stopped();
+        let has_all = wanted.iter().all(|address| state.has.contains(address));
+        FollowingName {
+            name,
+            has: state.has.iter().map(ToString::to_string).collect(),
+            since: state.since,
+            is_right: has_all && !wanted.is_empty(),
+            is_stopped,
+            next: state.next_try,
+            failure: state.failure.map(|failure| {
+                let advice = advice(failure.kind).to_owned();
+                (failure.text, advice)
+            }),
+        }
+    });
+    Following {
+        addresses,
+        names: names.collect(),
+    }
+}
+
+/// What to do about a name that does not follow.
+fn advice(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Unreachable => {
+            "The provider does not answer. If that stays so, look whether this machine reaches the internet, and \
+             whether the provider has a fault."
+        }
+        FailureKind::RateLimited => {
+            "The provider wants to be asked less often. There is nothing to do: it is."
+        }
+        FailureKind::Refused => {
+            "Look at the provider whether the token may change this name, and whether the name is in the zone."
+        }
+        FailureKind::Final => {
+            "The provider wants not to be asked again like this. Put right there what it says, save the token once \
+             more, or compare now."
+        }
+        FailureKind::Setup => {
+            "Something is missing here. Look at the provider's fields, and save its token once more."
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
     base::{Names, Result},
     config::Config,
     db::{DataFolder, open_to_look},
-    net::{acme, dns, names::DomainName},
+    net::{acme, dns, names::DomainName, router},
 };
 
 /// The settings that count, where those of the browser fill what the file leaves open.
@@ -29,6 +29,7 @@ struct OfBrowser {
     former: Option<DomainName>,
     certificate: acme::Settings,
     dns: dns::Settings,
+    router: router::Settings,
 }
 
 /// The settings of the file and of the browser together; the file wins, key by key.
@@ -75,6 +76,7 @@ pub(super) fn effective(file: &Config, stored: &StoredNames) -> Effective {
     if own.names.is_empty() {
         own.names = theirs.names;
     }
+    config.router.open_ports = config.router.open_ports.or(browser.router.open_ports);
     if config.dns == dns::Settings::default() {
         config.dns = browser.dns;
     }
@@ -122,12 +124,18 @@ impl OfBrowser {
         if !provider.is_empty() {
             dns.insert("dns".to_owned(), Value::Object(provider));
         }
+        let mut router = Map::new();
+        let asked = table(&stored.router, "what the router may be asked");
+        if !asked.is_empty() {
+            router.insert("router".to_owned(), Value::Object(asked));
+        }
         Self {
             domain: part(&mut names, "domain", problems),
             also: part(&mut names, "also", problems),
             former: part(&mut names, "former", problems),
             certificate: part(&mut names, "certificate", problems),
             dns: part(&mut dns, "dns", problems),
+            router: part(&mut router, "router", problems),
         }
     }
 }
@@ -177,6 +185,26 @@ mod tests {
         let certificate = both.config.certificate;
         assert_eq!(certificate.contact.unwrap().uri(), "mailto:c@d.example");
         assert!(certificate.challenge.is_some() && certificate.agree_to_terms);
+    }
+
+    #[test]
+    fn the_router_is_asked_with_consent_from_either_place_and_a_no_of_the_file_counts() {
+        let yes = r#"{"open_ports":true}"#;
+        for (file, browser, is_open, is_sound) in [
+            ("", None, false, true),
+            ("", Some(yes), true, true),
+            ("[router]\nopen_ports = true", None, true, true),
+            ("[router]\nopen_ports = false", Some(yes), false, true),
+            ("", Some(r#"{"open_port":true}"#), false, false),
+        ] {
+            let stored = StoredNames {
+                router: browser.map(str::to_owned),
+                ..StoredNames::default()
+            };
+            let both = effective(&Config::parse(file).unwrap(), &stored);
+            assert_eq!(both.config.router.is_open(), is_open, "{file} {browser:?}");
+            assert_eq!(both.problems.is_empty(), is_sound, "{:?}", both.problems);
+        }
     }
 
     #[test]

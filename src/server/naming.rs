@@ -12,14 +12,14 @@ use tokio::{sync::Mutex, time::sleep};
 use super::{
     certificates::Certificates,
     hosts::Served,
-    name_words::{in_words, state_of},
+    name_words::{following_of, in_words, state_of},
     names::{Effective, effective},
     promises::{Known, Wish, https_only},
 };
 use crate::{
     app::names::{
         changes::update_names_only,
-        live::{CertificateState, FieldError, HttpsOnly, Lead, LiveNames, OfFile, Soon},
+        live::{CertificateState, FieldError, Following, HttpsOnly, Lead, LiveNames, OfFile, Soon},
         queries::{StoredNames, list_names},
     },
     base::{Error, Names, Result, Timestamp, secrets},
@@ -29,6 +29,7 @@ use crate::{
         acme::{self, CertificateName},
         dns, leads,
         names::{DomainName, Name, typed},
+        router,
     },
 };
 
@@ -45,6 +46,7 @@ pub(super) struct Naming {
     database: Database,
     file: RwLock<Config>,
     of_machine: Vec<String>,
+    router: Arc<router::Keeper>,
     /// What browsers are to be told of HTTPS.
     wish: RwLock<Option<Wish>>,
     /// One change at a time: the last one counts.
@@ -56,7 +58,7 @@ impl Naming {
         hosts: Arc<Served>,
         database: &Database,
         file: Config,
-        of_machine: &[Name],
+        (of_machine, router): (&[Name], Arc<router::Keeper>),
     ) -> Arc<Self> {
         let of_machine = of_machine.iter().map(|name| name.to_str().into_owned());
         Arc::new(Self {
@@ -64,6 +66,7 @@ impl Naming {
             database: database.clone(),
             file: RwLock::new(file),
             of_machine: of_machine.collect(),
+            router,
             wish: RwLock::default(),
             turn: Mutex::default(),
         })
@@ -103,6 +106,7 @@ impl Naming {
         }
         let certificates = self.certificates();
         certificates.replace_settings(config.certificate, config.dns);
+        self.router.replace(config.router.is_open());
         self.promise();
         Ok(())
     }
@@ -445,6 +449,16 @@ impl LiveNames for Naming {
         secrets::remove(self.certificates().data(), dns::SECRET_NAME).map(drop)
     }
 
+    fn following(&self) -> Option<Following> {
+        let certificates = Naming::certificates(self);
+        let is_on = certificates.dns().follow != dns::Follow::Nothing;
+        is_on.then(|| following_of(certificates.followed()))
+    }
+
+    fn compare(&self) -> Result<()> {
+        dns::follow::ask_to_update(self.certificates().data())
+    }
+
     fn try_again(&self) {
         for report in self.certificates().reports() {
             let failed = report.failure.is_some();
@@ -452,6 +466,10 @@ impl LiveNames for Naming {
                 log::warn!("{} is not tried again now: {e}", report.name);
             }
         }
+    }
+
+    fn is_router_asked(&self) -> bool {
+        self.router.wanted().is_open
     }
 
     fn https_only(&self) -> HttpsOnly {

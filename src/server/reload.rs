@@ -9,7 +9,7 @@ use crate::{
     base::Result,
     config::Config,
     edge::pipeline::Edge,
-    net::{admission::Admission, leaving, listen, mdns, router},
+    net::{admission::Admission, leaving, listen, mdns},
 };
 
 /// What has to know of other settings.
@@ -20,7 +20,6 @@ pub(super) struct Reload<Reread> {
     backups: Arc<Backups>,
     edge: Data<Edge>,
     admission: Admission,
-    router: Arc<router::Keeper>,
     /// What counts as it was at the start.
     fixed: (listen::Settings, mdns::Settings),
     upgrade: RefCell<leaving::Settings>,
@@ -32,7 +31,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         reread: Reread,
         (naming, backups): (Arc<Naming>, Arc<Backups>),
         edge: Data<Edge>,
-        (admission, router): (Admission, Arc<router::Keeper>),
+        admission: Admission,
         config: &Config,
     ) -> Self {
         Self {
@@ -41,7 +40,6 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
             backups,
             edge,
             admission,
-            router,
             fixed: (config.listen, config.local.clone()),
             upgrade: RefCell::new(config.upgrade.clone()),
         }
@@ -86,7 +84,6 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
-        self.router.replace(config.router.open_ports);
         self.upgrade.replace(config.upgrade);
         Ok((config.listen, config.local) == self.fixed)
     }

@@ -7,9 +7,12 @@ use super::samples::{HOSTILE, THEN, private};
 use crate::app::layout::FieldErrors;
 use crate::app::names::{
     form::NameForm,
-    live::{CertificateState, HttpsOnly, HttpsOnlyHost, Lead},
+    live::{
+        CertificateState, Following, FollowingName, Granted, HttpsOnly, HttpsOnlyHost, Lead,
+        RouterSeen, RouterState,
+    },
     providers::{PROVIDERS, Provider},
-    views::{DnsField, DnsPage, HttpsOnlyPage, NamePage, ProgressPage},
+    views::{DnsField, DnsPage, HttpsOnlyPage, NamePage, ProgressPage, RouterPage},
 };
 
 /// The site's name and its certificate.
@@ -45,6 +48,8 @@ pub(super) fn name_pages() -> Vec<Rendered> {
         waiting: None,
         certificates: states(),
         has_domain: true,
+        following: Some(following()),
+        is_router_asked: true,
         https_only: HttpsOnly::default(),
     };
     let lead = |name: &str, is_fine, text: &str| Lead {
@@ -62,6 +67,8 @@ pub(super) fn name_pages() -> Vec<Rendered> {
                 of_file: Vec::new(),
                 certificates: Vec::new(),
                 has_domain: false,
+                following: None,
+                is_router_asked: false,
                 ..page(NameForm::default(), Vec::new(), Vec::new())
             }),
         ),
@@ -99,6 +106,9 @@ pub(super) fn name_pages() -> Vec<Rendered> {
         ),
         ("name-https-only", https_only_page()),
         ("name-dns", dns_page()),
+        ("name-router", router_page(asked_router())),
+        ("name-router-first", router_page(RouterState::default())),
+        ("name-router-extreme", router_page(strange_router())),
         (
             "name-progress",
             render(&ProgressPage {
@@ -163,7 +173,103 @@ fn dns_page() -> String {
         provider: Some(provider),
         is_kept: true,
         fields: fields.collect(),
+        is_followed: true,
+        following: Some(following()),
         errors: FieldErrors(vec![("zone", HOSTILE.to_owned())]),
     };
     page.render().expect("it renders")
+}
+
+/// One name that follows, one that is tried again, one that is not.
+fn following() -> Following {
+    let name = |name: &str, has: &[&str]| FollowingName {
+        name: name.to_owned(),
+        has: has.iter().map(|&address| address.to_owned()).collect(),
+        since: Some(THEN),
+        ..FollowingName::default()
+    };
+    let failure = |words: &str| Some((words.to_owned(), "Save its token once more.".to_owned()));
+    Following {
+        addresses: vec![
+            "IPv4: 203.0.113.7, as the router says.".to_owned(),
+            HOSTILE.to_owned(),
+        ],
+        names: vec![
+            FollowingName {
+                is_right: true,
+                ..name("example.org", &["203.0.113.7", "2001:db8::7"])
+            },
+            FollowingName {
+                failure: failure(HOSTILE),
+                next: Some(THEN),
+                ..name(HOSTILE, &["203.0.113.6"])
+            },
+            FollowingName {
+                failure: failure("badauth"),
+                is_stopped: true,
+                ..name(&"w".repeat(250), &[])
+            },
+            name("new.example.org", &[]),
+        ],
+    }
+}
+
+fn router_page(state: RouterState) -> String {
+    let page = RouterPage {
+        shell: private("/admin/name/router", "The router"),
+        state,
+        errors: FieldErrors(Vec::new()),
+    };
+    page.render().expect("it renders")
+}
+
+fn asked_router() -> RouterState {
+    let granted = |external, internal, until| Granted {
+        what: format!("Port {external} to port {internal} of this machine"),
+        protocol: "UPnP".to_owned(),
+        until,
+    };
+    RouterState {
+        is_asked: true,
+        granted: vec![granted(443, 8443, Some(THEN)), granted(80, 8080, None)],
+        seen: Some(RouterSeen {
+            at: THEN,
+            gateway: Ok(
+                "The router is 192.168.1.1, and this machine is 192.168.1.20 for it.".into(),
+            ),
+            speaks: vec!["UPnP".into(), "PCP".into(), "NAT-PMP".into()],
+            silent: Vec::new(),
+            external: Ok("The internet knows it as 203.0.113.7.".into()),
+            ports: vec![
+                (
+                    true,
+                    "Its port 443 leads to this machine, port 8443, for 60 min".into(),
+                ),
+                (
+                    true,
+                    "Its port 80 leads to this machine, port 8080, without an end".into(),
+                ),
+            ],
+            strangers: Vec::new(),
+        }),
+        ..RouterState::default()
+    }
+}
+
+fn strange_router() -> RouterState {
+    RouterState {
+        is_under_way: true,
+        is_of_file: true,
+        trouble: vec![HOSTILE.to_owned()],
+        seen: Some(RouterSeen {
+            at: THEN,
+            gateway: Ok(HOSTILE.to_owned()),
+            speaks: Vec::new(),
+            silent: vec![("UPnP".into(), HOSTILE.to_owned())],
+            external: Err(HOSTILE.to_owned()),
+            ports: vec![(false, HOSTILE.to_owned())],
+            strangers: vec!["192.168.1.9".to_owned()],
+        }),
+        ..RouterState::default()
+    }
 }

@@ -47,6 +47,20 @@ pub fn delete_dns() -> Change {
     change
 }
 
+/// Sets whether the router is asked to pass visitors on.
+pub fn update_router(keys: &str) -> Change {
+    let mut change = Change::new();
+    set(&mut change, "router", keys);
+    change
+}
+
+/// Nothing is asked of the router any more.
+pub fn delete_router() -> Change {
+    let mut change = Change::new();
+    change.push("DELETE FROM settings WHERE name = 'router'", vec![]);
+    change
+}
+
 fn unchanged(seen: Option<&str>) -> Change {
     let mut change = Change::new();
     change.guard(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     changes::{delete_dns, update_dns},
@@ -26,6 +26,9 @@ use crate::{
 /// Characters of a field; no name or address is longer.
 const MAX_FIELD_CHARS: usize = 1000;
 
+/// Keys that count for every provider; others that no form has belong to the one that is stored.
+const OF_EVERY_PROVIDER: [&str; 2] = ["addresses_from", "check_at"];
+
 /// Adds the routes.
 pub(super) fn configure(routes: &mut web::ServiceConfig) {
     routes
@@ -34,6 +37,7 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
                 .route(web::get().to(show))
                 .route(web::post().to(save)),
         )
+        .route("/admin/name/dns/compare", web::post().to(compare))
         .route("/admin/name/dns/remove", web::post().to(remove));
 }
 
@@ -46,21 +50,25 @@ struct Asked {
 /// Fields by their names.
 type Typed = HashMap<String, String>;
 
+/// What is stored, or is to be: `[dns]` of `webstead.toml`.
+type Keys = Map<String, Value>;
+
 async fn show(
     visit: Visit,
     _owner: Owner,
     live: Live,
     asked: web::Query<Asked>,
 ) -> Result<HttpResponse> {
-    let stored = visit.app.database.read(list_names).await?.dns;
-    let stored: Typed = stored.map_or_else(Typed::new, |text| read(&text));
-    let kept = stored.get("provider").cloned();
+    let stored = keys_of(visit.app.database.read(list_names).await?.dns);
+    let typed = as_typed(&stored);
+    let kept = typed.get("provider").cloned();
     let wanted = asked.provider.clone().or(kept.clone());
-    let typed = if wanted == kept { stored } else { Typed::new() };
+    let typed = if wanted == kept { typed } else { Typed::new() };
     let notice = asked.done.as_deref().map(|done| Notice {
         kind: NoticeKind::Good,
         text: match done {
             "removed" => "Names are not changed any more, and the token is gone.",
+            "compared" => "All names are compared now; look again in a few seconds.",
             _ => "It is saved, and counts from now on.",
         }
         .to_owned(),
@@ -70,11 +78,53 @@ async fn show(
     page(&visit, &live, provider, kept, &typed, notice, Vec::new())
 }
 
-fn read(text: &str) -> Typed {
-    let table: Value = serde_json::from_str(text).unwrap_or_default();
-    let all = table.as_object().into_iter().flatten();
+fn keys_of(stored: Option<String>) -> Keys {
+    let read = stored.and_then(|text| serde_json::from_str(&text).ok());
+    read.unwrap_or_default()
+}
+
+/// The fields that stand for these keys.
+fn as_typed(keys: &Keys) -> Typed {
     let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    all.filter_map(text).collect()
+    let mut typed: Typed = keys.iter().filter_map(text).collect();
+    if keys.get("follow").is_some_and(follows) {
+        typed.insert("follow".to_owned(), "on".to_owned());
+    }
+    typed
+}
+
+/// Whether any name follows: `true`, or a list of names.
+fn follows(value: &Value) -> bool {
+    value.as_bool() == Some(true) || value.as_array().is_some_and(|names| !names.is_empty())
+}
+
+/// Whether what was typed is the place that is stored.
+fn is_same(provider: &Provider, typed: &Typed, stored: &Keys) -> bool {
+    let stored = as_typed(stored);
+    let mut fields = provider.fields.iter();
+    text(&stored, "provider") == provider.id
+        && fields.all(|field| text(typed, field.key) == text(&stored, field.key))
+}
+
+/// The keys of what was typed, and those that are stored and that no form has.
+fn together(provider: &Provider, typed: &Typed, stored: &Keys) -> Keys {
+    let of_form = provider.keys(|field| text(typed, field.key));
+    let mut keys = keys_of(Some(of_form));
+    let is_same = is_same(provider, typed, stored);
+    for (key, value) in stored {
+        if is_same || OF_EVERY_PROVIDER.contains(&key.as_str()) {
+            keys.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    if typed.contains_key("follow") {
+        // A list of names stays what it is.
+        if !keys.get("follow").is_some_and(follows) {
+            keys.insert("follow".to_owned(), true.into());
+        }
+    } else {
+        keys.shift_remove("follow");
+    }
+    keys
 }
 
 async fn save(
@@ -86,19 +136,22 @@ async fn save(
     let mut typed = form.into_inner();
     let mut take = |field: &str| typed.remove(field).unwrap_or_default();
     let (password, token) = (take("password"), take("token"));
-    let stored = visit.app.database.read(list_names).await?.dns;
-    let before: Typed = stored.as_deref().map_or_else(Typed::new, read);
-    let kept = before.get("provider").cloned();
+    let stored = keys_of(visit.app.database.read(list_names).await?.dns);
+    let kept = as_typed(&stored).remove("provider");
     let named = typed.get("provider").map_or("", String::as_str);
     let provider = Provider::find(named).filter(|_| !live.is_dns_of_file());
     let mut keys = None;
     let mut errors = Vec::new();
     if let Some(provider) = provider {
         errors = problems(&live, provider, &typed);
-        let value = |field: &super::providers::Field| text(&typed, field.key);
-        let wanted = provider.keys(value);
+        let wanted = Value::Object(together(provider, &typed, &stored)).to_string();
+        if errors.is_empty()
+            && let Err(why) = live.check_dns(&wanted)
+        {
+            errors.push(("follow", why));
+        }
         // What was given to one is not sent to another.
-        let is_other = read(&wanted) != before;
+        let is_other = !is_same(provider, &typed, &stored);
         if token.trim().is_empty() && (is_other || !live.has_dns_token()) {
             let why = "Give it once more: what it opens is another place now.";
             let first = "Without it, names cannot be changed.";
@@ -131,6 +184,12 @@ async fn save(
     }
     live.try_again();
     Ok(see_other("/admin/name/dns?done=saved"))
+}
+
+/// Compares all names that follow now.
+async fn compare(_owner: Owner, live: Live) -> Result<HttpResponse> {
+    live.compare()?;
+    Ok(see_other("/admin/name/dns?done=compared"))
 }
 
 fn text(typed: &Typed, key: &str) -> String {
@@ -191,10 +250,51 @@ fn page(
         provider: provider.filter(|_| !live.is_dns_of_file()),
         is_kept: kept.is_some(),
         fields: fields.collect(),
+        is_followed: typed.contains_key("follow"),
+        following: live.following(),
         errors: FieldErrors(errors),
     })?;
     if is_wrong {
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stored(keys: Value) -> Keys {
+        keys_of(Some(keys.to_string()))
+    }
+
+    #[test]
+    fn what_no_form_has_stays_with_its_provider_and_a_tick_lets_names_follow() {
+        let before = stored(json!({
+            "provider": "cloudflare", "zone": "a.example", "api": "https://b.example", "follow": ["a.example"],
+            "addresses_from": ["router"], "check_at": ["192.0.2.1"],
+        }));
+        let cloudflare = Provider::find("cloudflare").unwrap();
+        let mut typed = as_typed(&before);
+        assert!(typed.contains_key("follow"));
+        assert_eq!(together(cloudflare, &typed, &before), before);
+        typed.remove("follow");
+        let mut without = before.clone();
+        without.shift_remove("follow");
+        assert_eq!(together(cloudflare, &typed, &before), without);
+
+        // Another zone: its address and the list of names were the other one's.
+        let typed: Typed = [("zone", "c.example"), ("follow", "on")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let other = stored(json!({
+            "provider": "gandi", "zone": "c.example", "addresses_from": ["router"], "check_at": ["192.0.2.1"],
+            "follow": true,
+        }));
+        let gandi = Provider::find("gandi").unwrap();
+        assert_eq!(together(gandi, &typed, &before), other);
+        assert_eq!(together(gandi, &Typed::new(), &Keys::new()).len(), 2);
+    }
 }

@@ -77,6 +77,34 @@ pub struct HttpsOnlyHost {
     pub reason: Option<String>,
 }
 
+/// How it stands with the names that follow the addresses of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Following {
+    /// The addresses of the machine, each in a sentence; or why there is none of a kind.
+    pub addresses: Vec<String>,
+    /// The names.
+    pub names: Vec<FollowingName>,
+}
+
+/// A name that follows the addresses of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct FollowingName {
+    /// The name.
+    pub name: String,
+    /// The addresses that it had when it was looked at last.
+    pub has: Vec<String>,
+    /// Since when it is known to have just these.
+    pub since: Option<Timestamp>,
+    /// Whether these are the machine's.
+    pub is_right: bool,
+    /// Why the last try failed, in the provider's own words, and what to do.
+    pub failure: Option<(String, String)>,
+    /// When it is tried again.
+    pub next: Option<Timestamp>,
+    /// Whether it is not tried again before something changes here.
+    pub is_stopped: bool,
+}
+
 /// The names of a running server.
 pub trait LiveNames: Send + Sync {
     /// The names that count now.
@@ -124,8 +152,17 @@ pub trait LiveNames: Send + Sync {
     /// Forgets the token.
     fn remove_dns_token(&self) -> Result<()>;
 
+    /// How it stands with the names that follow; `None` if none is to.
+    fn following(&self) -> Option<Following>;
+
+    /// Compares all names that follow now, those too that are not tried again by themselves.
+    fn compare(&self) -> Result<()>;
+
     /// Tries again now what has failed.
     fn try_again(&self);
+
+    /// Whether the router at home is asked to pass visitors on.
+    fn is_router_asked(&self) -> bool;
 
     /// What browsers are told of HTTPS.
     fn https_only(&self) -> HttpsOnly;
@@ -141,4 +178,60 @@ pub trait LiveNames: Send + Sync {
     /// # Errors
     /// If it was changed in between.
     fn switch(&self) -> Soon<'_, Result<()>>;
+}
+
+/// The router at home, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub struct RouterState {
+    /// Whether it is asked to pass visitors on.
+    pub is_asked: bool,
+    /// Whether `webstead.toml` says so, or that it must not be.
+    pub is_of_file: bool,
+    /// Whether it is being asked just now.
+    pub is_under_way: bool,
+    /// What it was asked for and grants.
+    pub granted: Vec<Granted>,
+    /// What was asked for and is not so, in sentences.
+    pub trouble: Vec<String>,
+    /// What was seen of it last, if anybody has looked.
+    pub seen: Option<RouterSeen>,
+}
+
+/// A port that the router passes on because it was asked to.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// What it is, such as `Port 443 to port 8443 of this machine`.
+    pub what: String,
+    /// In which language it was asked.
+    pub protocol: String,
+    /// When it ends if it is not renewed; `None` if it does not.
+    pub until: Option<Timestamp>,
+}
+
+/// What was seen of the router, in sentences.
+#[derive(Clone, Debug)]
+pub struct RouterSeen {
+    /// When.
+    pub at: Timestamp,
+    /// Which machine it is, and this one for it; or why there is none.
+    pub gateway: std::result::Result<String, String>,
+    /// What it speaks.
+    pub speaks: Vec<String>,
+    /// What it does not speak, and why that is known.
+    pub silent: Vec<(String, String)>,
+    /// Its address on the internet, or why there is none that visitors can use.
+    pub external: std::result::Result<String, String>,
+    /// The ports that visitors use: whether they lead here, and where they lead.
+    pub ports: Vec<(bool, String)>,
+    /// Other machines that call themselves routers.
+    pub strangers: Vec<String>,
+}
+
+/// The router at home, looked at and asked by the running server.
+pub trait LiveRouter: Send + Sync {
+    /// How it stands.
+    fn state(&self) -> RouterState;
+
+    /// Looks at it, which takes up to half a minute; or waits for who looks already. Changes nothing.
+    fn look(self: std::sync::Arc<Self>) -> Soon<'static, ()>;
 }

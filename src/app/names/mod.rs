@@ -7,5 +7,6 @@ pub mod https_only;
 pub mod live;
 pub mod providers;
 pub mod queries;
+pub mod router;
 pub mod routes;
 pub mod views;

@@ -11,6 +11,8 @@ pub struct StoredNames {
     pub names: Option<String>,
     /// `dns`: where names can be changed.
     pub dns: Option<String>,
+    /// `router`: whether it is asked to pass visitors on.
+    pub router: Option<String>,
     /// What browsers are told of HTTPS.
     pub https_only: Option<String>,
     /// What was there before, with its moment: `{"names": ..., "at": ...}`.
@@ -24,6 +26,7 @@ pub fn list_names(connection: &Connection) -> Result<StoredNames> {
     Ok(StoredNames {
         names: find("names")?,
         dns: find("dns")?,
+        router: find("router")?,
         https_only: find("https_only")?,
         before: find("names_before")?,
     })

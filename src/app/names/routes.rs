@@ -36,6 +36,7 @@ pub(super) type Live = web::Data<dyn LiveNames>;
 pub fn configure(routes: &mut web::ServiceConfig) {
     super::https_only::configure(routes);
     super::dns::configure(routes);
+    super::router::configure(routes);
     routes
         .service(
             web::resource("/admin/name")
@@ -413,6 +414,8 @@ fn page(
         has_domain: now.domain.is_some(),
         waiting: waiting(now),
         certificates: live.certificates(),
+        following: live.following(),
+        is_router_asked: live.is_router_asked(),
         https_only: live.https_only(),
     })?;
     if is_wrong {

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{
     form::NameForm,
-    live::{CertificateState, HttpsOnly, Lead, OfFile},
+    live::{CertificateState, Following, HttpsOnly, Lead, OfFile, RouterState},
     providers::{Field, Provider},
 };
 use crate::app::layout::{FieldErrors, Shell};
@@ -34,6 +34,10 @@ pub struct NamePage {
     pub certificates: Vec<CertificateState>,
     /// Whether the site has a domain.
     pub has_domain: bool,
+    /// How it stands with the names that follow; `None` if none is to.
+    pub following: Option<Following>,
+    /// Whether the router is asked to pass visitors on.
+    pub is_router_asked: bool,
     /// What browsers are told of HTTPS.
     pub https_only: HttpsOnly,
 }
@@ -64,6 +68,10 @@ pub struct DnsPage {
     pub is_kept: bool,
     /// What it wants to know.
     pub fields: Vec<DnsField>,
+    /// Whether names are to follow.
+    pub is_followed: bool,
+    /// How it stands with those that follow; `None` if none is to.
+    pub following: Option<Following>,
     /// What is wrong with it.
     pub errors: FieldErrors,
 }
@@ -72,6 +80,18 @@ impl DnsPage {
     fn is_chosen(&self, one: &Provider) -> bool {
         self.provider.is_some_and(|provider| provider.id == one.id)
     }
+}
+
+/// The router at home. Posts to `/admin/name/router`.
+#[derive(Template)]
+#[template(path = "names/router.html")]
+pub struct RouterPage {
+    /// The frame.
+    pub shell: Shell,
+    /// How it stands.
+    pub state: RouterState,
+    /// What is wrong with what was typed.
+    pub errors: FieldErrors,
 }
 
 /// What browsers are told of HTTPS. Posts to `/admin/name/https-only`.

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -51,7 +51,7 @@ impl Wanted {
             },
         );
         Self {
-            is_open: settings.open_ports,
+            is_open: settings.is_open(),
             ports,
         }
     }
@@ -64,6 +64,8 @@ const LEAST_WAIT: Duration = Duration::from_mins(1);
 pub struct Keeper {
     data: PathBuf,
     wanted: watch::Sender<Wanted>,
+    /// What was done last, or could not be.
+    done: Mutex<Option<Wanted>>,
 }
 
 /// What the keeper's task remembers from one time to the next.
@@ -83,6 +85,7 @@ impl Keeper {
         Arc::new(Self {
             data: data.to_path_buf(),
             wanted: watch::Sender::new(wanted),
+            done: Mutex::default(),
         })
     }
 
@@ -95,6 +98,17 @@ impl Keeper {
         });
     }
 
+    /// What there is to be now.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.borrow().clone()
+    }
+
+    /// Whether that was asked, with or without success.
+    pub fn is_done(&self) -> bool {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.as_ref() == Some(&*self.wanted.borrow())
+    }
+
     /// Opens and renews, or closes what is not wanted any more, for as long as it is not dropped. When it is
     /// dropped, what is open stays so: a restart is not noticed.
     ///
@@ -105,6 +119,7 @@ impl Keeper {
         loop {
             let wanted = changes.borrow_and_update().clone();
             let wait = self.round(&wanted, &mut memory).await;
+            *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted.clone());
             let until = Instant::now() + wait;
             // Another address or router is noticed before that.
             loop {
@@ -133,7 +148,9 @@ impl Keeper {
         } else if kept.mapped.is_empty() {
             Vec::new()
         } else {
-            log::info!("[router] open_ports is off: closing what the router was asked to open");
+            log::info!(
+                "the owner does not want it any more: closing what the router was asked to open"
+            );
             close_all(&mut kept).await
         };
         memory.failures = if trouble.is_empty() {

@@ -192,6 +192,7 @@ impl Follower {
         wanted: &[IpAddr],
         with: &str,
     ) {
+        let had = state.has.clone();
         let done = match zone_of(settings, &self.data) {
             Ok(Some(zone)) => {
                 let gone = |address: &IpAddr| match address {
@@ -203,6 +204,9 @@ impl Follower {
             Ok(None) => return,
             Err(e) => Err(e.into()),
         };
+        if state.has != had || (state.since.is_none() && !state.has.is_empty()) {
+            state.since = Some(Timestamp::now());
+        }
         match done {
             Ok(()) => {
                 state.failure = None;

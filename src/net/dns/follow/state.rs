@@ -42,6 +42,9 @@ pub struct NameState {
     pub has: Vec<IpAddr>,
     /// Those of them that were set here.
     pub published: Vec<IpAddr>,
+    /// Since when it is known to have just these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Why the last try failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
