@@ -117,6 +117,7 @@ impl Machine {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // one network, one state after the other
 fn every_state_of_a_name_is_told_apart() {
     let Some(mut machine) = Machine::new(Connected::Directly) else {
         return;
@@ -169,6 +170,7 @@ fn every_state_of_a_name_is_told_apart() {
             &["no such name"],
         ),
         ("broken.example", "name-local", &[]),
+        ("www.broken.net", "name-broken", &["SERVFAIL", "DNSSEC"]),
         ("pi.local", "name-local", &[]),
     ] {
         machine.examine(name).must("name", state, words);
@@ -190,6 +192,24 @@ fn every_state_of_a_name_is_told_apart() {
     machine
         .examine("good.example.net")
         .must("name", "resolver-silent", &["11.22.33.77"]);
+
+    // Somebody who answers, and not like a DNS server: noise, an echo of the question, an answer that is cut off.
+    let noise = "import socket,itertools\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n\
+                 s.bind((\"11.22.33.99\",53))\n\
+                 for n in itertools.count():\n d,a=s.recvfrom(999)\n \
+                 s.sendto((b\"no DNS here\",d,d[:2]+b\"\\x81\\x80\"+d[4:6]+b\"\\0\\x09\"+d[8:])[n%3],a)";
+    machine.network.start("net", &["python3", "-c", noise]);
+    machine.network.ask("11.22.33.99");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let is_silent = || machine.examine("good.example.net").state("name") == "resolver-silent";
+    while is_silent() && Instant::now() < deadline {}
+    for _ in 0..3 {
+        machine.examine("good.example.net").must(
+            "name",
+            "resolver-garbled",
+            &["11.22.33.99", "no DNS server"],
+        );
+    }
 }
 
 /// Somebody of the internet opens the site.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    dns_api::{ApiServer, Protocol, Reply, Seen},
     doctor::{Found, PROGRAM},
     pebble::{Options, Pebble},
     site::{Site, command},
@@ -299,9 +300,90 @@ fn what_an_authority_says_is_said_in_its_own_words_and_a_certificate_that_ends_i
     set(&site, "other.test", own);
     let found = until(&site, "certificate-authority-silent");
     found.must("certificate", "certificate-authority-silent", &["internet"]);
+    let only_own = format!("domain = \"other.test\"\n[certificate]\n{own}");
+    fs::write(site.data().join("webstead.toml"), only_own).unwrap();
+    site.signal("HUP");
+    until(&site, "certificate-other-name").must(
+        "certificate",
+        "certificate-other-name",
+        &["good.test", "not for other.test"],
+    );
     fs::write(site.data().join("own.pem"), "nothing").unwrap();
     let broken = format!("domain = \"other.test\"\n[certificate]\n{own}");
     fs::write(site.data().join("webstead.toml"), broken).unwrap();
     until(&site, "certificate-files").must("certificate", "certificate-files", &["own.pem"]);
     site.stop();
+}
+
+/// An authority (RFC 8555) that was asked too often: an account it still gives.
+struct AngryAuthority;
+
+/// The words of Let's Encrypt (<https://letsencrypt.org/docs/rate-limits/>).
+const TOO_MANY: &str =
+    "too many certificates (50) already issued for \"limited.test\" in the last 168h0m0s";
+
+impl Protocol for AngryAuthority {
+    fn answer(&mut self, seen: &Seen) -> Reply {
+        let base = format!("https://{}", seen.header("host"));
+        let at = |path: &str| format!("{base}{path}");
+        let reply = match seen.path.as_str() {
+            "/dir" => Reply::json(
+                200,
+                serde_json::json!({
+                    "newNonce": at("/nonce"), "newAccount": at("/account"), "newOrder": at("/order"),
+                    "revokeCert": at("/revoke"), "keyChange": at("/key"),
+                }),
+            ),
+            "/account" => Reply::json(201, serde_json::json!({ "status": "valid" }))
+                .with("location", &at("/account/1")),
+            "/order" => {
+                let problem = serde_json::json!({
+                    "type": "urn:ietf:params:acme:error:rateLimited", "detail": TOO_MANY, "status": 429,
+                });
+                let reply =
+                    Reply::json(429, problem).with("content-type", "application/problem+json");
+                reply.with("retry-after", "5400")
+            }
+            _ => Reply::text(200, ""),
+        };
+        reply.with("replay-nonce", "bm9uY2U")
+    }
+}
+
+#[test]
+fn an_authority_that_was_asked_too_often_says_until_when() {
+    let authority = ApiServer::start(AngryAuthority);
+    let settings = format!(
+        "domain = \"limited.test\"\n[certificate]\nagree_to_terms = true\nauthority = \"{}/dir\"\n\
+         authority_roots = \"{}\"\n",
+        authority.base(),
+        authority.roots_file().display(),
+    );
+    let site = Site::with_settings(&settings);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let output = command(site.data())
+            .args(["doctor", "--json"])
+            .output()
+            .unwrap();
+        let found = Found::read(output);
+        if found.state("certificate") == "certificate-rate-limit" {
+            let [_, _, says, remedy] = &found.0["certificate"];
+            assert!(
+                says.contains("asked too often") && says.contains("too many certificates (50)"),
+                "{says}"
+            );
+            let (_, end) = says.split_once(" until ").expect("it says until when");
+            assert!(end.starts_with("20"), "{says}");
+            assert!(remedy.starts_with("Wait"), "{remedy}");
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{:?} {}",
+            found.0["certificate"],
+            site.log()
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }

@@ -20,6 +20,7 @@ mod dns_api;
 mod dns_providers;
 mod doctor;
 mod doctor_inside;
+mod doctor_router;
 mod durability;
 mod dynamic_dns;
 mod guards;

@@ -155,7 +155,7 @@ impl Network {
     }
 
     /// Starts BIND with the zone `example.net`: one server of it has the first text, the other one the second. The
-    /// machine's resolver says what the first does. The zone `broken.example` cannot be loaded.
+    /// machine's resolver says what the first does. The zones `broken.example` and `broken.net` cannot be loaded.
     pub(crate) fn serve_dns(&mut self, first: &str, second: &str) -> bool {
         if !is_there("bind9", Path::new("/usr/sbin/named").exists()) {
             return false;
@@ -172,7 +172,8 @@ impl Network {
             format!(
                 "view {name} {{ match-destinations {{ {to} }}; recursion no;\n\
                  zone \"example.net\" {{ type primary; file \"{name}\"; }};\n\
-                 zone \"broken.example\" {{ type primary; file \"broken\"; }}; }};\n"
+                 zone \"broken.example\" {{ type primary; file \"broken\"; }};\n\
+                 zone \"broken.net\" {{ type primary; file \"broken\"; }}; }};\n"
             )
         };
         let config = format!(

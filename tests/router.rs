@@ -113,7 +113,7 @@ impl Home {
     }
 
     /// The program on this machine's side of the router.
-    fn webstead(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn webstead(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command
             .args([
@@ -159,6 +159,43 @@ impl Home {
         let answers = self.says(&["status", "--wait"]);
         assert!(answers.contains("It answers"), "{answers}: {}", self.log());
         server
+    }
+
+    /// The neighbour asks for a port itself, with NAT-PMP.
+    pub(crate) fn neighbour_takes(&self, port: u16) {
+        run(&format!(
+            "ip netns exec {}i python3 -c 'import socket,struct\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n\
+             s.bind((\"{NEIGHBOUR}\",0)); s.settimeout(5)\n\
+             s.sendto(struct.pack(\"!BBHHHI\",0,2,0,{port},{port},3600),(\"{ROUTER}\",5351)); s.recv(99)'",
+            self.name
+        ));
+    }
+
+    /// The provider gives the router another address.
+    pub(crate) fn moves(&self, from: &str, to: &str) {
+        let n = &self.name;
+        run(&format!(
+            "ip -n {n}r addr add {to}/24 dev ext0 && ip -n {n}r addr del {from}/24 dev ext0; \
+             ip -n {n}r addr replace {to}/24 dev ext0"
+        ));
+    }
+
+    /// Makes the owner's account, who is signed in at the browser then.
+    pub(crate) fn set_up(&self, password: &str) {
+        let told = self.says(&["status"]);
+        let token = told
+            .split("/setup?token=")
+            .nth(1)
+            .expect("a link to set up");
+        let form = [
+            ("token", token.split_whitespace().next().unwrap()),
+            ("site_title", "Test"),
+            ("display_name", "Ada"),
+            ("name", "ada"),
+            ("password", password),
+        ];
+        let made = self.browse("/setup", Some(&form));
+        assert!(made.contains("303"), "{made}");
     }
 
     /// The owner at a browser of this machine: a page, or a form that is sent.
@@ -372,13 +409,7 @@ fn a_port_of_another_machine_is_never_taken() {
         let Some(home) = Home::build("c", "11.22.33.44", settings) else {
             return;
         };
-        // The neighbour asks for 443 itself, with NAT-PMP.
-        run(&format!(
-            "ip netns exec {}i python3 -c 'import socket,struct\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n\
-             s.bind((\"{NEIGHBOUR}\",0)); s.settimeout(5)\n\
-             s.sendto(struct.pack(\"!BBHHHI\",0,2,0,443,443,3600),(\"{ROUTER}\",5351)); s.recv(99)'",
-            home.name
-        ));
+        home.neighbour_takes(443);
         home.set(true);
         let _site = home.serve();
         wait_until("port 80 leads here", || {

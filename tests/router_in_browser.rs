@@ -13,23 +13,7 @@ fn in_the_browser_the_owner_sees_the_router_consents_and_takes_it_back() {
         return;
     };
     let site = home.serve();
-    let link = home.says(&["status"]);
-    let token = link
-        .split("/setup?token=")
-        .nth(1)
-        .expect("a link to set up");
-    let token = token.split_whitespace().next().unwrap();
-    let made = home.browse(
-        "/setup",
-        Some(&[
-            ("token", token),
-            ("site_title", "Test"),
-            ("display_name", "Ada"),
-            ("name", "ada"),
-            ("password", PASSWORD),
-        ]),
-    );
-    assert!(made.contains("303"), "{made}");
+    home.set_up(PASSWORD);
     let has = |page: &str, words: &[&str]| {
         for word in words {
             assert!(page.contains(word), "{word} is missing: {page}");

@@ -80,7 +80,7 @@ async fn look(name: &str, resolver: SocketAddr, port: u16, challenges: &Arc<Chal
                     _ => None,
                 }));
             }
-            Err(why) => unknown = Some(why),
+            Err(why) => unknown = Some(why.to_string()),
         }
     }
     addresses.truncate(MOST_ADDRESSES);

@@ -97,6 +97,7 @@ fn page_title(path: &str) -> &'static str {
         "/admin/traffic" => "See the traffic",
         "/admin/hosts" => "See the other hosts",
         "/admin/name" => "Set the name",
+        "/admin/name/router" => "Look at the router, or let it be asked",
         "/trust" => "How to trust it",
         _ => "The manual explains how",
     }

@@ -2,7 +2,7 @@
 
 use super::Rendered;
 use super::doctor::doctor_pages;
-use super::names::name_pages;
+use super::names::{name_pages, router_pages};
 use super::samples::{
     EVERYTHING, HOSTILE, MARKDOWN, RTL, THEN, conflict, edit, entry, errors, list, notice, private,
     session,
@@ -30,6 +30,7 @@ pub(super) fn editing_pages() -> Vec<Rendered> {
         writing_pages(),
         keeping_pages(),
         name_pages(),
+        router_pages(),
         host_pages(),
         traffic_pages(),
         disk_pages(),

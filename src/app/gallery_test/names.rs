@@ -106,9 +106,6 @@ pub(super) fn name_pages() -> Vec<Rendered> {
         ),
         ("name-https-only", https_only_page()),
         ("name-dns", dns_page()),
-        ("name-router", router_page(asked_router())),
-        ("name-router-first", router_page(RouterState::default())),
-        ("name-router-extreme", router_page(strange_router())),
         (
             "name-progress",
             render(&ProgressPage {
@@ -212,6 +209,15 @@ fn following() -> Following {
             name("new.example.org", &[]),
         ],
     }
+}
+
+/// The router, as it is asked, before anybody asks, and at its strangest.
+pub(super) fn router_pages() -> Vec<Rendered> {
+    vec![
+        ("name-router", router_page(asked_router())),
+        ("name-router-first", router_page(RouterState::default())),
+        ("name-router-extreme", router_page(strange_router())),
+    ]
 }
 
 fn router_page(state: RouterState) -> String {

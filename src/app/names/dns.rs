@@ -266,13 +266,13 @@ mod tests {
 
     use super::*;
 
-    fn stored(keys: Value) -> Keys {
+    fn stored(keys: &Value) -> Keys {
         keys_of(Some(keys.to_string()))
     }
 
     #[test]
     fn what_no_form_has_stays_with_its_provider_and_a_tick_lets_names_follow() {
-        let before = stored(json!({
+        let before = stored(&json!({
             "provider": "cloudflare", "zone": "a.example", "api": "https://b.example", "follow": ["a.example"],
             "addresses_from": ["router"], "check_at": ["192.0.2.1"],
         }));
@@ -289,7 +289,7 @@ mod tests {
         let typed: Typed = [("zone", "c.example"), ("follow", "on")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into();
-        let other = stored(json!({
+        let other = stored(&json!({
             "provider": "gandi", "zone": "c.example", "addresses_from": ["router"], "check_at": ["192.0.2.1"],
             "follow": true,
         }));

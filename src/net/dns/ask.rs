@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -49,11 +50,34 @@ pub enum Data {
     Alias(String),
 }
 
+/// Why there is no answer, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nothing came, or the question could not be sent.
+    #[error("{0}")]
+    Silent(String),
+    /// Something came that is no answer.
+    #[error("{0}")]
+    Garbled(String),
+}
+
+impl From<String> for NoAnswer {
+    fn from(words: String) -> Self {
+        Self::Silent(words)
+    }
+}
+
+impl NoAnswer {
+    fn garbled(server: SocketAddr) -> Self {
+        Self::Garbled(format!("{server} answered what is no answer"))
+    }
+}
+
 /// Asks a server for what a name has of one type.
 ///
 /// # Errors
 /// In words: no answer, or what is none.
-pub async fn ask(server: SocketAddr, name: &str, kind: Rtype) -> Result<Answer, String> {
+pub async fn ask(server: SocketAddr, name: &str, kind: Rtype) -> Result<Answer, NoAnswer> {
     let wrong = |e: &dyn std::fmt::Display| format!("{name} cannot be asked for: {e}");
     let name: Name<Vec<u8>> = name.parse().map_err(|e| wrong(&e))?;
     let mut query = MessageBuilder::new_vec();
@@ -63,32 +87,34 @@ pub async fn ask(server: SocketAddr, name: &str, kind: Rtype) -> Result<Answer, 
     query.push((&name, kind)).map_err(|e| wrong(&e))?;
     let query = query.into_message();
     let answer = exchange(server, &query).await?;
-    read(&answer).map_err(|e| format!("{server} answered what is no answer: {e}"))
+    read(&answer).map_err(|_| NoAnswer::garbled(server))
 }
 
 /// Sends a message and gives the answer to it: over UDP, and over TCP where that is cut off.
 async fn exchange(
     server: SocketAddr,
     query: &Message<Vec<u8>>,
-) -> Result<Message<Vec<u8>>, String> {
+) -> Result<Message<Vec<u8>>, NoAnswer> {
     for _ in 0..TRIES {
-        let asked = timeout(PATIENCE, over_udp(server, query)).await;
+        let is_garbled = AtomicBool::new(false);
+        let asked = timeout(PATIENCE, over_udp(server, query, &is_garbled)).await;
         match asked {
             Ok(Ok(answer)) if !answer.header().tc() => return Ok(answer),
-            Ok(Ok(_)) => return over_tcp(server, query).await,
-            Ok(Err(e)) => return Err(format!("{server} gives no answer: {e}")),
+            Ok(Ok(_)) => return Ok(over_tcp(server, query).await?),
+            Ok(Err(e)) => return Err(format!("{server} gives no answer: {e}").into()),
+            // Nothing was lost on the way.
+            Err(_) if is_garbled.load(Ordering::Relaxed) => return Err(NoAnswer::garbled(server)),
             Err(_) => {}
         }
     }
-    Err(format!(
-        "{server} gives no answer within {} s",
-        PATIENCE.as_secs()
-    ))
+    let words = format!("{server} gives no answer within {} s", PATIENCE.as_secs());
+    Err(words.into())
 }
 
 async fn over_udp(
     server: SocketAddr,
     query: &Message<Vec<u8>>,
+    is_garbled: &AtomicBool,
 ) -> std::io::Result<Message<Vec<u8>>> {
     let own: IpAddr = if server.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
@@ -109,6 +135,7 @@ async fn over_udp(
         {
             return Ok(answer);
         }
+        is_garbled.store(true, Ordering::Relaxed);
     }
 }
 

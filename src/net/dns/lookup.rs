@@ -117,7 +117,7 @@ async fn first_word(servers: &[SocketAddr], name: &str, kind: Rtype) -> Result<A
                 let text = format!("the DNS server {server} says {} to {name}", answer.rcode);
                 last = Failure::unreachable(text);
             }
-            Err(why) => last = Failure::unreachable(why),
+            Err(why) => last = Failure::unreachable(why.to_string()),
         }
     }
     Err(last)

@@ -18,7 +18,7 @@ use std::{
     pin::Pin,
 };
 
-pub use ask::{Answer, Data, ask, resolvers};
+pub use ask::{Answer, Data, NoAnswer, ask, resolvers};
 pub use failure::{Failure, FailureKind};
 pub use secret::{SECRET_NAME, parts as parts_of_secret};
 pub use settings::{Follow, Settings};

@@ -82,6 +82,14 @@ impl Known {
             files: files
                 .iter()
                 .find_map(|files| files.as_ref().err().map(ToString::to_string)),
+            files_are_for: match of_files() {
+                Some(_) => Vec::new(),
+                None => files
+                    .iter()
+                    .filter_map(|files| files.as_ref().ok())
+                    .flat_map(|chain| chain.names().iter().cloned())
+                    .collect(),
+            },
         }
     }
 

@@ -58,6 +58,15 @@ pub(super) enum Said {
     Failed(String),
     /// The server did not answer.
     Silent,
+    /// The server answered what is no answer.
+    Garbled,
+}
+
+impl Said {
+    /// Whether nothing is known from it.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Silent | Self::Garbled)
+    }
 }
 
 /// The machine's place in its network.
@@ -82,6 +91,10 @@ pub(super) struct Router {
     pub(super) external: Option<IpAddr>,
     /// What becomes of what comes to port 443.
     pub(super) mapping: Mapping,
+    /// Whether it was asked for that, with the owner's consent.
+    pub(super) is_asked: bool,
+    /// What it was asked for and does not do, in sentences.
+    pub(super) trouble: Vec<String>,
 }
 
 /// What a router does with what comes to port 443.
@@ -153,6 +166,8 @@ pub(super) struct OfName {
     pub(super) next: Option<Timestamp>,
     /// What is wrong with the owner's own files.
     pub(super) files: Option<String>,
+    /// The names that the owner's own files are for, if this one is not among them.
+    pub(super) files_are_for: Vec<String>,
 }
 
 /// A certificate.
@@ -237,7 +252,7 @@ impl Named {
     pub(super) fn said(&self) -> Option<&Said> {
         let mut zone = self.zone.iter().map(|(_, said)| said);
         let resolver = self.resolver.as_ref().map(|(_, said)| said);
-        zone.find(|said| **said != Said::Silent).or(resolver)
+        zone.find(|said| !said.is_nothing()).or(resolver)
     }
 
     /// The addresses to which it leads.

@@ -175,7 +175,7 @@ async fn look_at_names(
                 Running::Yes(https) => https.port(),
                 _ => HTTPS,
             };
-            home.router = Box::pin(router::ask(SocketAddr::new(own, port))).await;
+            home.router = Box::pin(router::ask(SocketAddr::new(own, port), &patient.data)).await;
         }
         home
     };

@@ -10,7 +10,7 @@ use futures_util::future::{join, join_all};
 use tokio::time::timeout;
 
 use super::facts::{Named, Said};
-use crate::net::dns::{Answer, Data, ask, resolvers};
+use crate::net::dns::{Answer, Data, NoAnswer, ask, resolvers};
 
 /// Time for one server. What `ask` sends twice is waited for a little longer than once.
 const PATIENCE: Duration = Duration::from_millis(4500);
@@ -35,7 +35,7 @@ pub(super) async fn look(name: &str, is_public: bool) -> Named {
     }
     for resolver in resolvers().into_iter().take(MOST_RESOLVERS) {
         let said = ask_for_addresses(resolver, name).await;
-        let is_answer = said != Said::Silent;
+        let is_answer = !said.is_nothing();
         found.resolver = Some((resolver, said));
         if is_answer {
             found.zone = ask_zone(resolver, name).await;
@@ -54,7 +54,7 @@ async fn ask_zone(resolver: SocketAddr, name: &str) -> Vec<(String, Said)> {
     });
     let mut all = join_all(asked).await;
     // A network may let nobody ask past its own resolver. Then nobody answers, and it says nothing of the zone.
-    if all.iter().all(|(_, said)| *said == Said::Silent) {
+    if all.iter().all(|(_, said)| said.is_nothing()) {
         all.clear();
     }
     all
@@ -66,8 +66,8 @@ async fn servers_of(resolver: SocketAddr, name: &str) -> Vec<(String, IpAddr)> {
     while zone.contains('.') {
         let servers: Vec<String> = one(resolver, zone, Rtype::NS)
             .await
+            .map_or_else(|_| Vec::new(), |answer| answer.data)
             .into_iter()
-            .flat_map(|answer| answer.data)
             .filter_map(|data| match data {
                 Data::Server(server) => Some(server),
                 _ => None,
@@ -111,7 +111,7 @@ fn together(v4: Said, v6: Said) -> Said {
         (Said::Addresses(all), _) | (_, Said::Addresses(all)) => Said::Addresses(all),
         // A server that knows only one kind says nothing sensible of the other.
         (Said::NoAddress, other) | (other, Said::NoAddress) => match other {
-            Said::Silent | Said::Failed(_) => Said::NoAddress,
+            Said::Silent | Said::Garbled | Said::Failed(_) => Said::NoAddress,
             other => other,
         },
         (first, _) => first,
@@ -123,8 +123,9 @@ async fn follow(server: SocketAddr, name: &str, kind: Rtype) -> Said {
     let mut chain = vec![name.to_owned()];
     loop {
         let asked = chain[chain.len() - 1].clone();
-        let Some(answer) = one(server, &asked, kind).await else {
-            return Said::Silent;
+        let answer = match one(server, &asked, kind).await {
+            Ok(answer) => answer,
+            Err(nothing) => return nothing,
         };
         match read(&answer, &mut chain) {
             Read::Said(said) => return said,
@@ -181,9 +182,13 @@ fn addresses(answer: &Answer) -> Vec<IpAddr> {
     found
 }
 
-/// One answer in time.
-async fn one(server: SocketAddr, name: &str, kind: Rtype) -> Option<Answer> {
-    timeout(PATIENCE, ask(server, name, kind)).await.ok()?.ok()
+/// One answer in time, or that there was none.
+async fn one(server: SocketAddr, name: &str, kind: Rtype) -> Result<Answer, Said> {
+    match timeout(PATIENCE, ask(server, name, kind)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(NoAnswer::Garbled(_))) => Err(Said::Garbled),
+        Ok(Err(NoAnswer::Silent(_))) | Err(_) => Err(Said::Silent),
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::{
 
 use crate::base::is_global;
 
-/// Where Linux tells of IPv6 addresses with what becomes of them; if-addrs does not.
-const IPV6: &str = "/proc/net/if_inet6";
+/// Where Linux tells of IPv6 addresses with what becomes of them; if-addrs does not. `/proc/net` itself is hidden by
+/// `ProcSubset=pid` of the service.
+const IPV6: &str = "/proc/self/net/if_inet6";
 /// Flags of an address (`linux/if_addr.h`): made for privacy and changing daily, not checked yet or found to be
 /// another's too (RFC 4862 section 5.4), and on its way out (section 5.5.4).
 const TEMPORARY: u8 = 0x01;

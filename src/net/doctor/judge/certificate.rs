@@ -56,6 +56,18 @@ fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
         return Station::wrong(CERTIFICATE, "certificate-files", says)
             .remedy("Correct the files, or their names under [certificate] in webstead.toml; they are looked at every few seconds.");
     }
+    if !facts.certificates.is_agreed && !of_name.files_are_for.is_empty() {
+        let says = format!(
+            "Your own certificate is for {}, and not for {name}; browsers warn.",
+            of_name.files_are_for.join(", ")
+        );
+        return Station::wrong(CERTIFICATE, "certificate-other-name", says)
+            .remedy(format!(
+                "Get one for {name} where that one came from, and name its files under [certificate] in webstead.toml; \
+                 or agree to the terms of an authority, and the site gets it itself."
+            ))
+            .page(SET_NAME);
+    }
     if let Some(failure) = failure {
         return judge_failure(facts, of_name, failure);
     }

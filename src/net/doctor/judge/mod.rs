@@ -16,6 +16,8 @@ use crate::base::{Station, Timestamp};
 const ABOUT_NAMES: &str = "/help/a-name-and-a-certificate";
 /// Where the owner sets the name and agrees to the terms of an authority.
 const SET_NAME: &str = "/admin/name";
+/// Where the router is looked at and asked.
+const ASK_ROUTER: &str = "/admin/name/router";
 /// Where it is said what to do without a door of one's own.
 const ABOUT_TUNNELS: &str = "/help/other-hosts#behind-another-proxy-or-a-tunnel";
 

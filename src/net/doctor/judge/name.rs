@@ -51,11 +51,21 @@ fn judge_one(facts: &Facts, name: &Named) -> Station {
         return Station::wrong(NAME, "resolver-silent", says)
             .remedy("Restart the router, or name another DNS server in its settings.");
     }
+    if *by_resolver == Said::Garbled {
+        let says = format!(
+            "What the DNS server {} answers this machine is no answer of the DNS.",
+            resolver.ip()
+        );
+        return Station::wrong(NAME, "resolver-garbled", says).remedy(
+            "Look which machine has that address: it may be no DNS server. Name another one in the settings of the \
+             router, or restart it.",
+        );
+    }
     if let Some(station) = disagreement(name) {
         return station;
     }
     match name.said().unwrap_or(by_resolver) {
-        Said::Silent => unreachable_zone(shown),
+        Said::Silent | Said::Garbled => unreachable_zone(shown),
         Said::NoSuchName(alias) => missing(shown, alias.as_deref()),
         Said::NoAddress => Station::wrong(
             NAME,
@@ -107,7 +117,7 @@ fn missing(shown: &str, alias: Option<&str>) -> Station {
 
 /// Servers of one zone that do not say the same.
 fn disagreement(name: &Named) -> Option<Station> {
-    let mut answered = name.zone.iter().filter(|(_, said)| *said != Said::Silent);
+    let mut answered = name.zone.iter().filter(|(_, said)| !said.is_nothing());
     let (first, of_first) = answered.next()?;
     let (second, of_second) = answered.find(|(_, said)| said != of_first)?;
     let says = format!(
@@ -128,7 +138,7 @@ fn in_words(said: &Said) -> String {
         Said::NoAddress => "it has no address".into(),
         Said::Loop(_) => "it goes round in a circle".into(),
         Said::Failed(word) => word.clone(),
-        Said::Silent => "nothing".into(),
+        Said::Silent | Said::Garbled => "nothing".into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Address, router and port: whether somebody outside can knock here.
 
-use super::{ABOUT_NAMES, ABOUT_TUNNELS, quoted, span};
+use super::{ABOUT_NAMES, ABOUT_TUNNELS, ASK_ROUTER, quoted, span};
 use crate::{
     base::{Place, Station, Timestamp, is_global},
     net::{
@@ -198,17 +198,34 @@ pub(super) fn judge_router(facts: &Facts) -> Station {
             );
             return Station::wrong(ROUTER, "router-to-another", says)
                 .remedy(forward)
-                .page(ABOUT_NAMES);
+                .page(ASK_ROUTER);
         }
         Mapping::To(to) => {
             let says = format!("The router says that it passes on port 443 to {to}, this machine.");
             return Station::well(ROUTER, "router-mapped", says);
         }
+        Mapping::Nobody | Mapping::Untold if !home.router.trouble.is_empty() => {
+            let says = format!(
+                "The router was asked to pass visitors on, and does not: {}.",
+                home.router.trouble.join("; ")
+            );
+            return Station::wrong(ROUTER, "router-refused", says)
+                .remedy(format!(
+                    "{forward} Or let it do what it is asked: on its own pages there is a switch for UPnP, often for \
+                     each machine."
+                ))
+                .page(ASK_ROUTER);
+        }
         Mapping::Nobody => {
             let says = "The router says that it passes on port 443 to nobody.";
+            let remedy = if home.router.is_asked {
+                forward
+            } else {
+                format!("{forward} Or let the site ask the router for it.")
+            };
             return Station::wrong(ROUTER, "router-unmapped", says)
-                .remedy(forward)
-                .page(ABOUT_NAMES);
+                .remedy(remedy)
+                .page(ASK_ROUTER);
         }
         Mapping::Untold => {}
     }

@@ -41,7 +41,7 @@ fn well() -> Facts {
             gateway: Some(ip("192.168.1.1")),
             router: Router {
                 external: Some(ip("81.2.69.142")),
-                mapping: Mapping::Untold,
+                ..Router::default()
             },
             follows: false,
         },
