@@ -53,6 +53,7 @@ pub struct DnsField {
 /// Where names can be changed. Posts to `/admin/name/dns`.
 #[derive(Template)]
 #[template(path = "names/dns.html")]
+#[allow(clippy::struct_excessive_bools)] // each is something that the page says or not
 pub struct DnsPage {
     /// The frame.
     pub shell: Shell,
