@@ -256,6 +256,44 @@ fn a_restore_that_is_killed_leaves_the_site_as_it_was_or_as_it_is_to_be() {
     }
 }
 
+#[test]
+fn a_backup_over_a_damaged_site_is_a_sound_site_that_saves_and_the_damaged_one_is_kept() {
+    let (mut site, client, dir) = site_with_posts(3);
+    let store = dir.path().join("backups").display().to_string();
+    done(run(site.data(), &["backup", &store]));
+    site.publish(&client, &[("title", "Since then"), ("markdown", "x")]);
+    site.stop();
+    let data = site.data().to_path_buf();
+    // A bit flips in what was stored, which only the checksums show; and the site knows that it is damaged.
+    let database = data.join("site.db");
+    let changed = fs::metadata(&database).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&database).unwrap();
+    let last = bytes.len() - 10;
+    bytes[last] ^= 1;
+    let file = fs::File::options().write(true).open(&database).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    file.set_modified(changed).unwrap();
+    assert!(!run(&data, &["check"]).status.success());
+    fs::write(data.join("damaged.txt"), "page 7 is not what was written\n").unwrap();
+    fs::write(data.join("site.db-wal"), "the rest of a log").unwrap();
+    let told = done(run(&data, &["restore", "latest", "--from", &store]));
+    let aside = told.split("before is in ").nth(1).unwrap();
+    let aside = Path::new(aside.split("; remove").next().unwrap());
+    for name in ["site.db", "site.db-sums", "site.db-wal", "damaged.txt"] {
+        assert!(aside.join(name).exists(), "{name} is kept");
+        assert!(name == "site.db" || !data.join(name).exists(), "{name}");
+    }
+    assert_eq!(fs::read(aside.join("site.db")).unwrap(), bytes);
+    let mut site = site.restart_stopped();
+    let client = site.sign_in(OWNER, PASSWORD);
+    site.publish(&client, &[("title", "After"), ("markdown", "x")]);
+    assert_eq!(site.text(&site.client(), "/after").0, 200);
+    assert_eq!(site.text(&site.client(), "/since-then").0, 404);
+    done(run(&data, &["check"]));
+    site.stop();
+    done(run(&data, &["check"]));
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

@@ -45,6 +45,7 @@ mod pebble;
 mod plain_files;
 mod posts;
 mod proxy;
+mod rollback;
 mod round_trip;
 mod router;
 mod router_in_browser;

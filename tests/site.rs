@@ -101,13 +101,17 @@ impl Site {
 
     /// A copy of the program in a folder of its own, where it can be replaced, with a new site and its owner.
     pub(crate) fn of_own_program() -> (Self, PathBuf, Client) {
+        Self::of_program(|_| {})
+    }
+
+    /// [`Site::of_own_program`], after something was done to the program.
+    pub(crate) fn of_program(change: impl FnOnce(&Path)) -> (Self, PathBuf, Client) {
         let dir = TempDir::new().unwrap();
         let program = dir.path().join("webstead");
         std::fs::copy(env!("CARGO_BIN_EXE_webstead"), &program).unwrap();
+        change(&program);
         let data = dir.path().join("data");
-        let mut start = Command::new(&program);
-        start.arg("--data").arg(&data).env_remove("STATE_DIRECTORY");
-        let mut site = Self::start_program(start, &data);
+        let mut site = Self::start_program(command_of(&program, &data), &data);
         site.dir = Some(dir);
         let client = site.set_up();
         (site, program, client)
@@ -395,10 +399,15 @@ impl Site {
         this.restarted()
     }
 
-    fn restarted(mut self) -> Self {
+    fn restarted(self) -> Self {
+        self.restarted_as(Path::new(env!("CARGO_BIN_EXE_webstead")))
+    }
+
+    /// Stops, and another program starts on the same folder.
+    pub(crate) fn restarted_as(mut self, program: &Path) -> Self {
         let (dir, data) = (self.dir.take(), self.data.clone());
         drop(self);
-        let mut site = Self::start_on(&data);
+        let mut site = Self::start_program(command_of(program, &data), &data);
         site.dir = dir;
         site
     }
@@ -453,7 +462,11 @@ impl Drop for Site {
 
 /// The program with a data folder, ready for more arguments.
 pub(crate) fn command(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_webstead"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_webstead")), data)
+}
+
+fn command_of(program: &Path, data: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .arg("--data")
         .arg(data)

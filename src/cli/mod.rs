@@ -16,6 +16,7 @@ mod install;
 mod progress;
 mod repair;
 mod restore;
+mod rollback;
 mod router;
 mod secret;
 mod serve;
@@ -132,8 +133,8 @@ enum Command {
     Uninstall(install::UninstallArgs),
     /// Let another program take over from the one that serves, without losing a request
     Upgrade(upgrade::UpgradeArgs),
-    /// Go back to the program before the last upgrade
-    Rollback(upgrade::RollbackArgs),
+    /// Go back to the program before the last upgrade, and to its database if nothing was written since
+    Rollback(rollback::RollbackArgs),
     /// Let the running server read its settings again, or go on as the program that lies on the disk now
     Reload,
     #[command(name = guard::COMMAND, hide = true)]
@@ -170,7 +171,7 @@ impl Cli {
             Some(Command::Install(args)) => install::install(&args, &global),
             Some(Command::Uninstall(args)) => install::uninstall(&args, &global),
             Some(Command::Upgrade(args)) => upgrade::upgrade(&args, &global),
-            Some(Command::Rollback(args)) => upgrade::rollback(&args, &global),
+            Some(Command::Rollback(args)) => rollback::run(&args, &global),
             Some(Command::Reload) => upgrade::reload(&global),
             Some(Command::Rehearse) => upgrade::try_migrations(&global),
             Some(Command::Guard) => {

@@ -1,4 +1,4 @@
-//! `webstead upgrade`, `rollback` and `reload`: another program takes over, and no request is lost.
+//! `webstead upgrade` and `reload`: another program takes over, and no request is lost.
 
 use std::{
     fs::File,
@@ -56,14 +56,6 @@ pub(super) struct UpgradeArgs {
     downgrade: bool,
 }
 
-/// How the way back is gone.
-#[derive(Args)]
-pub(super) struct RollbackArgs {
-    /// Look at everything, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
 /// Checks a program, puts it in the place of the one that runs, and lets it take over.
 pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
@@ -75,28 +67,12 @@ pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
         let comment = verify(&args.file, &bytes, &keys(args, global, folder.root())?)?;
         say!("signature   good: {comment}");
     }
-    let site = Site::of(folder)?;
+    let site = Site::of(folder, None)?;
     if site.place == Path::new(PROGRAM) && global.data_path() == Path::new(DATA) {
         return install_as_service(args, &site, &bytes);
     }
     let staged = Staged::new(&site.place, &bytes)?;
     site.refuse_older(staged.path(), args.downgrade)?;
-    replace(&site, staged, args.dry_run)
-}
-
-/// Goes back to the program before the last upgrade.
-pub(super) fn rollback(args: &RollbackArgs, global: &Global) -> Result<ExitCode> {
-    let site = Site::of(DataFolder::open_existing(&global.data_path())?)?;
-    let previous = previous_of(&site.place);
-    if !previous.exists() {
-        return Err(Error::Invalid(format!(
-            "there is no {}: an upgrade would have kept the program before there",
-            previous.display()
-        )));
-    }
-    let staged = Staged::new(&site.place, &read(&previous)?)?;
-    say!("back to     {}", version_of(staged.path())?);
-    say!("the data    stay as they are: nothing that was written since is lost");
     replace(&site, staged, args.dry_run)
 }
 
@@ -124,15 +100,16 @@ pub(super) fn try_migrations(global: &Global) -> Result<ExitCode> {
 }
 
 /// A site, and the program that it has.
-struct Site {
-    folder: DataFolder,
-    running: Option<Started>,
+pub(super) struct Site {
+    pub(super) folder: DataFolder,
+    pub(super) running: Option<Started>,
     /// Where its program lies.
-    place: PathBuf,
+    pub(super) place: PathBuf,
 }
 
 impl Site {
-    fn of(folder: DataFolder) -> Result<Self> {
+    /// With the place of the program if the site does not run, where that is known.
+    pub(super) fn of(folder: DataFolder, at_rest: Option<PathBuf>) -> Result<Self> {
         let running = server::running(&folder)?;
         if running.is_some() && !control::can_be_asked(&folder)? {
             return Err(Error::Invalid(
@@ -141,10 +118,11 @@ impl Site {
                     .into(),
             ));
         }
-        let place = match &running {
-            Some(started) => started.program.clone(),
-            None if folder.root() == Path::new(DATA) => PROGRAM.into(),
-            None => {
+        let place = match (&running, at_rest) {
+            (Some(started), _) => started.program.clone(),
+            (None, _) if folder.root() == Path::new(DATA) => PROGRAM.into(),
+            (None, Some(place)) => place,
+            (None, None) => {
                 return Err(Error::Invalid(format!(
                     "the site in {} does not run, so no program has to take over: start the new one",
                     folder.root().display()
@@ -187,7 +165,7 @@ fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
     Ok(keys)
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
@@ -220,7 +198,7 @@ fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<E
 }
 
 /// Puts a program in its place and lets it take over; if that is not to be, the one before comes back.
-fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
+pub(super) fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
     let rehearsal = rehearse_with(staged.path(), site.folder.root())?;
     say!("database    {}", in_words(&rehearsal));
     if is_dry {
@@ -269,7 +247,7 @@ fn tell(text: &str) {
 }
 
 /// What a program calls itself, such as `0.2.0`.
-fn version_of(program: &Path) -> Result<String> {
+pub(super) fn version_of(program: &Path) -> Result<String> {
     let unfit = |why: String| {
         Error::Invalid(format!(
             "the new program does not start on this machine: {why}"
@@ -327,7 +305,7 @@ fn numbers(version: &str) -> Vec<u64> {
 }
 
 /// Lets the new program try its migrations.
-fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
+pub(super) fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
     let mut rehearse = Command::new(program);
     rehearse.arg("--data").arg(root).arg(REHEARSE);
     let output = output_within(&mut rehearse, REHEARSED_WITHIN)

@@ -109,6 +109,7 @@ pub struct Statement {
 #[derive(Clone, Debug)]
 pub struct Change {
     id: Id,
+    is_upkeep: bool,
     statements: Vec<Statement>,
 }
 
@@ -117,8 +118,23 @@ impl Change {
     pub fn new() -> Self {
         Self {
             id: Id::new(),
+            is_upkeep: false,
             statements: Vec::new(),
         }
+    }
+
+    /// An empty change that only forgets what has had its time. It may be applied twice, and does not count as
+    /// something that was written.
+    pub fn upkeep() -> Self {
+        Self {
+            is_upkeep: true,
+            ..Self::new()
+        }
+    }
+
+    /// Whether it was made by [`Change::upkeep`].
+    pub(super) fn is_upkeep(&self) -> bool {
+        self.is_upkeep
     }
 
     /// The id by which a second delivery is recognised.

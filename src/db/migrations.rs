@@ -12,31 +12,60 @@ const STEPS: &[&str] = &[
     include_str!("migrations/3_compatibility.sql"),
 ];
 
+/// How many of them this program knows, in a form that is found in its file: the tests make a real older program of
+/// it by lowering the number. A released program has no such place.
+#[cfg(debug_assertions)]
+static KNOWN: [u8; 24] = {
+    let mut text = *b"webstead knows steps 000";
+    text[22] += STEPS.len() as u8 / 10;
+    text[23] += STEPS.len() as u8 % 10;
+    text
+};
+
 /// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
-pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
+#[cfg(debug_assertions)]
+pub(super) fn schema_version() -> i64 {
+    let known = std::hint::black_box(&KNOWN);
+    i64::from(known[22] - b'0') * 10 + i64::from(known[23] - b'0')
+}
+
+/// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
+#[cfg(not(debug_assertions))]
+pub(super) fn schema_version() -> i64 {
+    STEPS.len() as i64
+}
 
 /// "WSTD": marks a file as ours (`SQLite`'s `application_id`).
 const APPLICATION_ID: i64 = 0x5753_5444;
 
-/// Brings a database to [`SCHEMA_VERSION`]. One of a newer Webstead that this one can work with stays as it is.
+/// Brings a database to [`schema_version`]. One of a newer Webstead that this one can work with stays as it is.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the file belongs to another program or to a Webstead that is too new.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let tables = check_version(connection)?;
-    if version_of(connection)? > SCHEMA_VERSION {
+    if version_of(connection)? > schema_version() {
         return Ok(());
     }
     if tables == 0 {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
-    let steps = STEPS.iter().map(|sql| M::up(sql)).collect();
+    let known = usize::try_from(schema_version()).unwrap_or(STEPS.len());
+    let steps = STEPS.iter().take(known).map(|sql| M::up(sql)).collect();
     Migrations::new(steps)
         .to_latest(connection)
         .map_err(|e| match e {
             rusqlite_migration::Error::RusqliteError { err, .. } => Error::Database(err),
             e => Error::internal(e),
         })
+}
+
+/// Whether [`migrate`] would change a database that has something in it already.
+///
+/// # Errors
+/// As [`migrate`].
+pub(super) fn would_change(connection: &Connection) -> Result<bool> {
+    Ok(check_version(connection)? > 0 && version_of(connection)? < schema_version())
 }
 
 /// Whether this program understands the database; returns how many tables it has.
@@ -54,10 +83,11 @@ pub(super) fn check_version(connection: &Connection) -> Result<i64> {
             "site.db is not a Webstead database; choose another data folder with --data DIR".into(),
         ));
     }
-    if version > SCHEMA_VERSION && oldest(connection)? > SCHEMA_VERSION {
+    if version > schema_version() && oldest(connection)? > schema_version() {
         return Err(Error::Invalid(format!(
             "this data folder was made by a newer Webstead (its schema is {version}, this program \
-             knows {SCHEMA_VERSION}); nothing was changed. Use the newer program, or a backup from before"
+             knows {}); nothing was changed. Use the newer program, or a backup from before",
+            schema_version()
         )));
     }
     Ok(tables)
@@ -118,10 +148,10 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.execute_batch("CREATE TABLE added (a)").unwrap();
         connection
-            .pragma_update(None, "user_version", SCHEMA_VERSION + 2)
+            .pragma_update(None, "user_version", schema_version() + 2)
             .unwrap();
         migrate(&mut connection).unwrap();
-        assert_eq!(version_of(&connection).unwrap(), SCHEMA_VERSION + 2);
+        assert_eq!(version_of(&connection).unwrap(), schema_version() + 2);
     }
 
     #[test]
@@ -129,10 +159,13 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         connection
-            .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
+            .pragma_update(None, "user_version", schema_version() + 1)
             .unwrap();
         connection
-            .execute("UPDATE compatibility SET oldest = ?1", [SCHEMA_VERSION + 1])
+            .execute(
+                "UPDATE compatibility SET oldest = ?1",
+                [schema_version() + 1],
+            )
             .unwrap();
         let error = migrate(&mut connection).unwrap_err().to_string();
         assert!(error.contains("newer Webstead"), "{error}");

@@ -4,6 +4,7 @@
 //! threads. Writing: [`Database::apply`] hands a [`Change`] to the one writer and returns when it is
 //! on the disk. Nothing else in the program names a connection that can write.
 
+mod before;
 mod change;
 mod check;
 mod folder;
@@ -32,6 +33,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+pub use before::{Before, before_upgrade, put_back, show_before_upgrade};
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use check::{Depth, Found, SmallFile, check, integrity_problems, quick_problems};
 pub use folder::{DataFolder, RunningServer, ServerLock};
@@ -197,7 +199,7 @@ impl Database {
 /// The change that forgets applied changes older than `before_unix_ms`, but not the last one: ids go on
 /// rising from it.
 pub fn sweep_applied_changes(before_unix_ms: i64) -> Change {
-    let mut change = Change::new();
+    let mut change = Change::upkeep();
     let oldest_kept = Id::first_at(before_unix_ms);
     change.push(
         "DELETE FROM applied_changes WHERE id < ?1 \

@@ -9,6 +9,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
+    before,
     health::Health,
     log_keeper::LogKeeper,
     migrations,
@@ -44,7 +45,7 @@ pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connecti
     let mut connection = Connection::open(file).map_err(|e| cannot_open(file, &e))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(2 * KEPT_STATEMENTS);
-    let prepared = prepare_writer(&mut connection);
+    let prepared = prepare_writer(&mut connection, file);
     match prepared {
         Err(Error::Database(e)) => return Err(cannot_open(file, &e)),
         Err(e) => return Err(e),
@@ -102,7 +103,7 @@ fn keep_private(file: &Path) {
     }
 }
 
-fn prepare_writer(connection: &mut Connection) -> Result<()> {
+fn prepare_writer(connection: &mut Connection, file: &Path) -> Result<()> {
     // WAL: readers never wait for the writer. FULL: a commit is on the disk before it is answered.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -113,6 +114,9 @@ fn prepare_writer(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "journal_size_limit", MAX_KEPT_LOG_BYTES)?;
     // The log is written back by its keeper.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    if migrations::would_change(connection)? {
+        before::keep(connection, file)?;
+    }
     migrations::migrate(connection)
 }
 

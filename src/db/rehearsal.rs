@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     folder::DataFolder,
-    migrations::{SCHEMA_VERSION, migrate, version_of},
+    migrations::{migrate, schema_version, version_of},
     pool::open_to_look,
 };
 use crate::base::{Error, Result};
@@ -25,7 +25,7 @@ pub struct Rehearsal {
     pub from: i64,
     /// See `from`.
     pub to: i64,
-    /// Milliseconds that the migrations took.
+    /// Milliseconds that the migrations took, and the copy that is kept of the database before.
     pub took_ms: u64,
     /// Bytes of the database before.
     pub before_bytes: u64,
@@ -56,7 +56,7 @@ pub fn rehearse(folder: &DataFolder) -> Result<Rehearsal> {
     let before_bytes = size(&database)?;
     let mut rehearsal = Rehearsal {
         from: version_of(&connection)?,
-        to: SCHEMA_VERSION,
+        to: schema_version(),
         took_ms: 0,
         before_bytes,
         after_bytes: before_bytes,
@@ -70,6 +70,7 @@ pub fn rehearse(folder: &DataFolder) -> Result<Rehearsal> {
         .tempdir_in(folder.root())
         .map_err(|e| Error::io("making a folder in", folder.root(), e))?;
     let copy = scratch.path().join("site.db");
+    let began = Instant::now();
     // It cannot write anyway, and this writes to another file.
     connection.pragma_update(None, "query_only", false)?;
     connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
@@ -77,7 +78,6 @@ pub fn rehearse(folder: &DataFolder) -> Result<Rehearsal> {
     let mut connection = Connection::open(&copy)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let began = Instant::now();
     migrate(&mut connection)?;
     if let Err((_, e)) = connection.close() {
         return Err(e.into());

@@ -314,12 +314,15 @@ struct Failed {
 
 fn apply_one(connection: &Connection, change: &Change) -> Result<(), Failed> {
     let plain = |error| Failed { error, guard: None };
-    let is_new = connection
-        .prepare_cached("INSERT INTO applied_changes (id) VALUES (?1) ON CONFLICT (id) DO NOTHING")
-        .and_then(|mut statement| statement.execute([change.id().0]))
-        .map_err(plain)?;
-    if is_new == 0 {
-        return Ok(());
+    if !change.is_upkeep() {
+        let sql = "INSERT INTO applied_changes (id) VALUES (?1) ON CONFLICT (id) DO NOTHING";
+        let is_new = connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([change.id().0]))
+            .map_err(plain)?;
+        if is_new == 0 {
+            return Ok(());
+        }
     }
     for Statement { sql, values, guard } in change.statements() {
         let changed = connection

@@ -1,0 +1,181 @@
+//! The database as it was before its last migration: what `webstead rollback` goes back to.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    Database,
+    folder::DataFolder,
+    migrations::version_of,
+    pool::open_to_look,
+    wal::{beside, log_of},
+};
+use crate::base::{Error, Result, Timestamp, files};
+
+/// What the copy is called, behind the name of the database.
+const COPY: &str = ".before-upgrade";
+
+/// A database that was kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Before {
+    /// Its schema.
+    pub schema: i64,
+    /// When it was kept.
+    pub at: Timestamp,
+    /// Changes that were written since.
+    pub changes: u64,
+}
+
+/// Keeps a copy of a database that is about to be migrated, in the place of the copy before.
+///
+/// What another process writes between the copy and the migration is not in the copy, and counts as written since.
+/// Without room there is no copy: the migration is one transaction and needs none; only the way back is shorter.
+pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
+    let (copy, unfinished) = (copy_of(database), beside(database, ".before-upgrade.new"));
+    let kept = remove(&unfinished)
+        .and_then(|()| make(connection, database, &unfinished))
+        .and_then(|()| fs::rename(&unfinished, &copy))
+        .and_then(|()| files::sync_folder(folder_of(database)));
+    if let Err(e) = kept {
+        log::warn!(
+            "the database is not kept as it was before this upgrade ({e}), so `webstead rollback` cannot go back to it"
+        );
+        // An older one is of another upgrade.
+        let gone = remove(&unfinished).and_then(|()| remove(&copy));
+        gone.map_err(|e| Error::io("removing", copy, e))?;
+    }
+    Ok(())
+}
+
+fn make(connection: &Connection, database: &Path, to: &Path) -> io::Result<()> {
+    let disk = rustix::fs::statvfs(folder_of(database))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let bytes = fs::metadata(database)?.len();
+    // The migration needs room, too.
+    if free < bytes.saturating_mul(2) {
+        return Err(io::Error::from(ErrorKind::StorageFull));
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)?;
+    files::give_to_owner_of(folder_of(database), &file)?;
+    connection
+        .execute("VACUUM INTO ?1", [to.to_string_lossy()])
+        .map_err(io::Error::other)?;
+    file.sync_all()
+}
+
+/// The database that was kept before the last migration, if there is one.
+///
+/// # Errors
+/// [`Error::Database`] if it or today's cannot be read.
+pub fn before_upgrade(folder: &DataFolder) -> Result<Option<Before>> {
+    let copy = copy_of(&folder.database());
+    let found = match fs::metadata(&copy) {
+        Ok(found) => found,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("looking at", copy, e)),
+    };
+    let connection = open_to_look(&copy)?;
+    let changes_of = |connection: &Connection| -> Result<Vec<i64>> {
+        let mut statement = connection.prepare("SELECT id FROM applied_changes ORDER BY id")?;
+        let ids = statement.query_map([], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    };
+    let known: HashSet<i64> = changes_of(&connection)?.into_iter().collect();
+    let now = changes_of(&open_to_look_at_newer(&folder.database())?)?;
+    let since = now.iter().filter(|id| !known.contains(id)).count();
+    Ok(Some(Before {
+        schema: version_of(&connection)?,
+        at: Timestamp(found.mtime()),
+        changes: since as u64,
+    }))
+}
+
+/// A second name for the copy in another folder, where a program is asked whether it can use it.
+///
+/// # Errors
+/// [`Error::Io`] if there is none, or no room.
+pub fn show_before_upgrade(folder: &DataFolder, there: &Path) -> Result<()> {
+    let copy = copy_of(&folder.database());
+    let shown = DataFolder::at(there).database();
+    fs::hard_link(&copy, &shown)
+        .or_else(|_| fs::copy(&copy, &shown).map(|_| ()))
+        .map_err(|e| Error::io("copying", copy, e))
+}
+
+/// Puts the database back as it was before the last migration; says where today's is. The caller has the lock of the
+/// folder. At every moment, `site.db` is one of the two, whole.
+///
+/// # Errors
+/// [`Error::CannotSave`] if that cannot be; then today's is still in its place.
+pub fn put_back(folder: &DataFolder) -> Result<PathBuf> {
+    let (database, copy) = (folder.database(), copy_of(&folder.database()));
+    // What is in the log goes into the file, which is set aside without one.
+    Database::open(&database)?.close();
+    if log_of(&database).exists() {
+        return Err(Error::CannotSave(
+            "the log of site.db could not be written back, so nothing was changed; is the site in use?".into(),
+        ));
+    }
+    let aside = aside(&database);
+    let cannot = |e: io::Error| {
+        Error::CannotSave(format!("site.db stays as it is, because of the disk: {e}"))
+    };
+    fs::hard_link(&database, &aside)
+        .or_else(|_| copy_whole(&database, &aside))
+        .and_then(|()| files::sync_folder(folder.root()))
+        .and_then(|()| fs::rename(&copy, &database))
+        .and_then(|()| files::sync_folder(folder.root()))
+        .map_err(cannot)?;
+    // They are of the other file, and would be made anew anyway.
+    let _ = fs::remove_file(beside(&database, "-sums"));
+    Ok(aside)
+}
+
+/// Looks at today's database, whatever it is; it may be newer than this program.
+fn open_to_look_at_newer(database: &Path) -> Result<Connection> {
+    open_to_look(database).or_else(|_| {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        Ok(Connection::open_with_flags(database, flags)?)
+    })
+}
+
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    File::open(to)?.sync_all()
+}
+
+/// A name that nothing has yet: `site.db.after-upgrade-20261126-193000`.
+fn aside(database: &Path) -> PathBuf {
+    let now = Timestamp::now().to_jiff().strftime("%Y%m%d-%H%M%S");
+    let dated = format!(".after-upgrade-{now}");
+    let numbered = (2..1000).map(|n| beside(database, &format!("{dated}-{n}")));
+    let mut names = std::iter::once(beside(database, &dated)).chain(numbered);
+    let free = names.find(|name| !name.exists());
+    free.unwrap_or_else(|| beside(database, &dated))
+}
+
+fn copy_of(database: &Path) -> PathBuf {
+    beside(database, COPY)
+}
+
+fn folder_of(database: &Path) -> &Path {
+    database.parent().unwrap_or(Path::new("."))
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
