@@ -6,6 +6,8 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -21,6 +23,8 @@ use crate::base::{Error, Result, Timestamp, files};
 
 /// What the copy is called, behind the name of the database.
 const COPY: &str = ".before-upgrade";
+/// Idle connections of a process that another one has followed are closed after ten seconds.
+const FINISHES_WITHIN: Duration = Duration::from_secs(30);
 
 /// A database that was kept.
 #[derive(Clone, Copy, Debug)]
@@ -120,12 +124,20 @@ pub fn show_before_upgrade(folder: &DataFolder, there: &Path) -> Result<()> {
 /// [`Error::CannotSave`] if that cannot be; then today's is still in its place.
 pub fn put_back(folder: &DataFolder) -> Result<PathBuf> {
     let (database, copy) = (folder.database(), copy_of(&folder.database()));
-    // What is in the log goes into the file, which is set aside without one.
-    Database::open(&database)?.close();
-    if log_of(&database).exists() {
-        return Err(Error::CannotSave(
-            "the log of site.db could not be written back, so nothing was changed; is the site in use?".into(),
-        ));
+    // What is in the log goes into the file, which is set aside without one. Where another program has taken over just
+    // before, the one before it may still be finishing.
+    let until = Instant::now() + FINISHES_WITHIN;
+    loop {
+        Database::open(&database)?.close();
+        if !log_of(&database).exists() {
+            break;
+        }
+        if Instant::now() > until {
+            return Err(Error::CannotSave(
+                "another process still has site.db open, so nothing was changed; try again in a moment".into(),
+            ));
+        }
+        thread::sleep(Duration::from_millis(500));
     }
     let aside = aside(&database);
     let cannot = |e: io::Error| {
