@@ -7,7 +7,6 @@ use clap::Args;
 use super::{
     Global,
     backup::clock,
-    say,
     upgrade::{Site, read, rehearse_with, replace, version_of},
 };
 use crate::{
