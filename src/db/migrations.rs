@@ -17,8 +17,14 @@ const STEPS: &[&str] = &[
 #[cfg(debug_assertions)]
 static KNOWN: [u8; 24] = {
     let mut text = *b"webstead knows steps 000";
-    text[22] += STEPS.len() as u8 / 10;
-    text[23] += STEPS.len() as u8 % 10;
+    let mut step = 0;
+    while step < STEPS.len() {
+        step += 1;
+        text[23] += 1;
+        if text[23] > b'9' {
+            (text[22], text[23]) = (text[22] + 1, b'0');
+        }
+    }
     text
 };
 
@@ -32,7 +38,7 @@ pub(super) fn schema_version() -> i64 {
 /// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
 #[cfg(not(debug_assertions))]
 pub(super) fn schema_version() -> i64 {
-    STEPS.len() as i64
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
 }
 
 /// "WSTD": marks a file as ours (`SQLite`'s `application_id`).
