@@ -57,7 +57,7 @@ pub(super) fn run(args: &RollbackArgs, global: &Global) -> Result<ExitCode> {
     match before {
         Some(before) if !args.keep_data => {
             let can_keep = today.is_ok();
-            go_back(args, site, staged, before, can_keep)
+            go_back(args, &site, staged, before, can_keep)
         }
         None if args.lose_changes => Err(Error::Invalid(
             "there is no other database for that program: the upgrade did not change its form, or there was no room \
@@ -86,7 +86,7 @@ fn can_use_before(staged: &Staged, site: &Site) -> Result<bool> {
 /// Program and database go back together, if nothing is lost by it or the owner wants it so.
 fn go_back(
     args: &RollbackArgs,
-    site: Site,
+    site: &Site,
     staged: Staged,
     before: Before,
     can_keep: bool,
