@@ -421,7 +421,7 @@ pub(crate) fn keep_secret(site: &Site, secret: &str) {
 }
 
 /// `webstead certificate ...` beside the running site.
-fn certificate(site: &Site, arguments: &[&str]) -> Output {
+pub(crate) fn certificate(site: &Site, arguments: &[&str]) -> Output {
     let mut command = command(site.data());
     command.arg("certificate").args(arguments).output().unwrap()
 }

@@ -5,11 +5,13 @@
 mod accounts;
 mod answers;
 mod architecture;
+mod ari;
 mod attacks;
 mod backup;
 mod bind;
 mod browser;
 mod cache_judge;
+mod certificate_life;
 mod certificates;
 mod clock;
 mod command_line;

@@ -178,11 +178,18 @@ impl Pebble {
         self.client().get(url).send().unwrap().text().unwrap()
     }
 
-    fn client(&self) -> Client {
+    /// The certificate of its own HTTPS and the key of that.
+    pub(crate) fn identity(&self) -> [PathBuf; 2] {
+        ["cert.pem", "key.pem"].map(|name| self.dir.path().join(name))
+    }
+
+    /// Who believes that it is who it says.
+    pub(crate) fn client(&self) -> Client {
         let _ = ring::default_provider().install_default();
         let pem = fs::read(self.dir.path().join("ca.pem")).unwrap();
         Client::builder()
             .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
+            .http1_only()
             .build()
             .unwrap()
     }

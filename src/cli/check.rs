@@ -72,7 +72,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
             problems.extend(found.map(|(name, why)| format!("hosts.\"{name}\": {why}")));
             let own = config.certificate.files.iter();
             let own = own.filter_map(|files| files.read(&data).err());
-            problems.extend(own.map(|e| e.to_string()));
+            let key = config.certificate.own_key(&data).err();
+            problems.extend(own.chain(key).map(|e| e.to_string()));
             if problems.is_empty() {
                 say!("settings   fine");
             }

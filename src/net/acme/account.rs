@@ -19,6 +19,9 @@ use crate::{
 /// The folder below `tls/`.
 const FOLDER: &str = "acme";
 
+/// How often it is asked again if it did not take a request's number, beside the three times of each request.
+pub(super) const MORE_NONCES: usize = 4;
+
 /// What is kept of an account.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -40,7 +43,15 @@ pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account
     let roots = settings.authority_roots.as_ref();
     let roots = roots.map(|file| data.join(file));
     let wire = Wire::new(WebClient::new(roots.as_deref())?);
-    match open(data, settings, &wire).await {
+    let mut opened = open(data, settings, &wire).await;
+    for _ in 0..MORE_NONCES {
+        let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;
+        if !opened.as_ref().is_err_and(is_of_nonce) {
+            break;
+        }
+        opened = open(data, settings, &wire).await;
+    }
+    match opened {
         Ok(account) => Ok((account, wire)),
         Err(failure) => Err(Failure {
             retry_at: failure.retry_at.or(wire.take_retry_at()),

@@ -2,16 +2,18 @@
 
 use std::{
     collections::HashMap,
+    mem::replace,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
-use instant_acme::{Account, CertificateIdentifier};
+use instant_acme::Account;
 use tokio::sync::watch;
 
 use super::{
     Challenge, Failure, FailureKind, Settings, account,
+    choice::{challenges_for, identifier_at, sound},
     kept::{self, Kept},
     names::is_public,
     order::{self, Stage, Wish},
@@ -34,9 +36,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const ADVICE_S: i64 = 6 * 3600;
 /// What an authority may say (RFC 9773 section 4.3.2 wants reasonable limits).
 const ADVICE_LIMITS_S: (i64, i64) = (60, 24 * 3600);
-
-/// How often it is asked again if it did not take a request's number, beside the three times of each request.
-const MORE_NONCES: usize = 4;
 
 /// Which certificates there are to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +68,8 @@ struct Memory {
     account: Option<(Settings, Option<SystemTime>, Account, Wire)>,
     /// The settings that counted last.
     settings: Option<Settings>,
+    /// Whether it was said that the clock is wrong.
+    is_clock_told: bool,
 }
 
 impl Keeper {
@@ -254,10 +255,21 @@ impl Keeper {
         if kept::is_asked(&self.data, name) {
             return true;
         }
+        let now = Timestamp::now();
         if !clock::is_believable(SystemTime::now()) {
+            if !replace(&mut memory.is_clock_told, true) {
+                log::warn!(
+                    "the clock of this machine says {}: no certificate is obtained or renewed before it is right. It \
+                     is looked at every few seconds; if it does not set itself, look whether this machine can reach \
+                     a time server (timedatectl)",
+                    Timestamp::of_clock().rfc3339()
+                );
+            }
             return false;
         }
-        let now = Timestamp::now();
+        if replace(&mut memory.is_clock_told, false) {
+            log::info!("the clock says {} now", now.rfc3339());
+        }
         let kept = &memory.kept[name];
         let advice = kept.state.advice_until;
         if kept.chain.is_some() && advice.is_none_or(|at| schedule::has_come(at, now)) {
@@ -272,8 +284,7 @@ impl Keeper {
 
     /// Asks the authority when it wants the certificate to be renewed (RFC 9773). No answer is no advice.
     async fn ask_advice(&self, memory: &mut Memory, name: &str, wanted: &Wanted) {
-        let chain = memory.kept[name].chain.clone();
-        let id = chain.as_ref().and_then(|chain| identifier_of(chain));
+        let id = identifier_at(&wanted.settings, &memory.kept[name]);
         let advice = match (id, self.account(memory, wanted).await) {
             (Some(id), Ok((account, _))) => account.renewal_info(&id).await.ok(),
             _ => None,
@@ -302,7 +313,12 @@ impl Keeper {
     async fn renew(&self, memory: &mut Memory, name: &str, wanted: &Wanted) {
         let is_asked = kept::is_asked(&self.data, name);
         kept::forget_request(&self.data, name);
-        let outcome = self.obtain(memory, name, wanted).await;
+        let mut outcome = self.obtain(memory, name, wanted).await;
+        let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
+        if outcome.as_ref().is_err_and(is_lost) {
+            // That one was put aside. After a long time without the authority, the next try may be hours away.
+            outcome = self.obtain(memory, name, wanted).await;
+        }
         let retry_at = memory
             .account
             .as_ref()
@@ -322,6 +338,7 @@ impl Keeper {
                 let renewals = kept.state.renewals + u32::from(was_there && !is_asked);
                 kept.state = kept::State {
                     challenge: Some(challenge),
+                    authority: Some(account::authority_of(&wanted.settings).to_owned()),
                     renewals,
                     ..kept::State::default()
                 };
@@ -347,11 +364,13 @@ impl Keeper {
         wanted: &Wanted,
     ) -> Result<(Chain, Challenge), Failure> {
         let settings = &wanted.settings;
-        let (worked, old) = {
+        let (worked, old, replaces) = {
             let kept = &memory.kept[name];
-            (kept.state.challenge, kept.chain.clone())
+            let replaces = identifier_at(settings, kept);
+            (kept.state.challenge, kept.chain.clone(), replaces)
         };
         let names = [name.to_owned()];
+        let key = settings.own_key(&self.data)?;
         let mut last = None;
         for challenge in challenges_for(name, wanted, worked) {
             let zone = match challenge {
@@ -367,10 +386,11 @@ impl Keeper {
                 names: &names,
                 challenge,
                 profile: settings.profile.as_deref(),
-                replaces: None,
+                key: key.as_ref(),
+                replaces: replaces.as_ref(),
             };
             let mut issued = order::order(&account, &wish, &stage).await;
-            for _ in 0..MORE_NONCES {
+            for _ in 0..account::MORE_NONCES {
                 let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;
                 if !issued.as_ref().is_err_and(is_of_nonce) {
                     break;
@@ -434,26 +454,6 @@ impl Keeper {
     }
 }
 
-/// What was issued, if it may take the place of what is there: a working certificate never makes way for a
-/// broken one.
-fn sound(issued: &order::Issued, names: &[String], old: Option<&Chain>) -> Result<Chain, Failure> {
-    let refused = |why: String| {
-        let text = format!("the authority sent a certificate that is not used: {why}");
-        Failure::new(FailureKind::Refused, text)
-    };
-    let chain = Chain::parse(&issued.chain, &issued.key).map_err(|e| refused(e.to_string()))?;
-    let now = Timestamp::now();
-    chain
-        .check(names, now)
-        .map_err(|e| refused(e.to_string()))?;
-    match old {
-        Some(old) if old.check(names, now).is_ok() && old.not_after() > chain.not_after() => {
-            Err(refused("the one that is there lasts longer".into()))
-        }
-        _ => Ok(chain),
-    }
-}
-
 /// Every name that is wanted, once.
 fn all_names(wanted: &Wanted) -> Vec<String> {
     let more = wanted
@@ -468,23 +468,4 @@ fn all_names(wanted: &Wanted) -> Vec<String> {
         }
     }
     names
-}
-
-/// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
-fn challenges_for(name: &str, wanted: &Wanted, worked: Option<Challenge>) -> Vec<Challenge> {
-    let own = wanted.settings.challenge;
-    let mut all = own.map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
-    all.sort_by_key(|challenge| Some(*challenge) != worked);
-    let has_zone = wanted.dns.has_texts();
-    all.retain(|challenge| {
-        challenge.can_prove(name) && (*challenge != Challenge::Dns || has_zone || own.is_some())
-    });
-    all
-}
-
-/// What a certificate is called when its authority is asked about it (RFC 9773 section 4.1).
-fn identifier_of(chain: &Chain) -> Option<CertificateIdentifier<'static>> {
-    CertificateIdentifier::try_from(chain.leaf())
-        .ok()
-        .map(CertificateIdentifier::into_owned)
 }

@@ -32,6 +32,8 @@ pub(super) struct Kept {
 pub(super) struct State {
     /// What has worked last.
     pub(super) challenge: Option<Challenge>,
+    /// The directory of the authority that the certificate is from.
+    pub(super) authority: Option<String>,
     /// Failures since it worked last.
     pub(super) failures: u32,
     pub(super) next_try: Option<Timestamp>,

@@ -6,6 +6,7 @@
 
 mod account;
 mod by_hand;
+mod choice;
 mod failure;
 mod keeper;
 mod kept;

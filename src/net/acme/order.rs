@@ -71,8 +71,10 @@ pub(super) struct Wish<'a> {
     pub(super) names: &'a [String],
     pub(super) challenge: Challenge,
     pub(super) profile: Option<&'a str>,
+    /// The owner's own key; if there is none, a new one is made.
+    pub(super) key: Option<&'a KeyPair>,
     /// The certificate that it takes the place of (RFC 9773 section 5).
-    pub(super) replaces: Option<CertificateIdentifier<'static>>,
+    pub(super) replaces: Option<&'a CertificateIdentifier<'static>>,
 }
 
 /// A certificate with its chain, and its key, in PEM.
@@ -96,28 +98,28 @@ enum Proof {
     Text { name: String, text: String },
 }
 
-/// Gets a certificate with a new key.
+/// Gets a certificate.
 pub(super) async fn order(
     account: &Account,
     wish: &Wish<'_>,
     stage: &Stage<'_>,
 ) -> Result<Issued, Failure> {
     let identifiers: Vec<Identifier> = wish.names.iter().map(|name| identifier_of(name)).collect();
-    let mut wanted = NewOrder::new(&identifiers);
-    if let Some(profile) = wish.profile {
-        wanted = wanted.profile(profile);
-    }
-    if let Some(replaced) = &wish.replaces {
-        wanted = wanted.replaces(replaced.clone());
-    }
-    let mut order = account.new_order(&wanted).await?;
+    let mut order = begin(account, &identifiers, wish).await?;
     let mut proofs = Vec::new();
     let proved = prove(&mut order, wish.challenge, stage, &mut proofs).await;
     withdraw(proofs, stage).await;
     proved?;
-    let key = KeyPair::generate().map_err(Failure::setup)?;
+    let new;
+    let key = match wish.key {
+        Some(own) => own,
+        None => {
+            new = KeyPair::generate().map_err(Failure::setup)?;
+            &new
+        }
+    };
     let request = request_for(wish.names)?
-        .serialize_request(&key)
+        .serialize_request(key)
         .map_err(Failure::setup)?;
     order.finalize_csr(request.der()).await?;
     let chain = order.poll_certificate(&PATIENCE).await?;
@@ -125,6 +127,48 @@ pub(super) async fn order(
         chain,
         key: key.serialize_pem(),
     })
+}
+
+/// Begins an order, as one that takes the place of another certificate if the authority takes it as that.
+async fn begin(
+    account: &Account,
+    identifiers: &[Identifier],
+    wish: &Wish<'_>,
+) -> Result<Order, Failure> {
+    let wanted = || {
+        let wanted = NewOrder::new(identifiers);
+        match wish.profile {
+            Some(profile) => wanted.profile(profile),
+            None => wanted,
+        }
+    };
+    if let Some(replaced) = wish.replaces {
+        match account
+            .new_order(&wanted().replaces(replaced.clone()))
+            .await
+        {
+            Err(e) if is_of_replacing(&e) => {
+                log::debug!("not taken as a renewal, asked for as a new certificate: {e}");
+            }
+            other => return Ok(other?),
+        }
+    }
+    Ok(account.new_order(&wanted()).await?)
+}
+
+/// Whether an order may go through if it does not say what it replaces: it was replaced already (RFC 9773 section 5),
+/// by another account, or the authority does not know this field. Not if it was asked too often or has trouble.
+fn is_of_replacing(error: &Error) -> bool {
+    match error {
+        Error::Api(problem) => matches!(
+            Failure::said(problem).kind,
+            FailureKind::Refused | FailureKind::Validation
+        ),
+        Error::Unsupported(_) | Error::Json(_) => true,
+        // An answer that does not repeat the field, as it must if it was taken.
+        Error::Other(e) => e.to_string().starts_with("replaces field mismatch"),
+        _ => false,
+    }
 }
 
 /// Shows what the authority asks for, and waits until it has seen it.

@@ -1,12 +1,20 @@
 //! `[certificate]` of `webstead.toml`: who is asked for certificates, and for which.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rcgen::KeyPair;
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Challenge;
-use crate::net::{certificates::OwnFiles, names::typed};
+use crate::{
+    base::{Error, Result as OrError},
+    net::{
+        certificates::{OwnFiles, files},
+        names::typed,
+    },
+};
 
 /// Section `[certificate]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +38,9 @@ pub struct Settings {
     /// The kind of certificate, such as `shortlived` (draft-ietf-acme-profiles).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// A file in PEM with the key that each certificate is for; if it is not set, each has a new one (ECDSA, P-256).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
     /// More names, such as `*.example.org`, or addresses.
     pub names: Vec<CertificateName>,
     /// Certificates of the owner's own, which something else renews; their names are not asked for.
@@ -37,6 +48,41 @@ pub struct Settings {
     /// An account that the authority made beforehand (RFC 8555 section 7.3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_account: Option<ExternalAccount>,
+}
+
+impl Settings {
+    /// The owner's own key, if there is a file of one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::Io`] with the file and what is wrong with it.
+    pub fn own_key(&self, data: &Path) -> OrError<Option<KeyPair>> {
+        let Some(file) = &self.key_file else {
+            return Ok(None);
+        };
+        let file = data.join(file);
+        let wrong = |what: &str| {
+            Error::Invalid(format!(
+                "key_file in [certificate] of webstead.toml: {} {what}",
+                file.display()
+            ))
+        };
+        let text = files::read(&file)?.ok_or_else(|| wrong("is not there"))?;
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
+            wrong("has no private key in it; it begins with -----BEGIN PRIVATE KEY-----")
+        })?;
+        if !matches!(key, PrivateKeyDer::Pkcs8(_)) {
+            return Err(wrong(
+                "is of an older kind; openssl pkcs8 -topk8 -nocrypt -in OLD.pem -out NEW.pem makes one that can be \
+                 used",
+            ));
+        }
+        let key = KeyPair::try_from(&key);
+        key.map(Some).map_err(|_| {
+            wrong(
+                "has a key that cannot be used; it may be RSA of 2048 bits or more, or ECDSA with P-256 or P-384",
+            )
+        })
+    }
 }
 
 /// `external_account = { id = "...", key = "..." }`
@@ -180,6 +226,7 @@ mod tests {
     fn settings_are_read_and_mistakes_are_named() {
         let good = "agree_to_terms = true\ncontact = \"ada@example.org\"\n\
                     authority = \"https://ca.example/dir\"\nchallenge = \"tls-alpn-01\"\nprofile = \"shortlived\"\n\
+                    key_file = \"own.pem\"\n\
                     files = [{ certificate = \"a.pem\", key = \"b.pem\" }]\n\
                     names = [\"*.Example.org\", \"203.0.113.7\", \"[2001:db8::1]\", \"bücher.example\"]\n\
                     external_account = { id = \"a\", key = \"b\" }";

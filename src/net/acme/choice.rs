@@ -1,0 +1,64 @@
+//! What is chosen for a name: how it is proved, which certificate it takes the place of, and whether what was issued
+//! is used.
+
+use instant_acme::CertificateIdentifier;
+
+use super::{
+    Challenge, Failure, FailureKind, Settings, account::authority_of, keeper::Wanted, kept::Kept,
+    order::Issued,
+};
+use crate::{base::Timestamp, net::certificates::Chain};
+
+/// What was issued, if it may take the place of what is there: a working certificate never makes way for a
+/// broken one.
+pub(super) fn sound(
+    issued: &Issued,
+    names: &[String],
+    old: Option<&Chain>,
+) -> Result<Chain, Failure> {
+    let refused = |why: String| {
+        let text = format!("the authority sent a certificate that is not used: {why}");
+        Failure::new(FailureKind::Refused, text)
+    };
+    let chain = Chain::parse(&issued.chain, &issued.key).map_err(|e| refused(e.to_string()))?;
+    let now = Timestamp::now();
+    chain
+        .check(names, now)
+        .map_err(|e| refused(e.to_string()))?;
+    match old {
+        Some(old) if old.check(names, now).is_ok() && old.not_after() > chain.not_after() => {
+            Err(refused("the one that is there lasts longer".into()))
+        }
+        _ => Ok(chain),
+    }
+}
+
+/// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
+pub(super) fn challenges_for(
+    name: &str,
+    wanted: &Wanted,
+    worked: Option<Challenge>,
+) -> Vec<Challenge> {
+    let own = wanted.settings.challenge;
+    let mut all = own.map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
+    all.sort_by_key(|challenge| Some(*challenge) != worked);
+    let has_zone = wanted.dns.has_texts();
+    all.retain(|challenge| {
+        challenge.can_prove(name) && (*challenge != Challenge::Dns || has_zone || own.is_some())
+    });
+    all
+}
+
+/// What the certificate of a name is called at the authority of these settings (RFC 9773 section 4.1); `None` if it is
+/// not from there, or nobody knows.
+pub(super) fn identifier_at(
+    settings: &Settings,
+    kept: &Kept,
+) -> Option<CertificateIdentifier<'static>> {
+    if kept.state.authority.as_deref() != Some(authority_of(settings)) {
+        return None;
+    }
+    let leaf = kept.chain.as_ref()?.leaf();
+    let id = CertificateIdentifier::try_from(leaf).ok();
+    id.map(CertificateIdentifier::into_owned)
+}

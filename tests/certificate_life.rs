@@ -1,0 +1,271 @@
+//! The life of a certificate at high speed: the clock of the site is turned on, the authority's is not.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{Read as _, Write as _},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use data_encoding::BASE64URL_NOPAD;
+use tempfile::TempDir;
+
+use crate::{
+    ari::{Ari, Replacing},
+    certificates::{await_certificate, certificate, set, shown, until},
+    pebble::{Options, Pebble},
+    site::Site,
+    tools::is_there,
+};
+
+/// A clock of a program's own, which can be turned while it runs (libfaketime).
+struct Clock {
+    file: PathBuf,
+    library: OsString,
+}
+
+impl Clock {
+    /// One that is right; `None`, said aloud, if it is not installed.
+    fn new(dir: &TempDir) -> Option<Self> {
+        let found = Command::new("faketime")
+            .args(["-m", "-f", "+0d", "printenv", "LD_PRELOAD"])
+            .output();
+        let library = found.ok().filter(|output| output.status.success());
+        if !is_there("faketime", library.is_some()) {
+            return None;
+        }
+        let library = String::from_utf8(library?.stdout).unwrap();
+        let clock = Self {
+            file: dir.path().join("clock"),
+            library: library.trim().into(),
+        };
+        clock.turn("+0d");
+        Some(clock)
+    }
+
+    /// So far from what it really is: `+62d`, `-7h`.
+    fn turn(&self, by: &str) {
+        let new = self.file.with_extension("new");
+        fs::write(&new, format!("{by}\n")).unwrap();
+        fs::rename(new, &self.file).unwrap();
+    }
+
+    fn environment(&self) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("LD_PRELOAD", self.library.clone()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("DONT_FAKE_MONOTONIC", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+            ("NO_FAKE_STAT", "1".into()),
+        ]
+    }
+}
+
+#[test]
+fn a_certificate_lives_from_a_clock_in_1970_over_advice_and_weeks_without_an_authority_to_another_name()
+ {
+    let dir = TempDir::new().unwrap();
+    let Some(clock) = Clock::new(&dir) else {
+        return;
+    };
+    clock.turn("-20700d");
+    let mut site = Site::start_with(&dir.path().join("data"), &clock.environment());
+    let Some(mut pebble) = Pebble::start(&site, Options::default()) else {
+        return;
+    };
+    let ari = Ari::start(&pebble);
+    let settings = ari.settings(&pebble);
+    set(&site, &format!("domain = \"site.test\"\n{settings}"));
+    until(&site, "the owner is told of the clock", || {
+        site.log().contains("the clock of this machine says 1970-")
+    });
+    assert!(shown(&site, "site.test", &pebble.root()).is_err());
+    assert!(
+        ari.said(|said| said.orders.is_empty()),
+        "nobody is asked before"
+    );
+    clock.turn("+0d");
+    let first = await_certificate(&site, &pebble, "site.test");
+    until(&site, "advice", || ari.said(|said| said.asked.len() == 1));
+
+    // The authority has something against it, and says so when it is asked the next time.
+    ari.said(|said| said.early = 1);
+    clock.turn("+7h");
+    until(&site, "replaced early", || {
+        shown(&site, "site.test", &pebble.root()).is_ok_and(|other| other != first)
+    });
+    let second = shown(&site, "site.test", &pebble.root()).unwrap();
+    let (asked, orders) = ari.said(|said| (said.asked.clone(), said.orders.clone()));
+    assert_eq!(orders, [[None, None], [Some(asked[0].clone()), None]]);
+    until(&site, "advice", || ari.said(|said| said.asked.len() == 2));
+
+    // It is away from before the time of the renewal until three weeks later.
+    let root = pebble.root();
+    pebble.stop();
+    for day in [62, 63, 70, 82] {
+        let failed = site.log().matches("no certificate for site.test").count();
+        clock.turn(&format!("+{day}d"));
+        until(&site, "tried again", || {
+            site.log().matches("no certificate for site.test").count() > failed
+        });
+        assert_eq!(shown(&site, "site.test", &root).unwrap(), second);
+    }
+    pebble.start_again();
+    // It does not know the account any more, which is no reason to wait for another time.
+    clock.turn("+83d");
+    await_certificate(&site, &pebble, "site.test");
+    // The authority lives in another time: what it signs today would be due again at once.
+    clock.turn("+0d");
+    std::thread::sleep(Duration::from_secs(7));
+    let third = shown(&site, "site.test", &pebble.root()).unwrap();
+
+    // Another name has its own, and whoever is there does not notice.
+    let mut standing = site.connect("localhost");
+    standing.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+    set(
+        &site,
+        &format!("domain = \"site.test\"\nalso = [\"more.test\"]\n{settings}"),
+    );
+    let more = await_certificate(&site, &pebble, "more.test");
+    assert_ne!(more, third);
+    assert_eq!(shown(&site, "site.test", &pebble.root()).unwrap(), third);
+    let rest = b"Host: localhost\r\nConnection: close\r\n\r\n";
+    standing.write_all(rest).unwrap();
+    let mut answer = String::new();
+    let _ = standing.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    // It starts without a clock: what works stays, and nobody is asked for anything.
+    let orders = ari.said(|said| said.orders.len());
+    assert!(site.stop().success());
+    clock.turn("-20700d");
+    let site = Site::start_with(site.data(), &clock.environment());
+    assert_eq!(shown(&site, "site.test", &pebble.root()).unwrap(), third);
+    std::thread::sleep(Duration::from_secs(7));
+    clock.turn("+0d");
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(shown(&site, "more.test", &pebble.root()).unwrap(), more);
+    assert_eq!(ari.said(|said| said.orders.len()), orders);
+}
+
+#[test]
+fn an_authority_that_does_not_take_a_replacement_is_asked_for_a_new_certificate() {
+    let site = Site::start();
+    let options = Options {
+        validity_s: 6 * 24 * 3600,
+        ..Options::default()
+    };
+    let Some(pebble) = Pebble::start(&site, options) else {
+        return;
+    };
+    let (ari, other) = (Ari::start(&pebble), Ari::start(&pebble));
+    let settings = |ari: &Ari| {
+        let settings = ari.settings(&pebble);
+        format!("domain = \"site.test\"\n{settings}profile = \"shortlived\"\n")
+    };
+    set(&site, &settings(&ari));
+    let mut last = await_certificate(&site, &pebble, "site.test");
+    let id = |der: &[u8]| {
+        let (_, parsed) = x509_parser::parse_x509_certificate(der).unwrap();
+        BASE64URL_NOPAD.encode(parsed.tbs_certificate.raw_serial())
+    };
+    let mut expected = 1;
+    for (replacing, more) in [
+        (Replacing::Taken, 1),
+        (Replacing::Refused("alreadyReplaced"), 1),
+        (Replacing::Refused("malformed"), 1),
+        (Replacing::Refused("unauthorized"), 1),
+        // It was taken, but not as what it was meant to be.
+        (Replacing::Ignored, 2),
+    ] {
+        ari.said(|said| said.replacing = replacing);
+        let renewed = certificate(&site, &["renew", "site.test"]);
+        assert!(renewed.status.success(), "{replacing:?}: {renewed:?}");
+        // It is on the disk, and about to be shown.
+        until(&site, "another one", || {
+            shown(&site, "site.test", &pebble.root()).is_ok_and(|now| now != last)
+        });
+        let now = shown(&site, "site.test", &pebble.root()).unwrap();
+        expected += more;
+        let orders = ari.said(|said| said.orders.clone());
+        assert_eq!(orders.len(), expected, "{replacing:?}");
+        assert!(
+            orders
+                .iter()
+                .all(|[_, profile]| profile.as_deref() == Some("shortlived"))
+        );
+        if replacing == Replacing::Taken {
+            let [replaced, _] = orders.last().unwrap();
+            let serial = replaced.as_ref().and_then(|id| id.split('.').nth(1));
+            assert_eq!(serial, Some(id(&last).as_str()));
+        }
+        last = now;
+    }
+    assert_eq!(ari.said(|said| said.refused), 3);
+    // Another authority knows nothing of that one's.
+    set(&site, &settings(&other));
+    let renewed = certificate(&site, &["renew", "site.test"]);
+    assert!(renewed.status.success(), "{renewed:?}");
+    let orders = other.said(|said| said.orders.clone());
+    assert_eq!(orders, [[None, Some("shortlived".to_owned())]]);
+}
+
+#[test]
+fn an_address_gets_a_certificate_by_either_proof_and_with_the_owners_own_key() {
+    for (challenge, kind) in [("http-01", "RSA"), ("tls-alpn-01", "EC")] {
+        let site = Site::start();
+        let Some(pebble) = Pebble::start(&site, Options::default()) else {
+            return;
+        };
+        let key = site.data().join("own.pem");
+        let how = match kind {
+            "RSA" => "rsa_keygen_bits:2048",
+            _ => "ec_paramgen_curve:P-384",
+        };
+        let make = [
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            kind,
+            "-pkeyopt",
+            how,
+            "-out",
+        ];
+        let made = Command::new("openssl")
+            .args(make)
+            .arg(&key)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        set(
+            &site,
+            &format!(
+                "domain = \"site.test\"\n{}challenge = \"{challenge}\"\nkey_file = \"own.pem\"\n\
+                 names = [\"127.0.0.1\"]\n",
+                pebble.settings()
+            ),
+        );
+        let name = await_certificate(&site, &pebble, "site.test");
+        let address = await_certificate(&site, &pebble, "127.0.0.1");
+        assert_ne!(name, address, "each has its own");
+        let key_of = |der: &[u8]| {
+            let (_, parsed) = x509_parser::parse_x509_certificate(der).unwrap();
+            let key = parsed.public_key().raw.to_vec();
+            let size = parsed.public_key().parsed().unwrap().key_size();
+            (key, size)
+        };
+        let (before, size) = key_of(&name);
+        assert_eq!(size, if kind == "RSA" { 2048 } else { 384 });
+        assert_eq!(key_of(&address).0, before);
+        let renewed = certificate(&site, &["renew", "site.test"]);
+        assert!(renewed.status.success(), "{renewed:?}");
+        until(&site, "another one", || {
+            shown(&site, "site.test", &pebble.root()).is_ok_and(|now| now != name)
+        });
+        let after = shown(&site, "site.test", &pebble.root()).unwrap();
+        assert_eq!(key_of(&after).0, before, "the key stays");
+    }
+}
