@@ -40,7 +40,12 @@ impl Id {
         let candidate = (ms << RANDOM_BITS) | low;
         let mut last = LAST.load(Ordering::Relaxed);
         loop {
-            let next = candidate.max(last + 1);
+            // With the clock behind, other processes that rose above the same id must not count the same ones.
+            let next = if candidate > last {
+                candidate
+            } else {
+                last + 1 + low
+            };
             match LAST.compare_exchange_weak(last, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Self(next),
                 Err(seen) => last = seen,
@@ -96,6 +101,9 @@ mod tests {
         let known = Id(Id::new().0 + (1 << 40));
         Id::rise_above(known);
         assert!(Id::new() > known);
+        // Another process that rose above the same one does not count the same ids.
+        let next: Vec<i64> = (0..8).map(|_| Id::new().0).collect();
+        assert!(next.windows(2).any(|pair| pair[1] - pair[0] > 1));
         Id::rise_above(Id(i64::MAX));
         assert!(Id::new() < Id::new());
     }

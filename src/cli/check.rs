@@ -3,7 +3,7 @@
 use std::{process::ExitCode, thread, time::Duration};
 
 use clap::Args;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::Global;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         hosts::queries::{StoredHost, list_hosts},
         names::queries::list_names,
     },
-    base::Result,
+    base::{Error, Result},
     config::Config,
     db::{DataFolder, Depth, Found, check, open_to_look},
     edge::hosts::Hosts,
@@ -22,6 +22,9 @@ use crate::{
 
 /// How long a gentle check rests after each file.
 const REST: Duration = Duration::from_millis(20);
+
+/// Exit code for the server, where nothing could be looked at.
+const COULD_NOT_LOOK: u8 = 4;
 
 /// What is looked at.
 #[derive(Args)]
@@ -114,14 +117,34 @@ fn counts(args: &CheckArgs, found: &Found) -> String {
     }
 }
 
+/// Whether an error says of a database that it is none any more.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Invalid(_) => true,
+        Error::Database(error) => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+        ),
+        _ => false,
+    }
+}
+
 /// For the server, which asks another process so that a large check is out of its way.
 fn as_json(args: &CheckArgs, data: &std::path::Path) -> ExitCode {
     let found = DataFolder::open_existing(data).and_then(|folder| look(args, &folder));
-    // That a database cannot be opened at all is what was found.
-    let found = found.unwrap_or_else(|e| Found {
-        database: vec![e.to_string()],
-        ..Found::default()
-    });
+    let found = match found {
+        Ok(found) => found,
+        // That it is no database any more is what was found. All else says nothing about it: what cannot be looked
+        // at now, such as a disk that is not there, may be sound.
+        Err(e) if is_damage(&e) => Found {
+            database: vec![e.to_string()],
+            ..Found::default()
+        },
+        Err(e) => {
+            eprintln!("webstead: {e}");
+            return ExitCode::from(COULD_NOT_LOOK);
+        }
+    };
     match serde_json::to_string(&found) {
         Ok(text) => say!("{text}"),
         Err(e) => warn_of!("{e}"),

@@ -1,8 +1,9 @@
 //! `webstead upgrade` and `reload`: another program takes over, and no request is lost.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, ErrorKind, Read},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Output, Stdio},
     thread,
@@ -28,8 +29,11 @@ use crate::{
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 /// Time for a program to say its version, on the slowest board.
 const SAYS_VERSION_WITHIN: Duration = Duration::from_secs(15);
-/// Time for a rehearsal: a database of gigabytes on a slow card.
-const REHEARSED_WITHIN: Duration = Duration::from_hours(2);
+/// Time for a rehearsal of an empty database, and at most.
+const REHEARSED_WITHIN: Duration = Duration::from_mins(1);
+const REHEARSED_AT_MOST: Duration = Duration::from_hours(2);
+/// What the slowest card copies and changes of a database in a second.
+const SLOWEST_BYTES_PER_S: u64 = 500_000;
 /// No server runs, or none that can be asked.
 const NOT_RUNNING: u8 = 3;
 /// What is kept out of `--help`: the new program is asked how it gets on with the database.
@@ -136,6 +140,7 @@ impl Site {
                     .into(),
             ));
         }
+        refuse_foreign_place(&place)?;
         Ok(Self {
             folder,
             running,
@@ -154,6 +159,36 @@ impl Site {
             "{new} is older than {running}, which runs; --downgrade takes it nevertheless"
         )))
     }
+}
+
+/// Where the program lies is the word of who runs the site, and root starts what lies there: only if nobody but root
+/// could have put it there.
+fn refuse_foreign_place(place: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    for path in place
+        .ancestors()
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        let found = fs::symlink_metadata(path).map_err(|e| Error::io("looking at", path, e))?;
+        // In a folder like /tmp nobody can take away what is not theirs.
+        let may_others_write = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
+        if found.uid() != 0 || may_others_write && !found.is_symlink() {
+            return Err(Error::Forbidden(format!(
+                "{} can be changed by others than root, so root does not start what lies there; run this command as \
+                 the user that the site runs as",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// How long a rehearsal may take: a minute, and what the slowest card needs for the database.
+fn rehearsed_within(root: &Path) -> Duration {
+    let bytes = fs::metadata(root.join("site.db")).map_or(0, |found| found.len());
+    (REHEARSED_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_S)).min(REHEARSED_AT_MOST)
 }
 
 fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
@@ -308,7 +343,7 @@ fn numbers(version: &str) -> Vec<u64> {
 pub(super) fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
     let mut rehearse = Command::new(program);
     rehearse.arg("--data").arg(root).arg(REHEARSE);
-    let output = output_within(&mut rehearse, REHEARSED_WITHIN)
+    let output = output_within(&mut rehearse, rehearsed_within(root))
         .map_err(|e| Error::io("starting", program, e))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {

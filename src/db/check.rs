@@ -17,7 +17,7 @@ use super::{
     health::Health,
     page_sums::damaged_pages,
     pool::open_to_look,
-    wal::{log_of, read_log},
+    wal::{log_of, state_of_log},
 };
 use crate::base::{Error, Result};
 
@@ -87,8 +87,7 @@ pub fn check(
             what.trim()
         )
     }));
-    let log =
-        read_log(&log_of(&file), |_| {}).map_err(|e| Error::io("reading", log_of(&file), e))?;
+    let log = state_of_log(&log_of(&file)).map_err(|e| Error::io("reading", log_of(&file), e))?;
     if log.has_lost {
         found.database.push(format!(
             "the log of the last changes is damaged: {} pages behind page {} cannot be read; `webstead repair` \

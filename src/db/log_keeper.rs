@@ -32,6 +32,8 @@ pub(super) struct LogKeeper {
     health: Arc<Health>,
     counted: u64,
     is_unsettled: bool,
+    /// Whether this process has seen the disk fail, since it last made sure.
+    has_failed: bool,
 }
 
 impl LogKeeper {
@@ -48,9 +50,12 @@ impl LogKeeper {
             health,
             counted: 0,
             is_unsettled: false,
+            has_failed: false,
         };
         // What the start has written, such as a migration, is not counted twice.
         keeper.counted = keeper.frames().unwrap_or_default().committed;
+        // The process before may have ended after a sync that failed, and said so to nobody.
+        keeper.is_unsettled = keeper.counted > 0;
         keeper
     }
 
@@ -129,6 +134,7 @@ impl LogKeeper {
     /// After an error of the disk: before anything is saved again, the log must be made sure of.
     pub(super) fn unsettle(&mut self) {
         self.is_unsettled = true;
+        self.has_failed = true;
     }
 
     /// Makes sure that all that was acknowledged is on the disk, after it has failed.
@@ -153,7 +159,9 @@ impl LogKeeper {
             write_again(&path, frames.committed).map_err(|e| Error::io("writing", &path, e))
         })?;
         self.is_unsettled = false;
-        log::warn!("the disk had failed; all that was saved before is on it");
+        if std::mem::take(&mut self.has_failed) {
+            log::warn!("the disk had failed; all that was saved before is on it");
+        }
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use super::{
     log_keeper::LogKeeper,
     migrations,
     page_sums::PageSums,
-    wal::{beside, log_of, read_log},
+    wal::{beside, log_of, state_of_log},
 };
 use crate::base::{Error, Result, Timestamp, files};
 
@@ -68,7 +68,7 @@ pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connecti
 /// over the rest; so the log is put aside before.
 fn look_at_log(file: &Path, health: &Health) -> Result<()> {
     let log = log_of(file);
-    let state = read_log(&log, |_| {}).map_err(|e| Error::io("reading", &log, e))?;
+    let state = state_of_log(&log).map_err(|e| Error::io("reading", &log, e))?;
     if !state.has_lost {
         return Ok(());
     }

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::{migrations, pool::BUSY_TIMEOUT};
+use super::{
+    migrations,
+    pool::BUSY_TIMEOUT,
+    wal::{log_of, state_of_log},
+};
 use crate::base::{Error, Result};
 
 /// A read transaction: what it gives out are the bytes of `site.db` as they would be if everybody stopped now.
@@ -22,8 +26,19 @@ impl Snapshot {
     /// Takes it.
     ///
     /// # Errors
-    /// As [`open_to_look`](super::open_to_look).
+    /// As [`open_to_look`](super::open_to_look), and [`Error::Invalid`] if the log has lost what was saved.
     pub fn take(file: &Path) -> Result<Self> {
+        // Who closes the file as the last one tidies the log up, and what is behind the damage would be gone.
+        let log = log_of(file);
+        let state = state_of_log(&log).map_err(|e| Error::io("reading", &log, e))?;
+        if state.has_lost {
+            return Err(Error::Invalid(format!(
+                "{} is damaged behind page {}, so this is no sound site to keep; `webstead repair` saves what can be \
+                 read",
+                log.display(),
+                state.committed
+            )));
+        }
         // With the right to write: only so is the log tidied up when this is the last one to close the file.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags)?;

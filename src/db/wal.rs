@@ -9,11 +9,15 @@ use std::{
     io::{self, BufReader, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
+/// How long it takes whoever writes to a log to be done with what is being written.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes of a page of our databases.
 pub(super) const PAGE_BYTES: usize = 4096;
 
@@ -148,6 +152,22 @@ pub(super) fn read_log(path: &Path, mut see: impl FnMut(&Frame<'_>)) -> io::Resu
         }
     }
     Ok(state)
+}
+
+/// How a log stands that others may be writing to: that something is lost is believed only if it is still so after a
+/// moment, for what is read while it is written looks the same.
+///
+/// # Errors
+/// As [`read_log`].
+pub(super) fn state_of_log(path: &Path) -> io::Result<LogState> {
+    let first = read_log(path, |_| {})?;
+    if !first.has_lost {
+        return Ok(first);
+    }
+    thread::sleep(LOOK_AGAIN_AFTER);
+    let mut second = read_log(path, |_| {})?;
+    second.has_lost &= second == first;
+    Ok(second)
 }
 
 /// Writes the first `frames` of a log once more where they lie, byte for byte, cuts off what is behind

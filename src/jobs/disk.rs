@@ -7,9 +7,10 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -128,6 +130,23 @@ pub struct DiskKeeper {
     database: Database,
     state: Mutex<State>,
     is_asked: AtomicBool,
+    /// The check that is being made, and whether none is to be made any more.
+    checking: Mutex<(Option<OwnedFd>, bool)>,
+}
+
+/// Ends a check that is being made when nobody looks after the disk any more: it may take hours, and this process
+/// would wait for it.
+struct EndsChecks<'a>(&'a DiskKeeper);
+
+impl Drop for EndsChecks<'_> {
+    fn drop(&mut self) {
+        let mut checking = self.0.checking();
+        checking.1 = true;
+        if let Some(process) = &checking.0 {
+            // It may have ended by itself.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
 }
 
 impl DiskKeeper {
@@ -149,6 +168,7 @@ impl DiskKeeper {
                 counted: BTreeMap::new(),
             }),
             is_asked: AtomicBool::new(false),
+            checking: Mutex::default(),
         }
     }
 
@@ -175,6 +195,8 @@ impl DiskKeeper {
 
     /// Looks after the disk until it is dropped.
     pub async fn keep(self: std::sync::Arc<Self>) {
+        self.checking().1 = false;
+        let _ends = EndsChecks(&self);
         let started = Instant::now();
         let (mut last_quick, mut last_full) = (None::<Instant>, None::<Instant>);
         loop {
@@ -287,19 +309,40 @@ impl DiskKeeper {
             for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"] {
                 command.env_remove(name);
             }
-            command.stdin(Stdio::null()).stderr(Stdio::null()).output()
+            let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+            self.wait_for(command.stderr(Stdio::piped()).spawn()?)
         };
         let mut output = run(true);
         // A service manager may have forbidden to be gentle, and ends who tries.
-        if output
-            .as_ref()
-            .is_ok_and(|output| output.status.code().is_none())
-        {
+        let is_killed = |output: &Output| output.status.code().is_none();
+        if output.as_ref().is_ok_and(is_killed) && !self.checking().1 {
             output = run(false);
         }
         let output = output.map_err(|e| Error::io("starting", "webstead check", e))?;
-        serde_json::from_slice(&output.stdout)
-            .map_err(|e| Error::Internal(format!("it ended with {}: {e}", output.status)))
+        let said = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).map_err(|_| {
+            Error::Internal(format!("it ended with {}: {}", output.status, said.trim()))
+        })
+    }
+
+    /// What a check says, once it has ended or was ended.
+    fn wait_for(&self, mut child: Child) -> io::Result<Output> {
+        {
+            let mut checking = self.checking();
+            if checking.1 {
+                child.kill()?;
+            }
+            let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            // An old kernel has no such thing; then it is waited for.
+            checking.0 = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
+        }
+        let output = child.wait_with_output();
+        self.checking().0 = None;
+        output
+    }
+
+    fn checking(&self) -> std::sync::MutexGuard<'_, (Option<OwnedFd>, bool)> {
+        self.checking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn save(&self) {

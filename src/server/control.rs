@@ -177,6 +177,8 @@ fn listen(root: &Path) -> io::Result<net::UnixListener> {
 }
 
 async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
+    let who = stream.peer_cred()?.uid();
+    let may_name_programs = who == 0 || who == rustix::process::geteuid().as_raw();
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MOST_BYTES));
@@ -188,6 +190,18 @@ async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
             return write.write_all(&line_of(&Answer::Failed(text))?).await;
         }
     };
+    // Where root serves somebody's folder, that somebody may ask for the program that is there, but not for any other.
+    if let Request::Upgrade {
+        program: Some(_), ..
+    } = &request
+        && !may_name_programs
+    {
+        let text =
+            "the server runs as another user, and takes the place of its program from nobody else";
+        return write
+            .write_all(&line_of(&Answer::Failed(text.to_owned()))?)
+            .await;
+    }
     let (sender, mut answers): (_, UnboundedReceiver<Answer>) = unbounded_channel();
     let answers_to = Answers(Some(sender));
     let ask = Ask {

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::net::{RecvFlags, recv};
+
 use super::{
     Hello, PROTOCOL, Report, VARIABLE, Word,
     wire::{Wire, receive_with, send},
@@ -188,9 +190,13 @@ impl Before {
         }
     }
 
-    /// What a process after this one waits for.
+    /// What a process after this one waits for: those that have not ended yet.
     pub(in crate::server) fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
-        let all = self.0.iter();
+        let has_ended = |stream: &UnixStream| {
+            let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            recv(stream, &mut [0; 1], look).is_ok_and(|(_, bytes)| bytes == 0)
+        };
+        let all = self.0.iter().filter(|stream| !has_ended(stream));
         all.map(|stream| stream.try_clone().map(OwnedFd::from))
             .collect()
     }

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::base::{Error, Result};
 
-/// How long it may take from the word that it may go on, until it has taken a step that takes no time.
-const STEP: Duration = Duration::from_secs(20);
+/// How long it may take from the word that it may go on, until it has taken a step that takes no time. The service
+/// manager hears nothing meanwhile, and wants a sign of life every 30 seconds; the last one may be 15 seconds old.
+const STEP: Duration = Duration::from_secs(10);
 
 /// A process that is to take over. It is ended when this is dropped before it leads.
 pub(in crate::server) struct Successor {
