@@ -11,18 +11,23 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     certificates::Certificates,
+    dns_token,
     hosts::Served,
     name_words::{following_of, in_words, state_of},
     names::{Effective, effective},
+    patience::Patience,
     promises::{Known, Wish, https_only},
 };
 use crate::{
     app::names::{
         changes::update_names_only,
-        live::{CertificateState, FieldError, Following, HttpsOnly, Lead, LiveNames, OfFile, Soon},
+        live::{
+            CertificateState, FieldError, Following, HttpsOnly, Lead, LiveNames, OfFile, Soon,
+            TokenBefore,
+        },
         queries::{StoredNames, list_names},
     },
-    base::{Error, Names, Result, Timestamp, secrets},
+    base::{Names, Result, Timestamp, secrets},
     config::Config,
     db::Database,
     net::{
@@ -147,20 +152,27 @@ impl Naming {
             Ok(stored) => self.note_wish(&stored),
             Err(e) => log::warn!("what browsers are told of HTTPS is not known: {e}"),
         }
+        let mut patience = Patience::default();
         loop {
             self.promise();
             sleep(LOOK_EVERY).await;
             let Some(next) = self.now().next else {
+                patience = Patience::default();
                 continue;
             };
             // An authority of the world has seen that it leads here.
             let now = Timestamp::now();
             let mut reports = self.certificates().reports().into_iter();
-            if reports.any(|report| report.name == next && report.is_good(now)) {
-                log::info!("{next} has answered, and is the site's domain from now on");
-                if let Err(e) = self.settle().await {
-                    log::warn!("the domain did not take its place, it is tried again: {e}");
+            let mut is_good = reports.any(|report| report.name == next && report.is_good(now));
+            is_good &= patience.is_over();
+            if is_good && let Err(e) = self.settle().await {
+                if patience.note(&e.to_string()) {
+                    log::warn!(
+                        "{next} did not take its place as the domain, it is tried again: {e}"
+                    );
                 }
+            } else if is_good {
+                log::info!("{next} has answered, and is the site's domain from now on");
             }
         }
     }
@@ -423,26 +435,20 @@ impl LiveNames for Naming {
         token.is_ok_and(|token| token.is_some())
     }
 
-    fn set_dns_token(&self, keys: Option<&str>, token: &str) -> std::result::Result<(), String> {
+    fn set_dns_token(
+        &self,
+        keys: Option<&str>,
+        token: &str,
+    ) -> std::result::Result<TokenBefore, String> {
         let settings = match keys {
             Some(keys) => serde_json::from_str(keys).map_err(|e| e.to_string())?,
             None => self.file().dns,
         };
-        let data = self.certificates().data();
-        let words = |e: Error| e.to_string();
-        let before = secrets::read(data, dns::SECRET_NAME).map_err(words)?;
-        secrets::write(data, dns::SECRET_NAME, token).map_err(words)?;
-        let Err(why) = dns::zone_of(&settings, data) else {
-            return Ok(());
-        };
-        match before {
-            Some(before) => secrets::write(data, dns::SECRET_NAME, &before).map_err(words)?,
-            None => drop(secrets::remove(data, dns::SECRET_NAME).map_err(words)?),
-        }
-        let why = why.to_string();
-        // The way back on the command line is none for who is here.
-        let why = why.split("; set it").next().unwrap_or_default();
-        Err(why.to_owned())
+        dns_token::set(self.certificates().data(), &settings, token)
+    }
+
+    fn put_dns_token_back(&self, before: TokenBefore) -> Result<()> {
+        dns_token::put_back(self.certificates().data(), before)
     }
 
     fn remove_dns_token(&self) -> Result<()> {

@@ -169,18 +169,24 @@ async fn save(
     {
         errors.push(problem);
     }
-    if errors.is_empty()
-        && !token.trim().is_empty()
-        && let Err(why) = live.set_dns_token(keys.as_deref(), &token)
-    {
-        errors.push(("token", why));
+    let mut token_before = None;
+    if errors.is_empty() && !token.trim().is_empty() {
+        match live.set_dns_token(keys.as_deref(), &token) {
+            Ok(before) => token_before = Some(before),
+            Err(why) => errors.push(("token", why)),
+        }
     }
     if !errors.is_empty() {
         return page(&visit, &live, provider, kept, &typed, None, errors);
     }
-    if let Some(keys) = keys {
-        visit.app.database.apply(update_dns(&keys)).await?;
-        live.take_over().await?;
+    if let Some(keys) = keys
+        && let Err(e) = store(&visit, &live, &keys).await
+    {
+        // It is for another place than the one that still counts.
+        if let Some(Err(e)) = token_before.map(|before| live.put_dns_token_back(before)) {
+            log::error!("the token for changing names that there was before is lost: {e}");
+        }
+        return Err(e);
     }
     live.try_again();
     Ok(see_other("/admin/name/dns?done=saved"))
@@ -190,6 +196,19 @@ async fn save(
 async fn compare(_owner: Owner, live: Live) -> Result<HttpResponse> {
     live.compare()?;
     Ok(see_other("/admin/name/dns?done=compared"))
+}
+
+/// Stores where names are changed, and lets it count; if that cannot be, what was stored before is stored again.
+async fn store(visit: &Visit, live: &Live, keys: &str) -> Result<()> {
+    let database = &visit.app.database;
+    let before = database.read(list_names).await?.dns;
+    database.apply(update_dns(keys)).await?;
+    let taken_over = live.take_over().await;
+    if taken_over.is_err() {
+        let back = before.map_or_else(delete_dns, |before| update_dns(&before));
+        database.apply(back).await?;
+    }
+    taken_over
 }
 
 fn text(typed: &Typed, key: &str) -> String {

@@ -105,6 +105,9 @@ pub struct FollowingName {
     pub is_stopped: bool,
 }
 
+/// The token for changing names that there was before another one, if there was one.
+pub struct TokenBefore(pub Option<String>);
+
 /// The names of a running server.
 pub trait LiveNames: Send + Sync {
     /// The names that count now.
@@ -143,11 +146,18 @@ pub trait LiveNames: Send + Sync {
     /// Whether there is a token for changing names.
     fn has_dns_token(&self) -> bool;
 
-    /// Keeps a token, for `[dns]` of these keys or of `webstead.toml`; the one before is gone.
+    /// Keeps a token, for `[dns]` of these keys or of `webstead.toml`; gives the one before.
     ///
     /// # Errors
     /// Why it is none, in words; the one before is still there then.
-    fn set_dns_token(&self, keys: Option<&str>, token: &str) -> std::result::Result<(), String>;
+    fn set_dns_token(
+        &self,
+        keys: Option<&str>,
+        token: &str,
+    ) -> std::result::Result<TokenBefore, String>;
+
+    /// Keeps the token that there was before, because nothing came of the new one.
+    fn put_dns_token_back(&self, before: TokenBefore) -> Result<()>;
 
     /// Forgets the token.
     fn remove_dns_token(&self) -> Result<()>;

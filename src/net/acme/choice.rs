@@ -26,8 +26,13 @@ pub(super) fn sound(
         .check(names, now)
         .map_err(|e| refused(e.to_string()))?;
     match old {
-        Some(old) if old.check(names, now).is_ok() && old.not_after() > chain.not_after() => {
-            Err(refused("the one that is there lasts longer".into()))
+        // One that was made later may end earlier: the owner wants short ones now.
+        Some(old)
+            if old.check(names, now).is_ok()
+                && old.not_before() >= chain.not_before()
+                && old.not_after() > chain.not_after() =>
+        {
+            Err(refused("the one there is newer and lasts longer".into()))
         }
         _ => Ok(chain),
     }

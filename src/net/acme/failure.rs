@@ -3,7 +3,13 @@
 use instant_acme::{Error as AcmeError, Problem};
 use serde::{Deserialize, Serialize};
 
-use crate::base::{self, Timestamp};
+use crate::{
+    base::{self, Timestamp, one_line},
+    net::dns,
+};
+
+/// Characters of an authority's words that are kept.
+const MOST_SAID: usize = 1000;
 
 /// Why there is no new certificate, kept until there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +128,23 @@ impl From<AcmeError> for Failure {
     }
 }
 
+/// A proof could not be put into the DNS. What the provider refuses is set here.
+impl From<dns::Failure> for Failure {
+    fn from(failure: dns::Failure) -> Self {
+        let kind = match failure.kind {
+            dns::FailureKind::Unreachable => FailureKind::Unreachable,
+            dns::FailureKind::RateLimited => FailureKind::RateLimited,
+            dns::FailureKind::Refused | dns::FailureKind::Final | dns::FailureKind::Setup => {
+                FailureKind::Setup
+            }
+        };
+        Self {
+            retry_at: failure.retry_at,
+            ..Self::new(kind, failure.text)
+        }
+    }
+}
+
 impl From<base::Error> for Failure {
     fn from(error: base::Error) -> Self {
         Self::setup(error)
@@ -135,9 +158,28 @@ fn words_of(problem: &Problem) -> String {
         .iter()
         .filter_map(|part| part.detail.as_deref());
     let all: Vec<&str> = problem.detail.as_deref().into_iter().chain(about).collect();
-    match (all.is_empty(), &problem.r#type) {
+    let words = match (all.is_empty(), &problem.r#type) {
         (false, _) => all.join(" "),
         (true, Some(name)) => name.clone(),
         (true, None) => "the authority gave no reason".into(),
+    };
+    one_line(&words, MOST_SAID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dns_provider_says_keeps_its_time_and_kind() {
+        let at = Some(Timestamp(1_800_000_000));
+        let said = dns::Failure {
+            kind: dns::FailureKind::RateLimited,
+            text: "deSEC was asked too often".into(),
+            retry_at: at,
+        };
+        let failure = Failure::from(said);
+        assert_eq!(failure.kind, FailureKind::RateLimited);
+        assert_eq!(failure.retry_at, at);
     }
 }

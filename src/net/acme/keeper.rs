@@ -15,7 +15,7 @@ use super::{
     Challenge, Failure, FailureKind, Settings, account,
     choice::{challenges_for, identifier_at, sound},
     kept::{self, Kept},
-    names::is_public,
+    names::{all_names, is_public},
     order::{self, Stage, Wish},
     report::{Report, next_of, report_of, spread},
     schedule,
@@ -147,8 +147,9 @@ impl Keeper {
             let wanted = changes.borrow_and_update().clone();
             self.refresh(&mut memory, &wanted);
             for name in Self::names(&wanted, &memory) {
-                // Names that were taken away meanwhile are not asked for.
-                if self.is_due(&mut memory, &name, &wanted).await {
+                // Names that were taken away, or are covered by one that has come meanwhile, are not asked for.
+                let is_wanted = memory.kept.contains_key(&name);
+                if is_wanted && self.is_due(&mut memory, &name, &wanted).await {
                     self.note_asking(Some(&name));
                     self.renew(&mut memory, &name, &wanted).await;
                     self.note_asking(None);
@@ -192,14 +193,12 @@ impl Keeper {
                 kept.state.next_try = None;
             }
         }
+        // Which names are asked for depends on what there is for all names below one.
+        let mut wildcards = all_names(wanted);
+        wildcards.retain(|name| name.starts_with("*."));
+        self.load(memory, &wildcards);
         let names = Self::names(wanted, memory);
-        for name in &names {
-            if !memory.kept.contains_key(name) {
-                memory
-                    .kept
-                    .insert(name.clone(), Kept::load(&self.data, name));
-            }
-        }
+        self.load(memory, &names);
         memory.kept.retain(|name, _| names.contains(name));
         let own = memory.own.iter().filter_map(Watched::chain).cloned();
         let obtained = names
@@ -213,21 +212,39 @@ impl Keeper {
         *self.reports.write().unwrap_or_else(PoisonError::into_inner) = reports;
     }
 
-    /// The names that a certificate is asked for: nobody else's, and not those that another one covers.
+    /// Reads what is kept for these names, once; a certificate whose file is gone was revoked.
+    fn load(&self, memory: &mut Memory, names: &[String]) {
+        for name in names {
+            let kept = memory.kept.entry(name.clone());
+            let kept = kept.or_insert_with(|| Kept::load(&self.data, name));
+            if kept.chain.is_some() && kept::is_gone(&self.data, name) {
+                kept.chain = None;
+            }
+        }
+    }
+
+    /// The names that a certificate is asked for: nobody else's, and not those that another one covers. All names
+    /// below one come first, so that no other certificate is asked for them.
     fn names(wanted: &Wanted, memory: &Memory) -> Vec<String> {
         if !wanted.settings.agree_to_terms {
             return Vec::new();
         }
-        let all = all_names(wanted);
-        let is_covered = |name: &String| {
-            let own = memory.own.iter().filter_map(Watched::chain);
-            let by_own = own.into_iter().any(|chain| chain.covers(name));
-            let above = name.split_once('.').filter(|(first, _)| *first != "*");
-            let wildcard = above.map(|(_, rest)| format!("*.{rest}"));
-            by_own || wildcard.is_some_and(|wildcard| all.contains(&wildcard))
-        };
-        let asked = all.iter().filter(|name| is_public(name, &wanted.settings));
-        asked.filter(|name| !is_covered(name)).cloned().collect()
+        let now = Timestamp::now();
+        let mut names = all_names(wanted);
+        let is_star = |name: &&String| name.starts_with("*.");
+        let stars = names.iter().filter(is_star);
+        let stars = stars.filter_map(|name| memory.kept.get(name)?.chain.as_ref());
+        // One that is wanted and not there yet, or over, helps nobody.
+        let is_good = |chain: &&Arc<Chain>| chain.not_before() <= now && now < chain.not_after();
+        let stars: Vec<_> = stars.filter(is_good).collect();
+        let own: Vec<_> = memory.own.iter().filter_map(Watched::chain).collect();
+        names.retain(|name| {
+            let by_star = !is_star(&name) && stars.iter().any(|chain| chain.covers(name));
+            let is_covered = by_star || own.iter().any(|chain| chain.covers(name));
+            is_public(name, &wanted.settings) && !is_covered
+        });
+        names.sort_by_key(|name| !is_star(&name));
+        names
     }
 
     fn report(name: &str, memory: &Memory) -> Report {
@@ -454,18 +471,6 @@ impl Keeper {
     }
 }
 
-/// Every name that is wanted, once.
-fn all_names(wanted: &Wanted) -> Vec<String> {
-    let more = wanted
-        .settings
-        .names
-        .iter()
-        .map(|name| name.as_str().to_owned());
-    let mut names: Vec<String> = Vec::new();
-    for name in wanted.names.iter().cloned().chain(more) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -83,6 +83,11 @@ pub(super) fn remove(data: &Path, name: &str) -> Result<()> {
     fs::remove_file(&file).map_err(|e| Error::io("removing", file, e))
 }
 
+/// Whether there is surely no certificate for a name any more.
+pub(super) fn is_gone(data: &Path, name: &str) -> bool {
+    matches!(path(data, name, "pem").try_exists(), Ok(false))
+}
+
 /// Asks the server that runs on this folder, or will, for a new certificate for a name as soon as it can.
 pub fn ask_to_renew(data: &Path, name: &str) -> Result<()> {
     files::create_folder_in(data, FOLDER)?;

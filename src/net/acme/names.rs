@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Settings;
+use super::{Settings, keeper::Wanted};
 use crate::base::is_global;
 
 /// Names that no authority of the internet knows (RFC 6761, RFC 6762, RFC 7686, RFC 8375, and the list of ICANN's
@@ -25,6 +25,22 @@ pub fn is_public(name: &str, settings: &Settings) -> bool {
     };
     let is_own = settings.authority.is_none() && OWN_NETWORK.iter().any(is_below);
     name.contains('.') && !NEVER.iter().any(is_below) && !is_own
+}
+
+/// Every name that is wanted, once.
+pub(super) fn all_names(wanted: &Wanted) -> Vec<String> {
+    let more = wanted
+        .settings
+        .names
+        .iter()
+        .map(|name| name.as_str().to_owned());
+    let mut names: Vec<String> = Vec::new();
+    for name in wanted.names.iter().cloned().chain(more) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 #[cfg(test)]

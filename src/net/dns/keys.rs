@@ -58,6 +58,22 @@ impl ProviderName {
     }
 }
 
+impl Keys {
+    /// Whether none is written.
+    fn is_nothing(&self) -> bool {
+        self.zone.is_none()
+            && self.server.is_none()
+            && self.key.is_none()
+            && self.algorithm.is_none()
+            && self.addresses_from.is_none()
+            && self.check_at.is_empty()
+            && self.user.is_none()
+            && self.api.is_none()
+            && self.api_roots.is_none()
+            && self.follow == Follow::Nothing
+    }
+}
+
 /// Where names of `DuckDNS` are.
 const DUCKDNS_ZONE: &str = "duckdns.org";
 
@@ -66,14 +82,7 @@ impl TryFrom<Keys> for Settings {
 
     fn try_from(keys: Keys) -> Result<Self, String> {
         let Some(named) = keys.provider else {
-            let is_nothing = keys.zone.is_none()
-                && keys.server.is_none()
-                && keys.key.is_none()
-                && keys.user.is_none()
-                && keys.api.is_none()
-                && keys.api_roots.is_none()
-                && keys.follow == Follow::Nothing;
-            return if is_nothing {
+            return if keys.is_nothing() {
                 Ok(Self::default())
             } else {
                 Err("[dns] needs a provider, such as provider = \"cloudflare\"".into())
@@ -207,6 +216,9 @@ mod tests {
             ("provider = \"godaddy\"", "rfc2136"),
             ("server = \"192.0.2.1\"", "provider"),
             ("follow = true", "provider"),
+            ("algorithm = \"hmac-sha256\"", "provider"),
+            ("addresses_from = [\"interfaces\"]", "provider"),
+            ("check_at = [\"192.0.2.1\"]", "provider"),
             ("provider = \"rfc2136\"", "server"),
             ("provider = \"ovh\"", "zone"),
             ("provider = \"dyndns2\"\nuser = \"a\"", "members.dyndns.org"),

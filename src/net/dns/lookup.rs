@@ -54,14 +54,24 @@ pub(super) fn alias(name: &str, other: &str) -> String {
     )
 }
 
-/// The servers of a zone, as this machine's resolver finds them; none if it cannot be asked.
+/// The servers of a zone, as the first of this machine's resolvers finds them that says anything of it; none if
+/// there is no zone of that name, or if nobody can be asked.
 pub(super) async fn servers_of(zone: &str) -> Vec<SocketAddr> {
-    let Some(resolver) = resolvers().into_iter().next() else {
-        return Vec::new();
-    };
-    let Ok(found) = ask(resolver, zone, Rtype::NS).await else {
-        return Vec::new();
-    };
+    for resolver in resolvers() {
+        if let Some(servers) = servers_by(resolver, zone).await {
+            return servers;
+        }
+    }
+    Vec::new()
+}
+
+/// What one resolver says; `None` if it does not know.
+async fn servers_by(resolver: SocketAddr, zone: &str) -> Option<Vec<SocketAddr>> {
+    let found = ask(resolver, zone, Rtype::NS).await.ok()?;
+    if !matches!(found.rcode, Rcode::NOERROR | Rcode::NXDOMAIN) {
+        return None;
+    }
+    let has_zone = !found.data.is_empty();
     let mut servers = Vec::new();
     for data in found.data {
         let Data::Server(name) = data else { continue };
@@ -80,7 +90,7 @@ pub(super) async fn servers_of(zone: &str) -> Vec<SocketAddr> {
         }
     }
     servers.truncate(MOST_SERVERS);
-    servers
+    (!has_zone || !servers.is_empty()).then_some(servers)
 }
 
 /// The servers that know a name: those of the nearest zone above it.

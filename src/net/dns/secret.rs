@@ -1,4 +1,5 @@
-//! The secret that lets this machine change names: in a file of its own, so that no export or backup takes it along.
+//! The secret that lets this machine change names: in a file of its own, so that no export takes it along, and a
+//! backup only where the owner wants secrets in it.
 
 use std::path::Path;
 

@@ -74,6 +74,7 @@ fn is_of(chain: &[CertificateDer<'_>], host: &str) -> bool {
 fn roots(patient: &Patient) -> RootCertStore {
     let mut roots = web_client::machine_roots();
     let more = patient.certificate.authority_roots.as_deref();
+    let more = more.map(|file| patient.data.join(file));
     if let Some(Ok(more)) = more.map(CertificateDer::pem_file_iter) {
         roots.add_parsable_certificates(more.flatten());
     }

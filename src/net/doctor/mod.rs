@@ -79,7 +79,7 @@ pub struct WayIn {
 pub struct Examined {
     /// How it stands.
     pub diagnosis: Diagnosis,
-    /// Addresses that have proved to be this home's.
+    /// Public addresses that are this home's: the router's and this machine's own, and nobody's in front.
     pub homes: Vec<IpAddr>,
 }
 
@@ -87,12 +87,11 @@ pub struct Examined {
 pub async fn examine(patient: Patient) -> Examined {
     let began = Instant::now();
     let facts = Box::pin(look(&patient)).await;
-    let proved = facts.doors.iter().filter(|door| door.who == Who::Ours);
+    // What answers as this site may be a proxy in front, whose address is not this home's.
+    let own = facts.home.router.external.into_iter();
+    let own = own.chain(facts.home.outward);
     Examined {
-        homes: proved
-            .map(|door| door.at.ip())
-            .chain(facts.home.router.external)
-            .collect(),
+        homes: own.filter(|address| is_global(*address)).collect(),
         diagnosis: Diagnosis {
             at: facts.now,
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -231,7 +231,8 @@ async fn is_fine(router: &Router, forward: Forward, kept: &Kept) -> bool {
     }
     match router.mapping(forward.external).await {
         Mapping::Here { port, .. } => port == forward.internal,
-        Mapping::Unknown(_) => true,
+        // What has an end is asked for again in time; what has none may be gone, and nobody would see it.
+        Mapping::Unknown(_) => mapped.until.is_some(),
         // A router need not show over UPnP what it was asked for in another language.
         Mapping::None => {
             mapped.protocol != Protocol::Upnp && router.igd.is_ok() && !mapped.is_over()
@@ -279,12 +280,15 @@ fn is_anew(then_s: u32, now_s: u32, passed_s: u64) -> bool {
 
 /// Closes everything that the router was asked to open; gives what may still be open, in sentences.
 async fn close_all(kept: &mut Kept) -> Vec<String> {
-    kept.mapped.retain(|one| !one.is_over());
+    // What was asked over UPnP can be seen, and may be there though its time is over.
+    let may_be_open = |one: &super::Mapped| one.protocol == Protocol::Upnp || !one.is_over();
+    kept.mapped.retain(may_be_open);
     if kept.mapped.is_empty() {
         return Vec::new();
     }
     let gateway = match Gateway::find() {
         Ok(gateway) => gateway,
+        Err(_) if kept.mapped.iter().all(super::Mapped::is_over) => return Vec::new(),
         Err(why) => return vec![why],
     };
     let router = Router::meet(gateway).await;

@@ -35,7 +35,11 @@ pub(super) async fn open(
     let Forward { external, internal } = forward;
     let before = kept.of(external).cloned();
     let own = router.gateway.own;
-    match router.mapping(external).await {
+    let mapping = router.mapping(external).await;
+    if let Some(why) = changed(&mapping, before.as_ref(), forward, own) {
+        return Err(why);
+    }
+    match mapping {
         Mapping::OtherMachine { address, port } if is_of(before.as_ref(), address, port) => {
             // This machine has another address now. The router may not let it touch what the old one had.
             if let Ok(igd) = &router.igd {
@@ -124,6 +128,31 @@ fn is_of(before: Option<&Mapped>, address: Ipv4Addr, port: u16) -> bool {
     before.is_some_and(|before| before.own == address && before.internal == port)
 }
 
+/// What nobody but the owner can have done to a mapping of this machine, in words. What is remembered of it stays, so
+/// that it is not taken for ours later.
+fn changed(
+    mapping: &Mapping,
+    before: Option<&Mapped>,
+    Forward { external, internal }: Forward,
+    own: Ipv4Addr,
+) -> Option<String> {
+    match mapping {
+        Mapping::Off { address, .. } if *address == own => Some(format!(
+            "the rule for port {external} is switched off on the router's own pages and stays so; switch it on there, \
+             or remove it there to have it made anew"
+        )),
+        Mapping::Here { port, .. }
+            if *port != internal && before.is_some_and(|before| before.internal != *port) =>
+        {
+            Some(format!(
+                "the router passes port {external} on to port {port} of this machine: that was changed on its own \
+                 pages and stays so, and the site listens on port {internal}; change or remove it there"
+            ))
+        }
+        _ => None,
+    }
+}
+
 /// What to try, best first: what worked before, then what tells afterwards whether it was done.
 fn order(router: &Router, before: Option<&Mapped>) -> Vec<Protocol> {
     let spoken = [
@@ -165,7 +194,10 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<u32>, Refusal> {
                 Err(refusal) => return Err(refusal),
             };
             match igd.mapping(wanted.external, gateway.own).await? {
-                Mapping::Here { port, .. } if port == wanted.internal => Ok(granted_s),
+                // Some say yes to an hour and keep it for ever.
+                Mapping::Here { port, lease_s, .. } if port == wanted.internal => {
+                    Ok(granted_s.and(lease_s))
+                }
                 Mapping::None | Mapping::Off { .. } => Err(Refusal::Says(
                     "it says yes and does nothing; switching it off and on may help".into(),
                 )),
@@ -212,7 +244,11 @@ fn other_port(granted: Granted) -> Refusal {
 /// In words: it may still be open.
 pub(super) async fn close(router: &Router, mapped: &Mapped) -> Result<(), String> {
     let external = mapped.external;
-    if mapped.is_over() {
+    // Some routers say that a port closes by itself, and it does not: where it can be seen, it is looked at.
+    let is_seen = mapped.protocol == Protocol::Upnp
+        && router.igd.is_ok()
+        && router.gateway.address == mapped.router;
+    if mapped.is_over() && !is_seen {
         return Ok(());
     }
     let failed = |e: &dyn std::fmt::Display| {
@@ -230,13 +266,20 @@ pub(super) async fn close(router: &Router, mapped: &Mapped) -> Result<(), String
     }
     match (mapped.protocol, &router.igd) {
         (Protocol::Upnp, Ok(igd)) => match router.mapping(external).await {
-            Mapping::Here { .. } => igd.unmap(external).await,
+            Mapping::Here {
+                port, description, ..
+            } if port == mapped.internal && (!mapped.is_over() || description == DESCRIPTION) => {
+                igd.unmap(external).await
+            }
             Mapping::OtherMachine { address, port } if is_of(Some(mapped), address, port) => {
                 igd.unmap(external).await
             }
             Mapping::Unknown(why) => Err(Refusal::Says(why)),
             // It is gone, or somebody else's by now.
-            Mapping::None | Mapping::OtherMachine { .. } | Mapping::Off { .. } => Ok(()),
+            Mapping::None
+            | Mapping::Here { .. }
+            | Mapping::OtherMachine { .. }
+            | Mapping::Off { .. } => Ok(()),
         },
         (Protocol::Upnp, Err(why)) => Err(Refusal::Silent(why.clone())),
         (Protocol::Pcp, _) => {

@@ -24,6 +24,7 @@ enum Habit {
     SaysYesAndDoesNothing,
     MapsAnotherPort,
     KnowsOnlyPermanent,
+    ForgetsTheEnd,
     Refuses,
 }
 
@@ -48,9 +49,11 @@ fn answer(mut socket: TcpStream, habit: Habit, entry: &Entry) {
     let mut entry = entry.lock().unwrap();
     let said = if text.contains("<u:GetSpecificPortMappingEntry") {
         entry.as_ref().map_or(fault(714), |[client, port, description, lease]| {
+            let enabled = u8::from(client != "off");
+            let client = client.replace("off", "127.0.0.1");
             Ok(format!(
                 "<NewInternalClient>{client}</NewInternalClient><NewInternalPort>{port}</NewInternalPort>\
-                 <NewEnabled>1</NewEnabled><NewPortMappingDescription>{description}</NewPortMappingDescription>\
+                 <NewEnabled>{enabled}</NewEnabled><NewPortMappingDescription>{description}</NewPortMappingDescription>\
                  <NewLeaseDuration>{lease}</NewLeaseDuration>"
             ))
         })
@@ -70,8 +73,10 @@ fn answer(mut socket: TcpStream, habit: Habit, entry: &Entry) {
             Habit::KnowsOnlyPermanent if new[3] != "0" => fault(725),
             Habit::SaysYesAndDoesNothing => Ok(String::new()),
             _ => {
-                if habit == Habit::MapsAnotherPort {
-                    new[1] = "8444".into();
+                match habit {
+                    Habit::MapsAnotherPort => new[1] = "8444".into(),
+                    Habit::ForgetsTheEnd => new[3] = "0".into(),
+                    _ => {}
                 }
                 *entry = Some(new);
                 Ok(String::new())
@@ -117,6 +122,7 @@ async fn what_a_router_says_it_did_is_looked_at() {
     for (habit, words) in [
         (Habit::Honest, None),
         (Habit::KnowsOnlyPermanent, None),
+        (Habit::ForgetsTheEnd, None),
         (Habit::SaysYesAndDoesNothing, Some("does nothing")),
         (Habit::MapsAnotherPort, Some("port 8444")),
         (Habit::Refuses, Some("606")),
@@ -129,7 +135,7 @@ async fn what_a_router_says_it_did_is_looked_at() {
             None => {
                 assert_eq!(opened, Ok(Opened::ByUs(Protocol::Upnp)), "{habit:?}");
                 let mapped = kept.of(443).unwrap().clone();
-                assert_eq!(mapped.until.is_none(), habit == Habit::KnowsOnlyPermanent);
+                assert_eq!(mapped.until.is_none(), habit != Habit::Honest);
                 // It is found on the disk, and closed again.
                 assert_eq!(Kept::load(dir.path()).mapped.len(), 1);
                 close(&router, &mapped).await.unwrap();
@@ -171,6 +177,55 @@ async fn what_somebody_else_has_or_made_is_left_alone() {
         }
         assert!(kept.mapped.is_empty(), "it is not ours to close");
         assert_eq!(*entry.lock().unwrap(), Some(before.map(str::to_owned)));
+    }
+}
+
+/// What was asked for over UPnP, to end at this time.
+fn asked_for(router: &Router, until: i64) -> Mapped {
+    Mapped {
+        external: 443,
+        internal: 8443,
+        own: router.gateway.own,
+        router: router.gateway.address,
+        protocol: Protocol::Upnp,
+        until: Some(until),
+        lease_s: 3600,
+        nonce: [0; 12],
+    }
+}
+
+#[tokio::test]
+async fn what_the_owner_changed_on_the_router_stays_as_it_is() {
+    let now = Timestamp::now().0;
+    for (client, port, words) in [
+        ("127.0.0.1", "9000", "changed on its own pages"),
+        ("off", "8443", "switched off"),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let changed = [client, port, "Webstead", "0"];
+        let (router, entry) = router(Habit::Honest, Some(changed));
+        let mut kept = Kept::default();
+        kept.remember(asked_for(&router, now + 99));
+        // Once more is no other matter.
+        for _ in 0..2 {
+            let why = open(&router, FORWARD, &mut kept, dir.path()).await;
+            let why = why.unwrap_err();
+            assert!(why.contains(words), "{why}");
+        }
+        close(&router, kept.of(443).unwrap()).await.unwrap();
+        assert_eq!(*entry.lock().unwrap(), Some(changed.map(str::to_owned)));
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_open_after_its_time_is_closed_if_it_is_ours() {
+    let over = Timestamp::now().0 - 99;
+    for (description, is_closed) in [("Webstead", true), ("by hand", false)] {
+        let before = ["127.0.0.1", "8443", description, "0"];
+        let (router, entry) = router(Habit::Honest, Some(before));
+        let mapped = asked_for(&router, over);
+        close(&router, &mapped).await.unwrap();
+        assert_eq!(entry.lock().unwrap().is_none(), is_closed, "{description}");
     }
 }
 

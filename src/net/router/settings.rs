@@ -8,7 +8,7 @@ use crate::net::{address::Address, listen};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Whether it is asked to pass visitors on to this machine: the owner's consent. Without it, nothing is asked.
+    /// Whether it is asked to pass visitors on to this machine: the owner's consent. Without it, nothing is opened.
     /// `Some(false)` in the file keeps it from being given in the browser.
     pub open_ports: Option<bool>,
 }

@@ -56,6 +56,16 @@ struct Memory {
     looked: HashMap<String, (Vec<IpAddr>, Instant)>,
 }
 
+impl Memory {
+    /// Whether an address that was published leads nowhere by now.
+    fn is_gone(&self, published: IpAddr) -> bool {
+        match published {
+            IpAddr::V4(_) => self.v4.is_gone(),
+            IpAddr::V6(_) => self.v6.is_gone(),
+        }
+    }
+}
+
 impl Follower {
     /// Of the names of the server on this data folder. Nothing is done before [`Follower::run`].
     pub fn new(data: PathBuf, wanted: Wanted) -> Arc<Self> {
@@ -154,9 +164,11 @@ impl Follower {
         let with = self.fingerprint(settings);
         for name in names {
             let mut state = report.names.get(name).cloned().unwrap_or_default();
+            let mut published = state.published.iter();
+            let has_gone = published.any(|address| memory.is_gone(*address));
             if is_due(
                 &state,
-                memory.looked.get(name),
+                memory.looked.get(name).filter(|_| !has_gone),
                 &report.wanted(),
                 &with,
                 now,
@@ -195,10 +207,7 @@ impl Follower {
         let had = state.has.clone();
         let done = match zone_of(settings, &self.data) {
             Ok(Some(zone)) => {
-                let gone = |address: &IpAddr| match address {
-                    IpAddr::V4(_) => memory.v4.is_gone(),
-                    IpAddr::V6(_) => memory.v6.is_gone(),
-                };
+                let gone = |address: &IpAddr| memory.is_gone(*address);
                 bring_up(&*zone, settings, state, name, wanted, gone).await
             }
             Ok(None) => return,

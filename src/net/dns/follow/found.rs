@@ -117,7 +117,7 @@ impl Finder {
                 .iter()
                 .any(|source| matches!(source, Source::Outside(_)))
         } else {
-            !interfaces::has_v6()
+            interfaces::has_v6() == Some(false)
         };
         if is_sure {
             self.none_since.get_or_insert_with(Instant::now);
@@ -131,7 +131,10 @@ impl Finder {
         let all: Vec<IpAddr> = if self.is_v4 {
             interfaces::v4().into_iter().map(IpAddr::V4).collect()
         } else {
-            interfaces::v6().into_iter().map(IpAddr::V6).collect()
+            let known = interfaces::v6().ok_or(
+                "it is not known which IPv6 addresses this machine has: /proc/self/net/if_inet6 cannot be read",
+            )?;
+            known.into_iter().map(IpAddr::V6).collect()
         };
         let same = before.filter(|before| all.contains(before));
         same.or_else(|| all.first().copied()).ok_or_else(|| {
@@ -170,7 +173,7 @@ impl Finder {
         };
         let said = said.and_then(|address| {
             // Through one that changes daily, it has been seen; that one is not published.
-            let is_own = !self.is_v4 && interfaces::has_v6() && !is_stable(address);
+            let is_own = !self.is_v4 && interfaces::has_v6() == Some(true) && !is_stable(address);
             if is_own {
                 return Err(format!(
                     "{address} is seen outside, but this machine has no IPv6 address that stays"
@@ -206,5 +209,6 @@ impl Finder {
 fn is_stable(address: IpAddr) -> bool {
     interfaces::v6()
         .into_iter()
+        .flatten()
         .any(|v6| IpAddr::V6(v6) == address)
 }

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
 };
 
 use crate::base::is_global;
@@ -35,15 +37,23 @@ pub(super) fn v4() -> Vec<Ipv4Addr> {
     all
 }
 
-/// IPv6 addresses that the internet leads to and that stay, best first.
-pub(super) fn v6() -> Vec<Ipv6Addr> {
-    stable(&fs::read_to_string(IPV6).unwrap_or_default())
+/// IPv6 addresses that the internet leads to and that stay, best first; `None` if it is not known which there are.
+pub(super) fn v6() -> Option<Vec<Ipv6Addr>> {
+    told(Path::new(IPV6)).map(|text| stable(&text))
 }
 
-/// Whether this machine has an IPv6 address that the internet leads to, be it for a day.
-pub(super) fn has_v6() -> bool {
-    let text = fs::read_to_string(IPV6).unwrap_or_default();
-    entries(&text).any(|(address, _)| is_global(address.into()))
+/// Whether this machine has an IPv6 address that the internet leads to, be it for a day; `None` if it is not known.
+pub(super) fn has_v6() -> Option<bool> {
+    told(Path::new(IPV6)).map(|text| entries(&text).any(|(address, _)| is_global(address.into())))
+}
+
+/// What Linux tells. Without IPv6 there is no such file in the folder, and no address.
+fn told(file: &Path) -> Option<String> {
+    match fs::read_to_string(file) {
+        Ok(text) => Some(text),
+        Err(e) if e.kind() == ErrorKind::NotFound && file.parent()?.is_dir() => Some(String::new()),
+        Err(_) => None,
+    }
 }
 
 /// Those set by hand come first.
@@ -75,7 +85,7 @@ fn entries(text: &str) -> impl Iterator<Item = (Ipv6Addr, u8)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{entries, stable};
+    use super::{entries, stable, told};
 
     const TEXT: &str = "\
         00000000000000000000000000000001 01 80 10 80       lo\n\
@@ -94,6 +104,16 @@ mod tests {
     fn addresses_that_change_end_or_lead_nowhere_are_left_out() {
         let found: Vec<String> = stable(TEXT).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["2a00:1450::ffff", "2a00:1450::ee", "2a00:1450::ff"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_known_and_no_file_is_no_address() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = dir.path().join("if_inet6");
+        assert_eq!(told(&file).as_deref(), Some(""));
+        std::fs::write(&file, TEXT).unwrap();
+        assert_eq!(told(&file).as_deref(), Some(TEXT));
+        assert_eq!(told(&dir.path().join("hidden/if_inet6")), None);
     }
 
     proptest! {

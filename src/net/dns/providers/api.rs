@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    base::{Result, Timestamp},
+    base::{Result, Timestamp, one_line},
     net::{
         dns::{
             failure::{Failure, FailureKind},
@@ -166,11 +166,7 @@ impl Api {
 
     /// A text of the provider's, short, in one line and without the secret.
     pub(super) fn without_secrets(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret.as_str(), "…");
-        }
-        one_line(&text)
+        without(&self.secrets, text)
     }
 }
 
@@ -189,12 +185,21 @@ impl Answer {
     }
 }
 
-/// What an answer says to people: the fields that providers have for that, or else whatever text is in it.
+/// A text without these secrets, and then short: a part of one that is cut off would not be found any more.
+fn without(secrets: &[String], text: &str) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret.as_str(), "…");
+    }
+    one_line(&text, MOST_SAID)
+}
+
+/// What an answer says to people, as it stands there: the fields that providers have for that, or else whatever text is in it.
 fn said(body: &[u8]) -> Option<String> {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         // Some say it in plain text; a page of HTML says nothing.
         let text = std::str::from_utf8(body).ok()?.trim();
-        return (!text.is_empty() && !text.starts_with('<')).then(|| one_line(text));
+        return (!text.is_empty() && !text.starts_with('<')).then(|| text.to_owned());
     };
     let mut texts = Vec::new();
     for place in ["/message", "/detail", "/error/message", "/cause"] {
@@ -214,7 +219,7 @@ fn said(body: &[u8]) -> Option<String> {
         leaves(&value, &mut texts);
     }
     texts.truncate(4);
-    (!texts.is_empty()).then(|| one_line(&texts.join("; ")))
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 /// The texts of a value, wherever they are.
@@ -227,23 +232,26 @@ fn leaves<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
     }
 }
 
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(MOST_SAID) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{MOST_SAID, said};
+    use super::{MOST_SAID, said, without};
+
+    /// What is shown of an answer.
+    fn shown(body: &[u8]) -> Option<String> {
+        said(body).map(|said| without(&[], &said))
+    }
+
+    #[test]
+    fn a_secret_is_left_out_even_where_the_text_is_cut() {
+        let secret = "s3cr3t-t0ken".to_owned();
+        for before in (MOST_SAID - secret.len() - 1)..=MOST_SAID {
+            let text = format!("{}{secret} is wrong", "x".repeat(before));
+            let shown = without(std::slice::from_ref(&secret), &text);
+            assert!(!shown.contains("s3c"), "{shown}");
+        }
+    }
 
     #[test]
     fn what_providers_say_is_found() {
@@ -278,14 +286,14 @@ mod tests {
             ("[]", None),
             ("", None),
         ] {
-            assert_eq!(said(body.as_bytes()).as_deref(), expected, "{body}");
+            assert_eq!(shown(body.as_bytes()).as_deref(), expected, "{body}");
         }
     }
 
     proptest! {
         #[test]
         fn whatever_is_said_is_short_and_in_one_line(body in proptest::collection::vec(any::<u8>(), 0..900)) {
-            if let Some(said) = said(&body) {
+            if let Some(said) = shown(&body) {
                 prop_assert!(said.chars().count() <= MOST_SAID + 1);
                 prop_assert!(!said.chars().any(char::is_control));
             }
@@ -294,7 +302,7 @@ mod tests {
         #[test]
         fn a_long_message_is_cut(text in "\\PC{300,900}") {
             let body = serde_json::json!({ "message": text }).to_string();
-            let said = said(body.as_bytes()).unwrap_or_default();
+            let said = shown(body.as_bytes()).unwrap_or_default();
             prop_assert!(said.chars().count() <= MOST_SAID + 1);
         }
     }

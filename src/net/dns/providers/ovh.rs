@@ -102,8 +102,17 @@ impl Records for Ovh {
         let path = format!("{folder}?fieldType={kind}&subDomain={name}");
         let ids: Vec<u64> = self.api.read(&self.send(Method::GET, &path, None).await?)?;
         let mut records = Vec::new();
-        // Those of the zone's own name cannot be asked for alone.
-        for id in ids.into_iter().take(MOST_RECORDS) {
+        // Those of the zone's own name cannot be asked for alone. One that is not looked at would be made twice.
+        if ids.len() > MOST_RECORDS {
+            return Err(Failure::refused(format!(
+                "OVHcloud has {} records of type {kind} for {:?} in the zone {}; only up to {MOST_RECORDS} are looked \
+                 through",
+                ids.len(),
+                name,
+                self.zone()
+            )));
+        }
+        for id in ids {
             let answer = self
                 .send(Method::GET, &format!("{folder}/{id}"), None)
                 .await?;

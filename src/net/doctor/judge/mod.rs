@@ -10,7 +10,7 @@ mod tests;
 use std::net::IpAddr;
 
 use super::facts::Facts;
-use crate::base::{Station, Timestamp};
+use crate::base::{Station, Timestamp, one_line};
 
 /// The chapter about names and certificates.
 const ABOUT_NAMES: &str = "/help/a-name-and-a-certificate";
@@ -66,10 +66,5 @@ fn when(at: Timestamp) -> String {
 /// What somebody else said, as a quotation that ends.
 fn quoted(words: &str) -> String {
     const MOST: usize = 400;
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = words.chars().take(MOST).collect();
-    if short.len() < words.len() {
-        short.push('…');
-    }
-    format!("“{short}”")
+    format!("“{}”", one_line(words, MOST))
 }

@@ -2,7 +2,7 @@
 
 use super::{ABOUT_NAMES, ABOUT_TUNNELS, ASK_ROUTER, quoted, span};
 use crate::{
-    base::{Place, Station, Timestamp, is_global},
+    base::{Place, Station, Timestamp, is_global, one_line},
     net::{
         acme::FailureKind,
         doctor::{
@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+/// Characters of what a stranger calls itself.
+const MOST_CHARS: usize = 200;
 /// How long a visitor from outside counts as evidence that the door is open.
 const FRESH_S: i64 = 24 * 3600;
 /// What everybody can do to see it from outside.
@@ -293,10 +295,13 @@ fn judge_stranger(facts: &Facts, door: &Door, stranger: &Stranger) -> Station {
     }
     let who = match (&stranger.names[..], &stranger.program) {
         ([], None) => "which does not even speak HTTPS".to_owned(),
-        ([], Some(program)) => format!("which calls itself {program}"),
+        ([], Some(program)) => format!("which calls itself {}", one_line(program, MOST_CHARS)),
         (names, _) => {
             let few: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-            format!("with a certificate for {}", few.join(", "))
+            format!(
+                "with a certificate for {}",
+                one_line(&few.join(", "), MOST_CHARS)
+            )
         }
     };
     let says = format!(
