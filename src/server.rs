@@ -21,6 +21,7 @@ mod room;
 mod running;
 mod signals;
 mod startup;
+pub mod stores;
 mod watch;
 
 use std::{

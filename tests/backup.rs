@@ -33,7 +33,9 @@ fn done(output: Output) -> String {
 }
 
 /// A site with posts and pictures, and a folder for its backups.
-fn site_with_posts(posts: usize) -> (Site, reqwest::blocking::Client, tempfile::TempDir) {
+pub(crate) fn site_with_posts(
+    posts: usize,
+) -> (Site, reqwest::blocking::Client, tempfile::TempDir) {
     let (site, client) = Site::with_owner();
     let dir = tempfile::tempdir().unwrap();
     let blog = dir.path().join("blog");
@@ -52,7 +54,7 @@ fn site_with_posts(posts: usize) -> (Site, reqwest::blocking::Client, tempfile::
 }
 
 /// What visitors get of a page, and of the picture in it.
-fn page(site: &Site, path: &str) -> (String, Vec<u8>) {
+pub(crate) fn page(site: &Site, path: &str) -> (String, Vec<u8>) {
     let client = site.client();
     let (status, html) = site.text(&client, path);
     assert_eq!(status, 200, "{path}");

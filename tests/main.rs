@@ -54,6 +54,7 @@ mod router_in_browser;
 mod saving;
 mod service;
 mod site;
+mod stores;
 mod tls_judge;
 mod tools;
 mod traffic;

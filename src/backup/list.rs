@@ -65,9 +65,9 @@ pub struct Listed {
 /// If the place does not answer.
 pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
     let contents = repository.contents()?;
-    let mut listed = Vec::new();
+    let (mut listed, all_tried) = (Vec::new(), repository.all_tried()?);
     for Kept { name, manifest } in contents.kept {
-        let trust = match repository.tried(&name)? {
+        let trust = match repository.tried_among(&all_tried, &name)? {
             None => Trust::Untried,
             Some(tried) if tried.problems.is_empty() => Trust::Proven(tried.at),
             Some(tried) => Trust::Bad(tried.problems),

@@ -83,9 +83,9 @@ pub fn make(
     let files = there.iter().filter_map(|f| Reference::of_file(&f.name));
     let files: HashSet<Reference> = files.collect();
     known.objects.retain(|named| files.contains(named));
-    let mut healed = Vec::new();
+    let (mut healed, all_tried) = (Vec::new(), repository.all_tried()?);
     for kept in &contents.kept {
-        let tried = repository.tried(&kept.name)?;
+        let tried = repository.tried_among(&all_tried, &kept.name)?;
         let damaged = tried.map(|tried| tried.damaged).unwrap_or_default();
         if !damaged.is_empty() {
             healed.push(&kept.name);
@@ -112,9 +112,9 @@ pub fn make(
         Ok(manifest) => manifest,
         Err(e) => {
             // What no manifest names is rubbish. If this is interrupted too, the next backup sweeps it.
-            for written in work.written {
-                let _ = repository.store.remove(&written.file());
-            }
+            // Where the place is gone, so is the way to remove them.
+            let remove = |written: Reference| repository.store.remove(&written.file());
+            let _ = work.written.into_iter().try_for_each(remove);
             return Err(e);
         }
     };

@@ -15,6 +15,7 @@ mod prune;
 mod repository;
 mod restore;
 mod round;
+pub mod s3;
 pub mod schedule;
 mod seal;
 mod settings;

@@ -11,7 +11,7 @@ use super::{
     manifest::{self, FileEntry, Manifest},
     object::{self, Reference},
     seal::Key,
-    store::{Store, Stored},
+    store::{Store, Stored, is_out_of_reach},
 };
 use crate::base::{Error, Result, Timestamp};
 
@@ -110,6 +110,13 @@ impl Repository {
 
     /// A new repository in a place that has none.
     pub(super) fn create(store: Box<dyn Store>, encryption: &Encryption) -> Result<Self> {
+        let lock = store.lock(true)?;
+        if store.get(FORMAT_FILE, SMALL)?.is_some() {
+            return Err(Error::Invalid(format!(
+                "somebody else has begun with backups in {} just now; try again",
+                store.place()
+            )));
+        }
         let key = encryption.new_key(&*store)?;
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(Error::internal)?;
@@ -122,6 +129,7 @@ impl Repository {
         store.put(READ_ME_FILE, READ_ME.as_bytes())?;
         let format = serde_json::to_vec_pretty(&format).map_err(Error::internal)?;
         store.publish(FORMAT_FILE, &format)?;
+        drop(lock);
         Ok(Self { store, id, key })
     }
 
@@ -161,6 +169,7 @@ impl Repository {
         for file in self.store.list("backups")? {
             match self.read_manifest(&file) {
                 Ok(kept) => contents.kept.push(kept),
+                Err(e) if is_out_of_reach(&e) => return Err(e),
                 Err(why) => contents.unreadable.push((file.name, why.to_string())),
             }
         }
@@ -208,10 +217,15 @@ impl Repository {
         Ok(name)
     }
 
-    /// The last result of trying a backup.
-    pub(super) fn tried(&self, name: &str) -> Result<Option<Tried>> {
+    /// The files of all results: a list takes its time where the place is far away.
+    pub(super) fn all_tried(&self) -> Result<Vec<Stored>> {
+        self.store.list("tried")
+    }
+
+    /// The last result of trying a backup, among these files.
+    pub(super) fn tried_among(&self, files: &[Stored], name: &str) -> Result<Option<Tried>> {
         let mut last: Option<Tried> = None;
-        for file in self.store.list("tried")? {
+        for file in files {
             let tried = self.read_tried(&file.name, name)?;
             if let Some(tried) = tried
                 && last.as_ref().is_none_or(|last| last.at < tried.at)

@@ -3,7 +3,7 @@
 use jiff::civil::Time;
 use serde::Deserialize;
 
-use super::{Recipient, Rule, Target, schedule::When};
+use super::{Recipient, Rule, Target, s3::S3Settings, schedule::When};
 
 /// Where backups go, when, and which are kept.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -11,6 +11,8 @@ use super::{Recipient, Rule, Target, schedule::When};
 pub struct Settings {
     /// The place; without it there are only backups by hand.
     pub to: Option<Target>,
+    /// `[backup.s3]`: the store of a bucket.
+    pub s3: S3Settings,
     /// The time of day.
     pub at: At,
     /// The time between two, instead.
@@ -31,6 +33,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             to: None,
+            s3: S3Settings::default(),
             at: At(Time::constant(3, 30, 0, 0)),
             every: None,
             keep_days: 7,
@@ -134,6 +137,9 @@ mod tests {
             ("every = \"often\"", "6 hours"),
             ("to = \"\"", "folder"),
             ("to = \"gopher://x\"", "path"),
+            ("to = \"s3://X\"", "s3://my-bucket/site"),
+            ("[s3]\nendpoint = \"http://example.org\"", "https://"),
+            ("[s3]\nsecret = \"x\"", "secret"),
             ("keep_days = -1", "keep_days"),
             ("keeps = 1", "keeps"),
             ("encrypt_to = [\"AGE-SECRET-KEY-1X\"]", "public one"),

@@ -1,8 +1,8 @@
 //! Where a repository is: the few operations that everything else is made of.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 
 /// A file that a store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,12 @@ pub(super) trait Store: Send + Sync {
     /// Removes what interrupted writes have left. Only with the lock for changing.
     fn sweep(&self);
 
-    /// A folder on the same disk in which a backup can be tried.
+    /// A folder on the same disk, if there is one, in which a backup can be tried.
     fn scratch(&self) -> Option<&Path>;
+}
+
+/// Whether an error says that a place does not answer, and nothing about what is kept there: then nothing is taken for
+/// damaged or lost.
+pub(super) fn is_out_of_reach(e: &Error) -> bool {
+    matches!(e, Error::Io { source, .. } if source.kind() == ErrorKind::NotConnected)
 }

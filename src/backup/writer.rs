@@ -18,6 +18,7 @@ use super::{
     manifest::{BLOCK_BYTES, FileEntry, Manifest},
     object::{self, Reference},
     repository::Repository,
+    store::is_out_of_reach,
 };
 use crate::{
     base::{Error, Result},
@@ -76,7 +77,7 @@ impl<'a> Writer<'a> {
             let files = match files {
                 Ok(files) => files,
                 Err(e) => {
-                    self.note(list, &e)?;
+                    self.note(list, e)?;
                     continue;
                 }
             };
@@ -103,7 +104,7 @@ impl<'a> Writer<'a> {
             let blocks = match blocks {
                 Ok(blocks) => blocks,
                 Err(e) => {
-                    self.note(list, &e)?;
+                    self.note(list, e)?;
                     continue;
                 }
             };
@@ -175,7 +176,7 @@ impl<'a> Writer<'a> {
         let content = match self.repository.object(part, max_bytes) {
             Ok(content) => content,
             Err(e) => {
-                self.note(part, &e)?;
+                self.note(part, e)?;
                 return Ok(Vec::new());
             }
         };
@@ -191,7 +192,10 @@ impl<'a> Writer<'a> {
     }
 
     /// Notes what is damaged; a trial goes on to find everything.
-    fn note(&mut self, what: &Reference, e: &Error) -> Result<()> {
+    fn note(&mut self, what: &Reference, e: Error) -> Result<()> {
+        if is_out_of_reach(&e) {
+            return Err(e);
+        }
         if !self.is_trial {
             return Err(Error::Invalid(format!(
                 "the backup is damaged ({e}); nothing was changed. `webstead backup list` shows the others"

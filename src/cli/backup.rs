@@ -13,12 +13,14 @@ use jiff::tz::TimeZone;
 use super::{Global, progress::Bar, say, secret};
 use crate::{
     backup::{
-        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Source, Target,
-        Trust, Which,
+        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Settings, Source,
+        Target, Trust, Which,
+        s3::{Endpoint, Region, S3Settings},
     },
     base::{Error, Result, Timestamp, size_text},
     config::Config,
     db::DataFolder,
+    server::stores,
 };
 
 /// What to do with backups.
@@ -72,8 +74,12 @@ enum BackupCommand {
 /// How to make one.
 #[derive(Args)]
 struct MakeArgs {
-    /// A folder, best on another disk [default: `to` under [backup] in webstead.toml]
+    /// A folder, best on another disk, or a bucket such as s3://my-bucket/site [default: `to` under [backup] in
+    /// webstead.toml]
     to: Option<Target>,
+
+    #[command(flatten)]
+    store: StoreArgs,
 
     /// Do not try the backup: it counts as unproven then
     #[arg(long)]
@@ -96,12 +102,45 @@ struct MakeArgs {
     key: Option<PathBuf>,
 }
 
+/// How to get at a bucket, where webstead.toml does not say it.
+#[derive(Args)]
+#[command(next_help_heading = "For a bucket")]
+struct StoreArgs {
+    /// The address of the store, without the bucket [default: Amazon's, of the region]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<Endpoint>,
+
+    /// The region of the bucket
+    #[arg(long)]
+    region: Option<Region>,
+
+    /// The key that the store has given you; its secret half is asked for, unless `webstead secret set s3` has it
+    #[arg(long, value_name = "ID")]
+    key_id: Option<String>,
+}
+
+impl StoreArgs {
+    fn or(&self, of_file: S3Settings) -> S3Settings {
+        let given = S3Settings {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            key_id: self.key_id.clone(),
+            roots: None,
+        };
+        given.or(of_file)
+    }
+}
+
 /// Where backups are.
 #[derive(Args)]
 pub(super) struct From {
-    /// The folder with the backups [default: `to` under [backup] in webstead.toml]
-    #[arg(long, value_name = "FOLDER")]
+    /// The folder with the backups, or a bucket such as s3://my-bucket/site [default: `to` under [backup] in
+    /// webstead.toml]
+    #[arg(long, value_name = "PLACE")]
     from: Option<Target>,
+
+    #[command(flatten)]
+    store: StoreArgs,
 
     /// A file with the secret key of age that opens them, if they are encrypted and this machine does not
     /// have their key
@@ -129,21 +168,40 @@ impl From {
     /// # Errors
     /// [`Error::Invalid`] if none is.
     fn target(&self, global: &Global) -> Result<Target> {
-        target(self.from.as_ref(), "--from FOLDER", global)
+        target(self.from.as_ref(), &self.store, "--from PLACE", global)
     }
 }
 
-fn target(given: Option<&Target>, how: &str, global: &Global) -> Result<Target> {
-    if let Some(given) = given {
-        return Ok(given.clone());
-    }
+fn target(given: Option<&Target>, store: &StoreArgs, how: &str, global: &Global) -> Result<Target> {
     let data = global.data_path();
-    let config = Config::load(global.config.as_deref(), &data)?;
-    config.backup.to.map(|to| to.seen_from(&data)).ok_or_else(|| {
-        Error::Invalid(format!(
-            "say where the backups are, with {how}, or once and for all with `to` under [backup] in webstead.toml"
-        ))
-    })
+    let config = Config::load(global.config.as_deref(), &data);
+    // A mistake in the settings is no reason not to bring a site back from a place that is said here.
+    let of_file = match (given, config) {
+        (_, Ok(config)) => config.backup,
+        (Some(_), Err(_)) => Settings::default(),
+        (None, Err(e)) => return Err(e),
+    };
+    let target = match given {
+        Some(given) => given.clone(),
+        None => of_file.to.map(|to| to.seen_from(&data)).ok_or_else(|| {
+            Error::Invalid(format!(
+                "say where the backups are, with {how}, or once and for all with `to` under [backup] in webstead.toml"
+            ))
+        })?,
+    };
+    let settings = store.or(of_file.s3);
+    Ok(stores::within_reach(
+        target,
+        &settings,
+        &data,
+        stores::TRIES,
+        Some(ask_store),
+    ))
+}
+
+/// Asks for the secret half of the key of a store.
+fn ask_store() -> Result<String> {
+    secret::ask("the key of the store")
 }
 
 /// Does it.
@@ -185,7 +243,12 @@ pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
 
 fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
-    let target = target(args.to.as_ref(), "`webstead backup FOLDER`", global)?;
+    let target = target(
+        args.to.as_ref(),
+        &args.store,
+        "`webstead backup PLACE`",
+        global,
+    )?;
     let config = Config::load(global.config.as_deref(), folder.root())?;
     let source = Source {
         folder,

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     db::DataFolder,
     net::dns,
-    server::with_stored,
+    server::{stores::STORE_SECRET, with_stored},
 };
 
 /// What to do with secrets.
@@ -21,7 +21,7 @@ use crate::{
 pub(super) enum SecretCommand {
     /// Keep a secret; asks for it, or reads the first line of standard input
     Set {
-        /// What it is for: dns
+        /// What it is for: dns, or s3 for backups in a bucket
         name: String,
     },
     /// List the names of the secrets that there are
@@ -39,9 +39,14 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
     let data = folder.root();
     match command {
         SecretCommand::Set { name } => {
+            if name == STORE_SECRET {
+                secrets::write(data, name, &ask("the key of the store")?)?;
+                println!("The secret is kept, for this machine alone: an export does not have it.");
+                return Ok(ExitCode::SUCCESS);
+            }
             if name != dns::SECRET_NAME {
                 return Err(Error::Invalid(format!(
-                    "there is no use for a secret named {name:?}; the only one is {}",
+                    "there is no use for a secret named {name:?}; there are {} and {STORE_SECRET}",
                     dns::SECRET_NAME
                 )));
             }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, net::IpAddr, path::Path, time::Duration};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{Request, Response, body::Bytes};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -27,7 +27,25 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Bytes of an answer: far more than a certificate with its chain has.
 const MOST_BYTES: usize = 256 * 1024;
 
-/// A client that speaks HTTPS only; cheap to clone.
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// In words: nobody answers, not in time, or nobody to believe.
+    Unreachable(String),
+    /// Far too much.
+    TooLarge(String),
+}
+
+/// What makes one client different from another.
+#[derive(Clone, Copy, Default)]
+struct Manner {
+    /// Comes from an address of this kind only.
+    own: Option<IpAddr>,
+    /// Speaks plain HTTP too, where it is asked to.
+    is_plain_allowed: bool,
+}
+
+/// A client that speaks HTTPS only, unless it was made otherwise; cheap to clone.
 #[derive(Clone)]
 pub struct WebClient {
     client: Client<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>,
@@ -39,7 +57,22 @@ impl WebClient {
     /// # Errors
     /// [`Error::Invalid`] if there is nothing to trust, or nothing in the file.
     pub fn new(more: Option<&Path>) -> Result<Self> {
-        Self::from(more, None)
+        Self::from(more, Manner::default())
+    }
+
+    /// [`WebClient::new`] that speaks plain HTTP too: for addresses that were looked at before.
+    ///
+    /// # Errors
+    /// As [`WebClient::new`].
+    pub fn also_plain(more: Option<&Path>) -> Result<Self> {
+        let is_plain_allowed = true;
+        Self::from(
+            more,
+            Manner {
+                is_plain_allowed,
+                ..Manner::default()
+            },
+        )
     }
 
     /// [`WebClient::new`] that comes from an address of this kind only, and so is seen with one.
@@ -47,10 +80,17 @@ impl WebClient {
     /// # Errors
     /// As [`WebClient::new`].
     pub fn over(more: Option<&Path>, kind: IpAddr) -> Result<Self> {
-        Self::from(more, Some(kind))
+        let own = Some(kind);
+        Self::from(
+            more,
+            Manner {
+                own,
+                ..Manner::default()
+            },
+        )
     }
 
-    fn from(more: Option<&Path>, own: Option<IpAddr>) -> Result<Self> {
+    fn from(more: Option<&Path>, manner: Manner) -> Result<Self> {
         let mut roots = machine_roots();
         if let Some(file) = more {
             add_file(&mut roots, file)?;
@@ -66,12 +106,14 @@ impl WebClient {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));
-        tcp.set_local_address(own);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(tcp);
+        tcp.set_local_address(manner.own);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let builder = if manner.is_plain_allowed {
+            builder.https_or_http()
+        } else {
+            builder.https_only()
+        };
+        let connector = builder.enable_http1().wrap_connector(tcp);
         let connector = Within::new(CONNECT * 2, connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -88,22 +130,47 @@ impl WebClient {
         &self,
         request: Request<Bytes>,
     ) -> std::result::Result<Response<Bytes>, String> {
+        let answer = self.send_within(request, MOST_BYTES, PATIENCE).await;
+        answer.map_err(|e| match e {
+            Unanswered::Unreachable(why) | Unanswered::TooLarge(why) => why,
+        })
+    }
+
+    /// [`WebClient::send`] with other limits.
+    ///
+    /// # Errors
+    /// [`Unanswered`] with the reason.
+    pub async fn send_within(
+        &self,
+        request: Request<Bytes>,
+        most_bytes: usize,
+        patience: Duration,
+    ) -> std::result::Result<Response<Bytes>, Unanswered> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let asked = async {
             let answer = self.client.request(request.map(Full::new)).await;
-            let answer = answer.map_err(|e| format!("{host} cannot be reached: {}", causes(&e)))?;
+            let answer = answer.map_err(|e| {
+                Unanswered::Unreachable(format!("{host} cannot be reached: {}", causes(&e)))
+            })?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, MOST_BYTES).collect().await;
-            let body = body.map_err(|e| format!("the answer of {host} broke off: {e}"))?;
+            let body = Limited::new(body, most_bytes).collect().await;
+            let body = body.map_err(|e| {
+                let why = format!("the answer of {host} broke off: {e}");
+                if e.is::<LengthLimitError>() {
+                    Unanswered::TooLarge(why)
+                } else {
+                    Unanswered::Unreachable(why)
+                }
+            })?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         let late = |_| {
-            Err(format!(
+            Err(Unanswered::Unreachable(format!(
                 "{host} did not answer within {} s",
-                PATIENCE.as_secs()
-            ))
+                patience.as_secs()
+            )))
         };
-        timeout(PATIENCE, asked).await.unwrap_or_else(late)
+        timeout(patience, asked).await.unwrap_or_else(late)
     }
 }
 

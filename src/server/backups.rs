@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use rustix::process::setpriority_process;
 use tokio::task::spawn_blocking;
 
+use super::stores;
 use crate::{
     app::backups::live::{Backup, LiveBackups, Seen, Soon, Trust},
     backup::{
@@ -139,7 +140,7 @@ impl Backups {
 
     fn round(&self, settings: &Settings) -> Result<Outcome> {
         let root = self.folder.root();
-        let target = target_of(settings, &self.folder)
+        let target = target_of(settings, &self.folder, stores::TRIES)
             .ok_or_else(|| Error::Invalid("no place is set for backups".into()))?;
         // Before it begins, so that one that ends with the power is not begun at each start.
         State::update(root, |state| state.last_begun = Some(Timestamp::now()))?;
@@ -188,9 +189,10 @@ impl Backups {
     }
 }
 
-fn target_of(settings: &Settings, folder: &DataFolder) -> Option<Target> {
-    let to = settings.to.as_ref()?;
-    Some(to.seen_from(folder.root()))
+fn target_of(settings: &Settings, folder: &DataFolder, tries: u32) -> Option<Target> {
+    let (to, data) = (settings.to.as_ref()?, folder.root());
+    let to = to.seen_from(data);
+    Some(stores::within_reach(to, &settings.s3, data, tries, None))
 }
 
 fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,7 +207,7 @@ impl LiveBackups for Backups {
     fn seen(&self) -> Soon<'_, Seen> {
         Box::pin(async {
             let settings = held(&self.settings).clone();
-            let Some(target) = target_of(&settings, &self.folder) else {
+            let Some(target) = target_of(&settings, &self.folder, stores::FEW_TRIES) else {
                 return Seen::default();
             };
             let state = State::load(self.folder.root());

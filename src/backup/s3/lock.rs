@@ -1,0 +1,193 @@
+//! Keeps others out of a repository in a bucket, which has no locks of its own.
+//!
+//! Who wants it puts a file into `locks/`, and only then looks whether others have one. So two who come at the same
+//! time see each other, and both give up. The file is written anew every minute; one that was not for ten minutes, by
+//! the clock of the store, is of somebody who was cut off.
+
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::wire::Wire;
+use crate::{
+    backup::store::Held,
+    base::{Error, Id, Result},
+};
+
+/// Where the files are.
+const FOLDER: &str = "locks/";
+/// How the file of one who changes the repository begins, and of one who only reads.
+const CHANGES: &str = "change-";
+const READS: &str = "read-";
+/// How often a file is written anew.
+const RENEW: Duration = Duration::from_secs(60);
+/// After this time without that, nobody has it any more.
+const STALE_S: i64 = 10 * 60;
+/// Who was cut off for so long gives up by itself, well before others take over.
+const LOST: Duration = Duration::from_secs(5 * 60);
+/// The most bytes of a file.
+const MOST_BYTES: usize = 1024;
+
+/// Whether a lock still holds.
+#[derive(Default)]
+pub(super) struct Hold {
+    is_lost: AtomicBool,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Hold {
+    fn renewed(&self) {
+        let now = Instant::now();
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(now);
+        if last.is_some_and(|last| now.duration_since(last) > LOST) {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether others may have taken the repository meanwhile.
+    pub(super) fn is_lost(&self) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_lost.load(Ordering::Relaxed) || last.is_some_and(|last| last.elapsed() > LOST)
+    }
+}
+
+/// A file in `locks/`, for as long as this is there.
+struct Lock {
+    wire: Arc<Wire>,
+    name: String,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Held for Lock {}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        // Otherwise it is stale soon.
+        let _ = self.wire.remove(&self.name);
+    }
+}
+
+/// Nothing, for who may not write.
+struct Unlocked;
+
+impl Held for Unlocked {}
+
+/// Takes the repository, or says who has it.
+pub(super) fn take(wire: &Arc<Wire>, to_change: bool) -> Result<(Box<dyn Held>, Arc<Hold>)> {
+    let kind = if to_change { CHANGES } else { READS };
+    let name = format!("{FOLDER}{kind}{}", Id::new());
+    let (me, hold) = (own_process(), Arc::new(Hold::default()));
+    match wire.put(&name, me.as_bytes()) {
+        Ok(()) => hold.renewed(),
+        // Who only reads may have a key that only reads. If nothing can be read either, that is told next.
+        Err(_) if !to_change => return Ok((Box::new(Unlocked), hold)),
+        Err(e) => return Err(e),
+    }
+    let mut lock = Lock {
+        wire: Arc::clone(wire),
+        name,
+        stop: None,
+        thread: None,
+    };
+    if let Some(other) = other(wire, &lock.name, to_change)? {
+        return Err(Error::Invalid(format!(
+            "another Webstead is busy with the backups in {} at this moment; try again when it is done (if it was cut \
+             off, in {} minutes: it has left {other})",
+            wire.bucket,
+            STALE_S / 60
+        )));
+    }
+    let (stop, stopped) = mpsc::channel();
+    let (of_thread, name, renewed) = (Arc::clone(wire), lock.name.clone(), Arc::clone(&hold));
+    let begun = thread::Builder::new()
+        .name("backup lock".into())
+        .spawn(move || {
+            while stopped.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
+                match of_thread.put(&name, me.as_bytes()) {
+                    Ok(()) => renewed.renewed(),
+                    Err(e) => log::warn!("the lock of the backups cannot be renewed: {e}"),
+                }
+            }
+        });
+    lock.thread = Some(begun.map_err(|e| Error::io("starting", "a thread", e))?);
+    lock.stop = Some(stop);
+    Ok((Box::new(lock), hold))
+}
+
+/// The lock of another that is in the way; those of who was cut off are removed.
+fn other(wire: &Wire, own: &str, to_change: bool) -> Result<Option<String>> {
+    let (mut next, mut in_the_way) = (None, None);
+    loop {
+        let (listed, now) = wire.list(FOLDER, next.as_deref())?;
+        for found in listed.found {
+            let Some(name) = found.key.strip_prefix(&wire.bucket.prefix) else {
+                continue;
+            };
+            let kind = name.strip_prefix(FOLDER).unwrap_or_default();
+            if name == own || !(kind.starts_with(CHANGES) || kind.starts_with(READS)) {
+                continue;
+            }
+            let age_s = match (now, found.written_at) {
+                (Some(now), Some(at)) => now.as_second() - at.as_second(),
+                _ => 0,
+            };
+            if age_s > STALE_S || has_ended(wire, name) {
+                if to_change {
+                    wire.remove(name)?;
+                }
+            } else if to_change || kind.starts_with(CHANGES) {
+                in_the_way = Some(name.to_owned());
+            }
+        }
+        next = listed.next;
+        if next.is_none() {
+            return Ok(in_the_way);
+        }
+    }
+}
+
+/// Whether the process that left a lock was one of this machine, since it was started, and is there no more.
+fn has_ended(wire: &Wire, name: &str) -> bool {
+    let Ok(Some(left)) = wire.get(name, MOST_BYTES) else {
+        return false;
+    };
+    let left = String::from_utf8_lossy(&left);
+    let (own, none) = (own_process(), (String::new(), ""));
+    let (machine, pid) = left.rsplit_once(' ').unwrap_or(("", ""));
+    let own = own
+        .rsplit_once(' ')
+        .map_or(none, |(machine, pid)| (machine.to_owned(), pid));
+    !machine.trim().is_empty()
+        && machine == own.0
+        && pid
+            .parse::<u32>()
+            .is_ok_and(|pid| fs::metadata(format!("/proc/{pid}")).is_err())
+}
+
+/// This process: a name that the machine has until it is started anew, the room in which processes are counted, and its
+/// number there. Empty where that cannot be said.
+fn own_process() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let room = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let (boot, room) = (boot.trim(), room.display().to_string());
+    if boot.is_empty() || room.is_empty() {
+        return String::new();
+    }
+    format!("{boot} {room} {}", std::process::id())
+}
