@@ -10,6 +10,7 @@ use std::{
 };
 
 use reqwest::blocking::{Client, RequestBuilder};
+use rustls::crypto::ring;
 
 use crate::{
     backup::{page, site_with_posts},
@@ -51,6 +52,8 @@ impl Store {
         if !is_there("moto (PyPI: moto[server])", program.is_file()) {
             return None;
         }
+        // What the tests speak TLS with, before the first client.
+        let _ = ring::default_provider().install_default();
         let port = free_port();
         let child = Command::new(program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
