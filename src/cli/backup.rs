@@ -74,7 +74,7 @@ enum BackupCommand {
 /// How to make one.
 #[derive(Args)]
 struct MakeArgs {
-    /// A folder, best on another disk, or a bucket such as s3://my-bucket/site [default: `to` under [backup] in
+    /// A folder, best on another disk, or a bucket such as `s3://my-bucket/site` [default: `to` under [backup] in
     /// webstead.toml]
     to: Option<Target>,
 
@@ -134,10 +134,10 @@ impl StoreArgs {
 /// Where backups are.
 #[derive(Args)]
 pub(super) struct From {
-    /// The folder with the backups, or a bucket such as s3://my-bucket/site [default: `to` under [backup] in
+    /// The folder with the backups, or a bucket such as `s3://my-bucket/site` [default: `to` under [backup] in
     /// webstead.toml]
-    #[arg(long, value_name = "PLACE")]
-    from: Option<Target>,
+    #[arg(long = "from", value_name = "PLACE")]
+    place: Option<Target>,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -168,7 +168,7 @@ impl From {
     /// # Errors
     /// [`Error::Invalid`] if none is.
     fn target(&self, global: &Global) -> Result<Target> {
-        target(self.from.as_ref(), &self.store, "--from PLACE", global)
+        target(self.place.as_ref(), &self.store, "--from PLACE", global)
     }
 }
 

@@ -27,11 +27,11 @@ const FOLDER: &str = "locks/";
 const CHANGES: &str = "change-";
 const READS: &str = "read-";
 /// How often a file is written anew.
-const RENEW: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_mins(1);
 /// After this time without that, nobody has it any more.
 const STALE_S: i64 = 10 * 60;
 /// Who was cut off for so long gives up by itself, well before others take over.
-const LOST: Duration = Duration::from_secs(5 * 60);
+const LOST: Duration = Duration::from_mins(5);
 /// The most bytes of a file.
 const MOST_BYTES: usize = 1024;
 
