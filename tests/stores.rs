@@ -78,7 +78,7 @@ impl Store {
             std::thread::sleep(Duration::from_millis(100));
         }
         let bucket = store.client.put(format!("{}/my-bucket", store.endpoint));
-        store.done(bucket, "s3");
+        answered(bucket, "s3");
         store.key = store.user("ada", "s3:*");
         store.reader = store.user("reader", r#"s3:Get*","s3:List*"#);
         store.check_keys("0");
@@ -90,17 +90,6 @@ impl Store {
         let address = format!("{}/moto-api/reset-auth", self.endpoint);
         let answer = self.client.post(address).body(after.to_owned()).send();
         assert!(answer.unwrap().status().is_success());
-    }
-
-    fn done(&self, request: RequestBuilder, service: &str) -> String {
-        // Keys are not checked yet; moto sees here which service is meant.
-        let who = format!(
-            "AWS4-HMAC-SHA256 Credential=x/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=x"
-        );
-        let answer = request.header("authorization", who).send().unwrap();
-        let (status, text) = (answer.status(), answer.text().unwrap());
-        assert!(status.is_success(), "{text}");
-        text
     }
 
     /// A user with rights, and their key.
@@ -115,7 +104,7 @@ impl Store {
                 ("UserName", name),
             ];
             let form: Vec<_> = form.iter().chain(more).collect();
-            self.done(self.client.post(&self.endpoint).form(&form), "iam")
+            answered(self.client.post(&self.endpoint).form(&form), "iam")
         };
         ask("CreateUser", &[]);
         ask(
@@ -137,6 +126,18 @@ impl Store {
             self.endpoint
         )
     }
+}
+
+/// What moto answers to a request that sets it up.
+fn answered(request: RequestBuilder, service: &str) -> String {
+    // Keys are not checked yet; moto sees here which service is meant.
+    let who = format!(
+        "AWS4-HMAC-SHA256 Credential=x/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=x"
+    );
+    let answer = request.header("authorization", who).send().unwrap();
+    let (status, text) = (answer.status(), answer.text().unwrap());
+    assert!(status.is_success(), "{text}");
+    text
 }
 
 fn free_port() -> u16 {
@@ -364,7 +365,7 @@ fn a_backup_that_is_cut_off_leaves_the_bucket_as_it_was_and_nobody_interferes() 
     assert!(told.contains("is in s3://"), "{told}");
     store.check_keys("inf");
     let lock = format!("{}/my-bucket/x/locks/change-other", store.endpoint);
-    store.done(store.client.put(&lock).body("another machine 1"), "s3");
+    answered(store.client.put(&lock).body("another machine 1"), "s3");
     for arguments in [&["backup"][..], &["backup", "verify"], &["backup", "prune"]] {
         let told = refused(site.data(), arguments, "");
         assert!(
@@ -372,9 +373,9 @@ fn a_backup_that_is_cut_off_leaves_the_bucket_as_it_was_and_nobody_interferes() 
             "{told}"
         );
     }
-    store.done(store.client.delete(&lock), "s3");
+    answered(store.client.delete(&lock), "s3");
     done(site.data(), &["backup"], "");
     let all = format!("{}/my-bucket?list-type=2&prefix=x/locks/", store.endpoint);
-    let left = store.done(store.client.get(all), "s3");
+    let left = answered(store.client.get(all), "s3");
     assert!(!left.contains("<Key>"), "{left}");
 }
