@@ -6,4 +6,5 @@ pub mod password;
 pub mod sessions;
 pub mod setup;
 pub mod throttle;
+pub mod unsaved;
 pub mod users;

@@ -11,7 +11,10 @@ use data_encoding::BASE64URL_NOPAD;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
-use super::users::{Role, User, guard_password};
+use super::{
+    unsaved,
+    users::{Role, User, guard_password},
+};
 use crate::{
     base::{Error, Id, Result, Timestamp, time::ClockSet},
     db::{Change, Database},
@@ -89,6 +92,11 @@ pub async fn find_session_of(database: &Database, headers: &HeaderMap) -> Result
     let Some(token) = token_of(headers).map(str::to_owned) else {
         return Ok(None);
     };
+    if let Some(kept) = unsaved::find(&token) {
+        return database
+            .read(move |connection| unsaved::still_holds(connection, &kept))
+            .await;
+    }
     database
         .read(move |connection| find_session(connection, &token, Timestamp::now()))
         .await

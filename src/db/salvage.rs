@@ -1,9 +1,11 @@
 //! Saves what can be read of a damaged database into a new file.
 //!
 //! First the database and its log are put together in a copy, where a damaged page of the log costs that page
-//! only. Then every table is read row by row, around what cannot be read. Nothing is written to the old files.
+//! only. Then every table is read row by row, around what cannot be read, and where the pages that lead to its rows
+//! are damaged, from its leaves. Nothing is written to the old files.
 
 mod doubt;
+mod leaves;
 mod rows;
 mod whole;
 
@@ -18,6 +20,7 @@ use rusqlite::Connection;
 
 use self::{
     doubt::doubt,
+    leaves::Leaves,
     rows::copy_table,
     whole::{logs_put_aside, put_together},
 };
@@ -60,8 +63,9 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     migrations::migrate(&mut into)?;
     into.execute_batch("BEGIN; DELETE FROM guard")?;
     let names = tables(&into)?;
+    let leaves = Leaves::of(&whole, &from)?;
     for table in names.clone() {
-        let (saved, lost) = copy_table(&from, &into, &table, &mut salvaged.notes)?;
+        let (saved, lost) = copy_table((&from, &leaves), &into, &table, &mut salvaged.notes)?;
         salvaged.tables.push((table, saved, lost));
     }
     into.execute_batch("INSERT OR IGNORE INTO guard (id, ok) VALUES (1, 1)")?;

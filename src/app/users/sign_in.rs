@@ -11,6 +11,7 @@ use crate::{
     },
     auth::{
         sessions::{Token, delete_session, insert_session, removal_cookie},
+        unsaved,
         users::{PASSWORD_UNCHANGED, find_user},
     },
     base::{Error, Id, LimitKind, Limited, Result, Timestamp},
@@ -112,7 +113,9 @@ pub(super) async fn sign_in(
 }
 
 pub(super) async fn sign_out(visit: Visit) -> Result<HttpResponse> {
-    if let Some(session) = &visit.session {
+    if let Some(session) = &visit.session
+        && !unsaved::end(session.id)
+    {
         visit
             .app
             .database
@@ -143,17 +146,15 @@ pub(super) async fn start_session(
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or("a program without a name");
-    visit
-        .app
-        .database
-        .apply(insert_session(
-            &token,
-            user,
-            password_hash,
-            user_agent,
-            Timestamp::now(),
-        ))
-        .await?;
+    let change = insert_session(&token, user, password_hash, user_agent, Timestamp::now());
+    match visit.app.database.apply(change).await {
+        // Whoever is to see to the disk must get in.
+        Err(Error::CannotSave(why)) => {
+            log::warn!("a session is kept in memory, for an hour at most: {why}");
+            unsaved::begin(&token, user, password_hash);
+        }
+        outcome => outcome?,
+    }
     Ok(token.into_cookie())
 }
 

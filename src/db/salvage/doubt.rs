@@ -4,14 +4,11 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use rusqlite::Connection;
 
-use super::rows::{MAX_NAMED, called};
+use super::{
+    leaves::cells,
+    rows::{MAX_NAMED, called},
+};
 use crate::{base::Result, db::wal::PAGE_BYTES};
-
-/// A leaf of a table (<https://www.sqlite.org/fileformat2.html>, 1.6).
-const TABLE_LEAF: u8 = 13;
-/// The most of a row that lies on the leaf itself, and the least when the rest is elsewhere.
-const MAX_LOCAL: usize = PAGE_BYTES - 35;
-const MIN_LOCAL: usize = (PAGE_BYTES - 12) * 32 / 255 - 23;
 
 /// What is on a page that is not what was written: it can be read, but not be believed.
 pub(super) fn doubt(from: &Connection, whole: &Path, tables: &[String], page: u32) -> String {
@@ -49,10 +46,10 @@ fn ids_on(whole: &Path, wanted: u32) -> io::Result<Vec<i64>> {
     let mut ids = Vec::new();
     for page in 1..=pages {
         file.read_exact_at(&mut content, u64::from(page - 1) * PAGE_BYTES as u64)?;
-        for (id, overflow) in cells(page, &content) {
-            let is_on = page == wanted || reaches(&file, overflow, wanted, pages)?;
+        for cell in cells(page, &content) {
+            let is_on = page == wanted || reaches(&file, cell.overflow, wanted, pages)?;
             if is_on {
-                ids.push(id);
+                ids.push(cell.id);
             }
         }
     }
@@ -70,45 +67,4 @@ fn reaches(file: &File, mut page: u32, wanted: u32, pages: u32) -> io::Result<bo
         page = u32::from_be_bytes(next);
     }
     Ok(false)
-}
-
-/// The rows on a leaf of a table, each with the page where it goes on, or 0; none for other pages.
-fn cells(page: u32, content: &[u8]) -> Vec<(i64, u32)> {
-    let start = if page == 1 { 100 } else { 0 };
-    if content[start] != TABLE_LEAF {
-        return Vec::new();
-    }
-    let two = |at: usize| {
-        let two = content.get(at..at + 2);
-        two.map_or(0, |two| usize::from(two[0]) << 8 | usize::from(two[1]))
-    };
-    let cell = |n: usize| {
-        let (length, at) = varint(content, two(start + 8 + 2 * n))?;
-        let (id, at) = varint(content, at)?;
-        let length = usize::try_from(length).ok()?;
-        if length <= MAX_LOCAL {
-            return Some((id, 0));
-        }
-        let some = MIN_LOCAL + (length - MIN_LOCAL) % (PAGE_BYTES - 4);
-        let local = if some <= MAX_LOCAL { some } else { MIN_LOCAL };
-        let next = content.get(at + local..at + local + 4)?;
-        Some((id, u32::from_be_bytes([next[0], next[1], next[2], next[3]])))
-    };
-    (0..two(start + 3)).filter_map(cell).collect()
-}
-
-/// A number of variable length, and where the next byte is.
-fn varint(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
-    let mut number = 0i64;
-    for n in 0..9 {
-        let byte = *bytes.get(at + n)?;
-        if n == 8 {
-            return Some((number << 8 | i64::from(byte), at + 9));
-        }
-        number = number << 7 | i64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            return Some((number, at + n + 1));
-        }
-    }
-    None
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value};
 
+use super::leaves::Leaves;
 use crate::base::Result;
 
 /// Rows of one table that are named when they are lost.
@@ -18,7 +19,7 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
 
 /// Copies a table; gives how many rows were saved, and how many are known to be lost.
 pub(super) fn copy_table(
-    from: &Connection,
+    (from, leaves): (&Connection, &Leaves),
     into: &Connection,
     table: &str,
     notes: &mut Vec<String>,
@@ -44,11 +45,21 @@ pub(super) fn copy_table(
             marks.join(", ")
         ),
         columns: ours.len(),
+        in_theirs: ours
+            .iter()
+            .filter_map(|name| theirs.iter().position(|other| other == name))
+            .collect(),
         saved: 0,
+        from_leaves: 0,
         refused: 0,
     };
-    let lost = copy.all(table)?;
-    let (saved, refused) = (copy.saved, copy.refused);
+    let lost = copy.all(table, leaves)?;
+    let (saved, refused, from_leaves) = (copy.saved, copy.refused, copy.from_leaves);
+    if from_leaves > 0 {
+        notes.push(format!(
+            "what leads to {from_leaves} rows of {table} is damaged; the rows themselves were found and are saved"
+        ));
+    }
     if refused > 0 {
         notes.push(format!(
             "{refused} rows of {table} have values that cannot be right, and were left out"
@@ -77,22 +88,28 @@ struct Copy<'a> {
     read: String,
     write: String,
     columns: usize,
+    /// Where each of the columns is in a row of theirs.
+    in_theirs: Vec<usize>,
     saved: u64,
+    /// Those of them that no tree leads to.
+    from_leaves: u64,
     refused: u64,
 }
 
 impl Copy<'_> {
     /// Copies all rows that can be read: from the first on until it fails, from the last back until it fails,
-    /// and between them those of which an index knows. Gives what those are called that are lost.
-    fn all(&mut self, table: &str) -> Result<BTreeSet<String>> {
+    /// what lies on leaves, and those of which an index knows. Gives what those are called that are lost.
+    fn all(&mut self, table: &str, leaves: &Leaves) -> Result<BTreeSet<String>> {
         let is_whole = self.rows(false, i64::MIN, i64::MAX)?;
         if !is_whole {
             self.rows(true, i64::MIN, i64::MAX)?;
+            leaves.rows(table, |_, row| self.row_of_a_leaf(row))?;
         }
         let into = self.into;
         let mut exists = into.prepare(&format!("SELECT 1 FROM {table} WHERE id = ?1"))?;
         let mut lost = BTreeSet::new();
-        for id in known_ids(self.from, table) {
+        let (known, are_all) = known_ids(self.from, table);
+        for id in known {
             if exists.exists([id])? {
                 continue;
             }
@@ -101,10 +118,25 @@ impl Copy<'_> {
                 lost.insert(called(self.from, table, id));
             }
         }
-        if !is_whole && lost.is_empty() {
+        if !is_whole && lost.is_empty() && !are_all {
             lost.insert("it is not known which".into());
         }
         Ok(lost)
+    }
+
+    fn row_of_a_leaf(&mut self, row: Vec<Value>) -> Result<()> {
+        let mut insert = self.into.prepare_cached(&self.write)?;
+        let values = self.in_theirs.iter().filter_map(|column| row.get(*column));
+        match insert.execute(params_from_iter(values)) {
+            // One that was read before is there, and stays.
+            Ok(count) => {
+                self.saved += count as u64;
+                self.from_leaves += count as u64;
+            }
+            Err(e) if is_of_the_row(&e) => self.refused += 1,
+            Err(e) => return Err(e.into()),
+        }
+        Ok(())
     }
 
     /// Copies the rows of a range until something cannot be read; says whether all of it could be.
@@ -149,15 +181,15 @@ fn is_of_the_row(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Ids of a table that its indexes know.
-fn known_ids(from: &Connection, table: &str) -> BTreeSet<i64> {
+/// Ids of a table that its indexes know, and whether one of them could be read to its end.
+fn known_ids(from: &Connection, table: &str) -> (BTreeSet<i64>, bool) {
     let list = || -> rusqlite::Result<Vec<String>> {
         let mut indexes =
             from.prepare("SELECT name FROM pragma_index_list(?1) WHERE partial = 0")?;
         let names = indexes.query_map([table], |row| row.get(0))?;
         names.collect()
     };
-    let mut known = BTreeSet::new();
+    let (mut known, mut are_all) = (BTreeSet::new(), false);
     for index in list().unwrap_or_default() {
         let Ok(mut ids) = from.prepare(&format!("SELECT id FROM {table} INDEXED BY {index}"))
         else {
@@ -166,11 +198,18 @@ fn known_ids(from: &Connection, table: &str) -> BTreeSet<i64> {
         let Ok(mut rows) = ids.query([]) else {
             continue;
         };
-        while let Ok(Some(row)) = rows.next() {
-            known.extend(row.get::<_, i64>(0));
+        loop {
+            match rows.next() {
+                Ok(Some(row)) => known.extend(row.get::<_, i64>(0)),
+                Ok(None) => {
+                    are_all = true;
+                    break;
+                }
+                Err(_) => break,
+            }
         }
     }
-    known
+    (known, are_all)
 }
 
 /// What a row is called: a post by its address, which another table has too.
