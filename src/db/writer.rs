@@ -31,6 +31,9 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 const MAX_BATCH: usize = 256;
 /// How often an idle writer looks whether another process (an import) has written.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a batch is tried before it is believed that the database is damaged, and how long between two tries.
+const DAMAGE_TRIES: usize = 5;
+const DAMAGE_PAUSE: Duration = Duration::from_millis(50);
 /// How often an idle writer looks whether a disk that has failed works again.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
@@ -231,12 +234,7 @@ impl AtWork {
             log::error!("saving {} changes: the disk still fails: {e}", batch.len());
             return Err("the disk failed, so this was not saved; try again in a moment".into());
         }
-        apply_batch(&mut self.connection, batch).map_err(|e| {
-            if !self.connection.is_autocommit()
-                && let Err(undo) = self.connection.execute_batch("ROLLBACK")
-            {
-                log::error!("undoing a failed commit: {undo}");
-            }
+        self.apply_surely(batch).map_err(|e| {
             log::error!("saving {} changes failed: {e}", batch.len());
             if e.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
                 self.log.unsettle();
@@ -248,6 +246,37 @@ impl AtWork {
             told.to_string()
         })
     }
+
+    /// Applies a batch. Damage is believed only when it is there again: SQLite says the same of a disk that has not
+    /// given a page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT` in its vdbe.c).
+    fn apply_surely(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Result<()>>> {
+        let mut tries = 0;
+        loop {
+            let outcome = apply_batch(&mut self.connection, batch);
+            if outcome.is_err()
+                && !self.connection.is_autocommit()
+                && let Err(undo) = self.connection.execute_batch("ROLLBACK")
+            {
+                log::error!("undoing a failed commit: {undo}");
+            }
+            tries += 1;
+            match outcome {
+                Err(e) if is_damage(&e) && tries < DAMAGE_TRIES => {
+                    log::warn!("saving {} changes: {e}; it is tried again", batch.len());
+                    std::thread::sleep(DAMAGE_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Whether it says that the database is damaged.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// What an error of a whole transaction says of the disk.
