@@ -247,7 +247,7 @@ impl AtWork {
         })
     }
 
-    /// Applies a batch. Damage is believed only when it is there again: SQLite says the same of a disk that has not
+    /// Applies a batch. Damage is believed only when it is there again: `SQLite` says the same of a disk that has not
     /// given a page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT` in its vdbe.c).
     fn apply_surely(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Result<()>>> {
         let mut tries = 0;

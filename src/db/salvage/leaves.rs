@@ -28,7 +28,7 @@ const MAX_LOCAL: usize = PAGE_BYTES - 35;
 const MIN_LOCAL: usize = (PAGE_BYTES - 12) * 32 / 255 - 23;
 /// Where the first page has the first page of the list of free ones (1.3).
 const FREE_LIST: usize = 32;
-/// The largest row that SQLite makes (its default limit).
+/// The largest row that `SQLite` makes (its default limit).
 const MAX_ROW_BYTES: usize = 1_000_000_000;
 
 /// A row as it lies on a leaf.
