@@ -234,12 +234,12 @@ fn an_address_gets_a_certificate_by_either_proof_and_with_the_owners_own_key() {
             how,
             "-out",
         ];
-        let made = Command::new("openssl")
+        let output = Command::new("openssl")
             .args(make)
             .arg(&key)
             .output()
             .unwrap();
-        assert!(made.status.success(), "{made:?}");
+        assert!(output.status.success(), "{output:?}");
         set(
             &site,
             &format!(
@@ -254,11 +254,11 @@ fn an_address_gets_a_certificate_by_either_proof_and_with_the_owners_own_key() {
         let key_of = |der: &[u8]| {
             let (_, parsed) = x509_parser::parse_x509_certificate(der).unwrap();
             let key = parsed.public_key().raw.to_vec();
-            let size = parsed.public_key().parsed().unwrap().key_size();
-            (key, size)
+            let bits = parsed.public_key().parsed().unwrap().key_size();
+            (key, bits)
         };
-        let (before, size) = key_of(&name);
-        assert_eq!(size, if kind == "RSA" { 2048 } else { 384 });
+        let (before, bits) = key_of(&name);
+        assert_eq!(bits, if kind == "RSA" { 2048 } else { 384 });
         assert_eq!(key_of(&address).0, before);
         let renewed = certificate(&site, &["renew", "site.test"]);
         assert!(renewed.status.success(), "{renewed:?}");

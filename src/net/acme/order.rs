@@ -111,12 +111,11 @@ pub(super) async fn order(
     withdraw(proofs, stage).await;
     proved?;
     let new;
-    let key = match wish.key {
-        Some(own) => own,
-        None => {
-            new = KeyPair::generate().map_err(Failure::setup)?;
-            &new
-        }
+    let key = if let Some(own) = wish.key {
+        own
+    } else {
+        new = KeyPair::generate().map_err(Failure::setup)?;
+        &new
     };
     let request = request_for(wish.names)?
         .serialize_request(key)
