@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, Timestamp},
-    db::{DataFolder, Snapshot},
+    db::{DataFolder, Health, Snapshot},
 };
 
 /// Files that one list names, at most.
@@ -73,12 +73,15 @@ pub fn make(
     progress: Progress<'_>,
     stop: &AtomicBool,
 ) -> Result<Made> {
+    refuse_damaged(source)?;
     let _lock = repository.store.lock(true)?;
     repository.store.sweep();
     let contents = repository.contents()?;
     let there = repository.store.list("objects")?;
     let (mut known, unread) = repository.named(&contents.kept);
     let is_whole = unread.is_empty() && contents.unreadable.is_empty();
+    // Whatever becomes of them, nothing that an older backup names is removed.
+    let named = known.objects.clone();
     // What is named but not there, or damaged, is written once more: that heals older backups too.
     let files = there.iter().filter_map(|f| Reference::of_file(&f.name));
     let files: HashSet<Reference> = files.collect();
@@ -87,14 +90,15 @@ pub fn make(
     for kept in &contents.kept {
         let tried = repository.tried_among(&all_tried, &kept.name)?;
         let damaged = tried.map(|tried| tried.damaged).unwrap_or_default();
-        if !damaged.is_empty() {
-            healed.push(&kept.name);
-        }
         for reference in &damaged {
             known.objects.remove(reference);
         }
+        if !damaged.is_empty() {
+            healed.push((&kept.name, damaged));
+        }
     }
-    let number = contents.kept.last().map_or(1, |k| k.manifest.number + 1);
+    let last = contents.kept.last().map(|kept| &kept.manifest);
+    let number = last.map_or(1, |last| last.number + 1);
     let mut work = Work {
         repository,
         known,
@@ -104,7 +108,7 @@ pub fn make(
         progress,
         stop,
     };
-    let made = work.manifest(source, number).and_then(|manifest| {
+    let made = work.manifest(source, number, last).and_then(|manifest| {
         repository.publish(&manifest)?;
         Ok(manifest)
     });
@@ -114,17 +118,24 @@ pub fn make(
             // What no manifest names is rubbish. If this is interrupted too, the next backup sweeps it.
             // Where the place is gone, so is the way to remove them.
             let remove = |written: Reference| repository.store.remove(&written.file());
-            let _ = work.written.into_iter().try_for_each(remove);
+            let new = |written: &Reference| !named.contains(written);
+            let _ = work.written.into_iter().filter(new).try_for_each(remove);
             return Err(e);
         }
     };
-    for name in healed {
-        repository.forget_tried(name)?;
+    let written: HashSet<Reference> = work.written.into_iter().collect();
+    for (name, damaged) in healed {
+        // What the site does not have any more is not healed by it.
+        if damaged.iter().all(|reference| written.contains(reference)) {
+            repository.forget_tried(name)?;
+        }
     }
     if is_whole {
-        // Everything that is named was known, or was written just now.
-        work.known.objects.extend(work.written);
-        sweep(repository, &there, &work.known.objects)?;
+        sweep(
+            repository,
+            &there,
+            &named.union(&written).cloned().collect(),
+        )?;
     }
     Ok(Made {
         number,
@@ -135,6 +146,18 @@ pub fn make(
         files: manifest.file_count,
         warnings: manifest.warnings,
     })
+}
+
+/// A copy of damaged data would pass every trial, and push out those that are sound.
+fn refuse_damaged(source: &Source) -> Result<()> {
+    let Some(damage) = Health::known_damage(source.folder.root()) else {
+        return Ok(());
+    };
+    Err(Error::Invalid(format!(
+        "the data of this site are damaged ({}), and a backup of them would push out a sound one; see `webstead repair`, \
+         or restore an earlier backup",
+        damage.trim()
+    )))
 }
 
 /// Removes objects that nothing names; says how many bytes they had.
@@ -165,8 +188,37 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn manifest(&mut self, source: &Source, number: u64) -> Result<Manifest> {
+    /// Backups of two sites in one place would push each other out.
+    fn refuse_another_site(
+        &self,
+        last: Option<&Manifest>,
+        first_account: Option<i64>,
+    ) -> Result<()> {
+        let Some(last) = last.filter(|last| last.first_account.is_some()) else {
+            return Ok(());
+        };
+        if last.first_account == first_account {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "the backups in {} are of another site, {:?}; choose another folder for this one",
+            self.repository.store.place(),
+            last.site
+        )))
+    }
+
+    fn manifest(
+        &mut self,
+        source: &Source,
+        number: u64,
+        last: Option<&Manifest>,
+    ) -> Result<Manifest> {
         let snapshot = Snapshot::take(&source.folder.database())?;
+        let first_account = "SELECT min(id) FROM users";
+        let first_account = snapshot
+            .connection()
+            .query_row(first_account, [], |row| row.get(0))?;
+        self.refuse_another_site(last, first_account)?;
         let database = self.database(&snapshot)?;
         let files = self.files(source, &snapshot)?;
         let title = "SELECT value FROM settings WHERE name = 'title'";
@@ -182,6 +234,7 @@ impl Work<'_> {
             made_at: Timestamp::now(),
             webstead: env!("CARGO_PKG_VERSION").to_owned(),
             site: title.unwrap_or_default(),
+            first_account,
             database,
             files,
             file_count,

@@ -35,6 +35,10 @@ pub(super) struct Manifest {
     pub(super) webstead: String,
     /// The site's title.
     pub(super) site: String,
+    /// Which site it is: the id of its first account, which it keeps wherever it is restored. A site that was not set up
+    /// has none.
+    #[serde(default)]
+    pub(super) first_account: Option<i64>,
     /// The database.
     pub(super) database: DatabaseEntry,
     /// Lists of the files: objects with a line of JSON ([`FileEntry`]) for each, by path.

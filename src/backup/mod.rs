@@ -30,6 +30,8 @@ mod hostile_tests;
 #[cfg(test)]
 mod interrupted_tests;
 #[cfg(test)]
+mod precious_tests;
+#[cfg(test)]
 mod tests;
 
 pub use keys::{Encryption, Keys, Recipient};

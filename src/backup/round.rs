@@ -80,9 +80,13 @@ impl Round<'_> {
         let repository =
             self.target
                 .open_or_create(data, known.as_deref(), &self.keys, &self.encryption)?;
-        State::update(data, |state| {
+        let noted = State::update(data, |state| {
             state.repositories.insert(place, repository.id().to_owned());
-        })?;
+        });
+        if let Err(e) = noted {
+            // A backup of a site whose disk is full is worth more than this.
+            log::warn!("where the backups are is not remembered: {e}");
+        }
         let made = make(self.source, &repository, progress, stop)?;
         let trial = if self.tries {
             let which = Which::Number(made.number);

@@ -18,7 +18,6 @@ use super::{
     manifest::{BLOCK_BYTES, FileEntry, Manifest},
     object::{self, Reference},
     repository::Repository,
-    store::is_out_of_reach,
 };
 use crate::{
     base::{Error, Result},
@@ -193,7 +192,8 @@ impl<'a> Writer<'a> {
 
     /// Notes what is damaged; a trial goes on to find everything.
     fn note(&mut self, what: &Reference, e: Error) -> Result<()> {
-        if is_out_of_reach(&e) {
+        // Only what was read and is wrong is damaged. What cannot be read says nothing of what is there.
+        if !matches!(e, Error::Invalid(_)) {
             return Err(e);
         }
         if !self.is_trial {

@@ -30,6 +30,9 @@ pub(super) enum SecretCommand {
     Remove {
         /// What it was for
         name: String,
+        /// Also the key of encrypted backups, without which this machine can neither make nor read them
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -64,7 +67,13 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
                 say!("{name}");
             }
         }
-        SecretCommand::Remove { name } => {
+        SecretCommand::Remove { name, yes } => {
+            if name.starts_with("backup-") && !yes {
+                return Err(Error::Invalid(format!(
+                    "{name} is the key of encrypted backups: without it this machine can neither make nor read them. \
+                     If you want that, say --yes"
+                )));
+            }
             if !secrets::remove(data, name)? {
                 return Err(Error::Invalid(format!("there is no secret named {name:?}")));
             }

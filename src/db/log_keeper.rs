@@ -118,8 +118,8 @@ impl LogKeeper {
                 return Err(Error::Internal(lost));
             }
             self.sums.around(&pages, || {
-                self.pragma("PRAGMA wal_checkpoint(PASSIVE)")
-                    .map_err(WriteBack::from)
+                let (_, frames) = self.pragma("PRAGMA wal_checkpoint(PASSIVE)")?;
+                Ok::<_, WriteBack>(frames.committed == frames.written_back)
             })?;
             written::count("site.db", pages.len() as u64 * PAGE_BYTES as u64);
             Ok(())

@@ -104,16 +104,20 @@ impl PageSums {
     /// Notes what pages will have when they are written back; then `write_back` does it.
     ///
     /// The write lock of the database is held meanwhile, so that nobody adds to the log.
-    pub(super) fn around<T, E: From<io::Error>>(
+    pub(super) fn around<E: From<io::Error>>(
         &self,
         pages: &Versions,
-        write_back: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
+        write_back: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, E> {
         self.file.lock()?;
-        let outcome = self
-            .note(pages)
-            .map_err(E::from)
-            .and_then(|()| write_back());
+        let outcome = self.note(pages).map_err(E::from).and_then(|unknown| {
+            let is_all_written = write_back()?;
+            // As long as a reader keeps some of the log out of the database, nobody knows what is in these pages.
+            for (page, last) in unknown.into_iter().filter(|_| is_all_written) {
+                self.file.write_all_at(&entry(last, 0), offset(page))?;
+            }
+            Ok(is_all_written)
+        });
         let noted =
             looks(&self.database).and_then(|looks| self.write_header(looks, outcome.is_err()));
         self.file.unlock()?;
@@ -121,28 +125,34 @@ impl PageSums {
         outcome
     }
 
-    fn note(&self, pages: &Versions) -> io::Result<()> {
+    /// Returns the pages of which nothing is known yet, and what they will have.
+    fn note(&self, pages: &Versions) -> io::Result<Vec<(u32, u64)>> {
+        let mut unknown = Vec::new();
         for (page, versions) in pages {
-            let at = HEADER_BYTES + u64::from(page - 1) * ENTRY_BYTES;
             let (now, before) = self.sums_of(*page)?.unwrap_or((0, 0));
             // Writing back may stop halfway, where somebody still reads. Until it ends, the database has what
             // it had before the log, or any of the log's versions.
             let before = if versions.contains(&now) { before } else { now };
             let last = versions.last().copied().unwrap_or(0);
-            self.file.write_all_at(&entry(last, before), at)?;
+            if now == 0 {
+                unknown.push((*page, last));
+            } else {
+                self.file
+                    .write_all_at(&entry(last, before), offset(*page))?;
+            }
         }
         self.write_header(looks(&self.database)?, true)?;
         written::count(
             "site.db-sums",
             pages.len() as u64 * ENTRY_BYTES + 2 * HEADER_BYTES,
         );
-        self.file.sync_data()
+        self.file.sync_data()?;
+        Ok(unknown)
     }
 
     fn sums_of(&self, page: u32) -> io::Result<Option<(u64, u64)>> {
         let mut entry = [0; 16];
-        let at = HEADER_BYTES + u64::from(page - 1) * ENTRY_BYTES;
-        match self.file.read_exact_at(&mut entry, at) {
+        match self.file.read_exact_at(&mut entry, offset(page)) {
             Ok(()) => Ok(Some((number(&entry, 0), number(&entry, 1)))),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(e) => Err(e),
@@ -158,6 +168,11 @@ impl PageSums {
         header[40] = u8::from(is_under_way);
         self.file.write_all_at(&header, 0)
     }
+}
+
+/// Where what is known of a page stands.
+fn offset(page: u32) -> u64 {
+    HEADER_BYTES + u64::from(page - 1) * ENTRY_BYTES
 }
 
 /// What a page adds up to; never 0, which means that it is not known.

@@ -1,0 +1,83 @@
+//! What is kept for somebody stays, whatever others do.
+
+use std::fs;
+
+use super::{
+    tests::{NEVER, Place, everything, noise, quiet},
+    *,
+};
+use crate::{
+    base::Id,
+    db::{Change, Database},
+};
+
+fn change(place: &Place, change: Change) {
+    let database = Database::open(&place.folder.database()).unwrap();
+    database.apply_blocking(change).unwrap();
+    database.close();
+}
+
+fn set_up(place: &Place) {
+    let mut account = Change::new();
+    let sql = "INSERT INTO users (id, name, display_name, password_hash, role, created_at) \
+               VALUES (?1, 'owner', 'Owner', '', 'owner', 0)";
+    account.push(sql, vec![Id::new().into()]);
+    change(place, account);
+}
+
+#[test]
+fn a_place_with_backups_of_one_site_takes_none_of_another() {
+    let (one, other) = (Place::new(), Place::new());
+    set_up(&one);
+    set_up(&other);
+    one.back_up();
+    let before = everything(&one.store());
+    let refused = make(&other.source(), &one.repository(), &quiet, &NEVER).unwrap_err();
+    assert!(refused.to_string().contains("another site"), "{refused}");
+    assert_eq!(everything(&one.store()), before);
+    assert_eq!(one.back_up().number, 2);
+}
+
+#[test]
+fn damaged_data_are_not_backed_up() {
+    let place = Place::new();
+    place.back_up();
+    fs::write(place.folder.root().join("damaged.txt"), "page 7").unwrap();
+    let refused = make(&place.source(), &place.repository(), &quiet, &NEVER).unwrap_err();
+    assert!(refused.to_string().contains("page 7"), "{refused}");
+}
+
+#[test]
+fn what_an_older_backup_names_stays_even_if_it_was_taken_for_damaged() {
+    let place = Place::new();
+    let hash = place.add_media(&noise(50_000));
+    let objects = || everything(&place.store().join("objects"));
+    place.back_up();
+    let sound = objects();
+    // The site has the picture no more, and its object cannot be read as it was for once.
+    let mut gone = Change::new();
+    gone.push(
+        "DELETE FROM media WHERE hash = ?1",
+        vec![hash.as_str().into()],
+    );
+    change(&place, gone);
+    let media = everything(&place.folder.root().join("media"));
+    for name in media.keys().filter(|name| name.ends_with(&hash[2..])) {
+        fs::remove_file(place.folder.root().join("media").join(name)).unwrap();
+    }
+    let (name, content) = sound.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    let file = place.store().join("objects").join(name);
+    fs::write(&file, vec![0; content.len()]).unwrap();
+    assert!(!place.trial().is_empty());
+    place.back_up();
+    assert!(file.exists(), "{name} was removed");
+    fs::write(&file, content).unwrap();
+    let first = try_out(
+        &place.repository(),
+        Which::Number(1),
+        place.dir.path(),
+        &quiet,
+        &NEVER,
+    );
+    assert_eq!(first.unwrap().problems, Vec::<String>::new());
+}
