@@ -7,7 +7,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use super::facts::Storage;
 use crate::{
     base::{Error, Result},
-    db::{DataFolder, open_to_look, quick_problems},
+    db::{DataFolder, Health, open_to_look, quick_problems},
 };
 
 /// Time for reading the database.
@@ -32,9 +32,28 @@ pub(super) fn look(data: &Path) -> Storage {
 
 fn problems(data: &Path) -> Result<Option<Vec<String>>> {
     let folder = DataFolder::open_existing(data)?;
+    if let Some(damage) = Health::known_damage(data) {
+        return Ok(Some(vec![damage]));
+    }
     let connection = open_to_look(&folder.database())?;
     quick_problems(&connection, PATIENCE).map_err(|e| match e {
         Error::Database(e) => Error::Invalid(e.to_string()),
         e => e,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DataFolder, look};
+    use crate::db::Database;
+
+    #[test]
+    fn damage_that_was_found_is_told_until_it_is_repaired() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_or_create(dir.path()).unwrap();
+        Database::open(&folder.database()).unwrap().close();
+        assert_eq!(look(dir.path()).problem, None);
+        std::fs::write(dir.path().join("damaged.txt"), "page 7").unwrap();
+        assert_eq!(look(dir.path()).problem.as_deref(), Some("page 7"));
+    }
 }

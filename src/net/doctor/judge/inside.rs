@@ -121,7 +121,7 @@ pub(super) fn judge_database(facts: &Facts) -> Station {
             "database-damaged",
             format!("The database is not well: {}", quoted(problem)),
         )
-        .remedy("Keep a copy of the data folder as it is, and put back your last backup.")
+        .remedy("Keep a copy of the data folder as it is; then `webstead repair` says what can be saved, and `webstead restore` puts back your last backup.")
         .page("/help/when-something-is-wrong");
     }
     if storage.is_read_only {
