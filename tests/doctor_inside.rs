@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -15,16 +15,15 @@ use crate::{
     tools::is_there,
 };
 
+/// What the doctor sees of the site in a data folder.
+fn look(data: &Path) -> Found {
+    Found::read(command(data).args(["doctor", "--json"]).output().unwrap())
+}
+
 #[test]
 fn a_server_that_does_not_run_or_hangs_and_pages_that_fail_are_told_apart() {
     let site = Site::start();
-    let examine = || {
-        let output = command(site.data())
-            .args(["doctor", "--json"])
-            .output()
-            .unwrap();
-        Found::read(output)
-    };
+    let examine = || look(site.data());
     let found = examine();
     found.must("name", "name-unset", &["your own network"]);
     found.must("server", "server-well", &[]);
@@ -60,20 +59,12 @@ fn a_server_that_does_not_run_or_hangs_and_pages_that_fail_are_told_apart() {
 
     let mut site = site;
     site.stop();
-    let output = command(site.data())
-        .args(["doctor", "--json"])
-        .output()
-        .unwrap();
-    let found = Found::read(output);
+    let found = look(site.data());
     found.must("server", "server-not-running", &["systemctl start"]);
     found.must("application", "application-unknown", &[]);
     found.must("database", "database-well", &[]);
     fs::write(site.data().join("webstead.toml"), "domain = 5\n").unwrap();
-    let output = command(site.data())
-        .args(["doctor", "--json"])
-        .output()
-        .unwrap();
-    Found::read(output).must("server", "settings-unreadable", &["domain = 5"]);
+    look(site.data()).must("server", "settings-unreadable", &["domain = 5"]);
 }
 
 #[test]
@@ -82,11 +73,7 @@ fn a_program_behind_that_is_away_is_named() {
     let site = Site::with_settings(settings);
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let output = command(site.data())
-            .args(["doctor", "--json"])
-            .output()
-            .unwrap();
-        let found = Found::read(output);
+        let found = look(site.data());
         if found.state("application") == "program-down" {
             found.must(
                 "application",
@@ -139,10 +126,7 @@ fn a_damaged_database_and_a_disk_that_is_full_or_read_only_are_told_apart() {
     for title in ["One", "Two", "Three"] {
         site.publish(&owner, &[("title", title), ("markdown", &text)]);
     }
-    let examine = || {
-        let output = command(&data).args(["doctor", "--json"]).output().unwrap();
-        Found::read(output)
-    };
+    let examine = || look(&data);
     examine().must("database", "database-well", &["free"]);
     let filler = disk.0.join("filler");
     fs::write(&filler, vec![1; 45 * 1024 * 1024]).unwrap();
@@ -362,11 +346,7 @@ fn an_authority_that_was_asked_too_often_says_until_when() {
     let site = Site::with_settings(&settings);
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
-        let output = command(site.data())
-            .args(["doctor", "--json"])
-            .output()
-            .unwrap();
-        let found = Found::read(output);
+        let found = look(site.data());
         if found.state("certificate") == "certificate-rate-limit" {
             let [_, _, says, remedy] = &found.0["certificate"];
             assert!(

@@ -141,7 +141,7 @@ fn as_json(args: &CheckArgs, data: &std::path::Path) -> ExitCode {
             ..Found::default()
         },
         Err(e) => {
-            eprintln!("webstead: {e}");
+            warn_of!("webstead: {e}");
             return ExitCode::from(COULD_NOT_LOOK);
         }
     };

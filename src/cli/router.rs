@@ -81,11 +81,7 @@ fn look(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
 /// Prints what was seen; says whether every port leads here.
 fn tell(seen: &Seen) -> bool {
     match &seen.gateway {
-        Ok(gateway) => say!(
-            "The router is {}, and this machine is {} for it.",
-            gateway.address,
-            gateway.own
-        ),
+        Ok(gateway) => say!("{gateway}"),
         Err(why) => {
             say!("No router: {why}.");
             return false;

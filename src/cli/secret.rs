@@ -42,23 +42,16 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
     let data = folder.root();
     match command {
         SecretCommand::Set { name } => {
-            if name == STORE_SECRET {
-                secrets::write(data, name, &ask("the key of the store")?)?;
-                println!("The secret is kept, for this machine alone: an export does not have it.");
-                return Ok(ExitCode::SUCCESS);
-            }
-            if name != dns::SECRET_NAME {
-                return Err(Error::Invalid(format!(
-                    "there is no use for a secret named {name:?}; there are {} and {STORE_SECRET}",
-                    dns::SECRET_NAME
-                )));
-            }
-            // A setting that is wrong is told of elsewhere, and keeps no secret from being kept.
-            let config = Config::load(global.config.as_deref(), data).unwrap_or_default();
-            let config = with_stored(&config, &folder).unwrap_or(config);
-            let parts = config.dns.parts_of_secret();
-            let secret = ask_parts(name, parts)?;
-            dns::parts_of_secret(&secret, parts)?;
+            let secret = match &**name {
+                STORE_SECRET => ask("the key of the store")?,
+                dns::SECRET_NAME => ask_for_dns(&folder, global)?,
+                _ => {
+                    return Err(Error::Invalid(format!(
+                        "there is no use for a secret named {name:?}; there are {} and {STORE_SECRET}",
+                        dns::SECRET_NAME
+                    )));
+                }
+            };
             secrets::write(data, name, &secret)?;
             say!("The secret is kept, for this machine alone: an export does not have it.");
         }
@@ -81,6 +74,17 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the DNS provider of the settings gave.
+fn ask_for_dns(folder: &DataFolder, global: &Global) -> Result<String> {
+    // A setting that is wrong is told of elsewhere, and keeps no secret from being kept.
+    let config = Config::load(global.config.as_deref(), folder.root()).unwrap_or_default();
+    let config = with_stored(&config, folder).unwrap_or(config);
+    let parts = config.dns.parts_of_secret();
+    let secret = ask_parts(dns::SECRET_NAME, parts)?;
+    dns::parts_of_secret(&secret, parts)?;
+    Ok(secret)
 }
 
 /// Asks for each part of a secret, or reads a line with all of them.

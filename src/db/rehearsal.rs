@@ -70,6 +70,7 @@ pub fn rehearse(folder: &DataFolder) -> Result<Rehearsal> {
         .tempdir_in(folder.root())
         .map_err(|e| Error::io("making a folder in", folder.root(), e))?;
     let copy = scratch.path().join("site.db");
+    // With the copy, for the real migrations keep one too.
     let began = Instant::now();
     // It cannot write anyway, and this writes to another file.
     connection.pragma_update(None, "query_only", false)?;

@@ -92,12 +92,7 @@ fn in_words(seen: &Seen) -> RouterSeen {
     let speaks = seen.protocols.iter().filter(|(_, spoken)| spoken.is_ok());
     RouterSeen {
         at: Timestamp::now(),
-        gateway: gateway.map(|gateway| {
-            format!(
-                "The router is {}, and this machine is {} for it.",
-                gateway.address, gateway.own
-            )
-        }),
+        gateway: gateway.map(ToString::to_string),
         speaks: speaks.map(|(protocol, _)| protocol.to_string()).collect(),
         silent: silent.collect(),
         external: seen

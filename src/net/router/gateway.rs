@@ -1,7 +1,7 @@
 //! Which machine leads to the internet: the kernel's routes.
 
 use std::{
-    fs,
+    fmt, fs,
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
 };
 
@@ -17,6 +17,17 @@ pub struct Gateway {
     pub address: Ipv4Addr,
     /// This machine, as the router knows it.
     pub own: Ipv4Addr,
+}
+
+impl fmt::Display for Gateway {
+    /// A sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, own } = self;
+        write!(
+            f,
+            "The router is {address}, and this machine is {own} for it."
+        )
+    }
 }
 
 impl Gateway {
