@@ -375,12 +375,33 @@ fn in_words(rehearsal: &Rehearsal) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use std::{fs, os::unix::fs::chown};
+
+    use super::{numbers, refuse_foreign_place};
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
         assert!(numbers("0.10.0") > numbers("0.9.12"));
         assert!(numbers("1.0.0-rc1") >= numbers("1.0.0"));
         assert!(numbers("0.2.0") > numbers(""));
+    }
+
+    #[test]
+    fn root_starts_nothing_that_others_could_have_put_there() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("webstead");
+        refuse_foreign_place(&place).unwrap();
+        fs::write(&place, "").unwrap();
+        refuse_foreign_place(&place).unwrap();
+        let nobody = Some(65_534);
+        for path in [&*place, dir.path()] {
+            chown(path, nobody, None).unwrap();
+            let refused = refuse_foreign_place(&place).unwrap_err().to_string();
+            assert!(refused.contains(&path.display().to_string()), "{refused}");
+            chown(path, Some(0), None).unwrap();
+        }
     }
 }

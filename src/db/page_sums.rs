@@ -306,7 +306,7 @@ mod tests {
         time::SystemTime,
     };
 
-    use super::{HEADER_BYTES, PAGE_BYTES, damaged_pages};
+    use super::*;
     use crate::db::{Change, Database};
 
     /// A database whose log was written back, and what was changed about it meanwhile.
@@ -369,5 +369,20 @@ mod tests {
         let sums = fs::metadata(dir.path().join("site.db-sums")).unwrap().len();
         assert!(sums > HEADER_BYTES + 30 * 16, "{sums}");
         assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
+    }
+
+    #[test]
+    fn a_page_that_a_reader_keeps_out_of_the_database_is_damaged_only_when_it_should_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = a_database(dir.path());
+        let sums = PageSums::open(&path).unwrap();
+        // Nothing is known of it yet, as after a restore, and the log has another version.
+        sums.file.write_all_at(&entry(0, 0), offset(2)).unwrap();
+        let versions = Versions::from([(2, vec![12_345])]);
+        for (is_all_written, damaged) in [(false, vec![]), (true, vec![2])] {
+            let written = sums.around(&versions, || Ok::<_, io::Error>(is_all_written));
+            assert_eq!(written.unwrap(), is_all_written);
+            assert_eq!(damaged_pages(&path).unwrap(), damaged);
+        }
     }
 }

@@ -204,7 +204,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{LogState, log_of, read_log, write_again};
+    use super::{LogState, log_of, read_log, state_of_log, write_again};
 
     /// A log of ten changes, as the disk has it.
     fn a_log() -> (tempfile::TempDir, std::path::PathBuf, LogState) {
@@ -264,6 +264,23 @@ mod tests {
                 "at {at}: {now:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_log_that_is_being_written_has_lost_nothing() {
+        let (_dir, log, _) = a_log();
+        let bytes = fs::read(&log).unwrap();
+        let mut torn = bytes.clone();
+        torn[200] ^= 1;
+        fs::write(&log, &torn).unwrap();
+        assert!(state_of_log(&log).unwrap().has_lost, "it stays so");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(super::LOOK_AGAIN_AFTER / 3);
+                fs::write(&log, &bytes).unwrap();
+            });
+            assert!(!state_of_log(&log).unwrap().has_lost);
+        });
     }
 
     #[test]

@@ -215,3 +215,18 @@ pub(in crate::server) fn hello(
         program,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Before, UnixStream};
+
+    #[test]
+    fn a_process_that_has_ended_is_waited_for_no_more() {
+        let (ended, its_end) = UnixStream::pair().unwrap();
+        let (alive, _its_end) = UnixStream::pair().unwrap();
+        let before = Before(vec![ended, alive]);
+        assert_eq!(before.descriptors().unwrap().len(), 2);
+        drop(its_end);
+        assert_eq!(before.descriptors().unwrap().len(), 1);
+    }
+}
