@@ -20,7 +20,7 @@ fn in_the_browser_the_owner_sees_the_router_consents_and_takes_it_back() {
         }
     };
     let page = home.browse("/admin/name/router", None);
-    has(&page, &["It is not asked for anything", "Look now"]);
+    has(&page, &["It is not asked to open anything", "Look now"]);
     home.browse("/admin/name/router/look", Some(&[]));
     let page = home.browse("/admin/name/router", None);
     has(

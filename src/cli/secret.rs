@@ -61,7 +61,7 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
             }
         }
         SecretCommand::Remove { name, yes } => {
-            if name.starts_with("backup-") && !yes {
+            if name.starts_with("backup-") && secrets::read(data, name)?.is_some() && !yes {
                 return Err(Error::Invalid(format!(
                     "{name} is the key of encrypted backups: without it this machine can neither make nor read them. \
                      If you want that, say --yes"

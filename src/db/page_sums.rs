@@ -310,7 +310,7 @@ mod tests {
     use crate::db::{Change, Database};
 
     /// A database whose log was written back, and what was changed about it meanwhile.
-    fn a_database(dir: &Path) -> (std::path::PathBuf, SystemTime) {
+    fn a_database(dir: &Path) -> (PathBuf, SystemTime) {
         let path = dir.join("site.db");
         for round in 0..2 {
             let database = Database::open(&path).unwrap();

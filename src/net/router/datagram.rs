@@ -39,7 +39,7 @@ pub(super) async fn ask<T>(
 ) -> Result<T, Refusal> {
     let broken = |e: io::Error| {
         Refusal::Silent(match e.kind() {
-            ErrorKind::ConnectionRefused => "it does not speak it".to_owned(),
+            ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
             _ => format!("it cannot be asked: {e}"),
         })
     };

@@ -98,7 +98,7 @@ fn head(answer: &[u8], opcode: u8) -> Option<Result<(u32, &[u8]), Refusal>> {
 /// The result codes of section 3.5.
 fn refusal(code: u16) -> Refusal {
     let words = match code {
-        1 => return Refusal::Silent("it does not speak it".into()),
+        1 => return Refusal::Silent("it knows another version".into()),
         2 => "it does not permit it; there may be a switch for it on the router's own pages",
         3 => "it has no connection to the internet",
         4 => "it has no room for another mapping",

@@ -94,7 +94,7 @@ struct Said {
 fn read_head(answer: &[u8], opcode: u8) -> Option<Result<(Said, &[u8]), Refusal>> {
     // Who speaks only NAT-PMP says so in its own form (RFC 6886 section 3.5).
     if matches!(answer, [0, _, 0, 1, ..]) {
-        return Some(Err(Refusal::Silent("it does not speak it".into())));
+        return Some(Err(Refusal::Silent("it knows only NAT-PMP".into())));
     }
     let (head, rest) = answer.split_at_checked(HEAD)?;
     // Section 8.3: an answer, of this version, in whole words.
@@ -142,7 +142,7 @@ fn read_map(answer: &[u8], forward: Forward, nonce: Nonce) -> Option<Result<Gran
 /// The result codes of section 7.4.
 fn refusal(code: u8) -> Refusal {
     let words = match code {
-        1 | 4 | 5 | 9 => return Refusal::Silent("it does not speak it".into()),
+        1 | 4 | 5 | 9 => return Refusal::Silent("it does not know the request".into()),
         2 => "it does not permit it; there may be a switch for it on the router's own pages",
         7 => "it has no connection to the internet",
         8 => "it has no room for another mapping",
