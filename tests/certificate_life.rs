@@ -1,10 +1,7 @@
 //! The life of a certificate at high speed: the clock of the site is turned on, the authority's is not.
 
 use std::{
-    ffi::OsString,
-    fs,
     io::{Read as _, Write as _},
-    path::PathBuf,
     process::Command,
     time::Duration,
 };
@@ -15,63 +12,18 @@ use tempfile::TempDir;
 use crate::{
     ari::{Ari, Replacing},
     certificates::{await_certificate, certificate, set, shown, until},
+    faketime::Clock,
     pebble::{Options, Pebble},
     site::Site,
-    tools::is_there,
 };
-
-/// A clock of a program's own, which can be turned while it runs (libfaketime).
-struct Clock {
-    file: PathBuf,
-    library: OsString,
-}
-
-impl Clock {
-    /// One that is right; `None`, said aloud, if it is not installed.
-    fn new(dir: &TempDir) -> Option<Self> {
-        let found = Command::new("faketime")
-            .args(["-m", "-f", "+0d", "printenv", "LD_PRELOAD"])
-            .output();
-        let library = found.ok().filter(|output| output.status.success());
-        if !is_there("faketime", library.is_some()) {
-            return None;
-        }
-        let library = String::from_utf8(library?.stdout).unwrap();
-        let clock = Self {
-            file: dir.path().join("clock"),
-            library: library.trim().into(),
-        };
-        clock.turn("+0d");
-        Some(clock)
-    }
-
-    /// So far from what it really is: `+62d`, `-7h`.
-    fn turn(&self, by: &str) {
-        let new = self.file.with_extension("new");
-        fs::write(&new, format!("{by}\n")).unwrap();
-        fs::rename(new, &self.file).unwrap();
-    }
-
-    fn environment(&self) -> Vec<(&'static str, OsString)> {
-        vec![
-            ("LD_PRELOAD", self.library.clone()),
-            ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
-            ("FAKETIME_NO_CACHE", "1".into()),
-            ("DONT_FAKE_MONOTONIC", "1".into()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-            ("NO_FAKE_STAT", "1".into()),
-        ]
-    }
-}
 
 #[test]
 fn a_certificate_lives_from_a_clock_in_1970_over_advice_and_weeks_without_an_authority_to_another_name()
  {
     let dir = TempDir::new().unwrap();
-    let Some(clock) = Clock::new(&dir) else {
+    let Some(clock) = Clock::saying("-20700d") else {
         return;
     };
-    clock.turn("-20700d");
     let mut site = Site::start_with(&dir.path().join("data"), &clock.environment());
     // Every order counts here, also one that is made again because a nonce was refused once too often.
     let options = Options {
@@ -92,13 +44,13 @@ fn a_certificate_lives_from_a_clock_in_1970_over_advice_and_weeks_without_an_aut
         ari.said(|said| said.orders.is_empty()),
         "nobody is asked before"
     );
-    clock.turn("+0d");
+    clock.set("+0d");
     let first = await_certificate(&site, &pebble, "site.test");
     until(&site, "advice", || ari.said(|said| said.asked.len() == 1));
 
     // The authority has something against it, and says so when it is asked the next time.
     ari.said(|said| said.early = 1);
-    clock.turn("+7h");
+    clock.set("+7h");
     until(&site, "replaced early", || {
         shown(&site, "site.test", &pebble.root()).is_ok_and(|other| other != first)
     });
@@ -112,7 +64,7 @@ fn a_certificate_lives_from_a_clock_in_1970_over_advice_and_weeks_without_an_aut
     pebble.stop();
     for day in [62, 63, 70, 82] {
         let failed = site.log().matches("no certificate for site.test").count();
-        clock.turn(&format!("+{day}d"));
+        clock.set(&format!("+{day}d"));
         until(&site, "tried again", || {
             site.log().matches("no certificate for site.test").count() > failed
         });
@@ -120,10 +72,10 @@ fn a_certificate_lives_from_a_clock_in_1970_over_advice_and_weeks_without_an_aut
     }
     pebble.start_again();
     // It does not know the account any more, which is no reason to wait for another time.
-    clock.turn("+83d");
+    clock.set("+83d");
     await_certificate(&site, &pebble, "site.test");
     // The authority lives in another time: what it signs today would be due again at once.
-    clock.turn("+0d");
+    clock.set("+0d");
     std::thread::sleep(Duration::from_secs(7));
     let third = shown(&site, "site.test", &pebble.root()).unwrap();
 
@@ -146,11 +98,11 @@ fn a_certificate_lives_from_a_clock_in_1970_over_advice_and_weeks_without_an_aut
     // It starts without a clock: what works stays, and nobody is asked for anything.
     let orders = ari.said(|said| said.orders.len());
     assert!(site.stop().success());
-    clock.turn("-20700d");
+    clock.set("-20700d");
     let site = Site::start_with(site.data(), &clock.environment());
     assert_eq!(shown(&site, "site.test", &pebble.root()).unwrap(), third);
     std::thread::sleep(Duration::from_secs(7));
-    clock.turn("+0d");
+    clock.set("+0d");
     std::thread::sleep(Duration::from_secs(7));
     assert_eq!(shown(&site, "more.test", &pebble.root()).unwrap(), more);
     assert_eq!(ari.said(|said| said.orders.len()), orders);

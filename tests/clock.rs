@@ -1,66 +1,21 @@
 //! A clock that is wrong, and jumps: a Raspberry Pi has none that goes on while it is off.
 
 use std::{
-    ffi::OsString,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use reqwest::blocking::Client;
 
 use crate::{
+    faketime::Clock,
     site::{OWNER, PASSWORD, Site},
-    tools::is_there,
 };
 
 /// 2026-01-01T00:00:00Z: the program is younger.
 const EARLIEST: i64 = 1_767_225_600;
 const DAY: i64 = 24 * 3600;
-
-/// The clock of one program.
-struct Clock {
-    _dir: tempfile::TempDir,
-    file: PathBuf,
-    library: PathBuf,
-}
-
-impl Clock {
-    /// One that says this, as faketime(1) takes it; `None` without faketime.
-    fn saying(what: &str) -> Option<Self> {
-        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-        let mut places = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-        let library = places.find(|place| place.exists());
-        if !is_there("faketime", library.is_some()) {
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Self {
-            file: dir.path().join("clock"),
-            _dir: dir,
-            library: library?,
-        };
-        clock.set(what);
-        Some(clock)
-    }
-
-    fn set(&self, what: &str) {
-        let new = self.file.with_extension("new");
-        fs::write(&new, what).unwrap();
-        fs::rename(new, &self.file).unwrap();
-    }
-
-    fn environment(&self) -> Vec<(&'static str, OsString)> {
-        vec![
-            ("LD_PRELOAD", self.library.clone().into()),
-            ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
-            ("FAKETIME_NO_CACHE", "1".into()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-            ("FAKETIME_DONT_RESET", "1".into()),
-            ("NO_FAKE_STAT", "1".into()),
-        ]
-    }
-}
 
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

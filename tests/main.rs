@@ -25,6 +25,7 @@ mod doctor_inside;
 mod doctor_router;
 mod durability;
 mod dynamic_dns;
+mod faketime;
 mod guards;
 mod hostile;
 mod hosts;

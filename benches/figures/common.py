@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCHES = ROOT / "benches"
@@ -126,6 +127,54 @@ def free_port():
 # Loads no authorities: the certificate is the site's own, and it is this machine that is measured.
 UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
+
+
+class Browser:
+    """One connection that stays until the server ends it, signed in after `sign_in`."""
+
+    def __init__(self, port):
+        self.port, self.connection, self.cookie = port, None, None
+
+    def sign_in(self, name, password):
+        self.cookie = self.post("/sign-in", name=name, password=password)[0]["Set-Cookie"].split(";")[0]
+        return self
+
+    def get(self, path):
+        return self.ask("GET", path, 200)
+
+    def post(self, path, **form):
+        return self.ask("POST", path, 303, urllib.parse.urlencode(form))
+
+    def ask(self, method, path, wanted, body=None):
+        """(headers, text) of an answer, which has the status that is wanted."""
+        if not self.connection:
+            self.connection = http.client.HTTPSConnection("localhost", self.port, context=UNVERIFIED, timeout=300)
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        if self.cookie:
+            headers["Cookie"] = self.cookie
+        if body:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        connection = self.connection
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            self.connection = None
+            raise
+        if answer.will_close:
+            connection.close()
+            self.connection = None
+        assert answer.status == wanted, (answer.status, text[:200])
+        return answer.headers, text
+
+
+def add_owner(data, program=None):
+    """Makes the account of the owner of a site; its name and password."""
+    name, password = "owner", "a long enough password"
+    subprocess.run([program or path_of("webstead"), "user", "add", name, "--role", "owner", "--password-stdin",
+                    "--data", data], input=password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
+    return name, password
 
 
 def get(port, path, headers=None, source=None):

@@ -12,13 +12,11 @@ import shutil
 import subprocess
 import threading
 import time
-import urllib.parse
 
-from common import ROOT, UNVERIFIED, path_of
+from common import ROOT, Browser, add_owner, path_of
 
 # So that the database has about 1 GB.
 POSTS = 70_000
-PASSWORD = "correct horse battery staple"
 READERS = 4
 MIGRATION = """ALTER TABLE posts ADD COLUMN reading_s INTEGER NOT NULL DEFAULT 0;
 UPDATE posts SET reading_s = words / 4;
@@ -30,12 +28,11 @@ def measure(place, args):
     program = place.path / "webstead"
     shutil.copy(path_of("webstead"), program)
     data = place.seed("site", 2_000 if args.quick else POSTS)
-    subprocess.run([program, "user", "add", "owner", "--role", "owner", "--password-stdin", "--data", data],
-                   input=PASSWORD + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
+    owner = add_owner(data, program)
     site = place.site(data, program=program)
     size = os.path.getsize(data / "site.db")
     print(f"the database has {size / 1e6:,.0f} MB; {READERS} readers and one who saves")
-    visitors = Visitors(site.port)
+    visitors = Visitors(site.port, owner)
     calm = visitors.during(lambda: time.sleep(5 if args.quick else 30))
     rounds = args.rounds or 5
 
@@ -93,14 +90,17 @@ def upgrade(program, data, newer):
 class Visitors:
     """Readers, and one who saves; each waits for an answer before the next request."""
 
-    def __init__(self, port):
-        self.port = port
-        self.cookie, self.post = self.begin()
+    def __init__(self, port, owner):
+        self.port, self.editor = port, Browser(port).sign_in(*owner)
+        location = self.editor.post("/admin/posts", **form(0, action="publish"))[0]["Location"]
+        self.post, self.number = re.search(r"/admin/posts/\d+", location)[0], 0
+        self.look()
 
     def during(self, what):
         """(milliseconds of the readers' answers, of the saves), while `what` is done."""
         self.is_over, read, saved, failed = False, [], [], []
-        threads = [threading.Thread(target=self.repeat, args=(self.read, read, failed)) for _ in range(READERS)]
+        readers = [Browser(self.port) for _ in range(READERS)]
+        threads = [threading.Thread(target=self.repeat, args=(lambda b=b: b.get("/"), read, failed)) for b in readers]
         threads.append(threading.Thread(target=self.repeat, args=(self.save, saved, failed)))
         for thread in threads:
             thread.start()
@@ -115,64 +115,29 @@ class Visitors:
         return sorted(read), sorted(saved)
 
     def repeat(self, once, times, failed):
-        connection = None
         while not self.is_over:
             start = time.monotonic()
             try:
-                connection = once(connection)
+                once()
             except (OSError, http.client.HTTPException, AssertionError) as e:
-                failed.append(f"{once.__name__}: {e!r}")
-                connection = None
+                failed.append(repr(e))
             times.append(1000 * (time.monotonic() - start))
             time.sleep(0.003)
 
-    def connect(self):
-        return http.client.HTTPSConnection("localhost", self.port, context=UNVERIFIED, timeout=300)
-
-    def ask(self, connection, method, path, form=None):
-        """An answer, and the connection if another one may follow."""
-        connection = connection or self.connect()
-        headers = {"Origin": f"https://localhost:{self.port}"}
-        if form is not None:
-            headers |= {"Content-Type": "application/x-www-form-urlencoded"}
-        if getattr(self, "cookie", None) and (form is not None or path.startswith("/admin")):
-            headers |= {"Cookie": self.cookie}
-        connection.request(method, path, body=form and urllib.parse.urlencode(form), headers=headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        if answer.will_close:
-            connection.close()
-            connection = None
-        return answer, text, connection
-
-    def begin(self):
-        answer = self.ask(None, "POST", "/sign-in", {"name": "owner", "password": PASSWORD})[0]
-        assert answer.status == 303, answer.status
-        self.cookie = answer.headers["Set-Cookie"].split(";")[0]
-        answer, text, _ = self.ask(None, "POST", "/admin/posts", self.form(0, "publish"))
-        assert answer.status == 303, (answer.status, text)
-        post = re.search(r"/admin/posts/\d+", answer.headers["Location"])[0]
-        self.number, self.revision = 0, re.search(r'name="revision" value="(\d+)"', self.ask(None, "GET", post)[1])[1]
-        return self.cookie, post
-
-    def form(self, number, action="save"):
-        return {"title": "Counter", "markdown": f"number {number}. " + 400 * "few words. ", "action": action}
-
-    def read(self, connection):
-        answer, _, connection = self.ask(connection, "GET", "/")
-        assert answer.status == 200, answer.status
-        return connection
-
-    def save(self, connection):
-        """Saves, and looks whether it is there."""
+    def save(self):
         self.number += 1
-        form = self.form(self.number) | {"revision": self.revision}
-        answer, text, connection = self.ask(connection, "POST", self.post, form)
-        assert answer.status == 303, (answer.status, text[:200])
-        text, connection = self.ask(connection, "GET", self.post)[1:]
+        self.editor.post(self.post, revision=self.revision, **form(self.number, action="save"))
+        self.look()
+
+    def look(self):
+        """Whether what was saved is there."""
+        text = self.editor.get(self.post)[1]
         assert f"number {self.number}. " in text, "what was saved is not there"
         self.revision = re.search(r'name="revision" value="(\d+)"', text)[1]
-        return connection
+
+
+def form(number, action):
+    return {"title": "Counter", "markdown": f"number {number}. " + 400 * "few words. ", "action": action}
 
 
 def tell(what, beside, calm):
