@@ -89,17 +89,16 @@ fn parse(text: &str) -> Result<Uri, String> {
     let wrong =
         |why: &str| format!("proxy = {text:?} {why}; write it as \"http://127.0.0.1:8123\"");
     let uri: Uri = text.parse().map_err(|_| wrong("is not an address"))?;
-    match (uri.scheme_str(), uri.authority()) {
-        (Some("http" | "https"), Some(authority)) if !authority.as_str().contains('@') => {}
+    let authority = match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority))
+            if !authority.host().is_empty() && !authority.as_str().contains('@') =>
+        {
+            authority
+        }
         _ => return Err(wrong("does not begin with http:// or https:// and a host")),
-    }
-    let has_port = uri.authority().is_some_and(|authority| {
-        authority
-            .as_str()
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .ends_with(':')
-    });
-    if has_port && uri.port_u16().is_none_or(|port| port == 0) {
+    };
+    let has_port = authority.as_str() != authority.host();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
         return Err(wrong("has a port that is none"));
     }
     if uri.path_and_query().is_some_and(|path| path != "/") {
@@ -113,6 +112,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::parse;
+
+    #[test]
+    fn an_upstream_without_a_host_or_with_a_port_that_is_none_is_refused() {
+        for text in [
+            "http://:-",
+            "http://:80",
+            "http://a:-",
+            "http://a:",
+            "http://a:0",
+            "http://a:65536",
+        ] {
+            assert!(
+                parse(text).unwrap_err().contains("http://127.0.0.1:8123"),
+                "{text}"
+            );
+        }
+        for text in [
+            "http://a",
+            "http://a:1",
+            "https://[::1]",
+            "http://[::1]:8123/",
+        ] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+    }
 
     proptest! {
         #[test]
