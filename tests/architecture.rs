@@ -246,10 +246,13 @@ fn files_are_small_and_only_the_database_opens_connections() {
             "{} does not say what it is",
             path.display()
         );
-        let opens = text.contains("Connection::open") || text.contains("SqliteConnectionManager::");
+        // In its tests, a file may look at what it has made.
+        let program = text.split("#[cfg(test)]").next().unwrap();
+        let opens =
+            program.contains("Connection::open") || program.contains("SqliteConnectionManager::");
         assert!(
-            !opens || !path.starts_with(src()) || path.starts_with(src().join("db")),
-            "{} opens a connection",
+            !opens || !path.starts_with(src()) || path == src().join("db/door.rs"),
+            "{} opens a connection beside the one door",
             path.display()
         );
     }

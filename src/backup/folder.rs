@@ -143,7 +143,7 @@ impl Store for FolderStore {
         read.map_err(|e| Error::io("reading", &path, e))?;
         if bytes.len() > max_bytes {
             let shown = path.display();
-            return Err(Error::Invalid(format!("{shown} is larger than it can be")));
+            return Err(Error::Damaged(format!("{shown} is larger than it can be")));
         }
         Ok(Some(bytes))
     }

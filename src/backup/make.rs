@@ -19,7 +19,7 @@ use super::{
     store::Stored,
 };
 use crate::{
-    base::{Error, Result, Timestamp},
+    base::{Error, Result, Timestamp, Verdict},
     db::{DataFolder, Health, Snapshot},
 };
 
@@ -150,13 +150,13 @@ pub fn make(
 
 /// A copy of damaged data would pass every trial, and push out those that are sound.
 fn refuse_damaged(source: &Source) -> Result<()> {
-    let Some(damage) = Health::known_damage(source.folder.root()) else {
-        return Ok(());
+    let known = Health::known_damage(source.folder.root());
+    let Verdict::Damaged(damage) = known else {
+        return known.insist();
     };
-    Err(Error::Invalid(format!(
-        "the data of this site are damaged ({}), and a backup of them would push out a sound one; see `webstead repair`, \
-         or restore an earlier backup",
-        damage.trim()
+    Err(Error::Damaged(format!(
+        "the data of this site are damaged ({damage}), and a backup of them would push out a sound one; see `webstead repair`, \
+         or restore an earlier backup"
     )))
 }
 

@@ -84,9 +84,9 @@ impl Manifest {
     /// Reads one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] in words.
+    /// [`Error::Damaged`] in words, and [`Error::Invalid`] if a newer program made it.
     pub(super) fn parse(bytes: &[u8], repository: &str) -> Result<Self> {
-        let wrong = |why: String| Error::Invalid(format!("this is not a backup: {why}"));
+        let wrong = |why: String| Error::Damaged(format!("this is not a backup: {why}"));
         let this: Self = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
         if this.format != 1 {
             return Err(Error::Invalid(format!(
@@ -118,14 +118,14 @@ impl Manifest {
 /// Reads a list of blocks.
 ///
 /// # Errors
-/// [`Error::Invalid`] if a line is no reference, or if there are too many.
+/// [`Error::Damaged`] if a line is no reference, or if there are too many.
 pub(super) fn parse_list(bytes: &[u8]) -> Result<Vec<Reference>> {
     let list: Vec<Reference> = text(bytes)?
         .lines()
         .map(str::parse)
         .collect::<Result<_>>()?;
     if list.len() > BLOCKS_IN_LIST {
-        return Err(Error::Invalid("a list of blocks is too long".into()));
+        return Err(Error::Damaged("a list of blocks is too long".into()));
     }
     Ok(list)
 }
@@ -143,14 +143,14 @@ pub(super) fn write_list(list: &[Reference]) -> Vec<u8> {
 /// Reads a list of files.
 ///
 /// # Errors
-/// [`Error::Invalid`] if one is not of a data folder.
+/// [`Error::Damaged`] if one is not of a data folder.
 pub(super) fn parse_files(bytes: &[u8]) -> Result<Vec<FileEntry>> {
     let parse = |line: &str| {
         let entry: FileEntry = serde_json::from_str(line)
-            .map_err(|e| Error::Invalid(format!("a list of files cannot be read: {e}")))?;
+            .map_err(|e| Error::Damaged(format!("a list of files cannot be read: {e}")))?;
         let most = entry.parts.len() as u64 * super::object::MAX_BYTES as u64;
         if !is_in_data_folder(&entry.path) || entry.bytes > most.min(MOST_BYTES) {
-            return Err(Error::Invalid(format!(
+            return Err(Error::Damaged(format!(
                 "{:?} is not a file of a data folder, and nothing of this backup is written",
                 short(&entry.path)
             )));
@@ -171,7 +171,7 @@ pub(super) fn write_files(files: &[FileEntry]) -> Result<Vec<u8>> {
 }
 
 fn text(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|_| Error::Invalid("a list is not text".into()))
+    std::str::from_utf8(bytes).map_err(|_| Error::Damaged("a list is not text".into()))
 }
 
 /// So that what is hostile is not long, too.

@@ -64,7 +64,7 @@ impl FromStr for Reference {
         let digest = HEXLOWER.decode(hex.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let short: String = text.chars().take(80).collect();
-        let wrong = || Error::Invalid(format!("{short:?} is not the name of an object"));
+        let wrong = || Error::Damaged(format!("{short:?} is not the name of an object"));
         Ok(Self {
             digest: digest.ok_or_else(wrong)?,
             is_compressed,
@@ -137,14 +137,14 @@ pub(super) fn most_stored(max_bytes: usize) -> usize {
 /// The content of an object: at most `max_bytes`, and what its name says.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is damaged.
+/// [`Error::Damaged`] if it is damaged.
 pub(super) fn unpack(
     reference: &Reference,
     stored: Vec<u8>,
     max_bytes: usize,
     key: Option<&Key>,
 ) -> Result<Vec<u8>> {
-    let damaged = || Error::Invalid(format!("the object {reference} is damaged"));
+    let damaged = || Error::Damaged(format!("the object {reference} is damaged"));
     let bytes = match key {
         Some(key) => key.open(reference.to_string().as_bytes(), stored),
         None => Some(stored),

@@ -88,7 +88,7 @@ impl Repository {
         };
         let place = store.place();
         let format: Format = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::Invalid(format!("{FORMAT_FILE} in {place} is damaged ({e})")))?;
+            .map_err(|e| Error::Damaged(format!("{FORMAT_FILE} in {place} is damaged ({e})")))?;
         let is_id = format.repository.len() == 16
             && format.repository.bytes().all(|b| b.is_ascii_hexdigit());
         if format.number != 1 || !is_id {
@@ -180,7 +180,7 @@ impl Repository {
     }
 
     fn read_manifest(&self, file: &Stored) -> Result<Kept> {
-        let damaged = || Error::Invalid("it is damaged".into());
+        let damaged = || Error::Damaged("it is damaged".into());
         let name = file.name.strip_prefix("backups/");
         let name = name.and_then(|name| name.strip_suffix(".json"));
         let name = name.ok_or_else(damaged)?;
@@ -272,12 +272,12 @@ impl Repository {
     /// The content of an object.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is damaged or not there.
+    /// [`Error::Damaged`] if it is damaged or not there.
     pub(super) fn object(&self, reference: &Reference, max_bytes: usize) -> Result<Vec<u8>> {
         let most = object::most_stored(max_bytes);
         let stored = self.store.get(&reference.file(), most)?;
         let stored =
-            stored.ok_or_else(|| Error::Invalid(format!("the object {reference} is not there")))?;
+            stored.ok_or_else(|| Error::Damaged(format!("the object {reference} is not there")))?;
         object::unpack(reference, stored, max_bytes, self.key.as_ref())
     }
 

@@ -94,14 +94,14 @@ fn put_together(
     let mut writer = Writer::new(repository, unfinished, progress, stop)?;
     writer.everything(manifest)?;
     if let Some(problem) = writer.damaged.first() {
-        return Err(Error::Invalid(format!(
+        return Err(Error::Damaged(format!(
             "the backup {} is damaged ({problem}); nothing was changed. `webstead backup list` shows the others",
             manifest.number
         )));
     }
     let problems = problems_of(unfinished, manifest, &writer.media, progress)?;
     if let Some(problem) = problems.first() {
-        return Err(Error::Invalid(format!(
+        return Err(Error::Damaged(format!(
             "the backup {} is not sound ({problem}); nothing was changed. `webstead backup list` shows the others",
             manifest.number
         )));

@@ -37,7 +37,7 @@ pub(super) trait Store: Send + Sync {
     /// A file's content, if there is one; no more than `max_bytes` are read.
     ///
     /// # Errors
-    /// [`Invalid`](crate::base::Error::Invalid) if it is larger, and what the place says.
+    /// [`Damaged`](crate::base::Error::Damaged) if it is larger, and what the place says.
     fn get(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>>;
 
     /// The files below a folder.

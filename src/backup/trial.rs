@@ -9,7 +9,7 @@ use super::{
     repository::{Repository, Tried},
     writer::{Writer, problems_of},
 };
-use crate::base::{Error, Result, Timestamp};
+use crate::base::{Error, Result, Timestamp, Verdict};
 
 /// Problems that are kept word for word.
 const MOST_PROBLEMS: usize = 50;
@@ -53,12 +53,11 @@ pub fn try_out(
     writer.is_trial = true;
     let mut problems = match writer.everything(&kept.manifest) {
         Ok(()) => std::mem::take(&mut writer.damaged),
-        // What is wrong with it, and not with this machine.
-        Err(Error::Invalid(why)) => vec![why],
-        Err(e) => return Err(e),
+        Err(e) => damage_of(e)?,
     };
     if problems.is_empty() {
-        problems = problems_of(&root, &kept.manifest, &writer.media, progress)?;
+        problems =
+            problems_of(&root, &kept.manifest, &writer.media, progress).or_else(damage_of)?;
     }
     let there = repository.key_files()?;
     for file in kept
@@ -88,4 +87,10 @@ pub fn try_out(
         number: kept.manifest.number,
         problems,
     })
+}
+
+/// What is wrong with the backup, where it is that which ended the trial, and not this machine.
+fn damage_of(e: Error) -> Result<Vec<String>> {
+    let verdict = Verdict::of(&e);
+    verdict.damage().map(|what| vec![what.to_owned()]).ok_or(e)
 }

@@ -20,7 +20,7 @@ use super::{
     repository::Repository,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Result, Verdict},
     db::{integrity_problems, open_to_look, rows_of_tables},
 };
 
@@ -124,7 +124,7 @@ impl<'a> Writer<'a> {
         let folder = path.parent().unwrap_or(self.root);
         make_folder(folder).map_err(|e| cannot_write(folder, &e))?;
         let mut file = create(&path).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::Invalid(format!(
+            io::ErrorKind::AlreadyExists => Error::Damaged(format!(
                 "{} is twice in the backup; nothing was changed",
                 entry.path
             )),
@@ -180,7 +180,7 @@ impl<'a> Writer<'a> {
             }
         };
         let too_much =
-            || Error::Invalid("the backup is larger than it says; nothing was changed".into());
+            || Error::Damaged("the backup is larger than it says; nothing was changed".into());
         self.left = self
             .left
             .checked_sub(content.len() as u64)
@@ -192,12 +192,11 @@ impl<'a> Writer<'a> {
 
     /// Notes what is damaged; a trial goes on to find everything.
     fn note(&mut self, what: &Reference, e: Error) -> Result<()> {
-        // Only what was read and is wrong is damaged. What cannot be read says nothing of what is there.
-        if !matches!(e, Error::Invalid(_)) {
+        if Verdict::of(&e).damage().is_none() {
             return Err(e);
         }
         if !self.is_trial {
-            return Err(Error::Invalid(format!(
+            return Err(Error::Damaged(format!(
                 "the backup is damaged ({e}); nothing was changed. `webstead backup list` shows the others"
             )));
         }

@@ -54,6 +54,11 @@ pub enum Error {
     #[error("conflict: {0}")]
     Conflict(String),
 
+    /// What is stored is not what was stored: it was read, and is wrong. The text is for the log and the command line.
+    /// That something cannot be read is another error, see [`Verdict`](super::Verdict).
+    #[error("{0}")]
+    Damaged(String),
+
     /// There is no room or no permission to write; nothing was written. The text is shown.
     #[error("{0}")]
     CannotSave(String),
@@ -108,7 +113,7 @@ impl ResponseError for Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::CannotSave(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(_) | Self::Io { .. } | Self::Internal(_) => {
+            Self::Damaged(_) | Self::Database(_) | Self::Io { .. } | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }

@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how it stands with the way to it, words of others in one line. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how it stands with the way to it, what looking at something has shown, words of others in one line. Imports nothing of ours.
 
 pub mod diagnosis;
 pub mod error;
@@ -12,6 +12,7 @@ pub mod shares;
 pub mod site_names;
 pub mod size;
 pub mod time;
+pub mod verdict;
 pub mod words;
 pub mod written;
 
@@ -25,4 +26,5 @@ pub use shares::{Share, Shares};
 pub use site_names::{Names, SiteNames};
 pub use size::size_text;
 pub use time::Timestamp;
+pub use verdict::Verdict;
 pub use words::one_line;

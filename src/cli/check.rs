@@ -1,9 +1,9 @@
 //! `webstead check`: whether settings and data are sound. It writes nothing.
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::{path::Path, process::ExitCode, thread, time::Duration};
 
 use clap::Args;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::Global;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         hosts::queries::{StoredHost, list_hosts},
         names::queries::list_names,
     },
-    base::{Error, Result},
+    base::Result,
     config::Config,
     db::{DataFolder, Depth, Found, check, open_to_look},
     edge::hosts::Hosts,
@@ -23,7 +23,7 @@ use crate::{
 /// How long a gentle check rests after each file.
 const REST: Duration = Duration::from_millis(20);
 
-/// Exit code for the server, where nothing could be looked at.
+/// Exit code where nothing is wrong that could be looked at, and not all could be.
 const COULD_NOT_LOOK: u8 = 4;
 
 /// What is looked at.
@@ -57,7 +57,7 @@ impl CheckArgs {
     }
 }
 
-/// Checks and reports; exits with 1 if something is wrong.
+/// Checks and reports; exits with 1 if something is wrong, and with 4 if only something could not be looked at.
 pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     if args.gently {
         // Where that is not allowed, it goes on as it is.
@@ -84,21 +84,24 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         Err(e) => problems.push(e.to_string()),
     }
     let config = config.unwrap_or_default();
-    match check_data(args, &data, &config) {
-        Ok((found, others)) => {
-            say!("{}", counts(args, &found));
-            problems.extend(found.problems().cloned().chain(others));
-        }
-        Err(e) => problems.push(e.to_string()),
-    }
-    if problems.is_empty() {
-        say!("All is well.");
-        return ExitCode::SUCCESS;
+    let folder = DataFolder::at(&data);
+    let found = look(args, &folder);
+    problems.extend(found.damage().map(str::to_owned));
+    if found.database.is_empty() {
+        say!("{}", counts(args, &found));
+        let others = problems_beside(&folder, &config);
+        problems.extend(others.unwrap_or_else(|e| vec![e.to_string()]));
     }
     for problem in &problems {
         warn_of!("problem: {problem}");
     }
-    ExitCode::FAILURE
+    for why in found.unseen() {
+        warn_of!("could not be looked at: {why}");
+    }
+    if problems.is_empty() && found.unseen().next().is_none() {
+        say!("All is well.");
+    }
+    exit_code(!problems.is_empty(), &found)
 }
 
 fn counts(args: &CheckArgs, found: &Found) -> String {
@@ -117,46 +120,25 @@ fn counts(args: &CheckArgs, found: &Found) -> String {
     }
 }
 
-/// Whether an error says of a database that it is none any more.
-fn is_damage(error: &Error) -> bool {
-    match error {
-        Error::Invalid(_) => true,
-        Error::Database(error) => matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-        ),
-        _ => false,
-    }
-}
-
 /// For the server, which asks another process so that a large check is out of its way.
-fn as_json(args: &CheckArgs, data: &std::path::Path) -> ExitCode {
-    let found = DataFolder::open_existing(data).and_then(|folder| look(args, &folder));
-    let found = match found {
-        Ok(found) => found,
-        // That it is no database any more is what was found. All else says nothing about it: what cannot be looked
-        // at now, such as a disk that is not there, may be sound.
-        Err(e) if is_damage(&e) => Found {
-            database: vec![e.to_string()],
-            ..Found::default()
-        },
-        Err(e) => {
-            warn_of!("webstead: {e}");
-            return ExitCode::from(COULD_NOT_LOOK);
-        }
-    };
+fn as_json(args: &CheckArgs, data: &Path) -> ExitCode {
+    let found = look(args, &DataFolder::at(data));
     match serde_json::to_string(&found) {
         Ok(text) => say!("{text}"),
         Err(e) => warn_of!("{e}"),
     }
-    if found.problems().next().is_none() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    exit_code(found.damage().next().is_some(), &found)
+}
+
+fn exit_code(is_wrong: bool, found: &Found) -> ExitCode {
+    match found.unseen().next() {
+        _ if is_wrong => ExitCode::FAILURE,
+        Some(_) => ExitCode::from(COULD_NOT_LOOK),
+        None => ExitCode::SUCCESS,
     }
 }
 
-fn look(args: &CheckArgs, folder: &DataFolder) -> Result<Found> {
+fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
     let before = Ledger::load(folder.root()).small;
     check(folder, args.depth(), &before, || {
         if args.gently {
@@ -175,19 +157,14 @@ fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
     list_hosts(connection)
 }
 
-fn check_data(
-    args: &CheckArgs,
-    data: &std::path::Path,
-    config: &Config,
-) -> Result<(Found, Vec<String>)> {
-    let folder = DataFolder::open_existing(data)?;
+/// What is wrong with the local authority and with what is set in the browser.
+fn problems_beside(folder: &DataFolder, config: &Config) -> Result<Vec<String>> {
     LocalAuthority::check(folder.root())?;
-    let found = look(args, &folder)?;
     let connection = open_to_look(&folder.database())?;
     let (names, hosts) = (list_names(&connection)?, stored_hosts(&connection)?);
     let mut problems = stored_name_problems(config, &names);
-    let counting = server::with_stored(config, &folder)?;
+    let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
-    Ok((found, problems))
+    Ok(problems)
 }

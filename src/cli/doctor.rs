@@ -52,7 +52,9 @@ fn patient(global: &Global) -> Result<Patient> {
     let (running, started) = match &folder {
         Ok(folder) => (folder.running_server()?, server::running(folder)?),
         // A site that lost its database is what a doctor is for; a folder without any is not.
-        Err(Error::Invalid(_)) if data.join("server.lock").exists() => (None, None),
+        Err(Error::Invalid(_) | Error::Damaged(_)) if data.join("server.lock").exists() => {
+            (None, None)
+        }
         Err(_) => return Err(folder.map_or_else(|e| e, |_| Error::NotFound)),
     };
     let state = match (&config, &running, &started) {

@@ -22,7 +22,7 @@ pub(super) struct RepairArgs {
 pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     // Nobody serves it meanwhile.
-    let _lock = folder.lock_for_server()?;
+    let lock = folder.lock_for_server()?;
     let damaged = folder.database();
     let stamp = Timestamp::now().to_jiff().strftime("%Y%m%d-%H%M%S");
     let new = folder.root().join(format!("site.db.repaired-{stamp}"));
@@ -36,7 +36,7 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
     made.map_err(|e| Error::io("writing", &new, e))?;
     let outcome = salvage(&damaged, &new).and_then(|salvaged| {
         if args.replace {
-            replace(&damaged, &new, &aside)?;
+            replace(&damaged, &new, &aside, &lock)?;
             Health::forget_damage(folder.root())?;
         }
         Ok(salvaged)

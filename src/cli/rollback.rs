@@ -119,7 +119,7 @@ fn go_back(
                 .into(),
         ));
     }
-    let _lock = site.folder.lock_for_server()?;
+    let lock = site.folder.lock_for_server()?;
     // Now nobody writes any more.
     let now = before_upgrade(&site.folder)?.map_or(before.changes, |before| before.changes);
     if now != before.changes {
@@ -129,7 +129,7 @@ fn go_back(
         ));
     }
     // First the database: the newer program can use both, should this be interrupted here.
-    let aside = put_back(&site.folder)?;
+    let aside = put_back(&site.folder, &lock)?;
     staged.put()?.confirm()?;
     say!(
         "Done: program and database are as they were before the upgrade. Today's database is kept as {}. Start the \

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::users,
-    base::Result,
+    base::{Result, Verdict},
     db::{DataFolder, Health, Space, Trouble, open_to_look},
     install,
     net::certificates::AuthorityCertificate,
@@ -57,8 +57,8 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
             authority.fingerprint().join(":")
         );
     }
-    if let Some(what) = Health::known_damage(folder.root()) {
-        say!("{}", Trouble::Damaged(what.trim().to_owned()).text());
+    if let Verdict::Damaged(what) = Health::known_damage(folder.root()) {
+        say!("{}", Trouble::Damaged(what).text());
     }
     if let Ok(space) = Space::of(folder.root())
         && space.is_low()

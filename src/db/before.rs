@@ -14,9 +14,9 @@ use rusqlite::Connection;
 
 use super::{
     Database,
-    folder::DataFolder,
+    door::{self, Purpose, open_to_look},
+    folder::{DataFolder, ServerLock},
     migrations::version_of,
-    pool::open_to_look,
     wal::{beside, log_of},
 };
 use crate::base::{Error, Result, Timestamp, files};
@@ -96,7 +96,8 @@ pub fn before_upgrade(folder: &DataFolder) -> Result<Option<Before>> {
         Ok(ids.collect::<Result<_, _>>()?)
     };
     let known: HashSet<i64> = changes_of(&connection)?.into_iter().collect();
-    let now = changes_of(&open_to_look_at_newer(&folder.database())?)?;
+    // Today's may be newer than this program.
+    let now = changes_of(&door::open(&folder.database(), Purpose::Look)?)?;
     let since = now.iter().filter(|id| !known.contains(id)).count();
     Ok(Some(Before {
         schema: version_of(&connection)?,
@@ -117,12 +118,12 @@ pub fn show_before_upgrade(folder: &DataFolder, there: &Path) -> Result<()> {
         .map_err(|e| Error::io("copying", copy, e))
 }
 
-/// Puts the database back as it was before the last migration; says where today's is. The caller has the lock of the
-/// folder. At every moment, `site.db` is one of the two, whole.
+/// Puts the database back as it was before the last migration; says where today's is. Nobody serves the folder
+/// meanwhile. At every moment, `site.db` is one of the two, whole.
 ///
 /// # Errors
 /// [`Error::CannotSave`] if that cannot be; then today's is still in its place.
-pub fn put_back(folder: &DataFolder) -> Result<PathBuf> {
+pub fn put_back(folder: &DataFolder, _lock: &ServerLock) -> Result<PathBuf> {
     let (database, copy) = (folder.database(), copy_of(&folder.database()));
     // What is in the log goes into the file, which is set aside without one. Where another program has taken over just
     // before, the one before it may still be finishing.
@@ -152,14 +153,6 @@ pub fn put_back(folder: &DataFolder) -> Result<PathBuf> {
     // They are of the other file, and would be made anew anyway.
     let _ = fs::remove_file(beside(&database, "-sums"));
     Ok(aside)
-}
-
-/// Looks at today's database, whatever it is; it may be newer than this program.
-fn open_to_look_at_newer(database: &Path) -> Result<Connection> {
-    open_to_look(database).or_else(|_| {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        Ok(Connection::open_with_flags(database, flags)?)
-    })
 }
 
 fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {

@@ -2,29 +2,30 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::mpsc,
+    thread,
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataFolder, MediaStore, hash_of,
-    health::Health,
-    page_sums::damaged_pages,
-    pool::open_to_look,
-    wal::{log_of, state_of_log},
+    DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::damaged_pages,
+    wal::look_at_log,
 };
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, Verdict, verdict::is_damage};
 
 /// Far more than any of the small files has that are looked at.
 const MAX_SMALL_BYTES: u64 = 1024 * 1024;
 /// Folders of small files, and the data folder itself.
 const SMALL_FILES_IN: [&str; 4] = ["", "tls", "tls/public", "secrets"];
+
+/// How long to wait before damage is believed.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,27 +42,48 @@ pub enum Depth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallFile(i64, u64, String);
 
-/// What a check has found: lines that say what is wrong; empty where all is well.
+/// What a check has found. What is sound is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
-    /// In the database and its log.
-    pub database: Vec<String>,
-    /// In media files.
-    pub media: Vec<String>,
-    /// In keys, certificates and settings.
-    pub files: Vec<String>,
+    /// Of the database and its log.
+    pub database: Vec<Verdict>,
+    /// Of media files.
+    pub media: Vec<Verdict>,
+    /// Of keys, certificates and settings.
+    pub files: Vec<Verdict>,
     /// Posts and pages.
     pub posts: u64,
     /// Media files.
     pub media_files: u64,
-    /// The small files as they are now, by their path in the data folder.
+    /// The small files as they are now, by their path in the data folder; one that cannot be read as it was before.
     pub small: BTreeMap<String, SmallFile>,
 }
 
 impl Found {
-    /// Everything that is wrong.
-    pub fn problems(&self) -> impl Iterator<Item = &String> {
+    fn all(&self) -> impl Iterator<Item = &Verdict> {
         self.database.iter().chain(&self.media).chain(&self.files)
+    }
+
+    /// Everything that is wrong, a line each.
+    pub fn damage(&self) -> impl Iterator<Item = &str> {
+        self.all().filter_map(Verdict::damage)
+    }
+
+    /// Everything that could not be looked at, a line each.
+    pub fn unseen(&self) -> impl Iterator<Item = &str> {
+        self.all().filter_map(Verdict::unseen)
+    }
+
+    /// What is wrong beside the database, a line each.
+    pub fn bad_files(&self) -> impl Iterator<Item = &str> {
+        let beside = self.media.iter().chain(&self.files);
+        beside.filter_map(Verdict::damage)
+    }
+
+    fn leave_out_what_is_sound(&mut self) {
+        for verdicts in [&mut self.database, &mut self.media, &mut self.files] {
+            verdicts.retain(|verdict| !verdict.is_sound());
+        }
     }
 }
 
@@ -69,64 +91,91 @@ impl Found {
 /// `rest` is called now and then, for who wants to leave the disk to others.
 ///
 /// Not for a process that has the database open: see [`damaged_pages`].
-///
-/// # Errors
-/// What keeps it from looking at all, such as a database that cannot be opened.
 pub fn check(
     folder: &DataFolder,
     depth: Depth,
     before: &BTreeMap<String, SmallFile>,
     rest: impl Fn(),
-) -> Result<Found> {
+) -> Found {
+    let mut found = Found {
+        small: before.clone(),
+        ..Found::default()
+    };
+    if let Err(e) = DataFolder::open_existing(folder.root()) {
+        found.database.push(Verdict::of(&e));
+        return found;
+    }
     let file = folder.database();
-    let mut found = Found::default();
-    let known = Health::known_damage(folder.root());
-    found.database.extend(known.map(|what| {
-        format!(
-            "damage that was found before, and not repaired since: {}",
-            what.trim()
-        )
-    }));
-    let log = state_of_log(&log_of(&file)).map_err(|e| Error::io("reading", log_of(&file), e))?;
-    if log.has_lost {
-        found.database.push(format!(
-            "the log of the last changes is damaged: {} pages behind page {} cannot be read; `webstead repair` \
-             saves what can be read",
-            log.behind, log.committed
-        ));
-    }
+    found.database.push(known_damage(folder.root()));
+    found.database.push(look_at_log(&file));
     if depth != Depth::Quick {
-        let pages = damaged_pages(&file).map_err(|e| Error::io("reading", &file, e))?;
-        if !pages.is_empty() {
-            found.database.push(format!(
-                "{} of its pages are not what was written to the disk ({}); `webstead repair` says what is on them",
-                pages.len(),
-                numbers(&pages)
-            ));
+        found.database.push(look_at_pages(&file));
+        (found.small, found.files) = look_at_small_files(folder.root(), before);
+    }
+    found.database.extend(look_at_structures(&file, depth));
+    if depth != Depth::Quick
+        && let Err(e) = look_at_contents(folder, depth, rest, &mut found)
+    {
+        let verdict = Verdict::of(&e);
+        if !found.database.contains(&verdict) {
+            found.database.push(verdict);
         }
-        found.small = small_files(folder.root());
-        found.files = decayed(before, &found.small);
     }
-    let connection = open_to_look(&file)?;
-    if depth == Depth::Quick {
-        found
-            .database
-            .extend(pragma_problems(&connection, "PRAGMA quick_check(20)")?);
-        return Ok(found);
-    }
-    found.database.extend(integrity_problems(&connection)?);
-    media(folder, &connection, depth, rest, &mut found)?;
-    found.posts = count(&connection, "SELECT count(*) FROM posts")?;
-    Ok(found)
+    found.leave_out_what_is_sound();
+    found
 }
 
-fn media(
+fn known_damage(root: &Path) -> Verdict {
+    match Health::known_damage(root) {
+        Verdict::Damaged(what) => Verdict::Damaged(format!(
+            "damage that was found before, and not repaired since: {what}"
+        )),
+        verdict => verdict,
+    }
+}
+
+/// Whether the pages of the database are what was written there.
+fn look_at_pages(file: &Path) -> Verdict {
+    match damaged_pages(file) {
+        Ok(pages) if pages.is_empty() => Verdict::Sound,
+        Ok(pages) => Verdict::Damaged(format!(
+            "{} of its pages are not what was written to the disk ({}); `webstead repair` says what is on them",
+            pages.len(),
+            numbers(&pages)
+        )),
+        Err(e) => Verdict::NotSeen(format!("reading {}: {e}", file.display())),
+    }
+}
+
+/// What `SQLite` says of a database. It is believed only when it is there again: it says the same of a disk that has not
+/// given a page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT` in its vdbe.c).
+fn look_at_structures(file: &Path, depth: Depth) -> Vec<Verdict> {
+    let look = || {
+        let connection = open_to_look(file)?;
+        match depth {
+            Depth::Quick => pragma_problems(&connection, "PRAGMA quick_check(20)"),
+            Depth::WithoutMedia | Depth::Full => integrity_problems(&connection),
+        }
+    };
+    let mut looked = look();
+    if !looked.as_ref().is_ok_and(Vec::is_empty) {
+        thread::sleep(LOOK_AGAIN_AFTER);
+        looked = look();
+    }
+    match looked {
+        Ok(problems) => problems.into_iter().map(Verdict::Damaged).collect(),
+        Err(e) => vec![Verdict::of(&e)],
+    }
+}
+
+fn look_at_contents(
     folder: &DataFolder,
-    connection: &Connection,
     depth: Depth,
     rest: impl Fn(),
     found: &mut Found,
 ) -> Result<()> {
+    let connection = open_to_look(&folder.database())?;
+    found.posts = count(&connection, "SELECT count(*) FROM posts")?;
     let store = MediaStore::new(folder);
     let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
     let files: Vec<(String, String)> = statement
@@ -137,12 +186,12 @@ fn media(
         return Ok(());
     }
     for (hash, name) in &files {
-        if !store.is_sound(hash) {
-            found.media.push(format!(
-                "the file {name} ({}) is missing or damaged; restore it from a backup or import it again",
-                store.path(hash).display()
-            ));
-        }
+        found.media.push(match store.look(hash) {
+            Verdict::Damaged(what) => Verdict::Damaged(format!(
+                "the file {name}: {what}; restore it from a backup or import it again"
+            )),
+            verdict => verdict,
+        });
         rest();
     }
     Ok(())
@@ -152,34 +201,38 @@ fn media(
 /// and compares less. `None` if it takes longer than that.
 ///
 /// # Errors
-/// [`Error::Database`] if it is so damaged that it cannot be asked.
+/// What keeps it from looking.
 pub fn quick_problems(connection: &Connection, within: Duration) -> Result<Option<Vec<String>>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, is_done) = mpsc::channel::<()>();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         if is_done.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout) {
             interrupt.interrupt();
         }
     });
-    let problems = connection
-        .prepare("PRAGMA quick_check(3)")
-        .and_then(|mut check| check.query_map([], |row| row.get(0))?.collect());
+    let problems = pragma_problems(connection, "PRAGMA quick_check(3)");
     drop(done);
-    let mut problems: Vec<String> = match problems {
-        Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            return Ok(None);
+    match problems {
+        Err(Error::Database(e))
+            if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
+        {
+            Ok(None)
         }
-        problems => problems?,
-    };
-    problems.retain(|line| line != "ok");
-    Ok(Some(problems))
+        problems => problems.map(Some),
+    }
 }
 
 /// Whether the database file is sound: `SQLite`'s own full check, then every reference.
 ///
 /// Returns what is wrong, a line each; empty when all is well.
+///
+/// # Errors
+/// What keeps it from looking, which says nothing of the file.
 pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
     let mut problems = pragma_problems(connection, "PRAGMA integrity_check")?;
+    if !problems.is_empty() {
+        return Ok(problems);
+    }
     if count(connection, "SELECT count(*) FROM guard")? != 1 {
         problems.push("the row that guards changes is missing; restore a backup".into());
     }
@@ -195,21 +248,35 @@ pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// What one of `SQLite`'s checks says. That it cannot go on is a problem too, not an error.
+/// What one of `SQLite`'s checks says. That it cannot go on because of damage is a problem too, not an error.
 fn pragma_problems(connection: &Connection, pragma: &str) -> Result<Vec<String>> {
     let look = || -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare(pragma)?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
         lines.collect()
     };
-    let mut problems = match look() {
-        Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-            vec![e.to_string()]
-        }
+    let lines = match look() {
+        Err(e) if is_damage(&e) => vec![e.to_string()],
         lines => lines?,
     };
-    problems.retain(|line| line != "ok");
-    Ok(problems)
+    let (unread, problems): (Vec<String>, Vec<String>) = lines
+        .into_iter()
+        .filter(|line| line != "ok")
+        .partition(|line| is_of_the_disk(line));
+    match unread.first() {
+        Some(line) if problems.is_empty() => Err(Error::Internal(format!(
+            "the disk does not give all of the database: {line}"
+        ))),
+        _ => Ok(problems),
+    }
+}
+
+/// Whether a line of `SQLite`'s check says that the disk did not give a page (`checkTreePage` and `checkList` in its
+/// btree.c). The code is one of <https://www.sqlite.org/rescode.html>.
+fn is_of_the_disk(line: &str) -> bool {
+    let code = line.rsplit_once("unable to get the page. error code=");
+    let code = code.and_then(|(_, code)| code.trim().parse::<i32>().ok());
+    line.contains("failed to get page") || code.is_some_and(|code| code & 0xff == ffi::SQLITE_IOERR)
 }
 
 fn count(connection: &Connection, sql: &str) -> Result<u64> {
@@ -217,56 +284,85 @@ fn count(connection: &Connection, sql: &str) -> Result<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Keys, certificates, secrets and settings, by their path in the data folder.
-fn small_files(root: &Path) -> BTreeMap<String, SmallFile> {
-    let mut small = BTreeMap::new();
-    for folder in SMALL_FILES_IN {
-        let Ok(entries) = fs::read_dir(root.join(folder)) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let name = Path::new(folder).join(entry.file_name());
-            let name = name.to_string_lossy().into_owned();
-            // What changes by itself, and what is looked at in other ways.
-            let is_other = ["site.db", "server.lock", "disk.json", "damaged.txt", "."];
-            if is_other.iter().any(|start| name.starts_with(start)) {
-                continue;
+/// Keys, certificates, secrets and settings, by their path in the data folder, and what has become of them.
+fn look_at_small_files(
+    root: &Path,
+    before: &BTreeMap<String, SmallFile>,
+) -> (BTreeMap<String, SmallFile>, Vec<Verdict>) {
+    let (mut small, mut verdicts) = (BTreeMap::new(), Vec::new());
+    for path in small_files(root, &mut verdicts) {
+        let name = path.strip_prefix(root).unwrap_or(&path);
+        let name = name.to_string_lossy().into_owned();
+        let known = before.get(&name);
+        match look_at(&path) {
+            Ok(Some(now)) => {
+                verdicts.push(verdict_of(&name, known, &now));
+                small.insert(name, now);
             }
-            if let Some(file) = look_at(entry.path()) {
-                small.insert(name, file);
+            Ok(None) => {}
+            Err(e) => {
+                verdicts.push(Verdict::NotSeen(format!("{name} cannot be read: {e}")));
+                small.extend(known.map(|known| (name, known.clone())));
             }
         }
     }
-    small
+    (small, verdicts)
 }
 
-fn look_at(path: PathBuf) -> Option<SmallFile> {
-    let known = fs::symlink_metadata(&path).ok()?;
-    if !known.is_file() || known.len() > MAX_SMALL_BYTES {
-        return None;
+/// Their paths; a folder that cannot be read is put down.
+fn small_files(root: &Path, verdicts: &mut Vec<Verdict>) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for folder in SMALL_FILES_IN {
+        let folder = root.join(folder);
+        let listed = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match listed {
+            Ok(entries) => paths.extend(entries.into_iter().map(|entry| entry.path())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => verdicts.push(Verdict::NotSeen(format!(
+                "reading {}: {e}",
+                folder.display()
+            ))),
+        }
     }
-    // One that cannot be read has no hash of any content.
-    let hash = fs::read(path).map_or_else(|e| e.to_string(), |bytes| hash_of(&bytes));
-    let changed = known.mtime().saturating_mul(1_000_000_000) + known.mtime_nsec();
-    Some(SmallFile(changed, known.len(), hash))
+    // What changes by itself, and what is looked at in other ways.
+    let is_other = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let others = ["site.db", "server.lock", "disk.json", "damaged.txt", "."];
+        others.iter().any(|start| name.starts_with(start))
+    };
+    paths.retain(|path| !is_other(path));
+    paths.sort();
+    paths
 }
 
-/// Files with another content than before that nobody has written to since: media that decay do not set the
-/// time of change.
-fn decayed(before: &BTreeMap<String, SmallFile>, now: &BTreeMap<String, SmallFile>) -> Vec<String> {
-    let has_decayed = |(name, file): &(&String, &SmallFile)| {
-        before
-            .get(*name)
-            .is_some_and(|before| (before.0, before.1) == (file.0, file.1) && before.2 != file.2)
+/// A small file as it is; `None` where there is none.
+fn look_at(path: &Path) -> io::Result<Option<SmallFile>> {
+    let look = || -> io::Result<Option<SmallFile>> {
+        let known = fs::symlink_metadata(path)?;
+        if !known.is_file() || known.len() > MAX_SMALL_BYTES {
+            return Ok(None);
+        }
+        let changed = known.mtime().saturating_mul(1_000_000_000) + known.mtime_nsec();
+        let hash = hash_of(&fs::read(path)?);
+        Ok(Some(SmallFile(changed, known.len(), hash)))
     };
-    now.iter()
-        .filter(has_decayed)
-        .map(|(name, _)| {
-            format!(
-                "{name} is not what it was, and nobody has written to it; restore it from a backup"
-            )
-        })
-        .collect()
+    match look() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        looked => looked,
+    }
+}
+
+/// A file with another content than before that nobody has written to since has decayed: media that do that do not set
+/// the time of change.
+fn verdict_of(name: &str, before: Option<&SmallFile>, now: &SmallFile) -> Verdict {
+    let has_decayed =
+        before.is_some_and(|before| (before.0, before.1) == (now.0, now.1) && before.2 != now.2);
+    if !has_decayed {
+        return Verdict::Sound;
+    }
+    Verdict::Damaged(format!(
+        "{name} is not what it was, and nobody has written to it; restore it from a backup"
+    ))
 }
 
 /// Some numbers, and how many more.

@@ -69,7 +69,7 @@ impl DataFolder {
     /// The folder at `root`; makes it (mode 0700) with its parents if it is not there.
     ///
     /// # Errors
-    /// [`Error::CannotSave`] if it cannot be made or is not a folder, [`Error::Invalid`] if its database
+    /// [`Error::CannotSave`] if it cannot be made or is not a folder, [`Error::Damaged`] if its database
     /// was lost.
     pub fn open_or_create(root: &Path) -> Result<Self> {
         let folder = Self {
@@ -164,7 +164,7 @@ impl DataFolder {
         };
         let has_media = fs::read_dir(self.media()).is_ok_and(|mut files| files.next().is_some());
         if has_media {
-            return Err(Error::Invalid(format!(
+            return Err(Error::Damaged(format!(
                 "{} {what}, but there are media files: the database was lost. Restore a backup of it; \
                  to begin anew, choose another folder with --data DIR",
                 self.database().display()

@@ -2,11 +2,12 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use crate::base::{Error, Result, Timestamp, files};
+use crate::base::{Error, Result, Timestamp, Verdict, files};
 
 /// In the data folder for as long as the site is damaged; says in words what happened.
 const MARKER: &str = "damaged.txt";
@@ -77,22 +78,34 @@ impl Health {
     /// Of the disk that holds this database; one that was found damaged before is damaged still.
     pub(super) fn of(database: &Path) -> Self {
         let marker = database.with_file_name(MARKER);
-        let damaged = fs::read_to_string(&marker).ok();
-        if let Some(what) = &damaged {
-            log::error!("{}", Trouble::Damaged(what.trim().to_owned()).text());
+        let known = Self::known_damage(marker.parent().unwrap_or(Path::new(".")));
+        if let Some(what) = known.damage() {
+            log::error!("{}", Trouble::Damaged(what.to_owned()).text());
+        }
+        if let Some(why) = known.unseen() {
+            log::error!("whether damage was found before is not known: {why}");
         }
         Self {
             marker,
             state: Mutex::new(State {
-                damaged: damaged.map(|text| text.trim().to_owned()),
+                damaged: known.damage().map(str::to_owned),
                 ..State::default()
             }),
         }
     }
 
     /// The damage that was found in a data folder, if it was not repaired since.
-    pub fn known_damage(folder: &Path) -> Option<String> {
-        fs::read_to_string(folder.join(MARKER)).ok()
+    pub fn known_damage(folder: &Path) -> Verdict {
+        let marker = folder.join(MARKER);
+        match fs::read_to_string(&marker) {
+            Ok(text) => Verdict::Damaged(text.trim().to_owned()),
+            Err(e) if e.kind() == ErrorKind::NotFound => Verdict::Sound,
+            // That it is there says that damage was found.
+            Err(e) if marker.exists() => Verdict::Damaged(format!(
+                "damage was found before, but {MARKER}, which says what, cannot be read ({e})"
+            )),
+            Err(e) => Verdict::NotSeen(format!("{}: {e}", marker.display())),
+        }
     }
 
     /// Forgets the damage of a data folder, after it was repaired.
@@ -102,9 +115,7 @@ impl Health {
     pub fn forget_damage(folder: &Path) -> Result<()> {
         let path = folder.join(MARKER);
         match fs::remove_file(&path).and_then(|()| files::sync_folder(folder)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("removing", path, e))
-            }
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),
             _ => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use super::{
     page_sums::{PageSums, versions_in},
     wal::{PAGE_BYTES, log_of, read_log, write_again},
 };
-use crate::base::{Error, Result, written};
+use crate::base::{Error, Result, Verdict, written};
 
 /// Frames in the log before it is written back. A page that changes with every save is written to the
 /// database once for all of them, so more wear the card less; but each start reads them all.
@@ -109,14 +109,7 @@ impl LogKeeper {
             let path = log_of(&self.database);
             let (pages, log) =
                 versions_in(&path, frames.committed).map_err(|e| Error::io("reading", path, e))?;
-            if log.committed < frames.committed {
-                let lost = format!(
-                    "of {} pages in the log only {} can be read as they were written",
-                    frames.committed, log.committed
-                );
-                self.health.note_damage(&lost);
-                return Err(Error::Internal(lost));
-            }
+            self.insist(log.verdict_of(frames.committed))?;
             self.sums.around(&pages, || {
                 let (_, frames) = self.pragma("PRAGMA wal_checkpoint(PASSIVE)")?;
                 Ok::<_, WriteBack>(frames.committed == frames.written_back)
@@ -124,6 +117,14 @@ impl LogKeeper {
             written::count("site.db", pages.len() as u64 * PAGE_BYTES as u64);
             Ok(())
         })
+    }
+
+    /// Goes on only with a log that is sound; damage is noted.
+    fn insist(&self, verdict: Verdict) -> Result<()> {
+        if let Some(lost) = verdict.damage() {
+            self.health.note_damage(lost);
+        }
+        verdict.insist()
     }
 
     /// Whether the disk failed, and nobody has made sure since.
@@ -148,14 +149,7 @@ impl LogKeeper {
             let frames = self.frames()?;
             let path = log_of(&self.database);
             let log = read_log(&path, |_| {}).map_err(|e| Error::io("reading", &path, e))?;
-            if log.committed < frames.committed {
-                let lost = format!(
-                    "after the disk failed, only {} of {} pages in the log can be read as they were written",
-                    log.committed, frames.committed
-                );
-                self.health.note_damage(&lost);
-                return Err(Error::Internal(lost));
-            }
+            self.insist(log.verdict_of(frames.committed))?;
             write_again(&path, frames.committed).map_err(|e| Error::io("writing", &path, e))
         })?;
         self.is_unsettled = false;

@@ -3,18 +3,29 @@
 use std::{
     fs,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::folder::DataFolder;
-use crate::base::{Error, Result, files};
+use crate::base::{Error, Result, Verdict, files};
 
 /// SHA-256 of `bytes`, 64 lower-case hex digits: the name of a media file.
 pub fn hash_of(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+fn hash_of_file(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let (mut digest, mut buffer) = (Sha256::new(), vec![0u8; 64 * 1024]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(HEXLOWER.encode(&digest.finalize())),
+            n => digest.update(&buffer[..n]),
+        }
+    }
 }
 
 /// The folder of media files.
@@ -44,8 +55,8 @@ impl MediaStore {
     pub fn store(&self, bytes: &[u8]) -> Result<String> {
         let hash = hash_of(bytes);
         let path = self.path(&hash);
-        // A damaged one is replaced.
-        if self.is_sound(&hash) {
+        // A damaged one is replaced, and one of which nobody knows.
+        if self.look(&hash).is_sound() {
             files::sync_folder(&self.dir).map_err(|e| Error::io("syncing", &self.dir, e))?;
             return Ok(hash);
         }
@@ -64,17 +75,15 @@ impl MediaStore {
     }
 
     /// Whether the file with this hash is there and its content still has this hash.
-    pub fn is_sound(&self, hash: &str) -> bool {
-        let Ok(mut file) = fs::File::open(self.path(hash)) else {
-            return false;
-        };
-        let (mut digest, mut buffer) = (Sha256::new(), vec![0u8; 64 * 1024]);
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return HEXLOWER.encode(&digest.finalize()) == hash,
-                Ok(n) => digest.update(&buffer[..n]),
-                Err(_) => return false,
+    pub fn look(&self, hash: &str) -> Verdict {
+        let path = self.path(hash);
+        match hash_of_file(&path) {
+            Ok(found) if found == hash => Verdict::Sound,
+            Ok(_) => Verdict::Damaged(format!("{} is damaged", path.display())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Verdict::Damaged(format!("{} is missing", path.display()))
             }
+            Err(e) => Verdict::NotSeen(format!("{} cannot be read: {e}", path.display())),
         }
     }
 

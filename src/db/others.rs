@@ -8,9 +8,12 @@ use std::{
     },
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
-use super::writer::data_version;
+use super::{
+    door::{self, Purpose},
+    writer::data_version,
+};
 use crate::base::Result;
 
 /// Whether it is looked, and with what.
@@ -28,8 +31,7 @@ struct Look {
 impl Others {
     /// Looks from now on.
     pub(super) fn begin(&self, file: &Path) -> Result<()> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags)?;
+        let connection = door::open(file, Purpose::Watch)?;
         let seen = data_version(&connection);
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         *look = Some(Look { connection, seen });

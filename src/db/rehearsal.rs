@@ -7,13 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    door::{self, Purpose, open_to_look},
     folder::DataFolder,
     migrations::{migrate, schema_version, version_of},
-    pool::open_to_look,
 };
 use crate::base::{Error, Result};
 
@@ -76,9 +75,7 @@ pub fn rehearse(folder: &DataFolder) -> Result<Rehearsal> {
     connection.pragma_update(None, "query_only", false)?;
     connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
     drop(connection);
-    let mut connection = Connection::open(&copy)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let mut connection = door::open(&copy, Purpose::Write)?;
     migrate(&mut connection)?;
     if let Err((_, e)) = connection.close() {
         return Err(e.into());

@@ -24,7 +24,14 @@ use self::{
     rows::copy_table,
     whole::{logs_put_aside, put_together},
 };
-use super::{check::integrity_problems, migrations, page_sums::damaged_pages, wal::beside};
+use super::{
+    check::integrity_problems,
+    door::{self, Purpose},
+    folder::ServerLock,
+    migrations,
+    page_sums::damaged_pages,
+    wal::beside,
+};
 use crate::base::{Error, Result, files};
 
 /// What became of the tables.
@@ -46,10 +53,14 @@ impl Salvaged {
 /// Saves what can be read of `damaged` into `new`, which must not exist.
 ///
 /// # Errors
-/// [`Error::Invalid`] if nothing can be read, and what the disk says of the new file.
+/// [`Error::Damaged`] if nothing can be read, and what the disk says of the new file.
 pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let mut salvaged = Salvaged::default();
-    let suspects = damaged_pages(damaged).unwrap_or_default();
+    let suspects = damaged_pages(damaged).unwrap_or_else(|e| {
+        let what = "whether the pages that can be read are what was written is not known";
+        salvaged.notes.push(format!("{what}: {e}"));
+        Vec::new()
+    });
     let folder = new.parent().unwrap_or(Path::new("."));
     let copy = tempfile::Builder::new()
         .prefix(".salvage-")
@@ -58,8 +69,7 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let whole = copy.path().join("whole.db");
     put_together(damaged, &whole, &mut salvaged.notes)?;
     let from = open_damaged(&whole)?;
-    let mut into = Connection::open(new)?;
-    into.pragma_update(None, "foreign_keys", false)?;
+    let mut into = door::open(new, Purpose::Build)?;
     migrations::migrate(&mut into)?;
     into.execute_batch("BEGIN; DELETE FROM guard")?;
     let names = tables(&into)?;
@@ -76,7 +86,7 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     }
     let left = integrity_problems(&into)?;
     if let Some(first) = left.first() {
-        return Err(Error::Invalid(format!(
+        return Err(Error::Damaged(format!(
             "what could be read does not make a sound database ({first}); restore a backup"
         )));
     }
@@ -88,23 +98,17 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
 }
 
 fn open_damaged(whole: &Path) -> Result<Connection> {
-    let hopeless = |e: rusqlite::Error| {
-        Error::Invalid(format!(
+    let hopeless = |e: &dyn std::fmt::Display| {
+        Error::Damaged(format!(
             "not even the list of its tables can be read ({e}); restore a backup"
         ))
     };
-    let connection = Connection::open(whole)?;
-    connection
-        .pragma_update(None, "cell_size_check", true)
-        .map_err(hopeless)?;
-    connection
-        .pragma_update(None, "query_only", true)
-        .map_err(hopeless)?;
+    let connection = door::open(whole, Purpose::Damaged).map_err(|e| hopeless(&e))?;
     let count: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(hopeless)?;
+        .map_err(|e| hopeless(&e))?;
     if count == 0 {
-        return Err(Error::Invalid("it has no tables; restore a backup".into()));
+        return Err(Error::Damaged("it has no tables; restore a backup".into()));
     }
     Ok(connection)
 }
@@ -140,11 +144,12 @@ fn drop_orphans(into: &Connection, notes: &mut Vec<String>) -> Result<()> {
     }
 }
 
-/// Puts a new database in the place of the damaged one, which is kept under the name `aside` with its log.
+/// Puts a new database in the place of the damaged one, which is kept under the name `aside` with its log. Nobody
+/// serves it meanwhile.
 ///
 /// # Errors
 /// What the disk says; then the damaged one is where it was, or under both names.
-pub fn replace(damaged: &Path, new: &Path, aside: &Path) -> Result<()> {
+pub fn replace(damaged: &Path, new: &Path, aside: &Path, _lock: &ServerLock) -> Result<()> {
     let change = || -> io::Result<()> {
         fs::hard_link(damaged, aside)?;
         for end in ["-wal", "-sums", "-shm"] {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
+    door::{self, Purpose},
     migrations,
-    pool::BUSY_TIMEOUT,
-    wal::{log_of, state_of_log},
+    wal::look_at_log,
 };
 use crate::base::{Error, Result};
 
@@ -26,24 +26,11 @@ impl Snapshot {
     /// Takes it.
     ///
     /// # Errors
-    /// As [`open_to_look`](super::open_to_look), and [`Error::Invalid`] if the log has lost what was saved.
+    /// As [`open_to_look`](super::open_to_look), and [`Error::Damaged`] if the log has lost what was saved.
     pub fn take(file: &Path) -> Result<Self> {
         // Who closes the file as the last one tidies the log up, and what is behind the damage would be gone.
-        let log = log_of(file);
-        let state = state_of_log(&log).map_err(|e| Error::io("reading", &log, e))?;
-        if state.has_lost {
-            return Err(Error::Invalid(format!(
-                "{} is damaged behind page {}, so this is no sound site to keep; `webstead repair` saves what can be \
-                 read",
-                log.display(),
-                state.committed
-            )));
-        }
-        // With the right to write: only so is the log tidied up when this is the last one to close the file.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "query_only", true)?;
+        look_at_log(file).insist()?;
+        let connection = door::open(file, Purpose::Snapshot)?;
         connection.execute_batch("BEGIN")?;
         // The transaction has its moment from the first time that something is read.
         migrations::check_version(&connection)?;

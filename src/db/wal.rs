@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use crate::base::Verdict;
+
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
@@ -44,6 +46,30 @@ pub(super) struct LogState {
     pub(super) behind: u64,
     /// Whether there was a commit after which more was written: it had been synced, and is lost.
     pub(super) has_lost: bool,
+}
+
+impl LogState {
+    /// Whether all is there that was saved.
+    fn verdict(self) -> Verdict {
+        if !self.has_lost {
+            return Verdict::Sound;
+        }
+        Verdict::Damaged(format!(
+            "the log of the last changes is damaged: {} pages behind page {} cannot be read",
+            self.behind, self.committed
+        ))
+    }
+
+    /// Whether all is there that `SQLite` knows of.
+    pub(super) fn verdict_of(self, frames: u64) -> Verdict {
+        if self.committed >= frames {
+            return Verdict::Sound;
+        }
+        Verdict::Damaged(format!(
+            "of {frames} pages in the log only {} can be read as they were written",
+            self.committed
+        ))
+    }
 }
 
 /// One frame: a page as a change has left it.
@@ -154,20 +180,24 @@ pub(super) fn read_log(path: &Path, mut see: impl FnMut(&Frame<'_>)) -> io::Resu
     Ok(state)
 }
 
-/// How a log stands that others may be writing to: that something is lost is believed only if it is still so after a
-/// moment, for what is read while it is written looks the same.
-///
-/// # Errors
-/// As [`read_log`].
-pub(super) fn state_of_log(path: &Path) -> io::Result<LogState> {
-    let first = read_log(path, |_| {})?;
-    if !first.has_lost {
-        return Ok(first);
-    }
-    thread::sleep(LOOK_AGAIN_AFTER);
-    let mut second = read_log(path, |_| {})?;
-    second.has_lost &= second == first;
-    Ok(second)
+/// Whether the log of a database, to which others may be writing, has lost what was saved. That is believed only if it
+/// is still so after a moment, for what is read while it is written looks the same.
+pub(super) fn look_at_log(database: &Path) -> Verdict {
+    let log = log_of(database);
+    let state = || read_log(&log, |_| {});
+    let stays_so = |first: LogState| {
+        thread::sleep(LOOK_AGAIN_AFTER);
+        state().map(|second| second == first)
+    };
+    let looked = state().and_then(|first| {
+        let is_so = first.has_lost && stays_so(first)?;
+        Ok(if is_so {
+            first.verdict()
+        } else {
+            Verdict::Sound
+        })
+    });
+    looked.unwrap_or_else(|e| Verdict::NotSeen(format!("reading {}: {e}", log.display())))
 }
 
 /// Writes the first `frames` of a log once more where they lie, byte for byte, cuts off what is behind
@@ -204,7 +234,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{LogState, log_of, read_log, state_of_log, write_again};
+    use super::{LogState, Verdict, log_of, look_at_log, read_log, write_again};
 
     /// A log of ten changes, as the disk has it.
     fn a_log() -> (tempfile::TempDir, std::path::PathBuf, LogState) {
@@ -268,19 +298,31 @@ mod tests {
 
     #[test]
     fn a_log_that_is_being_written_has_lost_nothing() {
-        let (_dir, log, _) = a_log();
+        let (dir, log, _) = a_log();
+        let database = dir.path().join("copy");
         let bytes = fs::read(&log).unwrap();
         let mut torn = bytes.clone();
         torn[200] ^= 1;
         fs::write(&log, &torn).unwrap();
-        assert!(state_of_log(&log).unwrap().has_lost, "it stays so");
+        let verdict = look_at_log(&database);
+        assert!(verdict.damage().is_some(), "it stays so: {verdict:?}");
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(super::LOOK_AGAIN_AFTER / 3);
                 fs::write(&log, &bytes).unwrap();
             });
-            assert!(!state_of_log(&log).unwrap().has_lost);
+            assert_eq!(look_at_log(&database), Verdict::Sound);
         });
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_neither_sound_nor_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("site.db");
+        assert_eq!(look_at_log(&database), Verdict::Sound, "there is none");
+        fs::create_dir(log_of(&database)).unwrap();
+        let verdict = look_at_log(&database);
+        assert!(verdict.unseen().is_some(), "{verdict:?}");
     }
 
     #[test]

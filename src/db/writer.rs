@@ -21,7 +21,7 @@ use super::{
     health::{Health, Trouble},
     log_keeper::LogKeeper,
 };
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, verdict::is_damage};
 
 /// Changes that may wait; beyond that we say that we are busy, before memory grows.
 const MAX_WAITING: usize = 1024;
@@ -271,18 +271,12 @@ impl AtWork {
     }
 }
 
-/// Whether it says that the database is damaged.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
-}
-
 /// What an error of a whole transaction says of the disk.
 fn trouble_of(error: &rusqlite::Error) -> Option<Trouble> {
+    if is_damage(error) {
+        return Some(Trouble::Damaged(error.to_string()));
+    }
     Some(match error.sqlite_error_code()? {
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Trouble::Damaged(error.to_string()),
         ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => Trouble::Failing(error.to_string()),
         ErrorCode::ReadOnly => Trouble::ReadOnly,
         ErrorCode::DiskFull => Trouble::Full,

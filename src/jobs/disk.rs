@@ -22,7 +22,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    base::{Error, Result, Timestamp, files, written},
+    base::{Error, Result, Timestamp, Verdict, files, written},
     db::{Database, Found, SmallFile, Space},
 };
 
@@ -62,6 +62,12 @@ pub struct Check {
     pub took_s: u64,
     /// What is wrong.
     pub problems: Vec<String>,
+    /// Those of them that are about files beside the database.
+    #[serde(default)]
+    pub bad_files: Vec<String>,
+    /// What could not be looked at.
+    #[serde(default)]
+    pub unseen: Vec<String>,
 }
 
 /// What is remembered from one start to the next.
@@ -155,7 +161,7 @@ impl DiskKeeper {
         let ledger = Ledger::load(folder);
         let health = database.health();
         if let Some(last) = ledger.checks.iter().rev().find(|check| check.is_full) {
-            health.note_bad_files(last.problems.clone());
+            health.note_bad_files(last.bad_files.clone());
         }
         if let Ok(space) = Space::of(folder) {
             health.note_space(space);
@@ -246,43 +252,38 @@ impl DiskKeeper {
     /// Has everything checked, or the structures only, and takes the consequences.
     fn check(&self, is_full: bool) {
         let started = Instant::now();
-        let outcome = self.ask_another_process(is_full);
-        let took_s = started.elapsed().as_secs();
-        let problems: Vec<String> = match &outcome {
-            Ok(found) => found.problems().cloned().collect(),
-            Err(e) => vec![format!("the check could not be made: {e}")],
-        };
-        let kind = if is_full { "full" } else { "quick" };
-        if problems.is_empty() {
-            log::info!("the {kind} check of the disk found nothing wrong, in {took_s} s");
-        }
-        for problem in &problems {
-            log::error!("{kind} check of the disk: {problem}");
-        }
-        let health = self.database.health();
-        let mut state = self.lock();
-        if let Ok(found) = outcome {
-            if let Some(first) = found.database.first() {
-                health.note_damage(first);
-            }
-            if is_full {
-                let bad: Vec<String> = found.media.iter().chain(&found.files).cloned().collect();
-                health.note_bad_files(bad);
-                // What has decayed is told until it was restored.
-                let decayed =
-                    |name: &String| found.files.iter().any(|line| line.starts_with(&**name));
-                let before = std::mem::take(&mut state.ledger.small);
-                state.ledger.small = found.small.clone();
-                let kept = before.into_iter().filter(|(name, _)| decayed(name));
-                state.ledger.small.extend(kept);
-            }
-        }
-        state.ledger.checks.push(Check {
+        // That no check could be made says nothing of the disk.
+        let found = self.ask_another_process(is_full).unwrap_or_else(|e| Found {
+            database: vec![Verdict::NotSeen(format!(
+                "the check could not be made: {e}"
+            ))],
+            small: self.lock().ledger.small.clone(),
+            ..Found::default()
+        });
+        let check = Check {
             at: Timestamp::now(),
             is_full,
-            took_s,
-            problems,
-        });
+            took_s: started.elapsed().as_secs(),
+            problems: found.damage().map(str::to_owned).collect(),
+            bad_files: found.bad_files().map(str::to_owned).collect(),
+            unseen: found.unseen().map(str::to_owned).collect(),
+        };
+        tell(&check);
+        let health = self.database.health();
+        if let Some(first) = found.database.iter().find_map(Verdict::damage) {
+            health.note_damage(first);
+        }
+        let mut state = self.lock();
+        if is_full {
+            health.note_bad_files(check.bad_files.clone());
+            // What has decayed is told until it was restored.
+            let decayed =
+                |name: &String| check.bad_files.iter().any(|line| line.starts_with(&**name));
+            let before = std::mem::replace(&mut state.ledger.small, found.small);
+            let kept = before.into_iter().filter(|(name, _)| decayed(name));
+            state.ledger.small.extend(kept);
+        }
+        state.ledger.checks.push(check);
         let excess = state.ledger.checks.len().saturating_sub(MAX_CHECKS);
         state.ledger.checks.drain(..excess);
         drop(state);
@@ -354,6 +355,20 @@ impl DiskKeeper {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(check: &Check) {
+    let kind = if check.is_full { "full" } else { "quick" };
+    if check.problems.is_empty() && check.unseen.is_empty() {
+        let took_s = check.took_s;
+        log::info!("the {kind} check of the disk found nothing wrong, in {took_s} s");
+    }
+    for problem in &check.problems {
+        log::error!("{kind} check of the disk: {problem}");
+    }
+    for why in &check.unseen {
+        log::warn!("{kind} check of the disk: could not be looked at: {why}");
     }
 }
 

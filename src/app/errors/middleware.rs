@@ -187,7 +187,7 @@ fn told(error: &Error) -> Told {
             "The site is busy",
             "Please try again in a few seconds.".into(),
         ),
-        Error::Database(_) | Error::Io { .. } | Error::Internal(_) => (
+        Error::Damaged(_) | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => (
             "Something broke here",
             "This is our fault, not yours. It has been noted, and trying again may help.".into(),
         ),

@@ -376,12 +376,14 @@ fn disk_pages() -> Vec<Rendered> {
         day: "2026-11-26".into(),
         bytes: bytes.map(|(name, count)| (name.to_owned(), count)).into(),
     };
-    let check = |problems: Vec<String>| {
+    let check = |problems: Vec<String>, unseen: &[&str]| {
         CheckRow(Check {
             at: THEN,
             is_full: problems.is_empty(),
             took_s: 12,
             problems,
+            bad_files: Vec::new(),
+            unseen: unseen.iter().map(ToString::to_string).collect(),
         })
     };
     let bad = DiskPage {
@@ -394,8 +396,15 @@ fn disk_pages() -> Vec<Rendered> {
         is_checking: false,
         days: vec![DayRow::of(&day), DayRow::of(&day)],
         checks: vec![
-            check(vec![HOSTILE.into(), "W".repeat(400)]),
-            check(Vec::new()),
+            check(
+                vec![HOSTILE.into(), "W".repeat(400)],
+                &["reading site.db-wal: permission denied"],
+            ),
+            check(
+                Vec::new(),
+                &["secrets/token cannot be read: input/output error"],
+            ),
+            check(Vec::new(), &[]),
         ],
     };
     let new = DiskPage {

@@ -203,7 +203,7 @@ impl Plan {
 
 /// Stores a file again that the site has and that was damaged or lost there.
 fn mend(medium: &PlannedMedium, store: &MediaStore) -> Result<bool> {
-    if store.is_sound(&medium.medium.hash) {
+    if store.look(&medium.medium.hash).is_sound() {
         return Ok(false);
     }
     let bytes = std::fs::read(&medium.path).map_err(|e| Error::io("reading", &medium.path, e))?;

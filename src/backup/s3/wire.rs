@@ -207,7 +207,7 @@ impl Wire {
 
     fn too_large(&self, name: &str) -> Error {
         let bucket = &self.bucket;
-        Error::Invalid(format!("{name} in {bucket} is larger than it can be"))
+        Error::Damaged(format!("{name} in {bucket} is larger than it can be"))
     }
 
     /// An error of the place, which says nothing about what is kept there: see

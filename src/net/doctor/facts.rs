@@ -1,11 +1,14 @@
 //! What was found on the way to the site: plain data, from which [`judge`](super::judge) makes sentences.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    base::{Timestamp, network_of},
+    base::{Timestamp, Verdict, network_of},
     net::acme,
 };
 
@@ -233,10 +236,10 @@ pub struct Seen {
 }
 
 /// Data folder and database.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Storage {
-    /// What is wrong with the database.
-    pub(super) problem: Option<String>,
+    /// How the database is, as far as it was looked at.
+    pub(super) database: Verdict,
     /// Whether the database was too large to be looked at in time.
     pub(super) is_long: bool,
     /// Whether the disk does not let anybody write.
@@ -245,6 +248,19 @@ pub(super) struct Storage {
     pub(super) free_bytes: Option<u64>,
     /// The folder, as people write it.
     pub(super) folder: String,
+}
+
+impl Storage {
+    /// Of a folder that nobody has looked at.
+    pub(super) fn not_seen(folder: &Path, why: String) -> Self {
+        Self {
+            database: Verdict::NotSeen(why),
+            is_long: false,
+            is_read_only: false,
+            free_bytes: None,
+            folder: folder.display().to_string(),
+        }
+    }
 }
 
 impl Named {

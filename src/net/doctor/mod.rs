@@ -118,8 +118,10 @@ async fn look(patient: &Patient) -> Facts {
     )
     .await;
     let (home, names, doors) = at_names;
-    let (storage, known) =
-        disk.map_or_else(|_| (facts::Storage::default(), None), |(s, k)| (s, Some(k)));
+    let (storage, known) = disk.map_or_else(
+        |e| (facts::Storage::not_seen(&patient.data, e.to_string()), None),
+        |(s, k)| (s, Some(k)),
+    );
     let of_names = names.iter().zip(&inside.shown).map(|(name, shown)| {
         let known = known.as_ref();
         let of_name = known.map(|known| known.of_name(patient, &name.name, shown.as_deref(), now));

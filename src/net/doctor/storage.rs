@@ -6,7 +6,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::facts::Storage;
 use crate::{
-    base::{Error, Result},
+    base::{Result, Verdict},
     db::{DataFolder, Health, open_to_look, quick_problems},
 };
 
@@ -20,9 +20,12 @@ pub(super) fn look(data: &Path) -> Storage {
     let problems = problems(data);
     Storage {
         is_long: matches!(problems, Ok(None)),
-        problem: match problems {
-            Ok(found) => found.unwrap_or_default().into_iter().next(),
-            Err(e) => Some(e.to_string()),
+        database: match problems {
+            Ok(found) => {
+                let first = found.unwrap_or_default().into_iter().next();
+                first.map_or(Verdict::Sound, Verdict::Damaged)
+            }
+            Err(e) => Verdict::of(&e),
         },
         is_read_only: disk.is_some_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY)),
         free_bytes: disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
@@ -32,19 +35,14 @@ pub(super) fn look(data: &Path) -> Storage {
 
 fn problems(data: &Path) -> Result<Option<Vec<String>>> {
     let folder = DataFolder::open_existing(data)?;
-    if let Some(damage) = Health::known_damage(data) {
-        return Ok(Some(vec![damage]));
-    }
+    Health::known_damage(data).insist()?;
     let connection = open_to_look(&folder.database())?;
-    quick_problems(&connection, PATIENCE).map_err(|e| match e {
-        Error::Database(e) => Error::Invalid(e.to_string()),
-        e => e,
-    })
+    quick_problems(&connection, PATIENCE)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DataFolder, look};
+    use super::{DataFolder, Verdict, look};
     use crate::db::Database;
 
     #[test]
@@ -52,8 +50,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::open_or_create(dir.path()).unwrap();
         Database::open(&folder.database()).unwrap().close();
-        assert_eq!(look(dir.path()).problem, None);
+        assert_eq!(look(dir.path()).database, Verdict::Sound);
         std::fs::write(dir.path().join("damaged.txt"), "page 7").unwrap();
-        assert_eq!(look(dir.path()).problem.as_deref(), Some("page 7"));
+        let found = look(dir.path()).database;
+        assert_eq!(found.damage(), Some("page 7"));
     }
 }

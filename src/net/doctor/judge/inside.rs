@@ -115,7 +115,16 @@ pub(super) fn judge_database(facts: &Facts) -> Station {
     const DATABASE: Place = Place::Database;
     let storage = &facts.storage;
     let folder = &storage.folder;
-    if let Some(problem) = &storage.problem {
+    if let Some(why) = storage.database.unseen() {
+        return Station::wrong(
+            DATABASE,
+            "database-unseen",
+            format!("The database could not be looked at: {}", quoted(why)),
+        )
+        .remedy("Look whether the disk is there, and whether the site's user may read the data folder; `webstead check` looks again.")
+        .page("/help/when-something-is-wrong");
+    }
+    if let Some(problem) = storage.database.damage() {
         return Station::wrong(
             DATABASE,
             "database-damaged",
@@ -157,5 +166,35 @@ fn in_words(free_bytes: u64) -> String {
     match free_bytes / MB {
         megabytes @ 10_000.. => format!(", and {} GB are free on the disk", megabytes / 1000),
         megabytes => format!(", and {megabytes} MB are free on the disk"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::well, judge_database};
+    use crate::base::Verdict;
+
+    #[test]
+    fn a_database_that_could_not_be_looked_at_is_not_called_damaged() {
+        for (verdict, state, remedy) in [
+            (Verdict::Sound, "database-well", ""),
+            (
+                Verdict::Damaged("page 7".into()),
+                "database-damaged",
+                "webstead repair",
+            ),
+            (
+                Verdict::NotSeen("permission denied".into()),
+                "database-unseen",
+                "webstead check",
+            ),
+        ] {
+            let mut facts = well();
+            facts.storage.database = verdict.clone();
+            let station = judge_database(&facts);
+            assert_eq!(station.state, state, "{verdict:?}");
+            let said = station.remedy.unwrap_or_default();
+            assert!(said.contains(remedy), "{said}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{judge, quoted, span};
 use crate::{
-    base::{Health, Place, Station, Timestamp},
+    base::{Health, Place, Station, Timestamp, Verdict},
     net::{
         acme::{Failure, FailureKind},
         doctor::facts::{
@@ -25,7 +25,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// A home behind a router that lets everybody in.
-fn well() -> Facts {
+pub(super) fn well() -> Facts {
     let said = Said::Addresses(vec![ip("81.2.69.142")]);
     Facts {
         now: Timestamp(NOW),
@@ -74,9 +74,9 @@ fn well() -> Facts {
             ..Seen::default()
         }),
         storage: Storage {
+            database: Verdict::Sound,
             free_bytes: Some(20_000_000_000),
-            folder: "/var/lib/webstead".into(),
-            ..Storage::default()
+            ..Storage::not_seen("/var/lib/webstead".as_ref(), String::new())
         },
     }
 }
