@@ -60,12 +60,11 @@ impl Shown {
             Kind::V4 => IpAddr::is_ipv4,
             Kind::V6 => IpAddr::is_ipv6,
         };
-        let found = match name {
-            Some(name) => public.iter().find(|chain| chain.covers(name)),
-            None => {
-                let own = public.iter().find(|chain| has_address(chain, of_kind));
-                own.or_else(|| public.iter().find(|chain| has_address(chain, |_| true)))
-            }
+        let found = if let Some(name) = name {
+            public.iter().find(|chain| chain.covers(name))
+        } else {
+            let own = public.iter().find(|chain| has_address(chain, of_kind));
+            own.or_else(|| public.iter().find(|chain| has_address(chain, |_| true)))
         };
         let local = || Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
         found.map_or_else(local, |chain| Arc::clone(chain.key()))

@@ -121,10 +121,11 @@ mod tests {
         *,
     };
 
+    type Change = fn(&mut Facts);
+
     #[test]
     fn port_80_is_known_open_known_closed_or_not_known() {
         let authority = "203.0.113.7: Fetching http://a.example.org/.well-known/acme-challenge/x: Timeout during connect";
-        type Change = fn(&mut Facts);
         let all: [(&str, &str, Health, bool, Change); 9] = [
             ("port-open", "so is port 80", Health::Well, false, |facts| {
                 facts.doors[0].plain = Some(Who::Ours);
