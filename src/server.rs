@@ -22,7 +22,6 @@ mod running;
 mod signals;
 mod startup;
 pub mod stores;
-mod typed;
 mod watch;
 
 use std::{
@@ -426,7 +425,7 @@ fn live(
     let of_machine = (names, Arc::clone(&router));
     let naming = Naming::new(Arc::clone(&hosts), database, file.clone(), of_machine);
     let router = AtRouter::new(root, router, &naming);
-    let backups = Backups::new(folder, file);
+    let backups = Backups::new(folder, database, file);
     let doctor = Doctor::new(root.to_path_buf(), edge.clone(), certificates);
     let asked = Asked {
         hosts: Data::from(hosts as Arc<dyn LiveHosts>),

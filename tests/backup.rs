@@ -13,20 +13,20 @@ use crate::site::{OWNER, PASSWORD, Site, command};
 /// Rounds of killing; `WEBSTEAD_KILL_ROUNDS=100` runs the long form.
 const ROUNDS: usize = 8;
 
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     let asked = std::env::var("WEBSTEAD_KILL_ROUNDS").ok();
     asked.and_then(|n| n.parse().ok()).unwrap_or(ROUNDS)
 }
 
-fn run(data: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(data: &Path, arguments: &[&str]) -> Output {
     command(data).args(arguments).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn done(output: Output) -> String {
+pub(crate) fn done(output: Output) -> String {
     let text = text(&output);
     assert!(output.status.success(), "{text}");
     text
@@ -169,7 +169,7 @@ fn backups_that_are_made_while_people_save_are_sound_and_nobody_waits_for_them()
 }
 
 /// Runs a command and kills it after some time; says whether it was done before.
-fn killed(data: &Path, arguments: &[&str], after: Duration) -> bool {
+pub(crate) fn killed(data: &Path, arguments: &[&str], after: Duration) -> bool {
     let mut command = command(data);
     let command = command
         .args(arguments)
@@ -296,7 +296,7 @@ fn a_backup_over_a_damaged_site_is_a_sound_site_that_saves_and_the_damaged_one_i
     done(run(&data, &["check"]));
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -362,7 +362,12 @@ fn the_owner_makes_a_backup_in_the_browser_and_sees_that_it_is_proven() {
     let until = Instant::now() + Duration::from_mins(3);
     loop {
         let (_, page) = site.text(&owner, "/admin/backups");
-        if page.contains("Backup 1") && page.contains("proven</span>") {
+        let has_ended = page.contains("Back up now");
+        if has_ended && page.contains("Backup 1") && page.contains("proven</span>") {
+            assert!(
+                page.contains("brought back to any moment since") && page.contains("restore --at"),
+                "{page}"
+            );
             break;
         }
         assert!(Instant::now() < until, "{page}\n{}", site.log());

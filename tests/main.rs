@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
 mod accounts;
-mod acme2certifier;
 mod answers;
 mod architecture;
 mod ari;
@@ -39,6 +38,7 @@ mod lifecycle;
 mod lists_and_links;
 mod load_judge;
 mod local_name;
+mod moment;
 mod names_dns;
 mod names_in_browser;
 mod netns;
@@ -46,7 +46,6 @@ mod networks;
 mod observed;
 mod pages;
 mod pebble;
-mod persist;
 mod plain_files;
 mod posts;
 mod proxy;

@@ -82,6 +82,13 @@ fn if_something_was_written_since_nothing_goes_back_before_the_owner_has_chosen(
     let (mut site, program, client, old) = upgraded();
     site.publish(&client, &[("title", "Since"), ("markdown", "x")]);
     let database = site.data().join("site.db");
+    let set_oldest = |schema: i64| {
+        let other = rusqlite::Connection::open(&database).unwrap();
+        let allow = "UPDATE compatibility SET oldest = ?1";
+        assert_eq!(other.execute(allow, [schema]).unwrap(), 1);
+    };
+    // As if this schema had taken something away.
+    set_oldest(old + 1);
     for arguments in [&["rollback"][..], &["rollback", "--dry-run"]] {
         let (code, text) = run(&program, &site, arguments);
         assert_eq!(code, Some(i32::from(arguments.len() == 1)), "{text}");
@@ -98,10 +105,7 @@ fn if_something_was_written_since_nothing_goes_back_before_the_owner_has_chosen(
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("newer Webstead"), "{text}");
     // As if this schema had only added something.
-    let other = rusqlite::Connection::open(&database).unwrap();
-    let allow = "UPDATE compatibility SET oldest = ?1";
-    assert_eq!(other.execute(allow, [old]).unwrap(), 1);
-    drop(other);
+    set_oldest(old);
     let (code, text) = run(&program, &site, &["rollback", "--keep-data"]);
     assert_eq!(code, Some(0), "{text}\n{}", site.log());
     for path in ["/before", "/since"] {

@@ -71,6 +71,24 @@ fn a_repository_from_elsewhere_cannot_write_where_it_should_not_nor_without_end(
     assert!(bomb.contains("larger than it says"), "{bomb}");
     forged(&place, |_, manifest| manifest.database.bytes = 1 << 43);
     assert!(place.repository().contents().unwrap().unreadable.len() == 1);
+    // Files without content cost a name each, and are no more than the manifest says and the disk has names for.
+    let empty = |path: &str| FileEntry {
+        path: path.into(),
+        bytes: 0,
+        changed: (0, 0),
+        parts: Vec::new(),
+    };
+    forged(&place, |repository, manifest| {
+        let files = ["public/a", "public/b", "public/c"].map(empty);
+        manifest.files = vec![put(repository, &manifest::write_files(&files).unwrap())];
+        (manifest.file_count, manifest.file_bytes) = (1, 0);
+    });
+    let error = place.restore(Which::Latest).unwrap_err().to_string();
+    assert!(error.contains("more files than it says"), "{error}");
+    assert!(!place.trial().is_empty());
+    forged(&place, |_, manifest| manifest.file_count = u64::MAX / 2);
+    let error = place.restore(Which::Latest).unwrap_err().to_string();
+    assert!(error.contains("no room"), "{error}");
     forged(&place, |_, manifest| manifest.file_bytes = u64::MAX / 2);
     let error = place.restore(Which::Latest).unwrap_err().to_string();
     assert!(error.contains("no room"), "{error}");

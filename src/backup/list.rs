@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use super::repository::{Kept, Repository};
-use crate::base::{Error, Result, Timestamp};
+use crate::{
+    base::{Error, Result, Timestamp},
+    db::Place,
+};
 
 /// A backup, as people ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Listed {
     pub warnings: Vec<String>,
     /// Whether it can be relied on.
     pub trust: Trust,
+    /// The end of its log of changes, if it has one.
+    pub changes: Option<Place>,
 }
 
 /// Every backup of a repository, the last one first.
@@ -82,6 +87,7 @@ pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
             site: manifest.site,
             warnings: manifest.warnings,
             trust,
+            changes: manifest.changes,
         });
     }
     for (file, why) in contents.unreadable {
@@ -97,6 +103,7 @@ pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
                 new_bytes: 0,
                 warnings: Vec::new(),
                 trust: Trust::Bad(vec![why]),
+                changes: None,
             },
         );
     }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, Timestamp, Verdict},
-    db::{DataFolder, Health, Snapshot},
+    db::{DataFolder, Database, Health, Snapshot, end_of_log, open_to_look},
 };
 
 /// Files that one list names, at most.
@@ -38,6 +38,41 @@ pub struct Source {
     pub settings: PathBuf,
     /// Whether the folder `secrets` comes along.
     pub with_secrets: bool,
+    /// Its database, if this process has it open.
+    pub database: Option<Database>,
+    /// Whether changes are kept from its first backup on.
+    pub keeps_changes: bool,
+}
+
+impl Source {
+    /// Does something with the database. One of an older program is left as it is.
+    pub(super) fn with_database(&self, work: impl Fn(&Database) -> Result<()>) -> Result<()> {
+        if let Some(database) = &self.database {
+            return work(database);
+        }
+        let Some(database) = Database::open_unmigrated(&self.folder.database())? else {
+            return Ok(());
+        };
+        let outcome = work(&database);
+        database.close();
+        outcome
+    }
+
+    /// From now on changes are kept, if they are to be.
+    fn begin_log(&self) {
+        let is_begun = || -> Result<bool> {
+            Ok(end_of_log(&open_to_look(&self.folder.database())?)?.is_some())
+        };
+        if !self.keeps_changes || is_begun().unwrap_or(false) {
+            return;
+        }
+        // A backup of a site whose disk is full is worth more than this.
+        if let Err(e) = self.with_database(Database::begin_log) {
+            log::warn!(
+                "changes are not kept, so there is no way back to a moment between two backups: {e}"
+            );
+        }
+    }
 }
 
 /// How it goes on: what is being done, how much of it is done, and of how much.
@@ -75,6 +110,7 @@ pub fn make(
 ) -> Result<Made> {
     refuse_damaged(source)?;
     let _lock = repository.store.lock(true)?;
+    source.begin_log();
     repository.store.sweep();
     let contents = repository.contents()?;
     let there = repository.store.list("objects")?;
@@ -213,7 +249,10 @@ impl Work<'_> {
         number: u64,
         last: Option<&Manifest>,
     ) -> Result<Manifest> {
+        // Before, so that nothing is missing that was there at this time.
+        let made_at = Timestamp::now();
         let snapshot = Snapshot::take(&source.folder.database())?;
+        let changes = end_of_log(snapshot.connection())?;
         let first_account = "SELECT min(id) FROM users";
         let first_account = snapshot
             .connection()
@@ -231,10 +270,11 @@ impl Work<'_> {
             format: 1,
             repository: self.repository.id.clone(),
             number,
-            made_at: Timestamp::now(),
+            made_at,
             webstead: env!("CARGO_PKG_VERSION").to_owned(),
             site: title.unwrap_or_default(),
             first_account,
+            changes,
             database,
             files,
             file_count,

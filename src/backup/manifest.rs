@@ -7,7 +7,10 @@ use std::path::{Component, Path};
 use serde::{Deserialize, Serialize};
 
 use super::object::Reference;
-use crate::base::{Error, Result, Timestamp};
+use crate::{
+    base::{Error, Result, Timestamp},
+    db::Place,
+};
 
 /// Bytes of the database in one object: what one change of it costs. A multiple of every size that a page has.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
@@ -29,7 +32,7 @@ pub(super) struct Manifest {
     pub(super) repository: String,
     /// 1, 2, 3 …; a later backup has a larger one, whatever the clock said.
     pub(super) number: u64,
-    /// What the clock said.
+    /// What the clock said just before its snapshot was taken.
     pub(super) made_at: Timestamp,
     /// The version of the program.
     pub(super) webstead: String,
@@ -39,6 +42,9 @@ pub(super) struct Manifest {
     /// has none.
     #[serde(default)]
     pub(super) first_account: Option<i64>,
+    /// The end of its log of changes: from here on, the log of a later database leads to any moment in between.
+    #[serde(default)]
+    pub(super) changes: Option<Place>,
     /// The database.
     pub(super) database: DatabaseEntry,
     /// Lists of the files: objects with a line of JSON ([`FileEntry`]) for each, by path.

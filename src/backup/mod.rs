@@ -5,10 +5,12 @@
 //! names does not exist, so a backup can be interrupted at any moment. ARCHITECTURE.md has the form in full.
 
 mod folder;
+mod gather;
 pub mod keys;
 mod list;
 mod make;
 mod manifest;
+mod moment;
 mod object;
 mod preview;
 mod prune;
@@ -37,10 +39,11 @@ mod tests;
 pub use keys::{Encryption, Keys, Recipient};
 pub use list::{Listed, Trust, Which, list};
 pub use make::{Made, Progress, Source, make};
-pub use preview::{Changes, Preview, preview};
+pub use moment::{Moment, reach};
+pub use preview::{Changes, Preview, Replay, preview};
 pub use prune::{Pruned, Rule, prune};
 pub use repository::Repository;
-pub use restore::{Restored, restore};
+pub use restore::{Restored, Wanted, restore};
 pub use round::{Outcome, Round};
 pub use settings::Settings;
 pub use state::State;

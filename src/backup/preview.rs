@@ -1,13 +1,21 @@
 //! What restoring a backup would change.
 
-use std::{collections::BTreeMap, path::Path, sync::atomic::AtomicBool};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::atomic::AtomicBool,
+};
 
 use rusqlite::Connection;
 
 use super::{
-    list::{self, Which},
+    gather::{self, Whence},
+    list,
     make::Progress,
+    manifest::Manifest,
+    moment::{Moment, Way},
     repository::Repository,
+    restore::Wanted,
     writer::Writer,
 };
 use crate::{
@@ -30,6 +38,8 @@ pub struct Preview {
     pub bytes: u64,
     /// Against the site that is there, if there is one.
     pub changes: Option<Changes>,
+    /// How it comes to be, if it is a moment.
+    pub replay: Option<Replay>,
 }
 
 /// Titles of posts and pages, and counts of files.
@@ -49,19 +59,42 @@ pub struct Changes {
     pub others: Vec<String>,
 }
 
-/// Compares a backup with what is in `to`. The database is restored to a scratch folder for it.
+/// What would be replayed to get from the backup to a moment.
+#[derive(Debug)]
+pub struct Replay {
+    /// The moment.
+    pub at: Timestamp,
+    /// Changes.
+    pub changes: u64,
+    /// When the last of them was made.
+    pub last: Option<Timestamp>,
+    /// Whether the clock was set back meanwhile, so that what was before and what after is not certain.
+    pub is_clock_back: bool,
+    /// Files that cannot be had any more, in words.
+    pub lost: Vec<String>,
+}
+
+/// Compares a backup or a moment with what is in `to`. The database is restored to a scratch folder for it.
 ///
 /// # Errors
 /// As restoring.
 pub fn preview(
     repository: &Repository,
-    which: Which,
+    wanted: Wanted<'_>,
     to: &Path,
     progress: Progress<'_>,
     stop: &AtomicBool,
 ) -> Result<Preview> {
     let _reading = repository.store.lock(false)?;
-    let manifest = list::find(repository, which)?.manifest;
+    let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
+    let root = scratch.path().join("site");
+    let (manifest, way) = match wanted {
+        Wanted::Backup(which) => (list::find(repository, which)?.manifest, None),
+        Wanted::Moment(moment) => {
+            let way = Way::find(repository, moment, scratch.path(), (progress, stop))?;
+            (way.base.manifest.clone(), Some((way, moment)))
+        }
+    };
     let mut preview = Preview {
         number: manifest.number,
         made_at: manifest.made_at,
@@ -69,20 +102,62 @@ pub fn preview(
         files: manifest.file_count,
         bytes: manifest.database.bytes + manifest.file_bytes,
         changes: None,
+        replay: None,
     };
     let database = DataFolder::at(to).database();
-    if !database.exists() {
+    if !database.exists() && way.is_none() {
         return Ok(preview);
     }
-    let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
-    let root = scratch.path().join("site");
-    let mut writer = Writer::new(repository, &root, progress, stop)?;
-    writer.database(&manifest)?;
-    let (then, now) = (
-        open_to_look(&root.join("site.db"))?,
-        open_to_look(&database)?,
-    );
-    let mut changes = compare(&then, &now)?;
+    Writer::new(repository, &root, progress, stop)?.database(&manifest)?;
+    let then = root.join("site.db");
+    let mut of_backup = BTreeSet::new();
+    if let Some((way, moment)) = way {
+        way.go(&then, progress, stop)?;
+        let then = open_to_look(&then)?;
+        preview.posts = posts(&then)?.len() as u64;
+        for (_, files) in repository.files(manifest.files.iter()) {
+            of_backup.extend(files?.into_iter().map(|file| file.path));
+        }
+        preview.replay = Some(replay_of(&way, moment, repository, &then, &of_backup)?);
+    }
+    if database.exists() {
+        let mut changes = compare(&open_to_look(&then)?, &open_to_look(&database)?)?;
+        files(&manifest, repository, to, &mut changes)?;
+        preview.changes = Some(changes);
+    }
+    Ok(preview)
+}
+
+fn replay_of(
+    way: &Way,
+    moment: Moment<'_>,
+    repository: &Repository,
+    then: &Connection,
+    of_backup: &BTreeSet<String>,
+) -> Result<Replay> {
+    let mut wanted = gather::named_by(then)?;
+    wanted.retain(|hash, _| !of_backup.contains(&format!("media/{hash}")));
+    let found = gather::find(wanted, moment.data, repository, &way.others)?;
+    let lost = found
+        .iter()
+        .filter(|(_, _, whence)| matches!(whence, Whence::Nowhere))
+        .map(|(hash, name, _)| gather::lost(hash, name));
+    Ok(Replay {
+        at: moment.at,
+        changes: way.cut.changes,
+        last: way.cut.last,
+        is_clock_back: way.cut.is_clock_back,
+        lost: lost.collect(),
+    })
+}
+
+/// The files beside the database that would change.
+fn files(
+    manifest: &Manifest,
+    repository: &Repository,
+    to: &Path,
+    changes: &mut Changes,
+) -> Result<()> {
     for list in repository.files(manifest.files.iter()) {
         for file in list.1? {
             let is_settled = file.path.starts_with("media/") || file.path.starts_with("tls/");
@@ -99,8 +174,7 @@ pub fn preview(
             }
         }
     }
-    preview.changes = Some(changes);
-    Ok(preview)
+    Ok(())
 }
 
 /// Whether a file has the content that a backup has of it.
@@ -139,19 +213,25 @@ fn compare(then: &Connection, now: &Connection) -> Result<Changes> {
         .filter(|hash| !media_then.contains(*hash))
         .count();
     for (what, table, columns) in [
-        ("the settings of the site", "settings", "name, value"),
-        (
-            "accounts and their passwords",
-            "users",
-            "name, password_hash",
-        ),
-        ("other hosts", "hosts", "name, keys"),
+        ("setting", "settings", "name, value"),
+        ("account", "users", "name, password_hash || role"),
+        ("host", "hosts", "name, keys || (removed_at IS NULL)"),
     ] {
-        if pairs(then, table, columns)? != pairs(now, table, columns)? {
-            changes
-                .others
-                .push(format!("{what} would be as they were then"));
+        let (then, now) = (pairs(then, table, columns)?, pairs(now, table, columns)?);
+        let one = |name: &String, becomes: &str| format!("the {what} {name} would {becomes}");
+        for (name, value) in &then {
+            match now.get(name) {
+                None => changes.others.push(one(name, "come back")),
+                Some(now) if now != value => {
+                    changes.others.push(one(name, "be as it was then"));
+                }
+                Some(_) => {}
+            }
         }
+        let only_now = now.keys().filter(|name| !then.contains_key(*name));
+        changes
+            .others
+            .extend(only_now.map(|name| one(name, "be gone")));
     }
     Ok(changes)
 }
@@ -162,18 +242,18 @@ fn posts(connection: &Connection) -> Result<BTreeMap<i64, (String, i64)>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn media(connection: &Connection) -> Result<std::collections::BTreeSet<String>> {
+fn media(connection: &Connection) -> Result<BTreeSet<String>> {
     let mut statement = connection.prepare("SELECT hash FROM media")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Rows of a small table that an older schema may not have.
-fn pairs(connection: &Connection, table: &str, columns: &str) -> Result<Vec<(String, String)>> {
+fn pairs(connection: &Connection, table: &str, columns: &str) -> Result<BTreeMap<String, String>> {
     let is_there = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
     let tables: i64 = connection.query_row(is_there, [table], |row| row.get(0))?;
     if tables == 0 {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     }
     let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
     let mut statement = connection.prepare(&sql)?;

@@ -136,6 +136,7 @@ mod tests {
             new_bytes: 0,
             warnings: Vec::new(),
             trust,
+            changes: None,
         }
     }
 

@@ -12,19 +12,35 @@ use std::{
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{
+    gather::{self, Whence, named_by},
     list::{self, Which},
     make::Progress,
     manifest::Manifest,
+    moment::{Moment, Way},
     repository::{Kept, Repository},
-    writer::{Writer, cannot_write, make_folder, problems_of},
+    writer::{Writer, cannot_write, make_folder, problems_of, row_problems, site_problems},
 };
 use crate::{
     base::{Error, Id, Result, Timestamp, files, secrets},
-    db::{DataFolder, ServerLock},
+    db::{DataFolder, MediaStore, ServerLock, note_restored, open_to_look, rows_of_tables},
 };
 
 /// What the folder is called in which a site is being put together, before its id.
 const UNFINISHED: &str = ".restoring-";
+/// What the folder is called for the database of another backup, before a random name.
+pub(super) const SCRATCH_LOG: &str = ".restoring-log-";
+
+/// What is to be restored.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// A backup.
+    Backup(Which),
+    /// The site as it was at a moment.
+    Moment(Moment<'a>),
+}
+
+/// What a file takes that has no content, about.
+const NAME_BYTES: u64 = 512;
 
 /// A site that was restored.
 #[derive(Debug)]
@@ -33,6 +49,8 @@ pub struct Restored {
     pub number: u64,
     /// When it was made.
     pub made_at: Timestamp,
+    /// Changes that were replayed, if it is a moment.
+    pub changes: Option<u64>,
     /// Posts and pages.
     pub posts: u64,
     /// Files beside the database.
@@ -43,7 +61,7 @@ pub struct Restored {
     pub warnings: Vec<String>,
 }
 
-/// Restores a backup to `to`. A site that is there is set aside, whole, under a dated name.
+/// Restores a backup or a moment to `to`. A site that is there is set aside, whole, under a dated name.
 ///
 /// Until the last moment everything is as it was; interrupted, this leaves a folder beside `to` that the next
 /// call removes.
@@ -53,43 +71,87 @@ pub struct Restored {
 /// [`Error::CannotSave`] if there is no room.
 pub fn restore(
     repository: &Repository,
-    which: Which,
+    wanted: Wanted<'_>,
     to: &Path,
     progress: Progress<'_>,
     stop: &AtomicBool,
 ) -> Result<Restored> {
     let _reading = repository.store.lock(false)?;
-    let kept = list::find(repository, which)?;
+    // Locked before the log is read, so that nothing comes to it any more.
     let target = Target::look(to)?;
     target.sweep();
+    let from = match wanted {
+        Wanted::Backup(which) => From::Backup(Box::new(list::find(repository, which)?)),
+        Wanted::Moment(moment) => {
+            let scratch = target.parent();
+            let way = Way::find(repository, moment, scratch, (progress, stop))?;
+            From::Moment(Box::new(way), moment)
+        }
+    };
     let unfinished = target.beside(&format!("{UNFINISHED}{}", Id::new()));
-    let made = put_together(repository, &kept, &unfinished, &target, progress, stop);
-    let set_aside = match made.and_then(|()| target.replace(&unfinished)) {
-        Ok(set_aside) => set_aside,
+    let made = put_together(repository, &from, &unfinished, &target, (progress, stop));
+    let replaced = made.and_then(|made| Ok((made, target.replace(&unfinished)?)));
+    let (made, set_aside) = match replaced {
+        Ok(replaced) => replaced,
         Err(e) => {
             let _ = fs::remove_dir_all(&unfinished);
             return Err(e);
         }
     };
+    let manifest = &from.base().manifest;
     Ok(Restored {
-        number: kept.manifest.number,
-        made_at: kept.manifest.made_at,
-        posts: kept.manifest.rows("posts"),
-        files: kept.manifest.file_count,
+        number: manifest.number,
+        made_at: manifest.made_at,
+        changes: match &from {
+            From::Backup(_) => None,
+            From::Moment(way, _) => Some(way.cut.changes),
+        },
+        posts: made.posts,
+        files: made.files,
         set_aside,
-        warnings: kept.manifest.warnings,
+        warnings: made.warnings,
     })
+}
+
+/// Where everything comes from.
+enum From<'a> {
+    Backup(Box<Kept>),
+    Moment(Box<Way>, Moment<'a>),
+}
+
+impl From<'_> {
+    /// The backup with which it begins.
+    fn base(&self) -> &Kept {
+        match self {
+            Self::Backup(kept) => kept,
+            Self::Moment(way, _) => &way.base,
+        }
+    }
+
+    /// From when the site is.
+    fn as_of(&self) -> Timestamp {
+        match self {
+            Self::Backup(kept) => kept.manifest.made_at,
+            Self::Moment(_, moment) => moment.at,
+        }
+    }
+}
+
+/// What was put together.
+struct Put {
+    posts: u64,
+    files: u64,
+    warnings: Vec<String>,
 }
 
 fn put_together(
     repository: &Repository,
-    kept: &Kept,
+    from: &From<'_>,
     unfinished: &Path,
     target: &Target,
-    progress: Progress<'_>,
-    stop: &AtomicBool,
-) -> Result<()> {
-    let manifest = &kept.manifest;
+    (progress, stop): (Progress<'_>, &AtomicBool),
+) -> Result<Put> {
+    let manifest = &from.base().manifest;
     room_for(manifest, target.parent())?;
     let mut writer = Writer::new(repository, unfinished, progress, stop)?;
     writer.everything(manifest)?;
@@ -99,13 +161,35 @@ fn put_together(
             manifest.number
         )));
     }
-    let problems = problems_of(unfinished, manifest, &writer.media, progress)?;
+    let mut warnings = manifest.warnings.clone();
+    let database = unfinished.join("site.db");
+    let problems = match from {
+        From::Backup(_) => problems_of(unfinished, manifest, &writer.media, progress)?,
+        From::Moment(way, moment) => {
+            let mut problems = row_problems(unfinished, manifest)?;
+            if problems.is_empty() {
+                way.go(&database, progress, stop)?;
+                warnings.extend(gather_media(&mut writer, way, moment.data, repository)?);
+                problems = site_problems(unfinished, &warnings, &writer.media, progress)?;
+            }
+            problems
+        }
+    };
     if let Some(problem) = problems.first() {
         return Err(Error::Damaged(format!(
             "the backup {} is not sound ({problem}); nothing was changed. `webstead backup list` shows the others",
             manifest.number
         )));
     }
+    note_restored(&database, from.as_of())?;
+    let posts = rows_of_tables(&open_to_look(&database)?)?;
+    let posts = posts.into_iter().find(|(table, _)| table == "posts");
+    let others = manifest.file_count - writer.media_of_backup;
+    let put = Put {
+        posts: posts.map_or(0, |(_, rows)| rows),
+        files: others + writer.media.len() as u64,
+        warnings,
+    };
     if !manifest.has_secrets {
         target.keep_secrets(unfinished)?;
     }
@@ -115,7 +199,50 @@ fn put_together(
     }
     target.give_away(unfinished)?;
     let sync = File::open(unfinished).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-    sync.map_err(|e| cannot_write(unfinished, &e))
+    sync.map_err(|e| cannot_write(unfinished, &e))?;
+    Ok(put)
+}
+
+/// Brings in the media that the moment names and the backup does not have, and removes those that it does not name; says
+/// which cannot be had.
+fn gather_media(
+    writer: &mut Writer<'_>,
+    way: &Way,
+    data: &Path,
+    repository: &Repository,
+) -> Result<Vec<String>> {
+    let root = writer.root();
+    let named = named_by(&open_to_look(&root.join("site.db"))?)?;
+    for hash in writer
+        .media
+        .iter()
+        .filter(|hash| !named.contains_key(*hash))
+    {
+        let file = root.join("media").join(hash);
+        fs::remove_file(&file).map_err(|e| cannot_write(&file, &e))?;
+    }
+    writer.media.retain(|hash| named.contains_key(hash));
+    let mut wanted = named;
+    wanted.retain(|hash, _| !writer.media.contains(hash));
+    let site = MediaStore::new(&DataFolder::at(data));
+    let mut lost = Vec::new();
+    for (hash, name, whence) in gather::find(wanted, data, repository, &way.others)? {
+        match whence {
+            Whence::Site => {
+                let to = root.join("media").join(&hash);
+                fs::copy(site.path(&hash), &to).map_err(|e| cannot_write(&to, &e))?;
+                writer.media.insert(hash);
+            }
+            Whence::Backup(entry) => writer.one_more(&entry)?,
+            Whence::Nowhere => lost.push(gather::lost(&hash, &name)),
+        }
+    }
+    if let Some(problem) = writer.damaged.first() {
+        return Err(Error::Damaged(format!(
+            "a file of a later backup is damaged ({problem}); nothing was changed"
+        )));
+    }
+    Ok(lost)
 }
 
 /// Whether there is room for a backup on a disk.
@@ -124,13 +251,19 @@ fn room_for(manifest: &Manifest, folder: &Path) -> Result<()> {
         return Ok(());
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    // A file without content takes its place, too, and there may be room for so many names only.
+    let of_names = manifest.file_count.saturating_mul(NAME_BYTES);
     let wanted = manifest.database.bytes.saturating_add(manifest.file_bytes);
-    if wanted > free {
+    let has_names = disk.f_files == 0 || manifest.file_count <= disk.f_favail;
+    if wanted.saturating_add(of_names) > free || !has_names {
         return Err(Error::CannotSave(format!(
-            "there is no room for the backup in {}: it takes {} MB, and {} are free; nothing was changed",
+            "there is no room for the backup in {}: it takes {} MB in {} files, and there is room for {} MB in {} files; \
+             nothing was changed",
             folder.display(),
-            wanted / 1_000_000,
-            free / 1_000_000
+            wanted.div_ceil(1_000_000),
+            manifest.file_count,
+            free / 1_000_000,
+            disk.f_favail
         )));
     }
     Ok(())
@@ -220,7 +353,8 @@ impl Target {
         for entry in fs::read_dir(&self.parent).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let id = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
-            let is_ours = id.is_some_and(|id| id.parse::<Id>().is_ok());
+            let is_ours = id.is_some_and(|id| id.parse::<Id>().is_ok())
+                || name.to_string_lossy().starts_with(SCRATCH_LOG);
             // Another restore may be at work beside this one.
             let is_old = entry.metadata().and_then(|found| found.modified());
             let is_old =
@@ -271,33 +405,43 @@ impl Target {
                 self.path.display()
             ))
         };
-        let is_there = self.path.exists();
-        if !is_there {
-            fs::rename(new, &self.path).map_err(moving)?;
-            let _ = files::sync_folder(&self.parent);
-            return Ok(None);
-        }
         if self.old.is_none() {
-            // An empty folder, which a rename replaces.
+            // Nothing, or an empty folder, which a rename replaces.
             fs::rename(new, &self.path).map_err(moving)?;
-            let _ = files::sync_folder(&self.parent);
+            self.settle("the restored site is in its place")?;
             return Ok(None);
         }
         let aside = self.aside();
-        // The new site takes the name first that the old one is to have, and both change places in one step.
+        // The new site takes the name first that the old one is to have, and both change places in one step. This is on
+        // the disk before that step, so that after a power cut neither has a name that is swept.
         fs::rename(new, &aside).map_err(moving)?;
-        let exchanged = renameat_with(CWD, &aside, CWD, &self.path, RenameFlags::EXCHANGE);
-        if exchanged.is_err() {
-            // A disk that cannot do that: for a moment there is no site, and nothing is lost.
+        let ready = files::sync_folder(&self.parent);
+        let exchanged = ready.is_ok()
+            && renameat_with(CWD, &aside, CWD, &self.path, RenameFlags::EXCHANGE).is_ok();
+        if !exchanged {
             fs::rename(&aside, new).map_err(moving)?;
+            ready.map_err(moving)?;
+            // A disk that cannot do that: for a moment there is no site, and nothing is lost.
             fs::rename(&self.path, &aside).map_err(moving)?;
             if let Err(e) = fs::rename(new, &self.path) {
                 let _ = fs::rename(&aside, &self.path);
                 return Err(moving(e));
             }
         }
-        let _ = files::sync_folder(&self.parent);
+        self.settle(&format!(
+            "the restored site is in its place, and what was there is in {}",
+            aside.display()
+        ))?;
         Ok(Some(aside))
+    }
+
+    /// Makes sure that names are on the disk.
+    fn settle(&self, done: &str) -> Result<()> {
+        files::sync_folder(&self.parent).map_err(|e| {
+            Error::CannotSave(format!(
+                "{done}, but the disk does not say that this is on it ({e}); look after the disk before you go on"
+            ))
+        })
     }
 
     /// A name that nothing has yet: `webstead-data.before-20261126-193000`.

@@ -6,10 +6,13 @@ use std::{
 };
 
 use super::{
-    Encryption, Keys, Made, Progress, Rule, Source, State, Target, Trial, Which, make, prune,
-    try_out,
+    Encryption, Keys, Made, Progress, Repository, Rule, Source, State, Target, Trial, Which, make,
+    prune, repository::Kept, try_out,
 };
-use crate::base::{Result, Timestamp};
+use crate::{
+    base::{Result, Timestamp},
+    db::KeptChanges,
+};
 
 /// What a round does.
 pub struct Round<'a> {
@@ -97,6 +100,35 @@ impl Round<'_> {
         if let Some(rule) = self.rule {
             prune(&repository, rule, false)?;
         }
+        if let Err(e) = self.sweep_log(data, &repository) {
+            log::warn!("the log of changes was not shortened: {e}");
+        }
         Ok(Outcome { made, trial })
+    }
+
+    /// Forgets the changes that no backup could use any more, in no place that this machine knows.
+    fn sweep_log(&self, data: &Path, repository: &Repository) -> Result<()> {
+        let Some(log) = KeptChanges::open(&self.source.folder.database())? else {
+            return Ok(());
+        };
+        let mut needed = None;
+        for Kept { manifest, .. } in repository.contents()?.kept {
+            if let Some(place) = manifest.changes
+                && log.has(place)?
+            {
+                needed = Some(needed.map_or(place.number, |other: i64| other.min(place.number)));
+            }
+        }
+        drop(log);
+        let Some(needed) = needed else {
+            return Ok(());
+        };
+        let state = State::update(data, |state| {
+            let place = self.target.to_string();
+            state.needed_changes.insert(place, needed);
+        })?;
+        let first = state.needed_changes.into_values().min().unwrap_or(needed);
+        self.source
+            .with_database(|database| database.sweep_log(first))
     }
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub secrets: bool,
     /// To whose public keys they are encrypted; nobody's: they are not.
     pub encrypt_to: Vec<Recipient>,
+    /// The room for the log of changes that leads to moments between backups, in MiB; 0: none is kept.
+    pub changes_mib: u16,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             keep_months: 12,
             secrets: false,
             encrypt_to: Vec::new(),
+            changes_mib: 32,
         }
     }
 }
@@ -53,6 +56,11 @@ impl Settings {
             weeks: self.keep_weeks.into(),
             months: self.keep_months.into(),
         }
+    }
+
+    /// The most bytes of the log of changes.
+    pub fn most_log_bytes(&self) -> u64 {
+        u64::from(self.changes_mib) << 20
     }
 
     /// When they are made.

@@ -15,6 +15,8 @@ const FILE: &str = "backups.json";
 pub struct State {
     /// The id of the repository in each place that was used.
     pub repositories: BTreeMap<String, String>,
+    /// The first row of the log of changes that a backup in each place could need.
+    pub needed_changes: BTreeMap<String, i64>,
     /// When the server last began one by itself.
     pub last_begun: Option<Timestamp>,
     /// When the last one was made.

@@ -87,6 +87,8 @@ impl Place {
             folder: self.folder.clone(),
             settings: self.folder.root().join("webstead.toml"),
             with_secrets: false,
+            database: None,
+            keeps_changes: false,
         }
     }
 
@@ -112,7 +114,14 @@ impl Place {
 
     pub(super) fn restore(&self, which: Which) -> Result<PathBuf> {
         let to = self.dir.path().join(format!("restored-{}", Id::new()));
-        restore(&self.repository(), which, &to, &quiet, &NEVER).map(|_| to)
+        restore(
+            &self.repository(),
+            Wanted::Backup(which),
+            &to,
+            &quiet,
+            &NEVER,
+        )
+        .map(|_| to)
     }
 
     pub(super) fn trial(&self) -> Vec<String> {
@@ -222,7 +231,14 @@ fn encrypted_backups_tell_nothing_and_come_back_with_the_passphrase_alone() {
     assert!(with_word("wrong horse").is_err() && place.target().open(&Keys::default()).is_err());
     let repository = with_word("correct horse").unwrap();
     let to = place.dir.path().join("restored");
-    restore(&repository, Which::Latest, &to, &quiet, &NEVER).unwrap();
+    restore(
+        &repository,
+        Wanted::Backup(Which::Latest),
+        &to,
+        &quiet,
+        &NEVER,
+    )
+    .unwrap();
     let mut restored = everything(&to);
     let kept = restored
         .keys()
@@ -370,13 +386,34 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     let now = of_site(place.folder.root());
     let root = place.folder.root();
     let lock = place.folder.lock_for_server().unwrap();
-    let error = restore(&place.repository(), Which::Latest, root, &quiet, &NEVER).unwrap_err();
+    let error = restore(
+        &place.repository(),
+        Wanted::Backup(Which::Latest),
+        root,
+        &quiet,
+        &NEVER,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("running"), "{error}");
     assert_eq!(of_site(root), now);
     drop(lock);
-    let changes = preview(&place.repository(), Which::Latest, root, &quiet, &NEVER).unwrap();
+    let changes = preview(
+        &place.repository(),
+        Wanted::Backup(Which::Latest),
+        root,
+        &quiet,
+        &NEVER,
+    )
+    .unwrap();
     assert_eq!(changes.changes, Some(Changes::default()), "no post differs");
-    let restored = restore(&place.repository(), Which::Latest, root, &quiet, &NEVER).unwrap();
+    let restored = restore(
+        &place.repository(),
+        Wanted::Backup(Which::Latest),
+        root,
+        &quiet,
+        &NEVER,
+    )
+    .unwrap();
     assert_eq!(of_site(root), then);
     assert_eq!(fs::read(root.join("secrets/dns")).unwrap(), b"a secret");
     assert_eq!(of_site(&restored.set_aside.unwrap()), now);
@@ -389,7 +426,14 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     let other = place.dir.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("thesis.doc"), "x").unwrap();
-    let error = restore(&place.repository(), Which::Latest, &other, &quiet, &NEVER).unwrap_err();
+    let error = restore(
+        &place.repository(),
+        Wanted::Backup(Which::Latest),
+        &other,
+        &quiet,
+        &NEVER,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("not a data folder"), "{error}");
     assert!(other.join("thesis.doc").exists());
 }

@@ -14,6 +14,7 @@ use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
 
 use super::{
+    gather::named_by,
     make::Progress,
     manifest::{BLOCK_BYTES, FileEntry, Manifest},
     object::{self, Reference},
@@ -36,6 +37,8 @@ pub(super) struct Writer<'a> {
     pub(super) is_trial: bool,
     /// The hashes of the media files that are there.
     pub(super) media: HashSet<String>,
+    /// How many of them the backup had.
+    pub(super) media_of_backup: u64,
     /// What could not be read.
     pub(super) damaged: Vec<String>,
     /// The objects that are the reason.
@@ -59,9 +62,15 @@ impl<'a> Writer<'a> {
             left: 0,
             is_trial: false,
             media: HashSet::new(),
+            media_of_backup: 0,
             damaged: Vec::new(),
             damaged_objects: Vec::new(),
         })
+    }
+
+    /// The folder.
+    pub(super) fn root(&self) -> &'a Path {
+        self.root
     }
 
     /// Writes everything. What is damaged is noted, and the rest goes on if this is a trial.
@@ -81,11 +90,17 @@ impl<'a> Writer<'a> {
                 }
             };
             for file in files {
+                if done == total {
+                    // Each makes a file, also where it has no content.
+                    self.damaged.push("it has more files than it says".into());
+                    return Ok(());
+                }
                 (self.progress)("files", done, total);
                 done += 1;
                 self.file(&file)?;
             }
         }
+        self.media_of_backup = self.media.len() as u64;
         if self.damaged.is_empty() && (self.left > 0 || done != total) {
             self.damaged.push("it has other files than it says".into());
         }
@@ -117,6 +132,12 @@ impl<'a> Writer<'a> {
             self.damaged.push("its database is not whole".into());
         }
         Ok(())
+    }
+
+    /// Writes one more file, which may be of another backup.
+    pub(super) fn one_more(&mut self, entry: &FileEntry) -> Result<()> {
+        self.left = entry.bytes;
+        self.file(entry)
     }
 
     fn file(&mut self, entry: &FileEntry) -> Result<()> {
@@ -221,9 +242,15 @@ pub(super) fn problems_of(
     media: &HashSet<String>,
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
-    progress("looking", 0, 1);
+    let mut problems = row_problems(root, manifest)?;
+    problems.extend(site_problems(root, &manifest.warnings, media, progress)?);
+    Ok(problems)
+}
+
+/// The tables whose rows are not as many as the site had.
+pub(super) fn row_problems(root: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     let connection = open_to_look(&root.join("site.db"))?;
-    let mut problems = integrity_problems(&connection)?;
+    let mut problems = Vec::new();
     for (table, rows) in rows_of_tables(&connection)? {
         let wanted = manifest.rows(&table);
         if rows != wanted {
@@ -232,15 +259,23 @@ pub(super) fn problems_of(
             ));
         }
     }
-    let mut statement = connection.prepare("SELECT hash, name FROM media ORDER BY id")?;
-    let files: Vec<(String, String)> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (hash, name) in files {
-        // What the site had lost before is no fault of the backup, which says so.
+    Ok(problems)
+}
+
+/// What is wrong with the database in `root`, and which media are missing that no warning speaks of: what the site had
+/// lost before is no fault of the backup.
+pub(super) fn site_problems(
+    root: &Path,
+    warnings: &[String],
+    media: &HashSet<String>,
+    progress: Progress<'_>,
+) -> Result<Vec<String>> {
+    progress("looking", 0, 1);
+    let connection = open_to_look(&root.join("site.db"))?;
+    let mut problems = integrity_problems(&connection)?;
+    for (hash, name) in named_by(&connection)? {
         let is_excused = || {
-            manifest
-                .warnings
+            warnings
                 .iter()
                 .any(|w| w.contains(&hash) || w == "and more")
         };

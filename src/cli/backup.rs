@@ -254,6 +254,8 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
         folder,
         settings: config.file,
         with_secrets: args.with_secrets || config.backup.secrets,
+        database: None,
+        keeps_changes: config.backup.changes_mib > 0,
     };
     let round = Round {
         source: &source,

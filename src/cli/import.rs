@@ -8,6 +8,7 @@ use super::{Global, progress::Bar, say};
 use crate::{
     app::transfer::{plan::Plan, report::Report},
     base::{Error, Result},
+    config::Config,
     db::{DataFolder, Database, MediaStore},
 };
 
@@ -61,6 +62,9 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
     let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
     let folder = DataFolder::open_or_create(if is_only_tried { scratch.path() } else { &data })?;
     let database = Database::open(&folder.database())?;
+    if let Ok(config) = Config::load(global.config.as_deref(), folder.root()) {
+        database.limit_log(config.backup.most_log_bytes());
+    }
     let bar = Bar::new();
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
     let mut plan = Plan::read(&database, &args.dir, args.replace, &progress)?;

@@ -13,6 +13,7 @@ mod doctor;
 mod export;
 mod import;
 mod install;
+mod moment;
 mod progress;
 mod repair;
 mod restore;

@@ -1,4 +1,4 @@
-//! `webstead restore`: a site from a backup. What is there before is set aside, whole.
+//! `webstead restore`: a site from a backup, or as it was at a moment. What is there before is set aside, whole.
 
 use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
 
@@ -7,11 +7,12 @@ use clap::Args;
 use super::{
     Global,
     backup::{From, clock},
+    moment,
     progress::Bar,
 };
 use crate::{
-    backup::{self, Which},
-    base::{Result, size_text},
+    backup::{self, Moment, Wanted, Which},
+    base::{Result, Timestamp, size_text},
 };
 
 /// Which backup, and where to.
@@ -22,7 +23,13 @@ use crate::{
 )]
 pub(super) struct RestoreArgs {
     /// The number of a backup, or `latest`; `webstead backup list` shows them
-    backup: Which,
+    #[arg(required_unless_present = "at")]
+    backup: Option<Which>,
+
+    /// The site as it was at a moment, such as "2026-11-27 14:02" or "10 minutes ago": the last backup before it, and what
+    /// was written until then, from the log of the site that is there or of a later backup
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse, conflicts_with = "backup")]
+    at: Option<Timestamp>,
 
     #[command(flatten)]
     from: From,
@@ -43,18 +50,41 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
     let bar = Bar::new();
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
     let stop = AtomicBool::new(false);
+    let data = global.data_path();
+    let wanted = match args.at {
+        Some(at) => Wanted::Moment(Moment { at, data: &data }),
+        None => Wanted::Backup(args.backup.unwrap_or(Which::Latest)),
+    };
     if args.dry_run {
-        let preview = backup::preview(&repository, args.backup, &to, &progress, &stop)?;
+        let preview = backup::preview(&repository, wanted, &to, &progress, &stop)?;
+        let reach = backup::reach(&backup::list(&repository)?, &data);
         drop(bar);
         print_preview(&preview, &to);
+        if let (Some(_), Ok(Some(since))) = (&preview.replay, reach) {
+            say!(
+                "Any moment since {} can be reached.",
+                moment::exactly(since)
+            );
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    let restored = backup::restore(&repository, args.backup, &to, &progress, &stop)?;
+    let restored = backup::restore(&repository, wanted, &to, &progress, &stop)?;
     drop(bar);
+    let what = match (args.at, restored.changes) {
+        (Some(at), Some(changes)) => format!(
+            "The site as it was at {} (backup {} of {}, and {changes} changes since)",
+            moment::exactly(at),
+            restored.number,
+            clock(restored.made_at)
+        ),
+        _ => format!(
+            "The site of backup {}, of {},",
+            restored.number,
+            clock(restored.made_at)
+        ),
+    };
     say!(
-        "The site of backup {}, of {}, is in {}: {} posts and pages and {} files.",
-        restored.number,
-        clock(restored.made_at),
+        "{what} is in {}: {} posts and pages and {} files.",
         to.display(),
         restored.posts,
         restored.files
@@ -71,16 +101,46 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_preview(preview: &backup::Preview, to: &std::path::Path) {
+fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &std::path::Path) {
     say!(
-        "Backup {} of {} would be restored to {}: {} posts and pages and {} files, {}. Nothing was changed.",
+        "The site as it was at {} would be restored to {}, with {} posts and pages. Nothing was changed.",
+        moment::exactly(replay.at),
+        to.display(),
+        preview.posts
+    );
+    let last = replay.last.map_or_else(String::new, |last| {
+        format!(", the last one of {}", moment::exactly(last))
+    });
+    say!(
+        "It would be made of backup {} of {} and {} changes since{last}. webstead.toml and the folders public and tls \
+         would be those of the backup.",
         preview.number,
         clock(preview.made_at),
-        to.display(),
-        preview.posts,
-        preview.files,
-        size_text(preview.bytes)
+        replay.changes
     );
+    if replay.is_clock_back {
+        warn_of!(
+            "warning: the clock of the machine was set back meanwhile, so what was before this moment is not certain"
+        );
+    }
+    for lost in &replay.lost {
+        warn_of!("warning: {lost}");
+    }
+}
+
+fn print_preview(preview: &backup::Preview, to: &std::path::Path) {
+    match &preview.replay {
+        None => say!(
+            "Backup {} of {} would be restored to {}: {} posts and pages and {} files, {}. Nothing was changed.",
+            preview.number,
+            clock(preview.made_at),
+            to.display(),
+            preview.posts,
+            preview.files,
+            size_text(preview.bytes)
+        ),
+        Some(replay) => print_replay(preview, replay, to),
+    }
     let Some(changes) = &preview.changes else {
         say!("There is no site yet.");
         return;

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 
 use super::{
     Database,
+    change_log::note_restored,
     door::{self, Purpose, open_to_look},
     folder::{DataFolder, ServerLock},
     migrations::version_of,
@@ -140,6 +141,7 @@ pub fn put_back(folder: &DataFolder, _lock: &ServerLock) -> Result<PathBuf> {
         }
         thread::sleep(Duration::from_millis(500));
     }
+    note_return(&copy)?;
     let aside = aside(&database);
     let cannot = |e: io::Error| {
         Error::CannotSave(format!("site.db stays as it is, because of the disk: {e}"))
@@ -153,6 +155,12 @@ pub fn put_back(folder: &DataFolder, _lock: &ServerLock) -> Result<PathBuf> {
     // They are of the other file, and would be made anew anyway.
     let _ = fs::remove_file(beside(&database, "-sums"));
     Ok(aside)
+}
+
+/// Notes in the log of the copy that it has nothing of what was written since.
+fn note_return(copy: &Path) -> Result<()> {
+    let kept = fs::metadata(copy).map_err(|e| Error::io("looking at", copy, e))?;
+    note_restored(copy, Timestamp(kept.mtime()))
 }
 
 fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {

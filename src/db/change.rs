@@ -11,6 +11,9 @@ use crate::base::{Error, Id, Result, Timestamp};
 /// The most that one change may carry, so that it fits into a message between machines.
 pub const MAX_CHANGE_BYTES: usize = 1_000_000;
 
+/// What every statement of a change begins with. Whatever else there is in SQL does more than write rows.
+pub(super) const VERBS: [&str; 4] = ["INSERT ", "UPDATE ", "DELETE ", "WITH "];
+
 /// A value that is bound to a numbered parameter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -149,6 +152,10 @@ impl Change {
 
     /// Adds a statement.
     pub fn push(&mut self, sql: &'static str, values: Vec<Value>) {
+        debug_assert!(
+            VERBS.iter().any(|verb| sql.starts_with(verb)),
+            "a statement writes rows: {sql}"
+        );
         self.statements.push(Statement {
             sql,
             values,

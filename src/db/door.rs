@@ -6,7 +6,7 @@
 use std::{path::Path, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{migrations, wal::log_of};
 use crate::base::{Error, Result};
@@ -34,6 +34,9 @@ pub(super) enum Purpose {
     /// A file that only its maker knows yet. What takes the place of the site's database later does so under the
     /// lock of the server.
     Build,
+    /// A database that was put together, and on which changes are replayed: nobody else knows it, it is synced as a whole
+    /// afterwards, and what is replayed may come from anywhere.
+    Replay,
     /// The copy of a damaged database, where nothing is believed.
     Damaged,
 }
@@ -56,6 +59,8 @@ const KEEP_LOG: &str = "
 /// KiB for each reader. A Pi has one to four cores and the pages come from memory; more only costs memory.
 const READ: &str = "PRAGMA cache_size = -512; PRAGMA query_only = ON;";
 const BUILD: &str = "PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL;";
+const REPLAY: &str =
+    "PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;";
 const DAMAGED: &str = "PRAGMA cell_size_check = ON; PRAGMA query_only = ON;";
 
 impl Purpose {
@@ -64,7 +69,9 @@ impl Purpose {
             Self::Write | Self::Build => {
                 OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
             }
-            Self::KeepLog | Self::Snapshot | Self::Damaged => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Self::KeepLog | Self::Snapshot | Self::Replay | Self::Damaged => {
+                OpenFlags::SQLITE_OPEN_READ_WRITE
+            }
             Self::Read | Self::Watch => OpenFlags::SQLITE_OPEN_READ_ONLY,
             Self::Look => OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
         };
@@ -79,6 +86,7 @@ impl Purpose {
             Self::Watch => "",
             Self::Snapshot | Self::Look => "PRAGMA query_only = ON;",
             Self::Build => BUILD,
+            Self::Replay => REPLAY,
             Self::Damaged => DAMAGED,
         }
     }
@@ -86,7 +94,7 @@ impl Purpose {
     /// Statements that a connection keeps prepared.
     fn kept_statements(self) -> usize {
         match self {
-            Self::Write => 128,
+            Self::Write | Self::Replay => 128,
             Self::Read => 64,
             _ => 16,
         }
@@ -95,6 +103,10 @@ impl Purpose {
     fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(self.kept_statements());
+        if self == Self::Replay {
+            // No statement reaches the pages of the file.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        }
         connection.execute_batch(self.settings())
     }
 }

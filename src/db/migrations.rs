@@ -10,6 +10,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/1_first.sql"),
     include_str!("migrations/2_hosts.sql"),
     include_str!("migrations/3_compatibility.sql"),
+    include_str!("migrations/4_change_log.sql"),
 ];
 
 /// How many of them this program knows, in a form that is found in its file: the tests make a real older program of
@@ -56,8 +57,23 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     if tables == 0 {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
+    migrate_to(connection, schema_version())
+}
+
+/// Brings a database to a version that it does not have yet.
+///
+/// # Errors
+/// [`Error::Invalid`] if this program does not know the version.
+pub(super) fn migrate_to(connection: &mut Connection, version: i64) -> Result<()> {
     let known = usize::try_from(schema_version()).unwrap_or(STEPS.len());
-    let steps = STEPS.iter().take(known).map(|sql| M::up(sql)).collect();
+    let wanted = usize::try_from(version).unwrap_or(usize::MAX);
+    if wanted > known {
+        return Err(Error::Invalid(format!(
+            "this was written by a newer Webstead (its schema is {version}, this program knows {known}); use the newer \
+             program"
+        )));
+    }
+    let steps = STEPS.iter().take(wanted).map(|sql| M::up(sql)).collect();
     Migrations::new(steps)
         .to_latest(connection)
         .map_err(|e| match e {

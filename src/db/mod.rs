@@ -6,6 +6,7 @@
 
 mod before;
 mod change;
+mod change_log;
 mod check;
 mod door;
 mod folder;
@@ -36,6 +37,9 @@ use tokio::sync::oneshot;
 
 pub use before::{Before, before_upgrade, put_back, show_before_upgrade};
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
+pub use change_log::{
+    Entry, KeptChanges, Kind, Place, Replayed, end_of_log, note_restored, replay,
+};
 pub use check::{Depth, Found, SmallFile, check, integrity_problems, quick_problems};
 pub use door::open_to_look;
 pub use folder::{DataFolder, RunningServer, ServerLock};
@@ -57,6 +61,7 @@ pub struct Database {
     others: Arc<others::Others>,
     file: Arc<Path>,
     health: Arc<Health>,
+    most_log_bytes: Arc<AtomicU64>,
 }
 
 impl Database {
@@ -73,8 +78,14 @@ impl Database {
         Id::rise_above(Id(last_change.unwrap_or(0)));
         let version = Arc::new(AtomicU64::new(1));
         let pool = pool::open_readers(file)?;
-        let writer =
-            writer::Writer::start(connection, log, Arc::clone(&health), Arc::clone(&version))?;
+        let most_log_bytes = Arc::new(AtomicU64::new(u64::MAX));
+        let writer = writer::Writer::start(
+            connection,
+            log,
+            change_log::Keeper::new(Arc::clone(&most_log_bytes)),
+            Arc::clone(&health),
+            Arc::clone(&version),
+        )?;
         Ok(Self {
             pool,
             writer: Arc::new(writer),
@@ -82,7 +93,19 @@ impl Database {
             others: Arc::default(),
             file: file.into(),
             health,
+            most_log_bytes,
         })
+    }
+
+    /// [`Database::open`], but not where that would migrate the database: `None` then.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_unmigrated(file: &Path) -> Result<Option<Self>> {
+        if migrations::would_change(&open_to_look(file)?)? {
+            return Ok(None);
+        }
+        Self::open(file).map(Some)
     }
 
     /// The version of the site: it rises with every committed change, also one by another process.
@@ -165,6 +188,40 @@ impl Database {
         answer
             .blocking_recv()
             .map_err(|_| Error::Busy("the database is closing"))?
+    }
+
+    /// The most bytes that the log of changes may have; it is cut when the next change comes. No limit is set where a
+    /// database is opened for a moment only.
+    pub fn limit_log(&self, most_bytes: u64) {
+        self.most_log_bytes.store(most_bytes, Ordering::Relaxed);
+    }
+
+    /// From now on changes are kept, so that the site can be brought back from a backup that is made afterwards to any
+    /// moment after it. Writes nothing if they are kept already.
+    ///
+    /// # Errors
+    /// As [`Database::apply`]; so have the next two.
+    pub fn begin_log(&self) -> Result<()> {
+        match self.read_blocking(end_of_log)? {
+            None => self.apply_blocking(change_log::insert_begin()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Forgets the changes that were kept before a row of the log.
+    pub fn sweep_log(&self, before: i64) -> Result<()> {
+        match self.read_blocking(change_log::start_of_log)? {
+            Some(first) if first < before => self.apply_blocking(change_log::sweep_before(before)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets all changes that were kept; from now on none is.
+    pub fn end_log(&self) -> Result<()> {
+        match self.read_blocking(end_of_log)? {
+            Some(_) => self.apply_blocking(change_log::sweep_all()),
+            None => Ok(()),
+        }
     }
 
     /// Closes the database: waits for its other users to let go of it, then writes the log back.

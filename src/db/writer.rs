@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::{
     change::{Change, Statement},
+    change_log::Keeper,
     health::{Health, Trouble},
     log_keeper::LogKeeper,
 };
@@ -71,6 +72,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         log: LogKeeper,
+        kept: Keeper,
         health: Arc<Health>,
         version: Arc<AtomicU64>,
     ) -> Result<Self> {
@@ -83,6 +85,7 @@ impl Writer {
                 let at_work = AtWork {
                     connection,
                     log,
+                    kept,
                     health,
                     version,
                     counts: thread_counts,
@@ -148,6 +151,7 @@ impl Drop for Writer {
 struct AtWork {
     connection: Connection,
     log: LogKeeper,
+    kept: Keeper,
     health: Arc<Health>,
     version: Arc<AtomicU64>,
     counts: Arc<Counts>,
@@ -252,7 +256,10 @@ impl AtWork {
     fn apply_surely(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Result<()>>> {
         let mut tries = 0;
         loop {
-            let outcome = apply_batch(&mut self.connection, batch);
+            let outcome = apply_batch(&mut self.connection, &mut self.kept, batch);
+            if outcome.is_err() {
+                self.kept.is_undone();
+            }
             if outcome.is_err()
                 && !self.connection.is_autocommit()
                 && let Err(undo) = self.connection.execute_batch("ROLLBACK")
@@ -295,11 +302,15 @@ pub(super) fn data_version(connection: &Connection) -> i64 {
 ///
 /// Almost always every change succeeds, so the first try does without savepoints, which cost as much as
 /// the changes themselves. If one fails, everything is undone and done again, each change on its own.
-fn apply_batch(connection: &mut Connection, batch: &[Job]) -> rusqlite::Result<Vec<Result<()>>> {
+fn apply_batch(
+    connection: &mut Connection,
+    kept: &mut Keeper,
+    batch: &[Job],
+) -> rusqlite::Result<Vec<Result<()>>> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     if batch
         .iter()
-        .all(|job| apply_one(connection, &job.change).is_ok())
+        .all(|job| apply_one(connection, kept, &job.change).is_ok())
     {
         connection.execute_batch("COMMIT")?;
         return Ok(batch.iter().map(|_| Ok(())).collect());
@@ -308,11 +319,12 @@ fn apply_batch(connection: &mut Connection, batch: &[Job]) -> rusqlite::Result<V
     if !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
+    kept.is_undone();
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for job in batch {
         connection.execute_batch("SAVEPOINT change")?;
-        match apply_one(connection, &job.change) {
+        match apply_one(connection, kept, &job.change) {
             Ok(()) => {
                 connection.execute_batch("RELEASE change")?;
                 outcomes.push(Ok(()));
@@ -322,6 +334,7 @@ fn apply_batch(connection: &mut Connection, batch: &[Job]) -> rusqlite::Result<V
                     return Err(error);
                 }
                 connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+                kept.is_undone();
                 outcomes.push(Err(explain(error, guard)));
             }
         }
@@ -335,18 +348,23 @@ struct Failed {
     guard: Option<&'static str>,
 }
 
-fn apply_one(connection: &Connection, change: &Change) -> Result<(), Failed> {
+fn apply_one(connection: &Connection, kept: &mut Keeper, change: &Change) -> Result<(), Failed> {
     let plain = |error| Failed { error, guard: None };
+    if !change.is_upkeep() && is_applied(connection, change).map_err(plain)? {
+        return Ok(());
+    }
     if !change.is_upkeep() {
-        let sql = "INSERT INTO applied_changes (id) VALUES (?1) ON CONFLICT (id) DO NOTHING";
-        let is_new = connection
+        // First, so that the trigger of `applied_changes` sees that this one is kept.
+        kept.insert(connection, change).map_err(plain)?;
+        let sql = "INSERT INTO applied_changes (id) VALUES (?1)";
+        connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute([change.id().0]))
             .map_err(plain)?;
-        if is_new == 0 {
-            return Ok(());
-        }
     }
+    // What begins the log is not in it.
+    let is_kept = change.is_upkeep() && kept.is_begun(connection).map_err(plain)?;
+    let mut rows = 0;
     for Statement { sql, values, guard } in change.statements() {
         let changed = connection
             .prepare_cached(sql)
@@ -359,8 +377,19 @@ fn apply_one(connection: &Connection, change: &Change) -> Result<(), Failed> {
             // Without its one row the guard would never say no.
             return Err(plain(rusqlite::Error::StatementChangedRows(changed)));
         }
+        rows += changed;
+    }
+    if is_kept && rows > 0 {
+        kept.insert(connection, change).map_err(plain)?;
     }
     Ok(())
+}
+
+/// Whether a change was delivered before.
+fn is_applied(connection: &Connection, change: &Change) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM applied_changes WHERE id = ?1")?
+        .exists([change.id().0])
 }
 
 /// Whether an error is the fault of one change, so that the others of its batch can go on.

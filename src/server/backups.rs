@@ -1,7 +1,7 @@
 //! Makes backups while the server runs, at the times that are set, and when the owner asks.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ use crate::{
     },
     base::{Error, Result, Timestamp},
     config::Config,
-    db::DataFolder,
+    db::{DataFolder, Database},
 };
 
 /// The priority of the thread that makes them: the lowest. Visitors go first.
@@ -55,6 +55,7 @@ impl Drop for StopAtEnd {
 /// What makes backups; one for the server.
 pub(super) struct Backups {
     folder: DataFolder,
+    database: Database,
     /// Where the settings of the machine are, which a backup has too.
     file: PathBuf,
     settings: Mutex<Settings>,
@@ -69,9 +70,11 @@ pub(super) struct Backups {
 
 impl Backups {
     /// With the settings of the machine, for the site in a folder.
-    pub(super) fn new(folder: &DataFolder, config: &Config) -> Arc<Self> {
+    pub(super) fn new(folder: &DataFolder, database: &Database, config: &Config) -> Arc<Self> {
+        database.limit_log(config.backup.most_log_bytes());
         Arc::new_cyclic(|this| Self {
             folder: folder.clone(),
+            database: database.clone(),
             file: config.file.clone(),
             settings: Mutex::new(config.backup.clone()),
             waits: Mutex::new(Instant::now()),
@@ -84,12 +87,18 @@ impl Backups {
 
     /// Other settings count from now on.
     pub(super) fn replace_settings(&self, settings: Settings) {
+        self.database.limit_log(settings.most_log_bytes());
         *held(&self.settings) = settings;
     }
 
     /// Looks whether a backup is due, and whether the owner is to be warned.
     fn look(&self) {
         let settings = held(&self.settings).clone();
+        if settings.changes_mib == 0
+            && let Err(e) = self.database.end_log()
+        {
+            log::warn!("changes go on being kept: {e}");
+        }
         if settings.to.is_none() {
             *held(&self.warning) = None;
             return;
@@ -148,6 +157,8 @@ impl Backups {
             folder: self.folder.clone(),
             settings: self.file.clone(),
             with_secrets: settings.secrets,
+            database: Some(self.database.clone()),
+            keeps_changes: settings.changes_mib > 0,
         };
         let round = Round {
             source: &source,
@@ -221,12 +232,12 @@ impl LiveBackups for Backups {
                 ..Seen::default()
             };
             let root = self.folder.root().to_path_buf();
-            let listed = spawn_blocking(move || match target.find(&Keys::of_machine(&root))? {
-                Some(repository) => backup::list(&repository),
-                None => Ok(Vec::new()),
-            });
+            let listed = spawn_blocking(move || list_at(&target, &root));
             match listed.await {
-                Ok(Ok(listed)) => seen.backups = listed.into_iter().map(shown).collect(),
+                Ok(Ok((listed, reach))) => {
+                    seen.backups = listed.into_iter().map(shown).collect();
+                    seen.reach = reach;
+                }
                 Ok(Err(e)) => seen.unlisted = Some(e.to_string()),
                 Err(e) => log::error!("listing the backups: {e}"),
             }
@@ -240,6 +251,19 @@ impl LiveBackups for Backups {
             self.start(settings);
         }
     }
+}
+
+/// The backups in a place, and since when every moment can be reached.
+fn list_at(target: &Target, data: &Path) -> Result<(Vec<Listed>, Option<Timestamp>)> {
+    let Some(repository) = target.find(&Keys::of_machine(data))? else {
+        return Ok((Vec::new(), None));
+    };
+    let listed = backup::list(&repository)?;
+    let reach = backup::reach(&listed, data).unwrap_or_else(|e| {
+        log::warn!("the log of changes cannot be read: {e}");
+        None
+    });
+    Ok((listed, reach))
 }
 
 fn in_words(when: When) -> String {

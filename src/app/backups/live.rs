@@ -56,6 +56,8 @@ pub struct Seen {
     pub failed: Option<(Timestamp, String)>,
     /// Those that there are, the last one first.
     pub backups: Vec<Backup>,
+    /// Since when the site can be brought back to any moment; nothing if only to those of the backups.
+    pub reach: Option<Timestamp>,
     /// Why they cannot be listed.
     pub unlisted: Option<String>,
 }

@@ -41,6 +41,7 @@ pub(super) fn backup_pages() -> Vec<Rendered> {
         place: Some("/mnt/stick/backups".to_owned()),
         when: "Every day at 03:30".to_owned(),
         last_proven: Some(THEN),
+        reach: Some(THEN),
         backups,
         ..Seen::default()
     };

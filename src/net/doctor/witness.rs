@@ -25,8 +25,6 @@ pub struct Witness {
     secret: String,
     since: Timestamp,
     visitors: Mutex<Vec<(IpAddr, Timestamp)>>,
-    /// Over plain HTTP.
-    plain_visitors: Mutex<Vec<(IpAddr, Timestamp)>>,
     homes: Mutex<Vec<(IpAddr, Timestamp)>>,
 }
 
@@ -49,7 +47,6 @@ impl Witness {
             secret: random_text()?,
             since: Timestamp::now(),
             visitors: Mutex::default(),
-            plain_visitors: Mutex::default(),
             homes: Mutex::default(),
         })
     }
@@ -73,12 +70,13 @@ impl Witness {
 
     /// Somebody came. Who is not from outside is nobody's business here.
     pub fn note(&self, visitor: IpAddr) {
-        note(&self.visitors, visitor);
-    }
-
-    /// Somebody came over plain HTTP.
-    pub fn note_plain(&self, visitor: IpAddr) {
-        note(&self.plain_visitors, visitor);
+        if !is_global(visitor) {
+            return;
+        }
+        // Who comes at the same moment as somebody else need not be noted.
+        if let Ok(mut visitors) = self.visitors.try_lock() {
+            remember(&mut visitors, network_of(visitor), Timestamp::now());
+        }
     }
 
     /// This home was found under an address.
@@ -96,20 +94,9 @@ impl Witness {
         Seen {
             since: self.since.0,
             visitors: list(&self.visitors),
-            plain_visitors: list(&self.plain_visitors),
             homes: list(&self.homes),
             ..Seen::default()
         }
-    }
-}
-
-fn note(visitors: &Mutex<Vec<(IpAddr, Timestamp)>>, visitor: IpAddr) {
-    if !is_global(visitor) {
-        return;
-    }
-    // Who comes at the same moment as somebody else need not be noted.
-    if let Ok(mut visitors) = visitors.try_lock() {
-        remember(&mut visitors, network_of(visitor), Timestamp::now());
     }
 }
 

@@ -4,7 +4,6 @@ mod certificate;
 mod inside;
 mod name;
 mod network;
-mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +27,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Station> {
         name::judge(facts),
         network::judge_address(facts),
         network::judge_router(facts),
-        plain::with_port_80(facts, network::judge_port(facts)),
+        network::judge_port(facts),
         certificate::judge(facts),
         inside::judge_server(facts),
         inside::judge_application(facts),

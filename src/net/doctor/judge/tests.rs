@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-pub(super) const NOW: i64 = 1_800_000_000;
+const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 24 * 3600;
 
 fn ip(text: &str) -> IpAddr {
@@ -48,7 +48,6 @@ pub(super) fn well() -> Facts {
         doors: vec![door(Who::Ours)],
         certificates: Certificates {
             is_agreed: true,
-            is_by_http: false,
             of_names: vec![OfName {
                 name: "a.example.org".into(),
                 shown: Some(Shown {
@@ -87,12 +86,15 @@ fn door(who: Who) -> Door {
         at: SocketAddr::new(ip("81.2.69.142"), 443),
         is_here: false,
         who,
-        plain: None,
     }
 }
 
-pub(super) fn failure(kind: FailureKind, text: &str) -> Failure {
-    Failure::new(kind, text)
+fn failure(kind: FailureKind, text: &str) -> Failure {
+    Failure {
+        kind,
+        text: text.into(),
+        retry_at: None,
+    }
 }
 
 fn station(facts: &Facts, place: Place) -> Station {
