@@ -22,6 +22,7 @@ mod running;
 mod signals;
 mod startup;
 pub mod stores;
+mod typed;
 mod watch;
 
 use std::{

@@ -10,10 +10,13 @@ use data_encoding::BASE64URL_NOPAD;
 use tempfile::TempDir;
 
 use crate::{
+    acme2certifier::Acme2Certifier,
     ari::{Ari, Replacing},
-    certificates::{await_certificate, certificate, set, shown, until},
+    bind::Bind,
+    certificates::{await_certificate, certificate, set, shown, shown_at, shown_to, until},
     faketime::Clock,
     pebble::{Options, Pebble},
+    persist::told,
     site::Site,
 };
 
@@ -170,6 +173,104 @@ fn an_authority_that_does_not_take_a_replacement_is_asked_for_a_new_certificate(
     assert!(renewed.status.success(), "{renewed:?}");
     let orders = other.said(|said| said.orders.clone());
     assert_eq!(orders, [[None, Some("shortlived".to_owned())]]);
+}
+
+#[test]
+fn an_address_of_each_kind_gets_a_certificate_and_visitors_see_that_of_the_one_they_came_to() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    }
+    for (challenge, key, bits) in [("http-01", "rsa", 2048), ("tls-alpn-01", "ecdsa", 256)] {
+        let site = Site::on_all_addresses();
+        let Some(pebble) = Pebble::start(&site, Options::default()) else {
+            return;
+        };
+        set(
+            &site,
+            &format!(
+                "{}challenge = \"{challenge}\"\nkey = \"{key}\"\nnames = [\"127.0.0.1\", \"[::1]\"]\n",
+                pebble.settings()
+            ),
+        );
+        let root = pebble.root();
+        let seen = |at: &str| shown_at(&site, at, at, &root);
+        until(&site, "both", || {
+            seen("127.0.0.1").is_ok() && seen("::1").is_ok()
+        });
+        let (v4, v6) = (seen("127.0.0.1").unwrap(), seen("::1").unwrap());
+        assert_ne!(v4, v6, "each has its own");
+        assert!(shown_at(&site, "::1", "127.0.0.1", &root).is_err());
+        let (_, parsed) = x509_parser::parse_x509_certificate(&v6).unwrap();
+        assert_eq!(parsed.public_key().parsed().unwrap().key_size(), bits);
+        let renewed = certificate(&site, &["renew", "[::1]"]);
+        assert!(renewed.status.success(), "{renewed:?}");
+        until(&site, "another one", || {
+            seen("::1").is_ok_and(|now| now != v6)
+        });
+        assert_eq!(seen("127.0.0.1").unwrap(), v4);
+    }
+}
+
+#[test]
+fn a_certificate_of_six_days_is_renewed_again_and_again_when_its_authority_advises() {
+    let Some(clock) = Clock::saying("+0d") else {
+        return;
+    };
+    let Some(bind) = Bind::start() else { return };
+    // It lives in the site's time, so that what it signs later holds later.
+    let Some(authority) = Acme2Certifier::start_with(bind.port, 6, &clock.environment()) else {
+        return;
+    };
+    let dir = TempDir::new().unwrap();
+    let site = Site::start_with(&dir.path().join("data"), &clock.environment());
+    let settings = format!(
+        "{}challenge = \"dns-persist-01\"\nprofile = \"shortlived\"\n[dns]\ncheck_at = [\"127.0.0.1:{}\"]\n",
+        authority.settings(),
+        bind.port
+    );
+    set(&site, &settings);
+    let [at, text] = told(&site, "six.dyn.test");
+    bind.update(&format!("update add {at} 60 TXT \"{text}\""));
+    set(&site, &format!("domain = \"six.dyn.test\"\n{settings}"));
+    let root = authority.root();
+    // As a visitor sees it who lives in the same time: until when it holds is judged too.
+    let seen = |hours: u64| {
+        let ahead = Duration::from_hours(hours);
+        shown_to(&site, "127.0.0.1", "six.dyn.test", &root, ahead)
+    };
+    until(&site, "the first", || seen(0).is_ok());
+    let mut last = seen(0).unwrap();
+    let (_, parsed) = x509_parser::parse_x509_certificate(&last).unwrap();
+    let life = parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp();
+    assert_eq!(life, 6 * 24 * 3600);
+    // The advice is to renew when 85 % are over: after 122 hours.
+    for (hours, is_due) in [
+        (48, false),
+        (110, false),
+        (135, true),
+        (180, false),
+        (270, true),
+        (400, true),
+    ] {
+        clock.set(&format!("+{hours}h"));
+        if is_due {
+            until(&site, "renewed", || {
+                seen(hours).is_ok_and(|now| now != last)
+            });
+        } else {
+            std::thread::sleep(Duration::from_secs(7));
+        }
+        let now = seen(hours).unwrap();
+        assert_eq!(now != last, is_due, "{hours}: {}", site.log());
+        last = now;
+    }
+    assert_eq!(authority.issued(), 4);
+    assert!(
+        authority.log().contains("/acme/renewal-info/"),
+        "it was asked for its advice"
+    );
+    assert!(!site.log().contains("no certificate for"), "{}", site.log());
 }
 
 #[test]

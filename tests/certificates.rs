@@ -13,7 +13,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    time_provider::TimeProvider,
 };
 
 use crate::{
@@ -47,17 +48,51 @@ pub(crate) fn shown(
     name: &str,
     roots: &[u8],
 ) -> Result<CertificateDer<'static>, String> {
+    shown_at(site, "127.0.0.1", name, roots)
+}
+
+/// [`shown`] at one of the machine's addresses.
+pub(crate) fn shown_at(
+    site: &Site,
+    at: &str,
+    name: &str,
+    roots: &[u8],
+) -> Result<CertificateDer<'static>, String> {
+    shown_to(site, at, name, roots, Duration::ZERO)
+}
+
+/// A visitor's clock that is ahead by so much.
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl TimeProvider for Ahead {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = UnixTime::now().as_secs() + self.0.as_secs();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(now)))
+    }
+}
+
+/// [`shown_at`] to a visitor whose clock is ahead.
+pub(crate) fn shown_to(
+    site: &Site,
+    at: &str,
+    name: &str,
+    roots: &[u8],
+    ahead: Duration,
+) -> Result<CertificateDer<'static>, String> {
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(roots) {
         store.add(root.unwrap()).unwrap();
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_details(provider, Arc::new(Ahead(ahead)))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(store)
         .with_no_client_auth();
     let port = site.base.rsplit(':').next().unwrap();
-    let socket = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let at: std::net::IpAddr = at.parse().unwrap();
+    let socket = TcpStream::connect((at, port.parse().unwrap())).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
@@ -256,6 +291,8 @@ fn a_certificate_is_renewed_and_revoked_by_hand_and_the_account_gets_another_key
     let because = ["revoke", "Site.test", "--reason", "key-compromise", "--yes"];
     let revoked = certificate(&site, &because);
     assert!(revoked.status.success(), "{revoked:?}");
+    let said = String::from_utf8_lossy(&revoked.stdout).into_owned();
+    assert!(said.contains("another one now"), "it runs: {said}");
     let (_, parsed) = x509_parser::parse_x509_certificate(&second).unwrap();
     let serial = parsed
         .tbs_certificate

@@ -100,8 +100,13 @@ impl Machine {
 
     /// The doctor on this machine, for a site of this name.
     fn examine(&self, domain: &str) -> Found {
+        self.examine_with(domain, "")
+    }
+
+    /// The same, with more settings.
+    fn examine_with(&self, domain: &str, more: &str) -> Found {
         let toml = self.network.dir().join("asked.toml");
-        fs::write(&toml, format!("domain = \"{domain}\"\n")).unwrap();
+        fs::write(&toml, format!("domain = \"{domain}\"\n{more}")).unwrap();
         let (data, toml) = (self.data.to_str().unwrap(), toml.to_str().unwrap());
         let began = Instant::now();
         let words = [
@@ -277,10 +282,29 @@ fn what_a_router_does_with_visitors_is_told_apart() {
         ("name", "name-well"),
         ("address", "address-proved"),
         ("router", "router-well"),
-        ("port", "port-open"),
     ] {
         found.must(place, state, &[]);
     }
+    // Port 80 was forgotten: who types the name alone does not get in, and an authority that looks there does not.
+    found.must(
+        "port",
+        "port-open-443-only",
+        &["port 80 is closed", "refused", MACHINE],
+    );
+    machine
+        .examine_with(name, "[certificate]\nchallenge = \"http-01\"\n")
+        .must(
+            "port",
+            "port-80-closed",
+            &["http-01", "will not be renewed", "forward port 80"],
+        );
+    let plain = format!("tcp dport 80 dnat to {MACHINE}:80;");
+    machine.network.forward(&format!(
+        "ip daddr {HOME} {to_home} ip daddr {HOME} {plain}"
+    ));
+    machine
+        .examine_with(name, "[certificate]\nchallenge = \"http-01\"\n")
+        .must("port", "port-open", &["so is port 80"]);
 
     // Forwarded to somebody else: another program with its own certificate.
     let key = machine.network.dir().join("key.pem");
@@ -344,6 +368,52 @@ fn what_a_router_does_with_visitors_is_told_apart() {
         &["cannot reach its own address"],
     );
     found.must("port", "port-visited", &["ago"]);
+    machine
+        .examine_with(name, "[certificate]\nchallenge = \"http-01\"\n")
+        .must(
+            "port",
+            "port-80-untold",
+            &["http-01", "http://home.example.net on a telephone"],
+        );
+    let visited = machine.network.run(
+        "net",
+        &[
+            "curl",
+            "-s",
+            "-m",
+            "10",
+            "--interface",
+            "11.22.33.99",
+            "-o",
+            "/dev/null",
+            &format!("http://{HOME}/"),
+        ],
+    );
+    assert!(
+        !visited.status.success(),
+        "it is not forwarded: {visited:?}"
+    );
+    machine.network.forward(&format!(
+        "iifname \"to-net\" ip daddr {HOME} {to_home} iifname \"to-net\" ip daddr {HOME} {plain}"
+    ));
+    let visited = machine.network.run(
+        "net",
+        &[
+            "curl",
+            "-s",
+            "-m",
+            "10",
+            "--interface",
+            "11.22.33.99",
+            "-o",
+            "/dev/null",
+            &format!("http://{HOME}/"),
+        ],
+    );
+    assert!(visited.status.success(), "{visited:?}");
+    machine
+        .examine_with(name, "[certificate]\nchallenge = \"http-01\"\n")
+        .must("port", "port-visited", &["so is port 80"]);
     assert!(
         found.0.values().all(|[health, ..]| health != "wrong")
             || found.state("certificate") == "certificate-not-asked"

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
 mod accounts;
+mod acme2certifier;
 mod answers;
 mod architecture;
 mod ari;
@@ -46,6 +47,7 @@ mod networks;
 mod observed;
 mod pages;
 mod pebble;
+mod persist;
 mod plain_files;
 mod posts;
 mod proxy;

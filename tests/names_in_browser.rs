@@ -15,7 +15,7 @@ use crate::{
 
 /// Sends the form as the page has it, with these fields, and once more if it is shown first where the names lead; gives
 /// the status and the page, or where it leads to.
-fn save(site: &Site, owner: &Client, fields: &[(&str, &str)]) -> (u16, String) {
+pub(crate) fn save(site: &Site, owner: &Client, fields: &[(&str, &str)]) -> (u16, String) {
     let html = site.text(owner, "/admin/name").1;
     let hidden =
         |html: &str, of: &str| between(html, &format!("name=\"{of}\" value=\""), "\"").to_owned();

@@ -117,10 +117,23 @@ impl Site {
         (site, program, client)
     }
 
-    fn start_program(mut program: Command, data: &Path) -> Self {
+    /// A new site that listens on all addresses, of IPv4 and of IPv6.
+    pub(crate) fn on_all_addresses() -> Self {
+        let dir = TempDir::new().unwrap();
+        let data = dir.path().join("data");
+        let mut site = Self::start_at(command(&data), &data, "[::]:0");
+        site.dir = Some(dir);
+        site
+    }
+
+    fn start_program(program: Command, data: &Path) -> Self {
+        Self::start_at(program, data, "127.0.0.1:0")
+    }
+
+    fn start_at(mut program: Command, data: &Path, at: &str) -> Self {
         let log = data.with_extension("log");
         let mut child = program
-            .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["--https", at, "--http", at])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(

@@ -13,7 +13,7 @@ use crate::{
     base::{Error, Result, Timestamp},
     config::Config,
     db::DataFolder,
-    net::acme::{self, CertificateName, Reason, Report, Settings},
+    net::acme::{self, CertificateName, Reason, Report, Settings, Wanted},
     server::with_stored,
 };
 
@@ -42,6 +42,11 @@ pub(super) enum CertificateCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+    /// Show which records in the DNS prove the names for good (dns-persist-01), and whether they are there
+    DnsRecords {
+        /// The name that it is for [default: all of the site]
+        name: Option<String>,
     },
     /// Give the account at the authority a new key
     NewAccountKey,
@@ -75,10 +80,11 @@ impl From<ReasonArg> for Reason {
 pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let data = folder.root();
-    let settings = || {
+    let config = || {
         let file = Config::load(global.config.as_deref(), data)?;
-        Ok::<Settings, Error>(with_stored(&file, &folder)?.certificate)
+        with_stored(&file, &folder)
     };
+    let settings = || Ok::<Settings, Error>(config()?.certificate);
     match command {
         CertificateCommand::List => Ok(list(data)),
         CertificateCommand::Renew { name } => renew(&folder, name.as_deref()),
@@ -97,17 +103,66 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
                 Error::NotFound => unknown(&name, data),
                 e => e,
             })?;
-            say!(
-                "The certificate for {name} is void. The site gets another one as soon as it runs."
-            );
+            let next = if folder.running_server()?.is_some() {
+                "The site gets another one now."
+            } else {
+                "The site gets another one as soon as it runs."
+            };
+            say!("The certificate for {name} is void. {next}");
             Ok(ExitCode::SUCCESS)
         }
+        CertificateCommand::DnsRecords { name } => dns_records(data, config()?, name.as_deref()),
         CertificateCommand::NewAccountKey => {
             wait_for(acme::change_account_key(data, &settings()?))?;
             say!("The account has a new key.");
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Which records there are to be, and how it stands with them; exits with 1 if one is not right.
+fn dns_records(data: &Path, config: Config, name: Option<&str>) -> Result<ExitCode> {
+    let mut site = Wanted {
+        names: config.names().all().map(str::to_owned).collect(),
+        settings: config.certificate,
+        dns: config.dns,
+    };
+    if let Some(name) = name {
+        site.names.push(typed(name)?);
+    } else {
+        let kept = acme::kept_certificates(data).into_iter();
+        site.names.extend(kept.map(|report| report.name));
+    }
+    let mut records = wait_for(acme::name_records(data, &site))?;
+    if let Some(name) = name {
+        let name = typed(name)?;
+        records.retain(|one| one.name == name);
+    }
+    if records.is_empty() {
+        return Err(Error::Invalid(
+            "there is no name that an authority can be asked about; set domain in webstead.toml, or the name in the \
+             browser"
+                .into(),
+        ));
+    }
+    for one in &records {
+        let mark = if one.is_right { "right" } else { "not there" };
+        say!("{}  {mark}: {}", one.name, one.says);
+        say!(
+            "  name  {}\n  type  TXT\n  text  {}",
+            one.record.at,
+            one.record.text
+        );
+    }
+    if records.iter().all(|one| one.is_right) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!(
+        "Make these records once at your DNS provider, with exactly these texts. They stay, and no renewal changes them. \
+         The site looks for them every few minutes (with challenge = \"dns-persist-01\"), and asks the authority when \
+         they are there. Whether an authority offers this proof, it says only when it is asked for a certificate."
+    );
+    Ok(ExitCode::FAILURE)
 }
 
 fn list(data: &Path) -> ExitCode {
@@ -146,9 +201,16 @@ fn line(report: &Report) -> String {
         ),
         None => format!("{name}  none yet"),
     };
+    let text = match report.record_until {
+        Some(until) => format!(
+            "{text}\n  the text in the DNS that proves it is good until {}",
+            day(until)
+        ),
+        None => text,
+    };
     match (&report.failure, report.next) {
         (Some(failure), Some(next)) => {
-            let (why, next) = (&failure.text, day(next));
+            let (why, next) = (failure.words(), day(next));
             format!("{text}\n  failed: {why}\n  tried again {next}")
         }
         (None, Some(next)) if report.chain.is_some() => {

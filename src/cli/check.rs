@@ -75,8 +75,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
             problems.extend(found.map(|(name, why)| format!("hosts.\"{name}\": {why}")));
             let own = config.certificate.files.iter();
             let own = own.filter_map(|files| files.read(&data).err());
-            let key = config.certificate.own_key(&data).err();
-            problems.extend(own.chain(key).map(|e| e.to_string()));
+            problems.extend(own.map(|e| e.to_string()));
+            problems.extend(config.certificate.problems(&data));
             if problems.is_empty() {
                 say!("settings   fine");
             }
@@ -165,6 +165,7 @@ fn problems_beside(folder: &DataFolder, config: &Config) -> Result<Vec<String>> 
     let mut problems = stored_name_problems(config, &names);
     let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));
+    problems.extend(counting.certificate.unproved(&counting.dns));
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
     Ok(problems)
 }

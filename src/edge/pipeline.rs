@@ -229,7 +229,13 @@ pub async fn pipeline(
     let peer = Peer::of(&request).ok_or_else(missing)?;
     peer.flow.asked();
     if !peer.is_tls {
+        edge.witness.note_plain(peer.address.ip());
         let answer = edge.shared.challenges.text(request.path()).map(proof);
+        let answer = answer.or_else(|| match edge.witness.asked(request.path()) {
+            // What was seen is nobody's business on the way.
+            Some(asked @ Testimony::Proof(_)) => Some(testimony(&edge, asked)),
+            _ => None,
+        });
         let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip(), "http"));
         let response = answer.unwrap_or_else(|| to_https(&request, edge.https.port()));
         return Ok(parted(

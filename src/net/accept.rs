@@ -48,25 +48,28 @@ const LINGER: Duration = Duration::from_secs(5);
 /// What every connection meets before its first request; cheap to clone, one for all threads.
 #[derive(Clone)]
 pub struct Door {
-    /// `None`: plain HTTP.
-    tls: Option<TlsAcceptor>,
+    /// For connections to addresses of IPv4, and of IPv6. `None`: plain HTTP.
+    tls: Option<[TlsAcceptor; 2]>,
     admission: Admission,
     trusted: Arc<TrustedProxies>,
     handshakes: Arc<Handshakes>,
 }
 
 impl Door {
-    /// A door to HTTPS.
+    /// A door to HTTPS: for connections to addresses of IPv4, and of IPv6.
     pub fn https(
-        mut tls: ServerConfig,
+        tls: [ServerConfig; 2],
         admission: Admission,
         trusted: Arc<TrustedProxies>,
         handshakes: Arc<Handshakes>,
     ) -> Self {
         let protocols: [&[u8]; 3] = [b"h2", b"http/1.1", ACME_TLS];
-        tls.alpn_protocols = protocols.map(<[u8]>::to_vec).into();
+        let tls = tls.map(|mut tls| {
+            tls.alpn_protocols = protocols.map(<[u8]>::to_vec).into();
+            TlsAcceptor::from(Arc::new(tls))
+        });
         Self {
-            tls: Some(TlsAcceptor::from(Arc::new(tls))),
+            tls: Some(tls),
             admission,
             trusted,
             handshakes,
@@ -86,6 +89,7 @@ impl Door {
     async fn open(&self, tcp: TcpStream, flows: &Flows) -> io::Result<Opened> {
         let mut tcp = tcp;
         let from = tcp.peer_addr()?;
+        let own = tcp.local_addr()?.ip().to_canonical();
         let is_trusted = self.trusted.contains(from.ip());
         let address = if self.trusted.announce(from.ip()) {
             let announced = timeout(HANDSHAKE, proxy_protocol::read(&mut tcp)).await?;
@@ -107,7 +111,7 @@ impl Door {
         let Some(tls) = &self.tls else {
             return Ok(Opened::Http1(Stream::Plain(socket)));
         };
-        let mut accepting = tls.accept(socket);
+        let mut accepting = tls[usize::from(own.is_ipv6())].accept(socket);
         let stream = match timeout(HANDSHAKE, &mut accepting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {

@@ -15,7 +15,7 @@ use crate::{
     edge::hosts,
     net::{
         acme::{self, Keeper, Report, Wanted},
-        certificates::{self, Renewal, Shown},
+        certificates::{self, Kind, Renewal, Shown},
         challenges::Challenges,
         dns::{
             self,
@@ -40,13 +40,14 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// For the names of the machine, of the site and of its hosts; with what new connections are shown.
+    /// For the names of the machine, of the site and of its hosts; with what new connections are shown, to addresses
+    /// of IPv4 and of IPv6.
     pub(super) fn new(
         folder: &DataFolder,
         local: &Arc<LocalName>,
         Effective { config, names, .. }: &Effective,
         hosts: &hosts::Settings,
-    ) -> Result<(ServerConfig, Arc<Self>)> {
+    ) -> Result<([ServerConfig; 2], Arc<Self>)> {
         let root = folder.root();
         let local_hosts = names_of(hosts);
         let of_machine = local_names(local);
@@ -54,7 +55,9 @@ impl Certificates {
         let of_authority = certificates::local_certificate(root, &all)?;
         let challenges = Arc::<Challenges>::default();
         let shown = Shown::new(of_authority, Arc::clone(&challenges));
-        let tls = tls::server_config(Arc::clone(&shown) as _)?;
+        let tls = tls::server_config(shown.over(Kind::V4))?;
+        let mut over_v6 = tls.clone();
+        over_v6.cert_resolver = shown.over(Kind::V6);
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
         let settings = (config.certificate.clone(), config.dns.clone());
         let wanted = wanted(names, &settings, &of_hosts);
@@ -76,7 +79,7 @@ impl Certificates {
             of_hosts: Mutex::new(of_hosts),
             settings: Mutex::new(settings),
         };
-        Ok((tls, Arc::new(certificates)))
+        Ok(([tls, over_v6], Arc::new(certificates)))
     }
 
     /// The names of the site. Who changes them tells so by [`Certificates::replace_settings`].

@@ -29,6 +29,10 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         (None, None) => Some("The certificate for all names below the one above it will cover it."),
         _ => None,
     };
+    let record = report.failure.as_ref().and_then(|failure| {
+        let record = failure.record.clone()?;
+        Some((record.at, record.text))
+    });
     let failure = report.failure.map(|failure| {
         let advice = failure.advice().to_owned();
         (failure.text, advice)
@@ -40,6 +44,8 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         is_own: report.is_own,
         is_under_way: report.is_under_way,
         failure,
+        record,
+        record_until: report.record_until,
         next: report.next,
         renewals: report.renewals,
         unasked: unasked.map(str::to_owned),

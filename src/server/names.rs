@@ -70,6 +70,7 @@ pub(super) fn effective(file: &Config, stored: &StoredNames) -> Effective {
     own.contact = own.contact.take().or(theirs.contact);
     own.challenge = own.challenge.or(theirs.challenge);
     own.profile = own.profile.take().or(theirs.profile);
+    own.key = own.key.or(theirs.key);
     if own.authority.is_none() {
         own.authority = theirs.authority;
     }

@@ -17,6 +17,7 @@ use super::{
     names::{Effective, effective},
     patience::Patience,
     promises::{Known, Wish, https_only},
+    typed::{add, checked, text_of, texts_of},
 };
 use crate::{
     app::names::{
@@ -234,46 +235,6 @@ fn settled(stored: &StoredNames) -> Option<String> {
     Some(Value::Object(table).to_string())
 }
 
-/// The value of a key as it was typed.
-fn text_of<'a>(table: &'a Value, key: &str) -> &'a str {
-    table[key].as_str().unwrap_or_default().trim()
-}
-
-/// The values of a key as they were typed.
-fn texts_of<'a>(table: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
-    let all = table[key].as_array().into_iter().flatten();
-    all.filter_map(Value::as_str)
-}
-
-/// A key of `[certificate]` that is not empty, if its module takes it.
-fn checked<T: TryFrom<String, Error = String> + Into<String>>(
-    field: &'static str,
-    text: &str,
-    errors: &mut Vec<FieldError>,
-) -> Option<String> {
-    if text.is_empty() {
-        return None;
-    }
-    match T::try_from(text.to_owned()) {
-        Ok(value) => Some(value.into()),
-        Err(why) => {
-            // The file's words name its key.
-            let bare = why
-                .strip_prefix(field)
-                .and_then(|why| why.strip_prefix(" = "));
-            errors.push((field, bare.unwrap_or(&why).to_owned()));
-            None
-        }
-    }
-}
-
-/// Each name once, and how many are too many.
-fn add(names: &mut Vec<String>, name: String) {
-    if !names.contains(&name) {
-        names.push(name);
-    }
-}
-
 impl LiveNames for Naming {
     fn now(&self) -> Names {
         (*self.certificates().names().now()).clone()
@@ -288,6 +249,7 @@ impl LiveNames for Naming {
         let authority = certificate.authority.clone().map(String::from);
         let agree = certificate.agree_to_terms.then(|| "on".to_owned());
         let challenge = certificate.challenge.map(|way| way.name().to_owned());
+        let key = certificate.key.map(|kind| kind.name().to_owned());
         let all = [
             ("domain", domain.unwrap_or_default()),
             ("also", lines(&mut file.also.iter().map(DomainName::as_str))),
@@ -296,6 +258,7 @@ impl LiveNames for Naming {
             ("authority", authority.unwrap_or_default()),
             ("challenge", challenge.unwrap_or_default()),
             ("profile", certificate.profile.clone().unwrap_or_default()),
+            ("key", key.unwrap_or_default()),
             (
                 "more_names",
                 lines(&mut certificate.names.iter().map(CertificateName::as_str)),
@@ -359,6 +322,11 @@ impl LiveNames for Naming {
         if !is_way && !challenge.is_empty() {
             errors.push(("challenge", "Choose one of the list.".to_owned()));
         }
+        let key = text_of(certificate, "key");
+        let is_kind = acme::KeyKind::ALL.iter().any(|kind| kind.name() == key);
+        if !is_kind && !key.is_empty() {
+            errors.push(("key", "Choose one of the list.".to_owned()));
+        }
         let profile = text_of(certificate, "profile");
         if profile.len() > 64 || !profile.bytes().all(|b| b.is_ascii_graphic()) {
             let text = "This is no name of a kind of certificate; such as shortlived.";
@@ -375,6 +343,7 @@ impl LiveNames for Naming {
             ("authority", authority.as_deref()),
             ("challenge", Some(challenge)),
             ("profile", Some(profile)),
+            ("key", Some(key)),
         ] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 kept.insert(key.into(), value.into());
@@ -386,6 +355,18 @@ impl LiveNames for Naming {
         table.insert("also".into(), also.into());
         table.insert("certificate".into(), kept.into());
         Ok(Value::Object(table).to_string())
+    }
+
+    fn unproved(&self, keys: &str) -> Vec<String> {
+        let typed: Value = serde_json::from_str(keys).unwrap_or_default();
+        let typed = serde_json::from_value(typed["certificate"].clone());
+        let file = self.file().certificate;
+        let mut settings: acme::Settings = typed.unwrap_or_default();
+        settings.challenge = file.challenge.or(settings.challenge);
+        settings.names.extend(file.names);
+        let dns = self.certificates().dns();
+        let by_hand = settings.proved_by_hand(&dns);
+        settings.unproved(&dns).into_iter().chain(by_hand).collect()
     }
 
     fn look(&self, names: Vec<String>) -> Soon<'_, Vec<Lead>> {

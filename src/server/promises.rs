@@ -220,9 +220,11 @@ mod tests {
                 kind: FailureKind::Unreachable,
                 text: "down".into(),
                 retry_at: None,
+                record: None,
             }),
             next: Some(Timestamp(60 * DAY)),
             renewals,
+            record_until: None,
             is_under_way: false,
         }
     }

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use webstead::net::{
     address::Address,
-    certificates::{self, Shown},
+    certificates::{self, Kind, Shown},
     listen, names, tls,
 };
 
@@ -27,7 +27,8 @@ fn main() -> Result<(), Failure> {
     };
     let names = names::local_names(&names::LocalName::new(None));
     let certificate = certificates::local_certificate(Path::new(data), &names)?;
-    let tls = tls::server_config(Shown::new(certificate, Arc::default()))?;
+    let shown = Shown::new(certificate, Arc::default());
+    let tls = tls::server_config(shown.over(Kind::V4))?;
     let plain = Bytes::from(std::fs::read(plain)?);
     let brotli = Bytes::from(std::fs::read(brotli)?);
     let html: Headers = vec![("content-type".into(), "text/html; charset=utf-8".into())];

@@ -15,29 +15,51 @@ use crate::app::names::{
     views::{DnsField, DnsPage, HttpsOnlyPage, NamePage, ProgressPage, RouterPage},
 };
 
-/// The site's name and its certificate.
-pub(super) fn name_pages() -> Vec<Rendered> {
-    let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
-    let state = |name: &str, of: Option<&str>, failure: Option<(&str, &str)>| CertificateState {
+/// How it stands with one certificate.
+fn state(name: &str, of: Option<&str>, failure: Option<(&str, &str)>) -> CertificateState {
+    CertificateState {
         name: name.to_owned(),
         of: of.map(|of| (of.to_owned(), THEN)),
         is_own: false,
         is_under_way: of.is_none() && failure.is_none(),
         failure: failure.map(|(why, advice)| (why.to_owned(), advice.to_owned())),
+        record: None,
+        record_until: None,
         next: Some(THEN),
         renewals: 1,
         unasked: None,
-    };
+    }
+}
+
+/// How it stands with certificates: well, failed, under way, and waiting for a record.
+fn states() -> Vec<CertificateState> {
     let refused = "203.0.113.7: Fetching http://www.example.org/.well-known/acme-challenge/x: Connection refused";
     let advice =
         "The name leads somewhere, but nobody opens there. Look at what the router forwards.";
-    let states = || {
-        vec![
-            state("example.org", Some("R11 of Let's Encrypt"), None),
-            state("www.example.org", None, Some((refused, advice))),
-            state("new.example.org", None, None),
-        ]
-    };
+    let no_record =
+        "the DNS has no text for this authority at _validation-persist.cgnat.example.org";
+    let make = "Make that record once, by hand, at your DNS provider: of the type TXT, with exactly this text.";
+    let text = "letsencrypt.org; accounturi=https://acme-v02.api.letsencrypt.org/acme/acct/1234567890; policy=wildcard";
+    vec![
+        CertificateState {
+            record_until: Some(THEN),
+            ..state("example.org", Some("R11 of Let's Encrypt"), None)
+        },
+        state("www.example.org", None, Some((refused, advice))),
+        state("new.example.org", None, None),
+        CertificateState {
+            record: Some((
+                "_validation-persist.cgnat.example.org".to_owned(),
+                text.to_owned(),
+            )),
+            ..state("cgnat.example.org", None, Some((no_record, make)))
+        },
+    ]
+}
+
+/// The site's name and its certificate.
+pub(super) fn name_pages() -> Vec<Rendered> {
+    let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
     let page = |form, leads: Vec<Lead>, errors| NamePage {
         shell: private("/admin/name", "Name and certificate"),
         form,

@@ -24,6 +24,8 @@ pub struct NameForm {
     pub challenge: String,
     /// The kind of certificate.
     pub profile: String,
+    /// The kind of key that it is for; may be empty.
+    pub key: String,
     /// More names to get certificates for, one on a line.
     pub more_names: String,
     /// What the form was made for: a digest of what was stored.
@@ -66,6 +68,7 @@ impl NameForm {
             authority: text("authority"),
             challenge: text("challenge"),
             profile: text("profile"),
+            key: text("key"),
             more_names: lines(
                 names_of(&certificate["names"])
                     .into_iter()
@@ -97,6 +100,7 @@ impl NameForm {
             ("authority", &self.authority),
             ("challenge", &self.challenge),
             ("profile", &self.profile),
+            ("key", &self.key),
         ] {
             certificate.insert(key.into(), text.trim().into());
         }
@@ -116,6 +120,7 @@ impl NameForm {
                 "authority" => &mut self.authority,
                 "challenge" => &mut self.challenge,
                 "profile" => &mut self.profile,
+                "key" => &mut self.key,
                 "more_names" => &mut self.more_names,
                 _ => continue,
             };
@@ -215,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_typed_becomes_values_and_never_other_keys(texts in proptest::collection::vec(".*", 8)) {
+        fn what_is_typed_becomes_values_and_never_other_keys(texts in proptest::collection::vec(".*", 9)) {
             let form = NameForm {
                 domain: texts[0].clone(),
                 www: texts[1].clone(),
@@ -225,11 +230,12 @@ mod tests {
                 challenge: texts[5].clone(),
                 profile: texts[6].clone(),
                 more_names: texts[7].clone(),
+                key: texts[8].clone(),
                 ..NameForm::default()
             };
             let keys: Value = serde_json::from_str(&form.keys()).unwrap();
             prop_assert_eq!(keys.as_object().unwrap().len(), 3);
-            prop_assert_eq!(keys["certificate"].as_object().unwrap().len(), 6);
+            prop_assert_eq!(keys["certificate"].as_object().unwrap().len(), 7);
             let _ = NameForm::of(&texts[0]);
         }
     }

@@ -37,6 +37,10 @@ pub struct CertificateState {
     pub is_under_way: bool,
     /// Why the last try failed, in the authority's own words, and what to do.
     pub failure: Option<(String, String)>,
+    /// The record in the DNS that the owner is to make: where, and with which text.
+    pub record: Option<(String, String)>,
+    /// Until when the record in the DNS is good that proved the name, if it says so.
+    pub record_until: Option<Timestamp>,
     /// When it is renewed or tried again.
     pub next: Option<Timestamp>,
     /// How many times it was renewed by itself.
@@ -121,6 +125,9 @@ pub trait LiveNames: Send + Sync {
     /// # Errors
     /// The fields that are wrong, each with what to write.
     fn check(&self, keys: &str) -> std::result::Result<String, Vec<FieldError>>;
+
+    /// Names of these keys that cannot be proved as it is set, each in a sentence that says what to do.
+    fn unproved(&self, keys: &str) -> Vec<String>;
 
     /// Where the names lead. Asks the DNS and whoever is there, for a few seconds.
     fn look(&self, names: Vec<String>) -> Soon<'_, Vec<Lead>>;

@@ -244,6 +244,7 @@ fn checked(live: &Live, form: &NameForm) -> std::result::Result<String, Vec<Fiel
         ("authority", &form.authority),
         ("challenge", &form.challenge),
         ("profile", &form.profile),
+        ("key", &form.key),
         ("more_names", &form.more_names),
     ];
     for (field, text) in fields {
@@ -401,7 +402,12 @@ fn page(
             let text = "The domain is set in webstead.toml, and stays what it is there.";
             (leads, vec![text.to_owned()])
         }
-        Some((leads, keys, here)) => (leads, outlook(&now, keys, here)),
+        Some((leads, keys, here)) => {
+            let mut outlook = outlook(&now, keys, here);
+            let unproved = live.unproved(keys).into_iter();
+            outlook.extend(unproved.map(|why| format!("No certificate: {why}.")));
+            (leads, outlook)
+        }
         None => (Vec::new(), Vec::new()),
     };
     let mut response = visit.private_page(&NamePage {

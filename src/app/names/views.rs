@@ -131,13 +131,14 @@ impl NamePage {
 
     /// Whether the rarer fields are to be seen.
     fn shows_more(&self) -> bool {
-        let rare = ["authority", "challenge", "profile", "more_names"];
+        let rare = ["authority", "challenge", "profile", "more_names", "key"];
         let form = &self.form;
         let filled = [
             &form.authority,
             &form.challenge,
             &form.profile,
             &form.more_names,
+            &form.key,
         ];
         filled.iter().any(|text| !text.is_empty())
             || rare.iter().any(|field| self.errors.get(field).is_some())

@@ -29,7 +29,22 @@ struct Kept {
     authority: String,
     /// What the authority knows as the address for incidents.
     contact: Option<String>,
+    /// Thumbprints of the keys that it had before, newest first: records in the DNS may name it by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_keys: Vec<String>,
+    /// How the authority calls itself in records, where it has said so in an offer and does not in its directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    issuers: Vec<String>,
     credentials: AccountCredentials,
+}
+
+/// What is kept of an account beside what opens it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Thumbprints of the keys that it had before.
+    pub(super) former_keys: Vec<String>,
+    /// How the authority has called itself.
+    pub(super) issuers: Vec<String>,
 }
 
 /// The authority that is asked where the settings name none.
@@ -74,12 +89,10 @@ async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, 
     let contacts: Vec<&str> = contact.as_deref().into_iter().collect();
     let builder = Account::builder_with_http(Box::new(wire.clone()));
     if let Some(kept) = read(&path)? {
-        let is_told = kept.contact == contact;
-        let again = copy(&kept.credentials)?;
-        let account = builder.from_credentials(kept.credentials).await?;
-        if !is_told {
+        let account = builder.from_credentials(copy(&kept.credentials)?).await?;
+        if kept.contact != contact {
             account.update_contacts(&contacts).await?;
-            write(data, authority, contact, again)?;
+            write(data, &Kept { contact, ..kept })?;
         }
         return Ok(account);
     }
@@ -100,8 +113,32 @@ async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, 
     let external = external.transpose()?;
     let made = builder.create(&wanted, authority.to_owned(), external.as_ref());
     let (account, credentials) = made.await?;
-    write(data, authority, contact, credentials)?;
+    let kept = Kept {
+        authority: authority.to_owned(),
+        contact,
+        former_keys: Vec::new(),
+        issuers: Vec::new(),
+        credentials,
+    };
+    write(data, &kept)?;
     Ok(account)
+}
+
+/// What is kept of the account of these settings.
+pub(super) fn known(data: &Path, settings: &Settings) -> Result<Known> {
+    let kept = read(&path_of(data, authority_of(settings)))?;
+    Ok(kept.map_or_else(Known::default, |kept| Known {
+        former_keys: kept.former_keys,
+        issuers: kept.issuers,
+    }))
+}
+
+/// Keeps how the authority calls itself in records.
+pub(super) fn note_issuers(data: &Path, settings: &Settings, issuers: Vec<String>) -> Result<()> {
+    match read(&path_of(data, authority_of(settings)))? {
+        Some(kept) if kept.issuers != issuers => write(data, &Kept { issuers, ..kept }),
+        _ => Ok(()),
+    }
 }
 
 /// Gives the account a new key, and keeps that (RFC 8555 section 7.3.5).
@@ -112,9 +149,21 @@ pub(super) async fn change_key(
 ) -> Result<(), Failure> {
     let authority = authority_of(settings);
     let path = path_of(data, authority);
-    let contact = read(&path)?.and_then(|kept| kept.contact);
+    let kept = read(&path)?;
+    let mut former_keys = vec![account.key_thumbprint().to_owned()];
     let credentials = account.update_key().await?;
-    Ok(write(data, authority, contact, credentials)?)
+    let (contact, before, issuers) = kept.map_or_else(Default::default, |kept| {
+        (kept.contact, kept.former_keys, kept.issuers)
+    });
+    former_keys.extend(before);
+    let kept = Kept {
+        authority: authority.to_owned(),
+        contact,
+        former_keys,
+        issuers,
+        credentials,
+    };
+    Ok(write(data, &kept)?)
 }
 
 /// Puts the account aside that its authority does not know any more; the next one is new.
@@ -159,20 +208,10 @@ fn read(path: &Path) -> Result<Option<Kept>> {
     })
 }
 
-fn write(
-    data: &Path,
-    authority: &str,
-    contact: Option<String>,
-    credentials: AccountCredentials,
-) -> Result<()> {
-    let kept = Kept {
-        authority: authority.to_owned(),
-        contact,
-        credentials,
-    };
-    let text = serde_json::to_string_pretty(&kept).map_err(Error::internal)?;
+fn write(data: &Path, kept: &Kept) -> Result<()> {
+    let text = serde_json::to_string_pretty(kept).map_err(Error::internal)?;
     files::create_folder_in(data, FOLDER)?;
-    files::write(&path_of(data, authority), &text, files::SECRET)
+    files::write(&path_of(data, &kept.authority), &text, files::SECRET)
 }
 
 /// Credentials are neither cloned nor lent; as text they are both.

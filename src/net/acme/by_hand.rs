@@ -5,8 +5,12 @@ use std::path::Path;
 use instant_acme::{RevocationReason, RevocationRequest};
 
 use super::{
-    Failure, Settings, account,
+    Failure, Record, Settings, account,
+    keeper::Wanted,
     kept::{self, Kept},
+    lasting::Lasting,
+    names::{all_names, is_public},
+    persist::Standing,
     report::{Report, report_of},
 };
 use crate::base::{Error, Result};
@@ -68,6 +72,55 @@ pub async fn change_account_key(data: &Path, settings: &Settings) -> Result<()> 
     let (mut account, _) = account::connect(data, settings).await.map_err(in_words)?;
     let changed = account::change_key(data, settings, &mut account).await;
     changed.map_err(in_words)
+}
+
+/// The record in the DNS that proves a name and stays there (`dns-persist-01`).
+#[derive(Clone, Debug)]
+pub struct NameRecord {
+    /// The name.
+    pub name: String,
+    /// The record as its owner makes it.
+    pub record: Record,
+    /// Whether it is there, and good for now.
+    pub is_right: bool,
+    /// How it stands, in words.
+    pub says: String,
+}
+
+/// Looks for the records of all these names. Opens the account if there is none yet, because they name it; orders
+/// nothing.
+///
+/// # Errors
+/// [`Error::Invalid`] with the authority's words, or because it does not say how it calls itself.
+pub async fn name_records(data: &Path, site: &Wanted) -> Result<Vec<NameRecord>> {
+    let settings = &site.settings;
+    let (account, wire) = account::connect(data, settings).await.map_err(in_words)?;
+    let lasting = Lasting::new(&account, &wire, account::known(data, settings)?, site);
+    let mut records: Vec<NameRecord> = Vec::new();
+    for name in all_names(site) {
+        let is_address = name.parse::<std::net::IpAddr>().is_ok();
+        if is_address || !is_public(&name, settings) {
+            continue;
+        }
+        let (record, standing, says) = match lasting.look(&name, None).await {
+            Ok(Some(seen)) => (seen.wanted.record.clone(), Some(seen.standing.clone()), seen.in_words()),
+            Ok(None) => return Err(Error::Invalid(
+                "this authority does not say beforehand how it calls itself, so the record is not known yet; set                  challenge = \"dns-persist-01\", and once it was asked, `webstead certificate list` has the record"
+                    .into(),
+            )),
+            Err(failure) => match lasting.record(&name) {
+                Some(record) => (record, None, failure.text),
+                None => return Err(in_words(failure)),
+            },
+        };
+        records.push(NameRecord {
+            name,
+            record,
+            is_right: matches!(standing, Some(Standing::Right(_))),
+            says,
+        });
+    }
+    Ok(records)
 }
 
 fn in_words(failure: Failure) -> Error {

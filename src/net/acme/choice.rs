@@ -49,7 +49,15 @@ pub(super) fn challenges_for(
     all.sort_by_key(|challenge| Some(*challenge) != worked);
     let has_zone = wanted.dns.has_texts();
     all.retain(|challenge| {
-        challenge.can_prove(name) && (*challenge != Challenge::Dns || has_zone || own.is_some())
+        let is_open = match challenge {
+            Challenge::Http | Challenge::TlsAlpn => true,
+            Challenge::Dns => has_zone,
+            // Elsewhere it is taken if the record is seen once it is offered.
+            Challenge::DnsPersist => {
+                worked == Some(*challenge) || (name.starts_with("*.") && !has_zone)
+            }
+        };
+        challenge.can_prove(name) && (is_open || own.is_some())
     });
     all
 }

@@ -3,6 +3,7 @@
 use instant_acme::{Error as AcmeError, Problem};
 use serde::{Deserialize, Serialize};
 
+use super::persist::Record;
 use crate::{
     base::{self, Timestamp, one_line},
     net::dns,
@@ -21,6 +22,9 @@ pub struct Failure {
     /// When the authority wants to be asked again, if it said so.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
+    /// The record in the DNS that the owner is to make, if that is what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
 }
 
 /// What kind of reason there is.
@@ -33,6 +37,8 @@ pub enum FailureKind {
     RateLimited,
     /// It asked for the proof, and did not find it under the name.
     Validation,
+    /// A record in the DNS is not there that is to prove the name, so the authority was not asked.
+    Record,
     /// It will not do this.
     Refused,
     /// It did not take the number of a request that it had given itself; asked again, it may (RFC 8555 section 6.5).
@@ -62,9 +68,22 @@ impl Failure {
                 "The name does not exist, or not yet. Make an A record for it at your DNS provider; a new one takes \
                  up to an hour to be known everywhere."
             }
+            FailureKind::Validation if says("does not offer") => {
+                "This authority does not know that way of proving a name. Choose another one, or none, and what works is \
+                 taken."
+            }
+            FailureKind::Validation if says("txt record") => {
+                "The authority asked the DNS, and found no such text or another one. A new one takes up to an hour to be \
+                 seen everywhere; one that stays there must be exactly as it is shown."
+            }
             FailureKind::Validation if says("timeout") || says("refused") || says("connect") => {
                 "The name leads somewhere, but nobody opens there. Look whether its address is the one that your \
                  router has now, and whether the router forwards ports 80 and 443 to this machine."
+            }
+            FailureKind::Record => {
+                "Make that record once, by hand, at your DNS provider: of the type TXT, with exactly this text. It stays \
+                 there, and no renewal changes it. It is looked for every few minutes, and the authority is asked when \
+                 it is seen."
             }
             FailureKind::Validation => {
                 "Somebody else opened under this name: another program, the router's own page, or the machine that \
@@ -81,12 +100,31 @@ impl Failure {
         }
     }
 
-    pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+    /// What happened, with the record that the owner is to make, if one is missing.
+    pub fn words(&self) -> String {
+        match &self.record {
+            Some(Record { at, text }) => {
+                format!(
+                    "{}; make a TXT record {at} with the text: {text}",
+                    self.text
+                )
+            }
+            None => self.text.clone(),
+        }
+    }
+
+    pub(in crate::net) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
         Self {
             kind,
             text: text.into(),
             retry_at: None,
+            record: None,
         }
+    }
+
+    /// Whether it is one way of proving a name that did not work: another may.
+    pub(super) fn is_of_proof(&self) -> bool {
+        matches!(self.kind, FailureKind::Validation | FailureKind::Record)
     }
 
     /// Something of this machine: a file, a setting.

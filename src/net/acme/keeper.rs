@@ -12,11 +12,11 @@ use instant_acme::Account;
 use tokio::sync::watch;
 
 use super::{
-    Challenge, Failure, FailureKind, Settings, account,
-    choice::{challenges_for, identifier_at, sound},
+    Failure, FailureKind, Settings, account,
+    attempt::{Attempt, Obtained},
+    choice::identifier_at,
     kept::{self, Kept},
     names::{all_names, is_public},
-    order::{self, Stage, Wish},
     report::{Report, next_of, report_of, spread},
     schedule,
     wire::Wire,
@@ -263,6 +263,7 @@ impl Keeper {
             failure: None,
             next: None,
             renewals: 0,
+            record_until: None,
             is_under_way: false,
         }
     }
@@ -345,16 +346,25 @@ impl Keeper {
             return;
         };
         match outcome {
-            Ok((chain, challenge)) => {
+            Ok(obtained) => {
+                let chain = obtained.chain;
                 log::info!(
                     "{name} has a certificate of {} until {}",
                     chain.issuer(),
                     chain.not_after().rfc3339()
                 );
+                if let Some(until) = obtained.record_until.filter(|at| *at < chain.not_after()) {
+                    log::warn!(
+                        "the text in the DNS that proves {name} is good until {} only; put another one in its place \
+                         before the certificate is to be renewed",
+                        until.rfc3339()
+                    );
+                }
                 let was_there = kept.chain.replace(Arc::new(chain)).is_some();
                 let renewals = kept.state.renewals + u32::from(was_there && !is_asked);
                 kept.state = kept::State {
-                    challenge: Some(challenge),
+                    challenge: Some(obtained.challenge),
+                    record_until: obtained.record_until,
                     authority: Some(account::authority_of(&wanted.settings).to_owned()),
                     renewals,
                     ..kept::State::default()
@@ -362,13 +372,21 @@ impl Keeper {
             }
             Err(mut failure) => {
                 failure.retry_at = failure.retry_at.or(retry_at);
-                log::warn!("no certificate for {name}: {}", failure.text);
+                // Looked for every few minutes, perhaps for days: said and written once.
+                let is_waiting = failure.kind == FailureKind::Record
+                    && kept.state.failure.as_ref() == Some(&failure);
+                if !is_waiting {
+                    log::warn!("no certificate for {name}: {}", failure.words());
+                }
                 let until = kept.chain.as_ref().map(|chain| chain.not_after());
                 kept.state.failures = kept.state.failures.saturating_add(1);
                 let spread = spread(name, now.0);
                 let next = schedule::next_try(kept.state.failures, &failure, until, now, spread);
                 kept.state.next_try = Some(next);
                 kept.state.failure = Some(failure);
+                if is_waiting && !is_asked {
+                    return;
+                }
             }
         }
         self.keep_state(kept, name);
@@ -379,69 +397,24 @@ impl Keeper {
         memory: &mut Memory,
         name: &str,
         wanted: &Wanted,
-    ) -> Result<(Chain, Challenge), Failure> {
-        let settings = &wanted.settings;
-        let (worked, old, replaces) = {
-            let kept = &memory.kept[name];
-            let replaces = identifier_at(settings, kept);
-            (kept.state.challenge, kept.chain.clone(), replaces)
+    ) -> Result<Obtained, Failure> {
+        let (account, wire) = self.account(memory, wanted).await?;
+        let attempt = Attempt {
+            data: &self.data,
+            name,
+            wanted,
+            kept: &memory.kept[name],
+            challenges: &self.challenges,
+            account: &account,
+            wire: &wire,
         };
-        let names = [name.to_owned()];
-        let key = settings.own_key(&self.data)?;
-        let mut last = None;
-        for challenge in challenges_for(name, wanted, worked) {
-            let zone = match challenge {
-                Challenge::Dns => dns::zone_of(&wanted.dns, &self.data)?,
-                _ => None,
-            };
-            let stage = Stage {
-                challenges: &self.challenges,
-                zone: zone.as_deref(),
-            };
-            let (account, _) = self.account(memory, wanted).await?;
-            let wish = Wish {
-                names: &names,
-                challenge,
-                profile: settings.profile.as_deref(),
-                key: key.as_ref(),
-                replaces: replaces.as_ref(),
-            };
-            let mut issued = order::order(&account, &wish, &stage).await;
-            for _ in 0..account::MORE_NONCES {
-                let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;
-                if !issued.as_ref().is_err_and(is_of_nonce) {
-                    break;
-                }
-                issued = order::order(&account, &wish, &stage).await;
-            }
-            let issued = match issued {
-                Ok(issued) => issued,
-                Err(failure) if failure.kind == FailureKind::LostAccount => {
-                    memory.account = None;
-                    account::put_aside(&self.data, settings)?;
-                    return Err(failure);
-                }
-                // Another way may be open.
-                Err(failure) if failure.kind == FailureKind::Validation => {
-                    log::info!(
-                        "{name} was not proved by {}: {}",
-                        challenge.name(),
-                        failure.text
-                    );
-                    last.get_or_insert(failure);
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
-            let chain = sound(&issued, &names, old.as_deref())?;
-            kept::save(&self.data, name, &issued)?;
-            return Ok((chain, challenge));
+        let obtained = attempt.make().await;
+        let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
+        if obtained.as_ref().is_err_and(is_lost) {
+            memory.account = None;
+            account::put_aside(&self.data, &wanted.settings)?;
         }
-        Err(last.unwrap_or_else(|| {
-            let text = "all names below one (*.) are proved by DNS alone, which needs [dns] in webstead.toml with \
-                        a provider that has texts (dyndns2 has none)";
-            Failure::new(FailureKind::Setup, text)
-        }))
+        obtained
     }
 
     /// The account, opened with these settings.

@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-use super::*;
+use super::{super::order, *};
 
 fn wanted(names: &[&str]) -> Wanted {
     Wanted {

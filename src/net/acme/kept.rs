@@ -40,6 +40,9 @@ pub(super) struct State {
     pub(super) failure: Option<Failure>,
     /// How many times a certificate was renewed by itself.
     pub(super) renewals: u32,
+    /// Until when the record in the DNS is good that proved the name, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) record_until: Option<Timestamp>,
     /// When the authority wants it to be renewed.
     pub(super) advised: Option<schedule::Window>,
     /// When the authority is asked for its advice again.

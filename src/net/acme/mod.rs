@@ -5,24 +5,32 @@
 //! nothing.
 
 mod account;
+mod attempt;
 mod by_hand;
 mod choice;
 mod failure;
 mod keeper;
 mod kept;
+mod keys;
+mod lasting;
 mod names;
 mod order;
+mod persist;
 mod report;
 mod schedule;
 mod settings;
 mod wire;
 
 pub(super) use account::authority_of;
-pub use by_hand::{Reason, change_account_key, kept_certificates, revoke};
+pub use by_hand::{
+    NameRecord, Reason, change_account_key, kept_certificates, name_records, revoke,
+};
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Wanted};
 pub use kept::{ask_to_renew, is_asked};
+pub use keys::KeyKind;
 pub use names::is_public;
 pub use order::Challenge;
+pub use persist::Record;
 pub use report::Report;
 pub use settings::{Authority, CertificateName, Contact, Settings};

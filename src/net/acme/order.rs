@@ -9,10 +9,13 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, FailureKind};
-use crate::net::{
-    challenges::{Challenges, Presented},
-    dns::Zone,
+use super::{Failure, FailureKind, KeyKind, lasting::Lasting, persist::Standing, wire::Wire};
+use crate::{
+    base::Timestamp,
+    net::{
+        challenges::{Challenges, Presented},
+        dns::Zone,
+    },
 };
 
 /// How often an authority is asked whether it is done: rarely enough for a busy one.
@@ -33,18 +36,23 @@ pub enum Challenge {
     /// By a text in the DNS, for machines that nobody can reach and for all names below one (RFC 8555 section 8.4).
     #[serde(rename = "dns-01")]
     Dns,
+    /// By a text in the DNS that stays there, so that nothing is changed for a renewal
+    /// (<https://datatracker.ietf.org/doc/draft-ietf-acme-dns-persist/>).
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist,
 }
 
 impl Challenge {
     /// All of them; what is quick comes first.
-    pub const ALL: [Self; 3] = [Self::Http, Self::TlsAlpn, Self::Dns];
+    pub const ALL: [Self; 4] = [Self::Http, Self::TlsAlpn, Self::Dns, Self::DnsPersist];
 
-    /// As RFC 8555 calls it: `http-01`.
+    /// As authorities call it: `http-01`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http-01",
             Self::TlsAlpn => "tls-alpn-01",
             Self::Dns => "dns-01",
+            Self::DnsPersist => "dns-persist-01",
         }
     }
 
@@ -53,6 +61,8 @@ impl Challenge {
             Self::Http => ChallengeType::Http01,
             Self::TlsAlpn => ChallengeType::TlsAlpn01,
             Self::Dns => ChallengeType::Dns01,
+            // instant-acme does not know it by name.
+            Self::DnsPersist => ChallengeType::Unknown(self.name().to_owned()),
         }
     }
 
@@ -61,7 +71,7 @@ impl Challenge {
         match self {
             Self::Http | Self::TlsAlpn => !name.starts_with("*."),
             // An address has no place for a text.
-            Self::Dns => name.parse::<IpAddr>().is_err(),
+            Self::Dns | Self::DnsPersist => name.parse::<IpAddr>().is_err(),
         }
     }
 }
@@ -70,9 +80,13 @@ impl Challenge {
 pub(super) struct Wish<'a> {
     pub(super) names: &'a [String],
     pub(super) challenge: Challenge,
+    /// Whether the owner has set it, so that no other will do.
+    pub(super) is_set: bool,
     pub(super) profile: Option<&'a str>,
     /// The owner's own key; if there is none, a new one is made.
     pub(super) key: Option<&'a KeyPair>,
+    /// Of which kind.
+    pub(super) kind: KeyKind,
     /// The certificate that it takes the place of (RFC 9773 section 5).
     pub(super) replaces: Option<&'a CertificateIdentifier<'static>>,
 }
@@ -83,12 +97,27 @@ pub(super) struct Issued {
     pub(super) key: String,
 }
 
+/// What came of an order.
+pub(super) struct Done {
+    pub(super) issued: Issued,
+    /// How the name was proved.
+    pub(super) challenge: Challenge,
+    /// Until when the record in the DNS is good that proves it, if it says so.
+    pub(super) record_until: Option<Timestamp>,
+}
+
 /// Where proofs are shown.
 pub(super) struct Stage<'a> {
     pub(super) challenges: &'a Arc<Challenges>,
     /// Where the owner may change names, if there is such a place.
     pub(super) zone: Option<&'a dyn Zone>,
+    pub(super) wire: &'a Wire,
+    /// Looks for proofs that stay in the DNS.
+    pub(super) lasting: &'a Lasting<'a>,
 }
+
+/// How a name is proved, and until when the record for that is good.
+type Way = (Challenge, Option<Timestamp>);
 
 /// A proof that is shown until this is withdrawn or dropped.
 enum Proof {
@@ -103,18 +132,18 @@ pub(super) async fn order(
     account: &Account,
     wish: &Wish<'_>,
     stage: &Stage<'_>,
-) -> Result<Issued, Failure> {
+) -> Result<Done, Failure> {
     let identifiers: Vec<Identifier> = wish.names.iter().map(|name| identifier_of(name)).collect();
     let mut order = begin(account, &identifiers, wish).await?;
     let mut proofs = Vec::new();
-    let proved = prove(&mut order, wish.challenge, stage, &mut proofs).await;
+    let proved = prove(&mut order, wish, stage, &mut proofs).await;
     withdraw(proofs, stage).await;
-    proved?;
+    let (challenge, record_until) = proved?;
     let new;
     let key = if let Some(own) = wish.key {
         own
     } else {
-        new = KeyPair::generate().map_err(Failure::setup)?;
+        new = wish.kind.make().await?;
         &new
     };
     let request = request_for(wish.names)?
@@ -122,9 +151,13 @@ pub(super) async fn order(
         .map_err(Failure::setup)?;
     order.finalize_csr(request.der()).await?;
     let chain = order.poll_certificate(&PATIENCE).await?;
-    Ok(Issued {
-        chain,
-        key: key.serialize_pem(),
+    Ok(Done {
+        issued: Issued {
+            chain,
+            key: key.serialize_pem(),
+        },
+        challenge,
+        record_until,
     })
 }
 
@@ -173,16 +206,16 @@ fn is_of_replacing(error: &Error) -> bool {
 /// Shows what the authority asks for, and waits until it has seen it.
 async fn prove(
     order: &mut Order,
-    kind: Challenge,
+    wish: &Wish<'_>,
     stage: &Stage<'_>,
     proofs: &mut Vec<Proof>,
-) -> Result<(), Failure> {
-    present(order, kind, stage, proofs).await?;
+) -> Result<Way, Failure> {
+    let way = present(order, wish, stage, proofs).await?;
     if order.state().status == OrderStatus::Ready {
-        return Ok(());
+        return Ok(way);
     }
     match order.poll_ready(&PATIENCE).await {
-        Ok(OrderStatus::Ready) => Ok(()),
+        Ok(OrderStatus::Ready) => Ok(way),
         Ok(_) => Err(why_not(order, None).await),
         Err(Error::Api(problem)) => Err(why_not(order, Some(problem)).await),
         Err(e) => Err(e.into()),
@@ -207,10 +240,11 @@ async fn withdraw(proofs: Vec<Proof>, stage: &Stage<'_>) {
 /// Shows the proofs that the authority asks for, and says that they are there.
 async fn present(
     order: &mut Order,
-    kind: Challenge,
+    wish: &Wish<'_>,
     stage: &Stage<'_>,
     proofs: &mut Vec<Proof>,
-) -> Result<(), Failure> {
+) -> Result<Way, Failure> {
+    let mut way = (wish.challenge, None);
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -223,14 +257,15 @@ async fn present(
                 return Err(Failure::new(FailureKind::Refused, text));
             }
         }
-        let Some(mut challenge) = authorization.challenge(kind.kind()) else {
-            let text = format!("the authority does not offer {} for this", kind.name());
+        let name = authorization.identifier().to_string();
+        way = way_for(&name, wish, stage).await?;
+        let Some(mut challenge) = authorization.challenge(way.0.kind()) else {
+            let text = format!("the authority does not offer {} for this", way.0.name());
             return Err(Failure::new(FailureKind::Validation, text));
         };
         let proof = challenge.key_authorization();
-        let name = challenge.identifier().to_string();
         let challenges = stage.challenges;
-        match kind {
+        match way.0 {
             Challenge::Http => {
                 let shown = challenges.present_text(&challenge.token, proof.as_str());
                 proofs.push(Proof::Here(shown));
@@ -254,10 +289,36 @@ async fn present(
                 zone.add_text(&name, &text).await?;
                 zone.await_text(&name, &text).await?;
             }
+            // It is there.
+            Challenge::DnsPersist => {}
         }
         challenge.set_ready().await?;
     }
-    Ok(())
+    Ok(way)
+}
+
+/// How a name is proved whose authorization was just read: as it is wished; or by a record that stays in the DNS, if the
+/// authority offers that and the record is there already, because then nothing has to be open and nothing changed.
+async fn way_for(name: &str, wish: &Wish<'_>, stage: &Stage<'_>) -> Result<Way, Failure> {
+    let is_wished = wish.challenge == Challenge::DnsPersist;
+    let offer = stage.wire.offer();
+    let Some(offer) = offer.filter(|_| is_wished || !wish.is_set) else {
+        return Ok((wish.challenge, None));
+    };
+    match stage.lasting.look(name, Some(&offer)).await {
+        Ok(Some(seen)) => match seen.standing {
+            Standing::Right(until) => Ok((Challenge::DnsPersist, until)),
+            _ if is_wished => Err(seen.failure()),
+            _ => Ok((wish.challenge, None)),
+        },
+        Err(failure) if is_wished => Err(failure),
+        Ok(None) if is_wished => {
+            let text =
+                "the authority offers dns-persist-01 and does not say how it calls itself there";
+            Err(Failure::new(FailureKind::Refused, text))
+        }
+        _ => Ok((wish.challenge, None)),
+    }
 }
 
 /// What the authority did not like, which it says of each proof.

@@ -22,6 +22,8 @@ pub struct Report {
     pub next: Option<Timestamp>,
     /// How many times it was renewed by itself.
     pub renewals: u32,
+    /// Until when the record in the DNS is good that proved the name, if it says so.
+    pub record_until: Option<Timestamp>,
     /// Whether the authority is being asked, or is about to be.
     pub is_under_way: bool,
 }
@@ -43,6 +45,7 @@ pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
         failure: kept.state.failure.clone(),
         next: Some(next_of(kept, name)),
         renewals: kept.state.renewals,
+        record_until: kept.state.record_until,
         is_under_way: false,
     }
 }

@@ -1,10 +1,12 @@
 //! When a certificate is renewed, and when it is tried again: arithmetic, without clock or files.
 
-use super::Failure;
+use super::{Failure, FailureKind};
 use crate::base::Timestamp;
 
 /// Seconds until the next try, after the first failure and those after it.
 const BACK_OFF_S: [i64; 6] = [60, 5 * 60, 15 * 60, 3600, 4 * 3600, 12 * 3600];
+/// Seconds until a record is looked for again that its owner is to make: nobody but the DNS is asked for it.
+const RECORD_S: i64 = 5 * 60;
 /// An authority that wants to be left alone for longer is asked once a day.
 const MOST_WAIT_S: i64 = 24 * 3600;
 /// A moment of a try that is further away was noted by a clock that was wrong.
@@ -46,7 +48,10 @@ pub(super) fn next_try(
 ) -> Timestamp {
     let step = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     let usual = BACK_OFF_S[step.min(BACK_OFF_S.len() - 1)];
-    let usual = usual * 3 / 4 + part(usual / 2, spread);
+    let usual = match last.kind {
+        FailureKind::Record => usual.min(RECORD_S),
+        _ => usual * 3 / 4 + part(usual / 2, spread),
+    };
     let left = until.map(|until| until.0 - now.0).filter(|left| *left > 0);
     let soon = left.map_or(usual, |left| usual.min((left / 4).max(1)));
     let asked = last.retry_at.map_or(0, |at| at.0 - now.0);
@@ -70,7 +75,7 @@ fn part(seconds: i64, of_one: f64) -> i64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::FailureKind, *};
+    use super::*;
 
     const DAY: i64 = 24 * 3600;
 
@@ -122,6 +127,9 @@ mod tests {
         assert_eq!(wait(1, &failure(Some(now.0 + 7200)), None), 7200);
         assert_eq!(wait(1, &failure(Some(now.0 + 300 * DAY)), None), DAY);
         assert_eq!(wait(1, &failure(Some(now.0 - 7200)), None), 60);
+        let record = Failure::new(FailureKind::Record, "not there");
+        let waits: Vec<i64> = (1..5).map(|n| wait(n, &record, None)).collect();
+        assert_eq!(waits, [60, 300, 300, 300], "its owner is at it");
         assert!(has_come(Timestamp(now.0 + 300 * DAY), now), "a wrong clock");
     }
 

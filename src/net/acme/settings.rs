@@ -7,14 +7,20 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Challenge;
+use super::{Challenge, KeyKind};
 use crate::{
     base::{Error, Result as OrError},
     net::{
         certificates::{OwnFiles, files},
+        dns,
         names::typed,
+        web_client::WebClient,
     },
 };
+
+/// What to do where a proof needs the DNS, and nobody may change it.
+const HOW: &str = "give [dns] a provider that has texts (in the browser: DNS provider), or choose dns-persist-01, whose \
+                   record is made once by hand where the authority offers that";
 
 /// Section `[certificate]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +44,10 @@ pub struct Settings {
     /// The kind of certificate, such as `shortlived` (draft-ietf-acme-profiles).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// A file in PEM with the key that each certificate is for; if it is not set, each has a new one (ECDSA, P-256).
+    /// The kind of the new key that each certificate is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyKind>,
+    /// A file in PEM with the key that each certificate is for; if it is not set, each has a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
     /// More names, such as `*.example.org`, or addresses.
@@ -51,6 +60,55 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What is wrong with the files that are named here.
+    pub fn problems(&self, data: &Path) -> Vec<String> {
+        let roots = self.authority_roots.as_ref();
+        let roots = roots.and_then(|file| WebClient::new(Some(&data.join(file))).err());
+        let roots =
+            roots.map(|e| format!("authority_roots in [certificate] of webstead.toml: {e}"));
+        let key = self.own_key(data).err().map(|e| e.to_string());
+        let both = (self.key.is_some() && self.key_file.is_some()).then(|| {
+            "key and key_file are both set in [certificate]: the key of the file is used, so take key away".to_owned()
+        });
+        roots.into_iter().chain(key).chain(both).collect()
+    }
+
+    /// Names that cannot be proved as it is set, each in a sentence that says what to do.
+    pub fn unproved(&self, dns: &dns::Settings) -> Vec<String> {
+        let Some(way) = self.challenge else {
+            return Vec::new();
+        };
+        if way == Challenge::Dns && !dns.has_texts() {
+            return vec![format!(
+                "challenge = \"dns-01\" proves names through the DNS, and nothing says where they are changed: {HOW}"
+            )];
+        }
+        let names = self.names.iter().map(CertificateName::as_str);
+        let unproved = names.filter(|name| !way.can_prove(name)).map(|name| {
+            format!(
+                "{name} cannot be proved by {}: all names below one (*.) are proved through the DNS alone, and \
+                 addresses never; choose another way, or none",
+                way.name()
+            )
+        });
+        unproved.collect()
+    }
+
+    /// Names that are proved by a record alone that the owner makes, each in a sentence that says so.
+    pub fn proved_by_hand(&self, dns: &dns::Settings) -> Vec<String> {
+        if self.challenge.is_some() || dns.has_texts() {
+            return Vec::new();
+        }
+        let names = self.names.iter().map(CertificateName::as_str);
+        let all_below = names.filter(|name| name.starts_with("*."));
+        let sentence = |name| {
+            format!(
+                "{name} is proved through the DNS alone, and nothing says where names are changed: {HOW}"
+            )
+        };
+        all_below.map(sentence).collect()
+    }
+
     /// The owner's own key, if there is a file of one.
     ///
     /// # Errors
@@ -223,10 +281,58 @@ mod tests {
     use super::{CertificateName, Settings};
 
     #[test]
+    fn names_that_cannot_be_proved_are_known_before_an_authority_is_asked() {
+        let with = "provider = \"gandi\"\nzone = \"a.example\"";
+        for (certificate, dns, words) in [
+            ("", "", &[][..]),
+            (
+                "challenge = \"dns-01\"",
+                "",
+                &["nothing says where they are changed"],
+            ),
+            ("challenge = \"dns-01\"", with, &[]),
+            (
+                "challenge = \"dns-persist-01\"\nnames = [\"*.a.example\"]",
+                "",
+                &[],
+            ),
+            (
+                "names = [\"*.a.example\", \"b.example\"]",
+                "",
+                &["*.a.example is proved through the DNS alone"],
+            ),
+            ("names = [\"*.a.example\", \"203.0.113.7\"]", with, &[]),
+            (
+                "challenge = \"http-01\"\nnames = [\"*.a.example\"]",
+                with,
+                &["*.a.example cannot be proved by http-01"],
+            ),
+            (
+                "challenge = \"dns-01\"\nnames = [\"203.0.113.7\"]",
+                with,
+                &["203.0.113.7 cannot be proved by dns-01"],
+            ),
+        ] {
+            let settings: Settings = toml::from_str(certificate).unwrap();
+            let dns = toml::from_str(dns).unwrap();
+            let by_hand = settings.proved_by_hand(&dns).into_iter();
+            let found: Vec<_> = settings.unproved(&dns).into_iter().chain(by_hand).collect();
+            assert_eq!(found.len(), words.len(), "{certificate} {dns:?}: {found:?}");
+            assert!(
+                found
+                    .iter()
+                    .zip(words)
+                    .all(|(text, word)| text.contains(word)),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
     fn settings_are_read_and_mistakes_are_named() {
         let good = "agree_to_terms = true\ncontact = \"ada@example.org\"\n\
                     authority = \"https://ca.example/dir\"\nchallenge = \"tls-alpn-01\"\nprofile = \"shortlived\"\n\
-                    key_file = \"own.pem\"\n\
+                    key_file = \"own.pem\"\nkey = \"rsa\"\n\
                     files = [{ certificate = \"a.pem\", key = \"b.pem\" }]\n\
                     names = [\"*.Example.org\", \"203.0.113.7\", \"[2001:db8::1]\", \"bücher.example\"]\n\
                     external_account = { id = \"a\", key = \"b\" }";
@@ -252,6 +358,7 @@ mod tests {
             ("authority = \"letsencrypt\"", "directory"),
             ("authority = \"http://ca.example/\"", "directory"),
             ("challenge = \"mail-01\"", "http-01"),
+            ("key = \"dsa\"", "ecdsa"),
             ("names = [\"https://a.b\"]", "an address"),
             ("names = [\"*.*.b\"]", "DNS"),
             ("names = [\"*\"]", "DNS"),

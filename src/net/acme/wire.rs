@@ -2,13 +2,15 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{Request, StatusCode, body::Bytes, header::RETRY_AFTER};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use serde_json::Value;
 
+use super::persist::{Issuer, Offer};
 use crate::{
     base::Timestamp,
     net::{retry_after::retry_at, web_client::WebClient},
@@ -18,24 +20,58 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Wire {
     client: WebClient,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What answers have said beside what instant-acme reads in them.
+#[derive(Default)]
+struct Seen {
     /// When the last answer that refused something wants to be asked again.
-    retry_at: Arc<Mutex<Option<Timestamp>>>,
+    retry_at: Option<Timestamp>,
+    /// How the authority calls itself, as its directory says.
+    issuer: Issuer,
+    /// What the last authorization offered for a proof that stays in the DNS.
+    offer: Option<Offer>,
 }
 
 impl Wire {
     pub(super) fn new(client: WebClient) -> Self {
         Self {
             client,
-            retry_at: Arc::default(),
+            seen: Arc::default(),
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the authority wants to be asked again, if its last answers said so; forgotten then.
     pub(super) fn take_retry_at(&self) -> Option<Timestamp> {
-        self.retry_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.seen().retry_at.take()
+    }
+
+    /// How the authority calls itself.
+    pub(super) fn issuer(&self) -> Issuer {
+        self.seen().issuer.clone()
+    }
+
+    /// What the authorization that was read last offers for a proof that stays in the DNS.
+    pub(super) fn offer(&self) -> Option<Offer> {
+        self.seen().offer.clone()
+    }
+
+    /// Notes what an answer says, if it is a directory (RFC 8555 section 7.1.1) or an authorization (7.1.4).
+    fn note(&self, body: &[u8]) {
+        let Ok(said) = serde_json::from_slice::<Value>(body) else {
+            return;
+        };
+        if said["newNonce"].is_string() {
+            self.seen().issuer = Issuer::of_directory(&said["meta"]);
+        }
+        if said["challenges"].is_array() {
+            self.seen().offer = Offer::of_authorization(&said);
+        }
     }
 }
 
@@ -60,9 +96,9 @@ impl HttpClient for Wire {
             ) {
                 let said = answer.headers().get(RETRY_AFTER);
                 let said = said.and_then(|value| value.to_str().ok());
-                *wire.retry_at.lock().unwrap_or_else(PoisonError::into_inner) =
-                    said.and_then(|text| retry_at(text, Timestamp::now()));
+                wire.seen().retry_at = said.and_then(|text| retry_at(text, Timestamp::now()));
             }
+            wire.note(answer.body());
             Ok(BytesResponse::from(answer.map(Full::new)))
         })
     }

@@ -18,4 +18,4 @@ pub use leaf::local_certificate;
 pub use own_files::{OwnFiles, Watched};
 pub use renewal::Renewal;
 pub use shared::AuthorityCertificate;
-pub use shown::Shown;
+pub use shown::{Kind, Shown};

@@ -1,6 +1,9 @@
 //! Which certificate a connection is shown.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
@@ -38,31 +41,60 @@ impl Shown {
         *self.public.write().unwrap_or_else(PoisonError::into_inner) = chains;
     }
 
+    /// What connections are shown that come to an address of this kind.
+    pub fn over(self: &Arc<Self>, kind: Kind) -> Arc<dyn ResolvesServerCert> {
+        let shown = Arc::clone(self);
+        Arc::new(Over { shown, kind })
+    }
+
     /// The certificate for a name in lower case, or for a connection that names none: browsers send no name
-    /// when they are asked for an address (RFC 6066 section 3).
-    pub fn for_name(&self, name: Option<&str>) -> Arc<CertifiedKey> {
+    /// when they are asked for an address (RFC 6066 section 3). Which address that was is not known behind a router,
+    /// but of which kind it is.
+    pub fn for_name(&self, name: Option<&str>, kind: Kind) -> Arc<CertifiedKey> {
         let public = self.public.read().unwrap_or_else(PoisonError::into_inner);
-        let is_of_address = |chain: &&Arc<Chain>| {
-            let mut names = chain.names().iter();
-            names.any(|name| name.parse::<std::net::IpAddr>().is_ok())
+        let has_address = |chain: &Arc<Chain>, is_meant: fn(&IpAddr) -> bool| {
+            let mut names = chain.names().iter().filter_map(|name| name.parse().ok());
+            names.any(|address| is_meant(&address))
         };
-        let found = match name {
-            Some(name) => public.iter().find(|chain| chain.covers(name)),
-            None => public.iter().find(is_of_address),
+        let of_kind = match kind {
+            Kind::V4 => IpAddr::is_ipv4,
+            Kind::V6 => IpAddr::is_ipv6,
+        };
+        let found = if let Some(name) = name {
+            public.iter().find(|chain| chain.covers(name))
+        } else {
+            let own = public.iter().find(|chain| has_address(chain, of_kind));
+            own.or_else(|| public.iter().find(|chain| has_address(chain, |_| true)))
         };
         let local = || Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
         found.map_or_else(local, |chain| Arc::clone(chain.key()))
     }
 }
 
-impl ResolvesServerCert for Shown {
+/// Which kind of address a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// What connections are shown that come to an address of one kind.
+#[derive(Debug)]
+struct Over {
+    shown: Arc<Shown>,
+    kind: Kind,
+}
+
+impl ResolvesServerCert for Over {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
         // RFC 8737 section 3: an authority that asks so must be shown that answer, and nobody else may be.
         let mut offered = hello.alpn().into_iter().flatten();
         if offered.next() == Some(ACME_TLS) && offered.next().is_none() {
-            return self.challenges.certificate(name.as_deref()?);
+            return self.shown.challenges.certificate(name.as_deref()?);
         }
-        Some(self.for_name(name.as_deref()))
+        Some(self.shown.for_name(name.as_deref(), self.kind))
     }
 }

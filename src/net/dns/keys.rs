@@ -59,14 +59,13 @@ impl ProviderName {
 }
 
 impl Keys {
-    /// Whether none is written.
+    /// Whether none is written that is about a provider.
     fn is_nothing(&self) -> bool {
         self.zone.is_none()
             && self.server.is_none()
             && self.key.is_none()
             && self.algorithm.is_none()
             && self.addresses_from.is_none()
-            && self.check_at.is_empty()
             && self.user.is_none()
             && self.api.is_none()
             && self.api_roots.is_none()
@@ -83,7 +82,10 @@ impl TryFrom<Keys> for Settings {
     fn try_from(keys: Keys) -> Result<Self, String> {
         let Some(named) = keys.provider else {
             return if keys.is_nothing() {
-                Ok(Self::default())
+                Ok(Self {
+                    check_at: keys.check_at.into_iter().map(|server| server.0).collect(),
+                    ..Self::default()
+                })
             } else {
                 Err("[dns] needs a provider, such as provider = \"cloudflare\"".into())
             };
@@ -212,13 +214,15 @@ mod tests {
         let user = "provider = \"dyndns2\"\nuser = \"ada\"\napi = \"https://a.example/nic/update\"";
         assert!(!toml::from_str::<Settings>(user).unwrap().has_texts());
         assert_eq!(toml::from_str::<Settings>("").unwrap(), Settings::default());
+        // Where names are only looked at.
+        let asked: Settings = toml::from_str("check_at = [\"192.0.2.1\"]").unwrap();
+        assert!(asked.provider.is_none() && asked.check_at.len() == 1);
         for (bad, word) in [
             ("provider = \"godaddy\"", "rfc2136"),
             ("server = \"192.0.2.1\"", "provider"),
             ("follow = true", "provider"),
             ("algorithm = \"hmac-sha256\"", "provider"),
             ("addresses_from = [\"interfaces\"]", "provider"),
-            ("check_at = [\"192.0.2.1\"]", "provider"),
             ("provider = \"rfc2136\"", "server"),
             ("provider = \"ovh\"", "zone"),
             ("provider = \"dyndns2\"\nuser = \"a\"", "members.dyndns.org"),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use domain::base::{Rtype, iana::Rcode};
+use futures_util::future::join_all;
 
 use super::{
     ask::{Answer, Data, ask, resolvers},
@@ -13,6 +14,8 @@ use super::{
 const MOST_SERVERS: usize = 16;
 /// More than a name has.
 const MOST_LABELS: usize = 32;
+/// More aliases than lead to a text.
+const MOST_ALIASES: usize = 5;
 
 /// The addresses of a name, IPv4 first; none if it has none. `check_at` is asked if it names somebody.
 ///
@@ -39,12 +42,64 @@ pub(super) async fn addresses(name: &str, check_at: &[SocketAddr]) -> Result<Vec
 /// If no server of the zone says anything.
 pub(super) async fn texts(name: &str, check_at: &[SocketAddr]) -> Result<Vec<String>, Failure> {
     let servers = servers_for(name, check_at).await?;
-    let answer = first_word(&servers, name, Rtype::TXT).await?;
+    first_word(&servers, name, Rtype::TXT).await.map(texts_in)
+}
+
+/// The texts of a name, as each server of its zone has them that answers; as this machine's own resolvers say, where
+/// none of those can be asked. Aliases are followed.
+///
+/// # Errors
+/// If nobody says anything, or if aliases lead nowhere.
+pub async fn texts_by_server(
+    name: &str,
+    check_at: &[SocketAddr],
+) -> Result<Vec<Vec<String>>, Failure> {
+    let mut at = name.to_owned();
+    for _ in 0..MOST_ALIASES {
+        let answers = answers_of(&at, Rtype::TXT, check_at).await?;
+        let mut all = answers.iter().flat_map(|answer| &answer.data).rev();
+        let alias = all.find_map(|data| match data {
+            Data::Alias(other) => Some(other.clone()),
+            _ => None,
+        });
+        let texts: Vec<Vec<String>> = answers.into_iter().map(texts_in).collect();
+        match alias {
+            Some(other) if texts.iter().all(Vec::is_empty) => at = other,
+            _ => return Ok(texts),
+        }
+    }
+    let text = format!("{name} is an alias of an alias (CNAME), and so on");
+    Err(Failure::refused(text))
+}
+
+fn texts_in(answer: Answer) -> Vec<String> {
     let texts = answer.data.into_iter().filter_map(|data| match data {
         Data::Text(text) => Some(text),
         _ => None,
     });
-    Ok(texts.collect())
+    texts.collect()
+}
+
+/// What each server says that knows anything of a name.
+async fn answers_of(
+    name: &str,
+    kind: Rtype,
+    check_at: &[SocketAddr],
+) -> Result<Vec<Answer>, Failure> {
+    let servers = servers_for(name, check_at).await.unwrap_or_default();
+    let answers = join_all(servers.iter().map(|server| ask(*server, name, kind))).await;
+    let says = |answer: &Answer| matches!(answer.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
+    let answers: Vec<Answer> = answers.into_iter().flatten().filter(says).collect();
+    if !answers.is_empty() {
+        return Ok(answers);
+    }
+    // Some networks let nobody ask others than their own servers.
+    let others = if check_at.is_empty() {
+        resolvers()
+    } else {
+        check_at.to_vec()
+    };
+    Ok(vec![first_word(&others, name, kind).await?])
 }
 
 /// What is said of a name that is another name for something.

@@ -20,6 +20,7 @@ use std::{
 
 pub use ask::{Answer, Data, NoAnswer, ask, resolvers};
 pub use failure::{Failure, FailureKind};
+pub use lookup::texts_by_server;
 pub use secret::{SECRET_NAME, parts as parts_of_secret};
 pub use settings::{Follow, Settings};
 

@@ -98,6 +98,13 @@ impl Settings {
             .is_some_and(|provider| !is_dyndns2(provider))
     }
 
+    /// Whether there is room for a text that stays. `DuckDNS` has one for each domain, which proofs that come and go
+    /// need.
+    pub fn has_lasting_texts(&self) -> bool {
+        let is_duckdns = |provider: &Provider| matches!(provider, Provider::Web(web) if web.kind == WebKind::DuckDns);
+        self.has_texts() && !self.provider.as_ref().is_some_and(is_duckdns)
+    }
+
     /// Whether the provider says itself what a name has. Others are compared with the DNS.
     pub(super) fn can_be_asked(&self) -> bool {
         match &self.provider {

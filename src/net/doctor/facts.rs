@@ -121,6 +121,8 @@ pub(super) struct Door {
     pub(super) is_here: bool,
     /// Who.
     pub(super) who: Who,
+    /// Who answers at port 80 there, over plain HTTP; `None` if it was not tried.
+    pub(super) plain: Option<Who>,
 }
 
 /// Who answered.
@@ -152,6 +154,8 @@ pub(super) struct Stranger {
 pub(super) struct Certificates {
     /// Whether the owner lets an authority be asked.
     pub(super) is_agreed: bool,
+    /// Whether names are to be proved at port 80, and in no other way.
+    pub(super) is_by_http: bool,
     /// For each name, in the same order.
     pub(super) of_names: Vec<OfName>,
 }
@@ -225,6 +229,9 @@ pub struct Seen {
     pub since: i64,
     /// Networks outside that came last, newest first, each with its last time.
     pub visitors: Vec<(IpAddr, i64)>,
+    /// The same of those that came over plain HTTP.
+    #[serde(default)]
+    pub plain_visitors: Vec<(IpAddr, i64)>,
     /// Requests of the last hour that were answered, and that failed.
     pub answered: u64,
     /// Those that failed.
@@ -294,7 +301,20 @@ impl Facts {
     /// When somebody from outside came last over IPv6, or over IPv4. Who came from one of this home's own addresses
     /// is not from outside.
     pub(super) fn last_visitor(&self, is_v6: bool) -> Option<Timestamp> {
-        let seen = self.seen.as_ref()?;
+        let visitors = &self.seen.as_ref()?.visitors;
+        self.last_of(visitors, |network| network.is_ipv6() == is_v6)
+    }
+
+    /// When somebody from outside came last over plain HTTP.
+    pub(super) fn last_plain_visitor(&self) -> Option<Timestamp> {
+        self.last_of(&self.seen.as_ref()?.plain_visitors, |_| true)
+    }
+
+    fn last_of(
+        &self,
+        visitors: &[(IpAddr, i64)],
+        is_meant: impl Fn(IpAddr) -> bool,
+    ) -> Option<Timestamp> {
         let own = |network: IpAddr| {
             let mut own = self
                 .home
@@ -308,8 +328,8 @@ impl Facts {
                     .flat_map(Named::addresses)
                     .any(|ip| network_of(ip) == network)
         };
-        let mut visitors = seen.visitors.iter();
-        let last = visitors.find(|(network, _)| network.is_ipv6() == is_v6 && !own(*network));
+        let mut visitors = visitors.iter();
+        let last = visitors.find(|(network, _)| is_meant(*network) && !own(*network));
         last.map(|(_, at)| Timestamp(*at))
     }
 }

@@ -27,7 +27,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 use self::{
     certificates::Known,
     facts::{Certificates, Door, Facts, Named, Stranger, Who},
-    visit::{Answered, Asked, Nobody, visit},
+    visit::{Answered, Asked, Nobody, visit, visit_plain},
 };
 pub use self::{
     facts::{Running, Seen},
@@ -40,6 +40,8 @@ use crate::base::{Diagnosis, Names, Timestamp, is_global};
 const PATIENCE: Duration = Duration::from_secs(25);
 /// Where visitors knock.
 const HTTPS: u16 = 443;
+/// Where they knock who type a name alone, and authorities (RFC 8555 section 8.3).
+const HTTP: u16 = 80;
 /// Addresses of all names that are tried.
 const MOST_DOORS: usize = 8;
 /// Names that are looked at.
@@ -129,6 +131,7 @@ async fn look(patient: &Patient) -> Facts {
     });
     let certificates = Certificates {
         is_agreed: patient.certificate.agree_to_terms,
+        is_by_http: patient.certificate.challenge == Some(acme::Challenge::Http),
         of_names: of_names.collect(),
     };
     Facts {
@@ -195,8 +198,20 @@ async fn look_at_names(
         let is_here = home.interfaces.contains(&address) || address.is_loopback();
         async move {
             let at = SocketAddr::new(address, HTTPS);
-            let who = who_is_at(at, name, patient.way_in.as_ref()).await;
-            Door { at, is_here, who }
+            let plain = SocketAddr::new(address, HTTP);
+            let way_in = patient.way_in.as_ref();
+            let (who, plain) = join(
+                Box::pin(who_is_at(at, name, way_in)),
+                Box::pin(who_is_at(plain, name, way_in)),
+            )
+            .await;
+            let plain = Some(plain);
+            Door {
+                at,
+                is_here,
+                who,
+                plain,
+            }
         }
     });
     let doors = join_all(tried).await;
@@ -212,7 +227,11 @@ async fn who_is_at(at: SocketAddr, name: &str, way_in: Option<&WayIn>) -> Who {
         path: &path,
         is_announced: false,
     };
-    match visit(at, asked).await {
+    let answered = match at.port() {
+        HTTP => visit_plain(at, asked).await,
+        _ => visit(at, asked).await,
+    };
+    match answered {
         Err(Nobody::Refused) => Who::Refused,
         Err(Nobody::Silent) => Who::Silent,
         Err(Nobody::Unreachable(why)) => Who::Unreachable(why),

@@ -78,15 +78,29 @@ pub(super) enum Nobody {
 
 /// Asks over HTTPS.
 pub(super) async fn visit(to: SocketAddr, asked: Asked<'_>) -> Result<Answered, Nobody> {
-    let tcp = match timeout(CONNECT, TcpStream::connect(to)).await {
-        Ok(Ok(tcp)) => tcp,
-        Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => return Err(Nobody::Refused),
-        Ok(Err(e)) if e.kind() == io::ErrorKind::TimedOut => return Err(Nobody::Silent),
-        Ok(Err(e)) => return Err(Nobody::Unreachable(e.to_string())),
-        Err(_) => return Err(Nobody::Silent),
-    };
+    let tcp = connect(to).await?;
     let late = |_| Err(Nobody::NoTls("it took too long".into()));
     timeout(ANSWER, talk(tcp, asked)).await.unwrap_or_else(late)
+}
+
+/// Asks over plain HTTP.
+pub(super) async fn visit_plain(to: SocketAddr, asked: Asked<'_>) -> Result<Answered, Nobody> {
+    let tcp = connect(to).await?;
+    let answer = timeout(ANSWER, request(tcp, asked)).await;
+    Ok(Answered {
+        certificates: Vec::new(),
+        answer: answer.unwrap_or_else(|_| Err("it took too long".into())),
+    })
+}
+
+async fn connect(to: SocketAddr) -> Result<TcpStream, Nobody> {
+    match timeout(CONNECT, TcpStream::connect(to)).await {
+        Ok(Ok(tcp)) => Ok(tcp),
+        Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Err(Nobody::Refused),
+        Ok(Err(e)) if e.kind() == io::ErrorKind::TimedOut => Err(Nobody::Silent),
+        Ok(Err(e)) => Err(Nobody::Unreachable(e.to_string())),
+        Err(_) => Err(Nobody::Silent),
+    }
 }
 
 async fn talk(mut tcp: TcpStream, asked: Asked<'_>) -> Result<Answered, Nobody> {

@@ -25,6 +25,8 @@ pub struct Witness {
     secret: String,
     since: Timestamp,
     visitors: Mutex<Vec<(IpAddr, Timestamp)>>,
+    /// Over plain HTTP.
+    plain_visitors: Mutex<Vec<(IpAddr, Timestamp)>>,
     homes: Mutex<Vec<(IpAddr, Timestamp)>>,
 }
 
@@ -47,6 +49,7 @@ impl Witness {
             secret: random_text()?,
             since: Timestamp::now(),
             visitors: Mutex::default(),
+            plain_visitors: Mutex::default(),
             homes: Mutex::default(),
         })
     }
@@ -70,13 +73,12 @@ impl Witness {
 
     /// Somebody came. Who is not from outside is nobody's business here.
     pub fn note(&self, visitor: IpAddr) {
-        if !is_global(visitor) {
-            return;
-        }
-        // Who comes at the same moment as somebody else need not be noted.
-        if let Ok(mut visitors) = self.visitors.try_lock() {
-            remember(&mut visitors, network_of(visitor), Timestamp::now());
-        }
+        note(&self.visitors, visitor);
+    }
+
+    /// Somebody came over plain HTTP.
+    pub fn note_plain(&self, visitor: IpAddr) {
+        note(&self.plain_visitors, visitor);
     }
 
     /// This home was found under an address.
@@ -94,9 +96,20 @@ impl Witness {
         Seen {
             since: self.since.0,
             visitors: list(&self.visitors),
+            plain_visitors: list(&self.plain_visitors),
             homes: list(&self.homes),
             ..Seen::default()
         }
+    }
+}
+
+fn note(visitors: &Mutex<Vec<(IpAddr, Timestamp)>>, visitor: IpAddr) {
+    if !is_global(visitor) {
+        return;
+    }
+    // Who comes at the same moment as somebody else need not be noted.
+    if let Ok(mut visitors) = visitors.try_lock() {
+        remember(&mut visitors, network_of(visitor), Timestamp::now());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ABOUT_NAMES, SET_NAME, quoted, span, when};
 use crate::{
-    base::{Health, Place, Station, Timestamp},
+    base::{Health, Place, Station, Timestamp, one_line},
     net::{
         acme::{Failure, FailureKind},
         doctor::facts::{Facts, OfName, Running, Shown},
@@ -14,6 +14,9 @@ const CERTIFICATE: Place = Place::Certificate;
 const LATE: i64 = 4;
 /// The last seconds of a life in which there is no time to lose, however long it was.
 const SOON_S: i64 = 10 * 24 * 3600;
+
+/// Characters of what was said.
+const MOST_CHARS: usize = 400;
 
 pub(super) fn judge(facts: &Facts) -> Station {
     if facts.names.is_empty() {
@@ -206,6 +209,15 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
             Station::wrong(CERTIFICATE, "certificate-not-proved", says)
                 .remedy("Put right what is wrong before this station: name, address, router, port.")
                 .page(ABOUT_NAMES)
+        }
+        FailureKind::Record => {
+            let says = format!(
+                "The authority is not asked for a certificate for {name} before a record in the DNS is there: {}.",
+                one_line(&failure.words(), MOST_CHARS)
+            );
+            Station::wrong(CERTIFICATE, "certificate-no-record", says)
+                .remedy("Make that record once, by hand, at your DNS provider; it stays there.")
+                .page("/help/a-name-and-a-certificate#a-record-that-stays")
         }
         FailureKind::Unreachable | FailureKind::Nonce | FailureKind::LostAccount => {
             let says = format!("The authority was not reached: {words}.{again}");

@@ -4,6 +4,7 @@ mod certificate;
 mod inside;
 mod name;
 mod network;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Station> {
         name::judge(facts),
         network::judge_address(facts),
         network::judge_router(facts),
-        network::judge_port(facts),
+        plain::with_port_80(facts, network::judge_port(facts)),
         certificate::judge(facts),
         inside::judge_server(facts),
         inside::judge_application(facts),

@@ -416,7 +416,7 @@ fn own_port(facts: &Facts) -> u16 {
 }
 
 /// This machine, as the router knows it.
-fn here(facts: &Facts) -> String {
+pub(super) fn here(facts: &Facts) -> String {
     let outward = facts.home.outward;
     outward.map_or_else(|| "this machine".into(), |ip| ip.to_string())
 }

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-const NOW: i64 = 1_800_000_000;
+pub(super) const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 24 * 3600;
 
 fn ip(text: &str) -> IpAddr {
@@ -48,6 +48,7 @@ pub(super) fn well() -> Facts {
         doors: vec![door(Who::Ours)],
         certificates: Certificates {
             is_agreed: true,
+            is_by_http: false,
             of_names: vec![OfName {
                 name: "a.example.org".into(),
                 shown: Some(Shown {
@@ -86,15 +87,12 @@ fn door(who: Who) -> Door {
         at: SocketAddr::new(ip("81.2.69.142"), 443),
         is_here: false,
         who,
+        plain: None,
     }
 }
 
-fn failure(kind: FailureKind, text: &str) -> Failure {
-    Failure {
-        kind,
-        text: text.into(),
-        retry_at: None,
-    }
+pub(super) fn failure(kind: FailureKind, text: &str) -> Failure {
+    Failure::new(kind, text)
 }
 
 fn station(facts: &Facts, place: Place) -> Station {
