@@ -90,6 +90,7 @@ use crate::{
     net::{
         accept::{self, Door},
         admission::Admission,
+        dns::follow,
         handshakes::Handshakes,
         leaving::Leaving,
         listen::{self, Listeners},
@@ -208,7 +209,7 @@ pub fn run(
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
     let router = router::Wanted::of(counts.config.router, &listeners);
-    let router = router::Keeper::new(folder.root(), router);
+    let router = router::Keeper::new(folder.root(), router, follow::published_v6);
     let seen = (&names[..], watch, Arc::clone(&router));
     let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, seen);
     let app = App::new(database.clone(), media, setup, certificates.names())?;

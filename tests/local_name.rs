@@ -26,15 +26,15 @@ const GROUP: &str = "224.0.0.251:5353";
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A site on a machine of a network, which is to be called `pi`.
-struct Machine<'a> {
+pub(crate) struct Machine<'a> {
     network: &'a Network,
     number: usize,
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     running: Running,
 }
 
 impl<'a> Machine<'a> {
-    fn start(network: &'a Network, number: usize, dir: &Path) -> Self {
+    pub(crate) fn start(network: &'a Network, number: usize, dir: &Path) -> Self {
         let data = dir.join(number.to_string());
         fs::create_dir_all(&data).unwrap();
         fs::write(data.join("webstead.toml"), "[local]\nname = \"pi\"\n").unwrap();
@@ -59,7 +59,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         let status = command(&self.data);
         let mut inside = self
             .network
@@ -135,7 +135,7 @@ fn own_address() -> Ipv4Addr {
         .unwrap()
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "{what}");

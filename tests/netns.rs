@@ -5,15 +5,14 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::tools::is_there;
+use crate::{namespaces::Namespaces, tools::is_there};
 
 /// The home's address on the internet, where it has one.
 pub(crate) const HOME: &str = "11.22.33.44";
@@ -37,65 +36,48 @@ pub(crate) enum Connected {
 
 /// A machine, perhaps a router, and the internet; taken away when dropped.
 pub(crate) struct Network {
-    id: String,
-    names: Vec<String>,
-    children: Vec<Child>,
+    // Ended before the places are gone.
+    children: Children,
+    namespaces: Namespaces,
     dir: TempDir,
 }
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
+/// Programs; ended when dropped.
+#[derive(Default)]
+struct Children(Vec<Child>);
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
 
 impl Network {
     /// `None`, said aloud, where networks cannot be made: that needs root, `ip` and `nft`.
     pub(crate) fn new(connected: Connected) -> Option<Self> {
-        let id = format!(
-            "w{}x{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
         let mut network = Self {
-            id,
-            names: Vec::new(),
-            children: Vec::new(),
+            children: Children::default(),
+            namespaces: Namespaces::new(&["nft"])?,
             dir: TempDir::new().unwrap(),
         };
-        let tools = ["ip", "nft"].iter().all(|tool| {
-            Command::new(tool)
-                .arg("-V")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok()
-        });
-        let may = tools && network.make("net");
-        if !is_there("iproute2 with nftables, and the rights of root,", may) {
-            return None;
-        }
-        assert!(network.make("home"));
-        Self::ip(&["-n", &network.name("net"), "link", "set", "lo", "up"]);
-        Self::ip(&["-n", &network.name("home"), "link", "set", "lo", "up"]);
+        network.namespaces.make("net");
+        network.namespaces.make("home");
         match connected {
             Connected::Directly => {
                 network.link("net", "11.22.33.1/24", "home", &format!("{HOME}/24"));
                 network.route("home", "11.22.33.1");
-                Self::ip(&[
-                    "-n",
-                    &network.name("home"),
-                    "addr",
-                    "add",
-                    "2a0b:1::20/64",
-                    "dev",
-                    "to-net",
-                    "nodad",
-                ]);
+                let own = "addr add 2a0b:1::20/64 dev to-net nodad";
+                network.namespaces.ip("home", own);
             }
             Connected::Shared => {
                 network.link("net", "100.64.3.1/24", "home", "100.64.3.20/24");
                 network.route("home", "100.64.3.1");
             }
             Connected::BehindRouter => {
-                assert!(network.make("router"));
-                Self::ip(&["-n", &network.name("router"), "link", "set", "lo", "up"]);
+                network.namespaces.make("router");
                 network.link("net", "11.22.33.1/24", "router", &format!("{HOME}/24"));
                 network.link("router", "192.168.7.1/24", "home", &format!("{MACHINE}/24"));
                 network.route("router", "11.22.33.1");
@@ -111,16 +93,8 @@ impl Network {
             }
         }
         for address in [RESOLVER, ZONE_SERVERS[0], ZONE_SERVERS[1], "11.22.33.99"] {
-            let address = format!("{address}/32");
-            Self::ip(&[
-                "-n",
-                &network.name("net"),
-                "addr",
-                "add",
-                &address,
-                "dev",
-                "lo",
-            ]);
+            let add = format!("addr add {address}/32 dev lo");
+            network.namespaces.ip("net", &add);
             if connected == Connected::Directly || connected == Connected::BehindRouter {
                 // The home believes that they are on its own line.
                 let proxy = "echo 1 > /proc/sys/net/ipv4/conf/all/proxy_arp";
@@ -147,11 +121,8 @@ impl Network {
 
     /// Which DNS server the machine asks.
     pub(crate) fn ask(&self, server: &str) {
-        // ip-netns(8): mounted over /etc for what runs there.
-        let folder = self.folder_in_etc();
-        fs::create_dir_all(&folder).unwrap();
         let text = format!("nameserver {server}\n");
-        fs::write(folder.join("resolv.conf"), text).unwrap();
+        self.namespaces.etc("home", "resolv.conf", &text);
     }
 
     /// Starts BIND with the zone `example.net`: one server of it has the first text, the other one the second. The
@@ -195,7 +166,7 @@ impl Network {
             .stderr(fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        self.children.push(child);
+        self.children.0.push(child);
         let deadline = Instant::now() + Duration::from_secs(20);
         while !fs::read_to_string(&log).unwrap().contains("running") {
             assert!(
@@ -210,10 +181,8 @@ impl Network {
 
     /// A program in one of the namespaces.
     pub(crate) fn command(&self, place: &str, words: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &self.name(place)])
-            .args(words);
+        let mut command = self.namespaces.command(place, words[0]);
+        command.args(&words[1..]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
@@ -232,7 +201,7 @@ impl Network {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        self.children.push(child);
+        self.children.0.push(child);
     }
 
     /// A folder of its own.
@@ -240,75 +209,17 @@ impl Network {
         self.dir.path()
     }
 
-    fn name(&self, place: &str) -> String {
-        format!("{}-{place}", self.id)
-    }
-
-    fn folder_in_etc(&self) -> PathBuf {
-        Path::new("/etc/netns").join(self.name("home"))
-    }
-
-    fn make(&mut self, place: &str) -> bool {
-        let name = self.name(place);
-        let made = Command::new("ip").args(["netns", "add", &name]).output();
-        let is_made = made.is_ok_and(|made| made.status.success());
-        if is_made {
-            self.names.push(name);
-        }
-        is_made
-    }
-
     fn link(&self, one: &str, address: &str, other: &str, other_address: &str) {
-        let (one, other) = ((one, address), (other, other_address));
-        let ends = [format!("to-{}", other.0), format!("to-{}", one.0)];
-        Self::ip(&[
-            "link",
-            "add",
-            &ends[0],
-            "netns",
-            &self.name(one.0),
-            "type",
-            "veth",
-            "peer",
-            "name",
-            &ends[1],
-            "netns",
-            &self.name(other.0),
-        ]);
-        for ((place, address), end) in [one, other].iter().zip(&ends) {
-            Self::ip(&["-n", &self.name(place), "addr", "add", address, "dev", end]);
-            Self::ip(&["-n", &self.name(place), "link", "set", end, "up"]);
+        let ends = [format!("to-{other}"), format!("to-{one}")];
+        self.namespaces.link((one, &ends[0]), (other, &ends[1]));
+        for (place, address, end) in [(one, address, &ends[0]), (other, other_address, &ends[1])] {
+            let add = format!("addr add {address} dev {end}");
+            self.namespaces.ip(place, &add);
         }
     }
 
     fn route(&self, place: &str, gateway: &str) {
-        Self::ip(&[
-            "-n",
-            &self.name(place),
-            "route",
-            "add",
-            "default",
-            "via",
-            gateway,
-        ]);
-    }
-
-    fn ip(words: &[&str]) {
-        let done = Command::new("ip").args(words).output().unwrap();
-        assert!(done.status.success(), "ip {words:?}: {done:?}");
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        for name in &self.names {
-            let _ = Command::new("ip").args(["netns", "del", name]).output();
-        }
-        let _ = fs::remove_dir_all(self.folder_in_etc());
-        let _ = fs::remove_dir("/etc/netns");
+        let add = format!("route add default via {gateway}");
+        self.namespaces.ip(place, &add);
     }
 }

@@ -1,86 +1,55 @@
-//! Networks of one's own, with several machines: Linux's network namespaces, which only root may make.
+//! Networks of one's own, with several machines on one line.
 
 use std::{
-    fs::File,
-    net::{IpAddr, Ipv4Addr},
+    fs::{self, File},
     os::fd::AsFd as _,
+    path::Path,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::tools::is_there;
+use crate::{namespaces::Namespaces, tools::is_there};
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// One network with some machines. All of it is gone when this is dropped.
+/// One network with some machines, which are counted from 1. All of it is gone when this is dropped.
 pub(crate) struct Network {
-    name: String,
-    machines: usize,
+    namespaces: Namespaces,
 }
 
 impl Network {
     /// A network with this many machines; `None`, said aloud, if that cannot be made here.
     pub(crate) fn new(machines: usize) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED: only root may make networks");
-            return None;
-        }
-        let has_ip = Command::new("ip").arg("-V").output().is_ok();
-        if !is_there("ip (iproute2)", has_ip) {
-            return None;
-        }
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let network = Self {
-            name: format!("ws{}-{number}", std::process::id()),
-            machines,
-        };
-        let switch = network.namespace(0);
-        ip(&["netns", "add", &switch]);
-        let bridge = "link add br0 type bridge mcast_snooping 0";
-        ip(&[&["-n", &switch], &words(bridge)[..]].concat());
-        ip(&["-n", &switch, "link", "set", "br0", "up"]);
+        let mut namespaces = Namespaces::new(&[])?;
+        namespaces.make("switch");
+        namespaces.ip("switch", "link add br0 type bridge mcast_snooping 0");
+        namespaces.ip("switch", "link set br0 up");
         for machine in 1..=machines {
-            let (own, port) = (network.namespace(machine), format!("port{machine}"));
-            ip(&["netns", "add", &own]);
-            ip(&["-n", &own, "link", "set", "lo", "up"]);
-            let pair = ["-n", &switch, "link", "add", &port, "type", "veth"];
-            ip(&[&pair[..], &["peer", "name", "eth0", "netns", &own]].concat());
-            ip(&["-n", &switch, "link", "set", &port, "master", "br0", "up"]);
-            let address = format!("{}/24", network.address(machine));
-            ip(&["-n", &own, "address", "add", &address, "dev", "eth0"]);
-            let address = format!("fd77::{machine}/64");
-            ip(&[
-                "-n", &own, "address", "add", &address, "dev", "eth0", "nodad",
-            ]);
-            ip(&["-n", &own, "link", "set", "eth0", "up"]);
+            let (own, port) = (machine.to_string(), format!("port{machine}"));
+            namespaces.make(&own);
+            namespaces.link(("switch", &port), (&own, "eth0"));
+            namespaces.ip("switch", &format!("link set {port} master br0"));
+            let v4 = format!("address add 192.168.77.{machine}/24 dev eth0");
+            namespaces.ip(&own, &v4);
+            let v6 = format!("address add fd77::{machine}/64 dev eth0 nodad");
+            namespaces.ip(&own, &v6);
         }
-        Some(network)
-    }
-
-    /// The IPv4 address of a machine; they are counted from 1.
-    pub(crate) fn address(&self, machine: usize) -> IpAddr {
-        assert!((1..=self.machines).contains(&machine));
-        Ipv4Addr::new(192, 168, 77, u8::try_from(machine).unwrap()).into()
+        Some(Self { namespaces })
     }
 
     /// Sets something with ip(8) on a machine.
     pub(crate) fn ip(&self, machine: usize, command: &str) {
-        ip(&[&["-n", &self.namespace(machine)], &words(command)[..]].concat());
+        self.namespaces.ip(&machine.to_string(), command);
     }
 
     /// A command that runs on a machine.
     pub(crate) fn command(&self, machine: usize, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace(machine), program]);
-        command
+        self.namespaces.command(&machine.to_string(), program)
     }
 
     /// Does something on a machine, in a thread of its own.
     pub(crate) fn on<T: Send>(&self, machine: usize, work: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.namespace(machine));
+        let path = format!("/run/netns/{}", self.namespaces.name(&machine.to_string()));
         thread::scope(|scope| {
             let there = scope.spawn(|| {
                 let file = File::open(path).unwrap();
@@ -96,7 +65,7 @@ impl Network {
     /// installed.
     pub(crate) fn avahi(&self, machine: usize, name: &str) -> Option<Running> {
         let daemon = "/usr/sbin/avahi-daemon";
-        if !is_there("avahi-daemon", std::path::Path::new(daemon).exists()) {
+        if !is_there("avahi-daemon", Path::new(daemon).exists()) {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -105,7 +74,7 @@ impl Network {
             "[server]\nhost-name={name}\nuse-ipv4=yes\nuse-ipv6=yes\nenable-dbus=no\n\
              [publish]\npublish-hinfo=no\npublish-workstation=no\n"
         );
-        std::fs::write(&settings, text).unwrap();
+        fs::write(&settings, text).unwrap();
         // It wants /run for itself.
         let script = format!(
             "mount -t tmpfs none /run && exec {daemon} -f {} --no-drop-root --no-chroot --no-rlimits",
@@ -120,17 +89,9 @@ impl Network {
         })
     }
 
-    fn namespace(&self, machine: usize) -> String {
-        format!("{}-{machine}", self.name)
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for machine in 0..=self.machines {
-            let name = self.namespace(machine);
-            let _ = Command::new("ip").args(["netns", "delete", &name]).status();
-        }
+    /// Puts a file of this name in the place of that in `/etc`, for what is started on a machine from now on.
+    pub(crate) fn etc(&self, machine: usize, file: &str, text: &str) {
+        self.namespaces.etc(&machine.to_string(), file, text);
     }
 }
 
@@ -142,9 +103,25 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// This child, with what it reads as long as it runs.
+    pub(crate) fn with(child: Child, dir: tempfile::TempDir) -> Self {
+        Self {
+            child,
+            _dir: Some(dir),
+        }
+    }
+
     /// This child.
     pub(crate) fn of(child: Child) -> Self {
         Self { child, _dir: None }
+    }
+
+    /// A program on the same machine, with the same view of the files.
+    pub(crate) fn beside(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        let process = self.process().to_string();
+        command.args(["--target", &process, "--mount", "--net", program]);
+        command
     }
 
     /// The number of the process.
@@ -165,18 +142,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "ip {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-fn words(text: &str) -> Vec<&str> {
-    text.split(' ').collect()
 }

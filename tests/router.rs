@@ -16,15 +16,17 @@ use crate::tools::is_there;
 const ROUTER: &str = "192.168.77.1";
 const OWN: &str = "192.168.77.20";
 const NEIGHBOUR: &str = "192.168.77.7";
+/// The site, for a browser of this machine.
+const SITE: &str = "https://192.168.77.20:8443";
 
 /// Three namespaces with a router in the middle; removed when dropped.
 pub(crate) struct Home {
     dir: TempDir,
-    name: String,
-    daemon: Option<Child>,
+    pub(crate) name: String,
+    pub(crate) daemon: Option<Child>,
 }
 
-fn run(line: &str) {
+pub(crate) fn run(line: &str) {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     assert!(
         output.status.success(),
@@ -36,6 +38,11 @@ fn run(line: &str) {
 impl Home {
     /// `None`, said aloud, where it cannot be: that needs root and the tools.
     pub(crate) fn build(name: &str, external: &str, settings: &str) -> Option<Self> {
+        Some(Self::connect(name, external)?.with_daemon(settings))
+    }
+
+    /// The same, with a router that does not listen yet.
+    pub(crate) fn connect(name: &str, external: &str) -> Option<Self> {
         let found = ["/usr/sbin/miniupnpd", "/usr/sbin/nft", "/usr/bin/curl"];
         let found = found.iter().all(|program| Path::new(program).exists());
         if !is_there(
@@ -62,21 +69,28 @@ impl Home {
              ip -n {n}i route add default via {ROUTER}
              ip netns exec {n}r sysctl -qw net.ipv4.ip_forward=1"
         ));
-        Some(home.with_daemon(settings))
+        Some(home)
     }
 
     /// Starts the router's daemon on an empty table.
-    fn with_daemon(mut self, settings: &str) -> Self {
+    pub(crate) fn with_daemon(mut self, settings: &str) -> Self {
         let (n, at) = (&self.name, self.dir.path());
         let table = "flush ruleset\ntable inet filter {\n\
             chain forward { type filter hook forward priority 0; policy drop; ct state established,related accept; \
-            iifname in0 accept; jump miniupnpd; }\nchain miniupnpd { }\n\
+            meta l4proto ipv6-icmp accept; iifname in0 accept; jump miniupnpd; }\nchain miniupnpd { }\n\
             chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }\n\
-            chain postrouting { type nat hook postrouting priority 100; oifname ext0 masquerade; jump postrouting_miniupnpd; }\n\
+            chain postrouting { type nat hook postrouting priority 100; oifname ext0 meta nfproto ipv4 masquerade; jump postrouting_miniupnpd; }\n\
             chain prerouting_miniupnpd { }\nchain postrouting_miniupnpd { }\n}\n";
         fs::write(at.join("table"), table).unwrap();
+        // What is said twice is switched on for good.
+        let is_asked_by_pcp = !settings.contains("enable_natpmp=no");
+        let natpmp = if is_asked_by_pcp {
+            "enable_natpmp=yes\n"
+        } else {
+            ""
+        };
         let config = format!(
-            "ext_ifname=ext0\nlistening_ip=in0\nhttp_port=5000\nenable_natpmp=yes\nsecure_mode=yes\nsystem_uptime=no\n\
+            "ext_ifname=ext0\nlistening_ip=in0\nhttp_port=5000\n{natpmp}secure_mode=yes\nsystem_uptime=no\n\
              min_lifetime=120\nmax_lifetime=86400\nuuid=6ac386e2-9aa9-4dcb-b5af-29480e8ba62c\n{settings}\n\
              allow 1-65535 192.168.77.0/24 1-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n"
         );
@@ -103,7 +117,11 @@ impl Home {
         self.daemon = Some(daemon);
         let log = || fs::read_to_string(self.dir.path().join("router.log")).unwrap();
         wait_until("the router listens", || {
-            log().contains("NAT-PMP/PCP traffic on port")
+            log().contains(if is_asked_by_pcp {
+                "NAT-PMP/PCP traffic on port"
+            } else {
+                "HTTP listening"
+            })
         });
         self
     }
@@ -145,12 +163,15 @@ impl Home {
     }
 
     pub(crate) fn serve(&self) -> Server {
+        self.serve_at("0.0.0.0:8443", "0.0.0.0:8080")
+    }
+
+    pub(crate) fn serve_at(&self, https: &str, http: &str) -> Server {
         let log = fs::File::options()
             .append(true)
             .create(true)
             .open(self.dir.path().join("log"));
-        let mut command =
-            self.webstead(&["serve", "--https", "0.0.0.0:8443", "--http", "0.0.0.0:8080"]);
+        let mut command = self.webstead(&["serve", "--https", https, "--http", http]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -182,6 +203,10 @@ impl Home {
 
     /// Makes the owner's account, who is signed in at the browser then.
     pub(crate) fn set_up(&self, password: &str) {
+        self.set_up_at(SITE, password);
+    }
+
+    pub(crate) fn set_up_at(&self, site: &str, password: &str) {
         let told = self.says(&["status"]);
         let token = told
             .split("/setup?token=")
@@ -194,13 +219,22 @@ impl Home {
             ("name", "ada"),
             ("password", password),
         ];
-        let made = self.browse("/setup", Some(&form));
+        let made = self.browse_at(site, "/setup", Some(&form));
         assert!(made.contains("303"), "{made}");
     }
 
     /// The owner at a browser of this machine: a page, or a form that is sent.
     pub(crate) fn browse(&self, path: &str, form: Option<&[(&str, &str)]>) -> String {
-        let url = format!("https://{OWN}:8443{path}");
+        self.browse_at(SITE, path, form)
+    }
+
+    pub(crate) fn browse_at(
+        &self,
+        site: &str,
+        path: &str,
+        form: Option<&[(&str, &str)]>,
+    ) -> String {
+        let url = format!("{site}{path}");
         let jar = self.dir.path().join("jar");
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &format!("{}i", self.name), "curl", "-sSki"]);
@@ -223,6 +257,11 @@ impl Home {
 
     /// What the kernel of the router passes on.
     pub(crate) fn passes_on(&self) -> String {
+        self.chain("prerouting_miniupnpd")
+    }
+
+    /// The rules of the router's kernel in a chain.
+    pub(crate) fn chain(&self, chain: &str) -> String {
         let output = Command::new("ip")
             .args([
                 "netns",
@@ -234,7 +273,7 @@ impl Home {
                 "inet",
                 "filter",
             ])
-            .arg("prerouting_miniupnpd")
+            .arg(chain)
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap()

@@ -103,6 +103,12 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts Debian's chromium; `None` if it is not installed.
     pub(crate) fn start(look: Look) -> Option<Self> {
+        Self::start_by(Command::new("chromedriver"), look, true)
+    }
+
+    /// The same, by a command that starts its driver, perhaps on another machine, and that has the network of this
+    /// thread. It believes every certificate, or those that it has a reason to believe.
+    pub(crate) fn start_by(mut driver: Command, look: Look, believes_all: bool) -> Option<Self> {
         if !is_there(
             "chromium with chromedriver",
             runs("chromedriver", "--version"),
@@ -117,7 +123,7 @@ impl Browser {
             .unwrap()
             .port();
         let driver = Driver(
-            Command::new("chromedriver")
+            driver
                 .arg(format!("--port={port}"))
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -135,10 +141,12 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--disable-dev-shm-usage",
-            "--ignore-certificate-errors",
         ]
         .map(str::to_owned)
         .into();
+        if believes_all {
+            args.push("--ignore-certificate-errors".into());
+        }
         args.push(format!("--user-data-dir={}", profile.path().display()));
         args.push(format!("--window-size={},900", look.width));
         args.push(format!(
@@ -147,7 +155,7 @@ impl Browser {
         ));
         let scripts = if look.scripts { 1 } else { 2 };
         let mut capabilities = json!({
-            "acceptInsecureCerts": true,
+            "acceptInsecureCerts": believes_all,
             "goog:chromeOptions": {
                 "args": args,
                 "prefs": { "profile.managed_default_content_settings.javascript": scripts },

@@ -11,6 +11,7 @@ use crate::{
     db::DataFolder,
     net::{
         address::Address,
+        dns::follow,
         router::{self, Forward, Kept, Seen},
     },
     server,
@@ -48,8 +49,10 @@ fn look(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
             |address| address.port(),
         );
     let wanted = Forward::to(https, http);
-    let seen = actix_web::rt::System::new().block_on(router::look(&wanted));
+    let published = follow::published_v6(folder.root());
+    let seen = actix_web::rt::System::new().block_on(router::look(&wanted, published));
     let is_fine = tell(&seen);
+    tell_ipv6(&seen, https);
     let kept = Kept::load(folder.root());
     for one in kept.mapped.iter().filter(|one| !one.is_over()) {
         let end = match one.until {
@@ -66,7 +69,17 @@ fn look(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
             one.protocol
         );
     }
-    for sentence in &kept.trouble {
+    for one in kept.holes.iter().filter(|one| !one.is_over()) {
+        let rest_min = (one.until - Timestamp::now().0) / 60;
+        say!(
+            "Asked for by this site: port {} of {}, over IPv6 ({}, {} min left).",
+            one.port,
+            one.own,
+            one.protocol,
+            rest_min
+        );
+    }
+    for sentence in kept.trouble.iter().chain(&kept.trouble6) {
         say!("Not done: {sentence}");
     }
     if !config.router.is_open() && !is_fine {
@@ -108,6 +121,25 @@ fn tell(seen: &Seen) -> bool {
     seen.ports.iter().all(router::PortSeen::is_right)
 }
 
+/// Prints what was seen of the way of IPv6, to a site that listens on this port.
+fn tell_ipv6(seen: &Seen, https: u16) {
+    let seen = match &seen.ipv6 {
+        Ok(seen) => seen,
+        Err(why) => {
+            say!("Nobody comes in over IPv6: {why}.");
+            return;
+        }
+    };
+    say!("{}", seen.gateway);
+    say!("{}.", seen.firewall);
+    if https != router::HTTPS {
+        say!(
+            "Nothing changes ports over IPv6: visitors come to port {}, and the site listens on {https}.",
+            router::HTTPS
+        );
+    }
+}
+
 fn close(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
     if config.router.is_open() && folder.running_server()?.is_some() {
         return Err(Error::Invalid(
@@ -118,7 +150,7 @@ fn close(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
         ));
     }
     let data = folder.root();
-    if Kept::load(data).mapped.is_empty() {
+    if Kept::load(data).is_empty() {
         say!("The router was not asked to open anything.");
         return Ok(ExitCode::SUCCESS);
     }

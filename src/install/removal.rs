@@ -53,7 +53,7 @@ pub fn uninstall(data: Data) -> Result<Plan> {
         SERVICE,
         SOCKET,
     ])];
-    if !router::Kept::load(Path::new(DATA)).mapped.is_empty() {
+    if !router::Kept::load(Path::new(DATA)).is_empty() {
         steps.push(Step::new(
             "have the router close what it was asked to open",
             Action::CloseRouter,

@@ -7,7 +7,6 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use domain::base::{Rtype, iana::Rcode};
 use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,7 +16,7 @@ use tokio::{
 
 use super::{
     challenges::{Challenges, PREFIX},
-    dns,
+    dns::{self, Said},
 };
 use crate::base::is_global;
 
@@ -56,33 +55,25 @@ pub async fn lead_of(name: &str, challenges: &Arc<Challenges>) -> Lead {
 }
 
 async fn look(name: &str, resolver: SocketAddr, port: u16, challenges: &Arc<Challenges>) -> Lead {
-    let asked = async {
-        tokio::join!(
-            dns::ask(resolver, name, Rtype::A),
-            dns::ask(resolver, name, Rtype::AAAA)
-        )
-    };
-    let Ok(answers) = timeout(PATIENCE, asked).await else {
-        return Lead::Unknown(format!("the DNS server {resolver} gives no answer"));
-    };
-    let mut addresses = Vec::new();
-    let mut is_missing = false;
-    let mut unknown = None;
-    for answer in [answers.0, answers.1] {
-        match answer {
-            Ok(answer) => {
-                is_missing |= answer.rcode == Rcode::NXDOMAIN;
-                if ![Rcode::NOERROR, Rcode::NXDOMAIN].contains(&answer.rcode) {
-                    unknown = Some(format!("the DNS server {resolver} says {}", answer.rcode));
-                }
-                addresses.extend(answer.data.into_iter().filter_map(|data| match data {
-                    dns::Data::Address(address) => Some(address.to_canonical()),
-                    _ => None,
-                }));
-            }
-            Err(why) => unknown = Some(why.to_string()),
+    let said = timeout(PATIENCE, dns::said_of(resolver, name)).await;
+    let mut addresses: Vec<IpAddr> = match said.unwrap_or(Said::Silent) {
+        Said::Addresses(all) => all.iter().map(IpAddr::to_canonical).collect(),
+        Said::NoSuchName(_) => return Lead::Missing,
+        Said::NoAddress => return Lead::NoAddress,
+        Said::Loop(aliases) => {
+            let aliases = aliases.join(", ");
+            return Lead::Unknown(format!("the name is an alias of itself ({aliases})"));
         }
-    }
+        Said::Failed(word) => {
+            return Lead::Unknown(format!("the DNS server {resolver} says {word}"));
+        }
+        Said::Silent => {
+            return Lead::Unknown(format!("the DNS server {resolver} gives no answer"));
+        }
+        Said::Garbled => {
+            return Lead::Unknown(format!("what the DNS server {resolver} says is no answer"));
+        }
+    };
     addresses.truncate(MOST_ADDRESSES);
     let tried = addresses.iter().map(|address| {
         let at = SocketAddr::new(*address, port);
@@ -102,8 +93,7 @@ async fn look(name: &str, resolver: SocketAddr, port: u16, challenges: &Arc<Chal
             Some(home) => Lead::Home(*home),
             None => Lead::Silent(*first),
         },
-        (_, None, None) if is_missing => Lead::Missing,
-        (_, None, None) => unknown.map_or(Lead::NoAddress, Lead::Unknown),
+        (_, None, None) => Lead::NoAddress,
     }
 }
 
@@ -136,7 +126,7 @@ mod tests {
     };
 
     use domain::{
-        base::{Message, MessageBuilder},
+        base::{Message, MessageBuilder, Rtype, iana::Rcode},
         rdata::A,
     };
 

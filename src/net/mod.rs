@@ -13,6 +13,7 @@ mod flow;
 pub mod handshakes;
 mod http2;
 mod inherited;
+mod interfaces;
 pub mod leads;
 pub mod leaving;
 pub mod listen;

@@ -9,7 +9,10 @@ use super::naming::Naming;
 use crate::{
     app::names::live::{Granted, LiveRouter, RouterSeen, RouterState, Soon},
     base::Timestamp,
-    net::router::{self, Keeper, Kept, PortSeen, Seen},
+    net::{
+        dns::follow,
+        router::{self, Keeper, Kept, PortSeen, Seen},
+    },
 };
 
 /// Looks when it is asked to, and keeps what it saw.
@@ -39,9 +42,12 @@ impl AtRouter {
             drop(self.turn.lock().await);
             return;
         };
-        let ports = self.keeper.wanted().ports;
-        let seen = router::look(ports.as_ref().map_or(&[][..], |ports| &ports[..])).await;
-        let seen = in_words(&seen);
+        let wanted = self.keeper.wanted();
+        let ports = wanted.ports.as_ref().map_or(&[][..], |ports| &ports[..]);
+        let data = self.data.clone();
+        let published = actix_web::web::block(move || follow::published_v6(&data)).await;
+        let seen = router::look(ports, published.ok().flatten()).await;
+        let seen = in_words(&seen, wanted.ports6.as_ref().err());
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 }
@@ -60,12 +66,18 @@ impl LiveRouter for AtRouter {
             protocol: one.protocol.to_string(),
             until: one.until.map(Timestamp),
         });
+        let let_in = kept.holes.iter().filter(|one| !one.is_over());
+        let let_in = let_in.map(|one| Granted {
+            what: format!("Port {} of {}, over IPv6", one.port, one.own),
+            protocol: one.protocol.to_string(),
+            until: Some(Timestamp(one.until)),
+        });
         RouterState {
             is_asked: wanted.is_open,
             is_of_file: self.naming.file().router.open_ports.is_some(),
             is_under_way: !self.keeper.is_done(),
-            granted: granted.collect(),
-            trouble: kept.trouble,
+            granted: granted.chain(let_in).collect(),
+            trouble: kept.trouble.into_iter().chain(kept.trouble6).collect(),
             seen: last.clone(),
         }
     }
@@ -81,14 +93,15 @@ impl LiveRouter for AtRouter {
     }
 }
 
-/// What was seen, for the owner.
-fn in_words(seen: &Seen) -> RouterSeen {
+/// What was seen, for the owner; with why nobody finds the site over IPv6, if that is so.
+fn in_words(seen: &Seen, not_over_ipv6: Option<&String>) -> RouterSeen {
     let gateway = seen.gateway.as_ref().map_err(Clone::clone);
     let port = |port: &PortSeen| (port.is_right(), format!("Its {port}"));
     let silent = seen.protocols.iter().filter_map(|(protocol, spoken)| {
         let why = spoken.as_ref().err()?;
         Some((protocol.to_string(), why.clone()))
     });
+    let ipv6 = seen.ipv6.as_ref().map_err(Clone::clone);
     let speaks = seen.protocols.iter().filter(|(_, spoken)| spoken.is_ok());
     RouterSeen {
         at: Timestamp::now(),
@@ -100,6 +113,12 @@ fn in_words(seen: &Seen) -> RouterSeen {
             .reachable()
             .map(|address| format!("The internet knows it as {address}.")),
         ports: seen.ports.iter().map(port).collect(),
+        ipv6: ipv6.map(|seen| {
+            let not_found =
+                not_over_ipv6.map(|why| format!("Nobody finds the site over IPv6: {why}."));
+            let said = [seen.gateway.to_string(), format!("{}.", seen.firewall)];
+            said.into_iter().chain(not_found).collect()
+        }),
         strangers: seen.strangers.iter().map(ToString::to_string).collect(),
     }
 }

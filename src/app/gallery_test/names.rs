@@ -278,6 +278,10 @@ fn asked_router() -> RouterState {
                     "Its port 80 leads to this machine, port 8080, without an end".into(),
                 ),
             ],
+            ipv6: Ok(vec![
+                "Over IPv6, the router is fe80::1, and visitors come to 2a00:1450::20, this machine itself.".into(),
+                "Its firewall for IPv6 is on, and can be asked to let visitors in (PCP or UPnP).".into(),
+            ]),
             strangers: Vec::new(),
         }),
         ..RouterState::default()
@@ -296,6 +300,7 @@ fn strange_router() -> RouterState {
             silent: vec![("UPnP".into(), HOSTILE.to_owned())],
             external: Err(HOSTILE.to_owned()),
             ports: vec![(false, HOSTILE.to_owned())],
+            ipv6: Err(HOSTILE.to_owned()),
             strangers: vec!["192.168.1.9".to_owned()],
         }),
         ..RouterState::default()

@@ -240,6 +240,8 @@ pub struct RouterSeen {
     pub external: std::result::Result<String, String>,
     /// The ports that visitors use: whether they lead here, and where they lead.
     pub ports: Vec<(bool, String)>,
+    /// What is seen over IPv6, or why nobody comes in there.
+    pub ipv6: std::result::Result<Vec<String>, String>,
     /// Other machines that call themselves routers.
     pub strangers: Vec<String>,
 }

@@ -6,6 +6,7 @@ pub mod follow;
 mod keys;
 mod lookup;
 mod providers;
+mod said;
 mod secret;
 mod settings;
 mod text;
@@ -21,6 +22,8 @@ use std::{
 pub use ask::{Answer, Data, NoAnswer, ask, resolvers};
 pub use failure::{Failure, FailureKind};
 pub use lookup::texts_by_server;
+pub use said::{Said, said_of};
+pub(super) use said::{addresses, one};
 pub use secret::{SECRET_NAME, parts as parts_of_secret};
 pub use settings::{Follow, Settings};
 

@@ -1,7 +1,7 @@
 //! What was found on the way to the site: plain data, from which [`judge`](super::judge) makes sentences.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::Path,
 };
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base::{Timestamp, Verdict, network_of},
-    net::acme,
+    net::{acme, dns::Said},
 };
 
 /// Everything that was found.
@@ -46,32 +46,6 @@ pub(super) struct Named {
     pub(super) zone: Vec<(String, Said)>,
 }
 
-/// What a DNS server says of a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// It leads to these addresses, in order.
-    Addresses(Vec<IpAddr>),
-    /// There is no such name; with the alias that led to it, if one did.
-    NoSuchName(Option<String>),
-    /// The name is there and has no address.
-    NoAddress,
-    /// It is an alias of an alias that leads back to it.
-    Loop(Vec<String>),
-    /// The server cannot or will not say; its word for that, such as `SERVFAIL`.
-    Failed(String),
-    /// The server did not answer.
-    Silent,
-    /// The server answered what is no answer.
-    Garbled,
-}
-
-impl Said {
-    /// Whether nothing is known from it.
-    pub(super) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Silent | Self::Garbled)
-    }
-}
-
 /// The machine's place in its network.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Home {
@@ -83,6 +57,8 @@ pub(super) struct Home {
     pub(super) gateway: Option<IpAddr>,
     /// What the router says of itself.
     pub(super) router: Router,
+    /// What its firewall does with visitors over IPv6.
+    pub(super) firewall: Firewall,
     /// Whether the program lets the name follow the address.
     pub(super) follows: bool,
 }
@@ -98,6 +74,26 @@ pub(super) struct Router {
     pub(super) is_asked: bool,
     /// What it was asked for and does not do, in sentences.
     pub(super) trouble: Vec<String>,
+}
+
+/// What a router's firewall does with visitors over IPv6.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Firewall {
+    /// Nobody comes that way, or the router was not asked.
+    #[default]
+    NotKnown,
+    /// It was asked to let them in to this address, and does.
+    LetsIn(Ipv6Addr),
+    /// It is off.
+    Off,
+    /// It was asked to let them in, and does not; in sentences.
+    Refuses(Vec<String>),
+    /// It can be asked to let them in.
+    CanBeAsked,
+    /// It is on, and lets nobody ask.
+    LetsNobodyAsk,
+    /// It knows no such request.
+    NoSuchRequest,
 }
 
 /// What a router does with what comes to port 443.

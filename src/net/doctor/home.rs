@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use super::facts::{Home, Router};
+use super::facts::{Firewall, Home, Router};
 use crate::{base::is_global, net::router::Gateway};
 
 /// A host of the internet that is nobody's (RFC 5737). A datagram socket that is connected to it has the address from
@@ -20,6 +20,7 @@ pub(super) fn look() -> Home {
         outward: outward(),
         gateway: Gateway::find().ok().map(|found| IpAddr::V4(found.address)),
         router: Router::default(),
+        firewall: Firewall::default(),
         follows: false,
     }
 }

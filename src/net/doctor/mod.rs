@@ -171,15 +171,18 @@ async fn look_at_names(
     let at_home = async {
         let mut home = spawn_blocking(home::look).await.unwrap_or_default();
         // One that stands in between: who has a public address has none.
-        let own = home
-            .outward
-            .filter(|own| !is_global(*own) && !names.is_empty());
-        if let Some(own) = own {
+        let own = home.outward.filter(|own| !is_global(*own));
+        let has_v6 = home
+            .interfaces
+            .iter()
+            .any(|ip| ip.is_ipv6() && is_global(*ip));
+        if !names.is_empty() && (own.is_some() || has_v6) {
             let port = match patient.state {
                 Running::Yes(https) => https.port(),
                 _ => HTTPS,
             };
-            home.router = Box::pin(router::ask(SocketAddr::new(own, port), &patient.data)).await;
+            let own = own.map(|own| SocketAddr::new(own, port));
+            (home.router, home.firewall) = Box::pin(router::ask(own, &patient.data)).await;
         }
         home
     };

@@ -8,21 +8,37 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::facts::{Mapping, Router};
-use crate::net::router::{self, External, Forward, Kept};
+use super::facts::{Firewall, Mapping, Router};
+use crate::net::{
+    dns::follow,
+    router::{self, External, Forward, HTTPS, Kept, Lets, Seen},
+};
 
-/// Routers that do not speak are not waited for any longer.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Routers that do not speak are not waited for any longer: nearly four seconds over IPv4, and as much over IPv6.
+const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Asks for its address on the internet, and what becomes of what comes to port 443. `own`: this machine, as the router
-/// knows it, and the port on which the site listens. In the data folder is what it was asked for.
-pub(super) async fn ask(own: SocketAddr, data: &Path) -> Router {
-    let [https, _] = Forward::to(own.port(), 80);
-    let Ok(seen) = timeout(PATIENCE, router::look(&[https])).await else {
-        return asked(Router::default(), own, data);
-    };
+/// Asks for its address on the internet, what becomes of what comes to port 443, and of who comes over IPv6. `own`:
+/// this machine, as the router knows it over IPv4, and the port on which the site listens. In the data folder is what
+/// it was asked for.
+pub(super) async fn ask(own: Option<SocketAddr>, data: &Path) -> (Router, Firewall) {
+    let wanted = own.map(|own| Forward::to(own.port(), 80)[0]);
+    let looking = router::look(wanted.as_slice(), follow::published_v6(data));
+    let seen = timeout(PATIENCE, looking).await.ok();
+    let kept = Kept::load(data);
+    let firewall = firewall(seen.as_ref(), &kept);
+    let router = own.map(|own| {
+        asked(
+            seen.map_or_else(Router::default, |s| router(s, own)),
+            own,
+            kept,
+        )
+    });
+    (router.unwrap_or_default(), firewall)
+}
+
+fn router(seen: Seen, own: SocketAddr) -> Router {
     let mapping = seen.ports.first().map(|port| &port.mapping);
-    let router = Router {
+    Router {
         external: match seen.external {
             External::Public(address) | External::Shared(address) | External::Private(address) => {
                 Some(IpAddr::V4(address))
@@ -40,14 +56,12 @@ pub(super) async fn ask(own: SocketAddr, data: &Path) -> Router {
             Some(router::Mapping::Unknown(_)) | None => Mapping::Untold,
         },
         ..Router::default()
-    };
-    asked(router, own, data)
+    }
 }
 
 /// With what it was asked for; what it has granted counts, where it does not show it.
-fn asked(mut router: Router, own: SocketAddr, data: &Path) -> Router {
+fn asked(mut router: Router, own: SocketAddr, kept: Kept) -> Router {
     let [https, _] = Forward::to(own.port(), 80);
-    let kept = Kept::load(data);
     let mut granted = kept.mapped.iter().filter(|one| !one.is_over());
     let is_granted = granted.any(|one| one.forward() == https && own.ip() == one.own);
     if router.mapping == Mapping::Untold && is_granted {
@@ -56,4 +70,26 @@ fn asked(mut router: Router, own: SocketAddr, data: &Path) -> Router {
     router.is_asked = is_granted || !kept.trouble.is_empty();
     router.trouble = kept.trouble;
     router
+}
+
+/// What becomes of who comes over IPv6.
+fn firewall(seen: Option<&Seen>, kept: &Kept) -> Firewall {
+    let said = seen.and_then(|seen| seen.ipv6.as_ref().ok());
+    let said = said.map(|seen| &seen.firewall);
+    if matches!(said, Some(Lets::Says { is_on: false, .. })) {
+        return Firewall::Off;
+    }
+    let mut let_in = kept.holes.iter().filter(|hole| !hole.is_over());
+    if let Some(hole) = let_in.find(|hole| hole.port == HTTPS) {
+        return Firewall::LetsIn(hole.own);
+    }
+    if !kept.trouble6.is_empty() {
+        return Firewall::Refuses(kept.trouble6.clone());
+    }
+    match said {
+        None => Firewall::NotKnown,
+        Some(Lets::Says { asked_in, .. }) if asked_in.is_empty() => Firewall::LetsNobodyAsk,
+        Some(Lets::Says { .. } | Lets::CanBeAsked) => Firewall::CanBeAsked,
+        Some(Lets::NoSuchRequest(_)) => Firewall::NoSuchRequest,
+    }
 }

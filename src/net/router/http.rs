@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     time::Duration,
 };
 
@@ -15,8 +15,14 @@ use hyper::{
     header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 use url::{Host, Url};
+
+use super::Gateway6;
 
 /// Time for a whole answer. Routers are slow, but they are in the same house. A control point waits for 30
 /// seconds (UPnP Device Architecture 1.1, section 3.2.2), while a person waits for us.
@@ -30,7 +36,9 @@ const MOST_HEAD_BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Where it listens.
-    pub(super) at: SocketAddrV4,
+    pub(super) at: SocketAddr,
+    /// From which address of this machine it is asked, if not from any.
+    own: Option<SocketAddr>,
     /// Path and query.
     path: String,
 }
@@ -53,15 +61,47 @@ impl Place {
         }
         let query = url.query().map(|query| format!("?{query}"));
         Ok(Self {
-            at: SocketAddrV4::new(router, url.port_or_known_default().unwrap_or(80)),
+            at: SocketAddrV4::new(router, url.port_or_known_default().unwrap_or(80)).into(),
+            own: None,
             path: format!("{}{}", url.path(), query.unwrap_or_default()),
         })
+    }
+
+    /// The same place of the same router, asked over IPv6. A device is the same over both (UPnP Device Architecture
+    /// 1.1, annex A), and what is not there is not believed to be.
+    pub(super) fn over_ipv6(&self, gateway: &Gateway6) -> Self {
+        Self {
+            at: gateway.at(self.at.port()),
+            own: Some(gateway.own_end()),
+            path: self.path.clone(),
+        }
+    }
+
+    /// Host and port, without the number of an interface of this machine (RFC 6874 section 3).
+    fn host(&self) -> String {
+        match self.at {
+            SocketAddr::V4(at) => at.to_string(),
+            SocketAddr::V6(at) => format!("[{}]:{}", at.ip(), at.port()),
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        let Some(own) = self.own else {
+            return TcpStream::connect(self.at).await;
+        };
+        let socket = if own.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.bind(own)?;
+        socket.connect(self.at).await
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.at, self.path)
+        write!(f, "http://{}{}", self.host(), self.path)
     }
 }
 
@@ -103,13 +143,13 @@ async fn exchange(
     body: String,
 ) -> Result<(StatusCode, String), String> {
     let request = request
-        .header(HOST, place.at.to_string())
+        .header(HOST, place.host())
         .header(CONNECTION, "close")
         .body(Full::new(Bytes::from(body)))
         .map_err(|e| format!("{place} cannot be asked: {e}"))?;
     let asked = async {
         let cannot = |e: &dyn fmt::Display| format!("{place} cannot be asked: {e}");
-        let stream = TcpStream::connect(place.at).await.map_err(|e| cannot(&e))?;
+        let stream = place.connect().await.map_err(|e| cannot(&e))?;
         let (mut sender, connection) = http1::Builder::new()
             .title_case_headers(true)
             .max_buf_size(MOST_HEAD_BYTES)

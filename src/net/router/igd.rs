@@ -1,28 +1,22 @@
 //! UPnP Internet Gateway Device, versions 1 and 2: what a router says and does when it is asked over SOAP.
 //!
-//! Sources: `WANIPConnection:1` and `:2` Service Standardized DCPs, UPnP Device Architecture 1.1 (section 3.2).
+//! Sources: `WANIPConnection:1` and `:2` Service Standardized DCPs.
 
-use std::{collections::HashMap, fmt::Write as _, net::Ipv4Addr};
-
-use hyper::StatusCode;
-use quick_xml::escape::escape;
-use url::Url;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 use super::{
-    DESCRIPTION, Forward, Gateway, Mapping, Refusal,
-    http::{self, Place, shown},
+    DESCRIPTION, Forward, Gateway, Mapping, Refusal, firewall,
+    http::{self, shown},
+    soap::{Service, read_description},
     ssdp::{self, NotFound},
-    xml::{Met, walk},
 };
 
 /// The services that map ports, best first.
-const SERVICES: [&str; 3] = [
+pub(super) const SERVICES: [&str; 3] = [
     "urn:schemas-upnp-org:service:WANIPConnection:2",
     "urn:schemas-upnp-org:service:WANIPConnection:1",
     "urn:schemas-upnp-org:service:WANPPPConnection:1",
 ];
-/// A router has one or two; with each further one we would wait longer.
-const MOST_SERVICES: usize = 4;
 
 /// The codes of refusals that mean something to us (section 2.4 of `WANIPConnection`).
 mod code {
@@ -33,44 +27,60 @@ mod code {
     pub(super) const CONFLICT_WITH_OTHER: u16 = 729;
 }
 
+/// What a router says of itself over UPnP.
+pub(super) struct Described {
+    /// The service that maps ports; in words, why there is none.
+    pub(super) igd: Result<Igd, String>,
+    /// The one that makes holes into the firewall for IPv6.
+    pub(super) firewall: Option<Service>,
+}
+
 /// The service of a router that maps ports.
 #[derive(Clone, Debug)]
-pub(super) struct Igd {
-    control: Place,
-    service: &'static str,
-}
+pub(super) struct Igd(Service);
 
 impl Igd {
     #[cfg(test)]
-    pub(super) fn at(control: Place) -> Self {
-        Self {
+    pub(super) fn at(control: http::Place) -> Self {
+        Self(Service {
             control,
-            service: SERVICES[1],
-        }
+            kind: SERVICES[1],
+        })
     }
 
     /// Finds the one that is connected, or else the first.
-    pub(super) async fn find(gateway: Gateway) -> Result<Self, NotFound> {
+    pub(super) async fn find(gateway: Gateway) -> Result<Described, NotFound> {
         let place = ssdp::search(gateway).await?;
         let no = |why| NotFound {
             why,
             strangers: Vec::new(),
         };
-        let described = http::get(&place).await.map_err(no)?;
-        let all = read_description(&described, &place, gateway.address).map_err(no)?;
-        for igd in &all {
-            if igd.external().await.is_ok_and(|at| !at.is_unspecified()) {
-                return Ok(igd.clone());
+        let text = http::get(&place).await.map_err(no)?;
+        let described = |kinds| read_description(&text, &place, gateway.address, kinds);
+        let all = described(&SERVICES).map_err(no)?;
+        let firewall = described(&[firewall::SERVICE]).ok().unwrap_or_default();
+        let mut igd = Err("it has nothing that maps ports".to_owned());
+        for service in all.into_iter().map(Self) {
+            let is_connected = service
+                .external()
+                .await
+                .is_ok_and(|at| !at.is_unspecified());
+            if is_connected || igd.is_err() {
+                igd = Ok(service);
+            }
+            if is_connected {
+                break;
             }
         }
-        all.into_iter()
-            .next()
-            .ok_or_else(|| no("it has nothing that maps ports".into()))
+        Ok(Described {
+            igd,
+            firewall: firewall.into_iter().next(),
+        })
     }
 
     /// The address on the other side; `0.0.0.0` while there is none.
     pub(super) async fn external(&self) -> Result<Ipv4Addr, Refusal> {
-        let said = self.ask("GetExternalIPAddress", &[]).await?;
+        let said = self.0.ask("GetExternalIPAddress", &[]).await?;
         let address = said.get("NewExternalIPAddress").map(String::as_str);
         match address {
             None | Some("") => Ok(Ipv4Addr::UNSPECIFIED),
@@ -83,6 +93,7 @@ impl Igd {
     /// Where an external port leads.
     pub(super) async fn mapping(&self, external: u16, own: Ipv4Addr) -> Result<Mapping, Refusal> {
         let asked = self
+            .0
             .ask("GetSpecificPortMappingEntry", &entry(external))
             .await;
         let said = match asked {
@@ -111,7 +122,7 @@ impl Igd {
             ("NewPortMappingDescription", DESCRIPTION.into()),
             ("NewLeaseDuration", lease_s.to_string()),
         ]);
-        match self.ask("AddPortMapping", &arguments).await {
+        match self.0.ask("AddPortMapping", &arguments).await {
             Ok(_) => Ok(()),
             Err(Refusal::Code(code::ONLY_PERMANENT, _)) => Err(Refusal::OnlyPermanent),
             Err(Refusal::Code(code::CONFLICT | code::CONFLICT_WITH_OTHER, _)) => {
@@ -123,22 +134,10 @@ impl Igd {
 
     /// Ends a mapping; one that is not there is ended already.
     pub(super) async fn unmap(&self, external: u16) -> Result<(), Refusal> {
-        match self.ask("DeletePortMapping", &entry(external)).await {
+        match self.0.ask("DeletePortMapping", &entry(external)).await {
             Ok(_) | Err(Refusal::Code(code::NO_SUCH_ENTRY, _)) => Ok(()),
             Err(refusal) => Err(refusal),
         }
-    }
-
-    async fn ask(
-        &self,
-        action: &str,
-        arguments: &[(&str, String)],
-    ) -> Result<HashMap<String, String>, Refusal> {
-        let called = format!("{}#{action}", self.service);
-        let body = envelope(self.service, action, arguments);
-        let answer = http::post(&self.control, &called, body).await;
-        let (status, text) = answer.map_err(Refusal::Silent)?;
-        read_answer(status, &text)
     }
 }
 
@@ -149,39 +148,6 @@ fn entry(external: u16) -> [(&'static str, String); 3] {
         ("NewExternalPort", external.to_string()),
         ("NewProtocol", "TCP".into()),
     ]
-}
-
-fn envelope(service: &str, action: &str, arguments: &[(&str, String)]) -> String {
-    let mut inner = String::new();
-    for (name, value) in arguments {
-        let value = escape(value.as_str());
-        // Writing to a string cannot fail.
-        let _ = write!(inner, "<{name}>{value}</{name}>");
-    }
-    format!(
-        "<?xml version=\"1.0\"?>\r\n<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" \
-         s:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\"><s:Body><u:{action} \
-         xmlns:u=\"{service}\">{inner}</u:{action}></s:Body></s:Envelope>\r\n"
-    )
-}
-
-/// The arguments of an answer, or the refusal in it.
-fn read_answer(status: StatusCode, text: &str) -> Result<HashMap<String, String>, Refusal> {
-    let mut said = HashMap::new();
-    let walked = walk(text, |met| {
-        if let Met::Close(name, text) = met {
-            said.insert(name.to_owned(), text.to_owned());
-        }
-    });
-    let field = |name: &str| said.get(name).map_or("", String::as_str);
-    if let Ok(code) = field("errorCode").parse() {
-        return Err(Refusal::Code(code, shown(field("errorDescription"))));
-    }
-    if status != StatusCode::OK {
-        return Err(Refusal::Says(format!("it answers with {status}")));
-    }
-    walked.map_err(|e| Refusal::Says(format!("its answer is no XML ({e})")))?;
-    Ok(said)
 }
 
 fn read_mapping(said: &HashMap<String, String>, own: Ipv4Addr) -> Option<Mapping> {
@@ -200,42 +166,6 @@ fn read_mapping(said: &HashMap<String, String>, own: Ipv4Addr) -> Option<Mapping
         lease_s: (lease_s > 0).then_some(lease_s),
         description: shown(field("NewPortMappingDescription")),
     })
-}
-
-/// The services of a description that map ports, best first.
-fn read_description(text: &str, from: &Place, router: Ipv4Addr) -> Result<Vec<Igd>, String> {
-    let (mut base, mut kind, mut control) = (None, String::new(), String::new());
-    let mut found = Vec::new();
-    walk(text, |met| match met {
-        Met::Open("service") => {
-            kind.clear();
-            control.clear();
-        }
-        Met::Close("URLBase", text) if !text.is_empty() => base = Some(text.to_owned()),
-        Met::Close("serviceType", text) => text.clone_into(&mut kind),
-        Met::Close("controlURL", text) => text.clone_into(&mut control),
-        Met::Close("service", _) => {
-            let place = SERVICES.iter().position(|known| *known == kind);
-            found.extend(place.map(|place| (place, control.clone())));
-        }
-        _ => {}
-    })
-    .map_err(|e| format!("its description is no XML ({e})"))?;
-    // Relative to URLBase where there is one (UPnP Device Architecture 1.0, section 2.1), or to where it was.
-    let base = base.unwrap_or_else(|| from.to_string());
-    let base = Url::parse(&base).map_err(|_| format!("it is nowhere ({})", shown(&base)))?;
-    found.sort_by_key(|(place, _)| *place);
-    found.truncate(MOST_SERVICES);
-    let igds = found.into_iter().map(|(place, control)| {
-        let url = base
-            .join(&control)
-            .map_err(|_| format!("it is nowhere ({})", shown(&control)))?;
-        Ok(Igd {
-            control: Place::of(&url, router)?,
-            service: SERVICES[place],
-        })
-    });
-    igds.collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Keeps the ports of the router open, for as long as the owner wants it.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -10,14 +10,13 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Forward, Gateway, Kept, Mapping, Protocol, Settings,
+    Forward, Gateway, Gateway6, Kept, Mapping, Protocol, Settings,
+    keeper6::{self, Memory6},
+    kept::half_of,
     opening::{self, Opened},
     seen::Router,
 };
-use crate::{
-    base::{Timestamp, is_global},
-    net::listen::Listeners,
-};
+use crate::{base::is_global, net::listen::Listeners};
 
 /// How often the machine's own address and router are looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -34,6 +33,8 @@ pub struct Wanted {
     pub is_open: bool,
     /// Which; in words, why there are none.
     pub ports: Result<[Forward; 2], String>,
+    /// Those of this machine to which visitors come over IPv6; in words, why they cannot.
+    pub ports6: Result<Vec<u16>, String>,
 }
 
 impl Wanted {
@@ -53,8 +54,36 @@ impl Wanted {
         Self {
             is_open: settings.is_open(),
             ports,
+            ports6: ports6(https, http),
         }
     }
+}
+
+/// Over IPv6, nothing changes ports: visitors come to those that everybody uses, or to none.
+///
+/// # Errors
+/// In words: they find nobody there.
+fn ports6(https: SocketAddr, http: SocketAddr) -> Result<Vec<u16>, String> {
+    let is_there = |address: &SocketAddr| {
+        matches!(address, SocketAddr::V6(at) if at.ip().to_ipv4_mapped().is_none())
+            && !address.ip().is_loopback()
+    };
+    if !is_there(&https) {
+        return Err(format!(
+            "the site listens on {https}, which is not reached over IPv6"
+        ));
+    }
+    if https.port() != super::HTTPS {
+        return Err(format!(
+            "visitors come to port {} there, and the site listens on {}; as a service it may use that port \
+             (`sudo webstead install`)",
+            super::HTTPS,
+            https.port()
+        ));
+    }
+    let http = Some(http).filter(|http| is_there(http) && http.port() == super::HTTP);
+    let both = [Some(https), http].into_iter().flatten();
+    Ok(both.map(|address| address.port()).collect())
 }
 
 /// However short the router's leases are.
@@ -63,6 +92,8 @@ const LEAST_WAIT: Duration = Duration::from_mins(1);
 /// Keeps ports open; one for the server.
 pub struct Keeper {
     data: PathBuf,
+    /// The IPv6 address that the names of the site have, if one of them has.
+    published: fn(&Path) -> Option<Ipv6Addr>,
     wanted: watch::Sender<Wanted>,
     /// What was done last, or could not be.
     done: Mutex<Option<Wanted>>,
@@ -72,18 +103,42 @@ pub struct Keeper {
 #[derive(Default)]
 struct Memory {
     gateway: Option<Gateway>,
-    /// When the router was asked, and its seconds then.
-    epoch: Option<(Instant, u32)>,
+    /// As it was met last, if something was asked of it.
+    router: Option<Router>,
+    epoch: Epoch,
+    /// It was seen between two rounds that it has started anew.
+    has_restarted: bool,
+    of_ipv6: Memory6,
     /// What was said in the log.
     told: Vec<String>,
     failures: u32,
 }
 
+impl Memory {
+    /// Whether the router has started anew since it was met, as far as one question tells: it is asked for its seconds,
+    /// or, where it speaks UPnP only, for a port. One that is silent may be just starting.
+    async fn has_forgotten(&mut self) -> bool {
+        let Some(router) = &self.router else {
+            return false;
+        };
+        if router.seconds().is_some() {
+            let now_s = router.ask_seconds().await;
+            return self.epoch.is_anew(now_s);
+        }
+        matches!(
+            router.mapping(super::HTTPS).await,
+            Mapping::None | Mapping::OtherMachine { .. }
+        )
+    }
+}
+
 impl Keeper {
-    /// For a server with this data folder. Nothing is done before [`Keeper::run`].
-    pub fn new(data: &Path, wanted: Wanted) -> Arc<Self> {
+    /// For a server with this data folder. `published` finds the IPv6 address there that its names have. Nothing is
+    /// done before [`Keeper::run`].
+    pub fn new(data: &Path, wanted: Wanted, published: fn(&Path) -> Option<Ipv6Addr>) -> Arc<Self> {
         Arc::new(Self {
             data: data.to_path_buf(),
+            published,
             wanted: watch::Sender::new(wanted),
             done: Mutex::default(),
         })
@@ -131,84 +186,135 @@ impl Keeper {
                     }
                     () = tokio::time::sleep(rest.min(LOOK_EVERY)) => {}
                 }
-                let is_elsewhere = wanted.is_open && Gateway::find().ok() != memory.gateway;
-                if Instant::now() >= until || is_elsewhere {
+                if Instant::now() >= until || (wanted.is_open && self.is_elsewhere(&memory)) {
+                    break;
+                }
+                if wanted.is_open && memory.has_forgotten().await {
+                    memory.has_restarted = true;
                     break;
                 }
             }
         }
     }
 
+    /// Whether this machine has another address or router now.
+    fn is_elsewhere(&self, memory: &Memory) -> bool {
+        Gateway::find().ok() != memory.gateway
+            || Gateway6::find((self.published)(&self.data)).ok() != memory.of_ipv6.gateway
+    }
+
     /// Does what is to be done now; gives the time until there may be something again.
     async fn round(&self, wanted: &Wanted, memory: &mut Memory) -> Duration {
         let mut kept = Kept::load(&self.data);
         let before = kept.clone();
-        let trouble = if wanted.is_open {
+        let (trouble, trouble6) = if wanted.is_open {
             self.open(wanted, &mut kept, memory).await
-        } else if kept.mapped.is_empty() {
-            Vec::new()
+        } else if kept.is_empty() {
+            (Vec::new(), Vec::new())
         } else {
             log::info!(
                 "the owner does not want it any more: closing what the router was asked to open"
             );
-            close_all(&mut kept).await
+            (close_all(&mut kept).await, Vec::new())
         };
         memory.failures = if trouble.is_empty() {
             0
         } else {
             memory.failures + 1
         };
-        for sentence in trouble.iter().filter(|one| !memory.told.contains(one)) {
+        let both: Vec<String> = trouble.iter().chain(&trouble6).cloned().collect();
+        for sentence in both.iter().filter(|one| !memory.told.contains(one)) {
             log::warn!("{sentence}");
         }
-        memory.told.clone_from(&trouble);
-        kept.trouble = if wanted.is_open { trouble } else { Vec::new() };
+        memory.told = both;
+        (kept.trouble, kept.trouble6) = if wanted.is_open {
+            (trouble, trouble6)
+        } else {
+            (Vec::new(), Vec::new())
+        };
         if kept != before
             && let Err(e) = kept.save(&self.data)
         {
             log::error!("what the router was asked for is not written down: {e}");
         }
         if memory.failures > 0 {
-            let doubled = FIRST_RETRY * 2_u32.pow((memory.failures - 1).min(8));
-            return doubled.min(LAST_RETRY);
+            return pause_after(memory.failures);
         }
         if !wanted.is_open {
             return Duration::from_hours(24);
         }
-        kept.mapped
-            .iter()
-            .filter_map(renewal_in)
+        let of_ipv4 = kept.mapped.iter().filter_map(renewal_in);
+        of_ipv4
+            .chain(kept.holes.iter().map(super::Hole::renewal_in))
+            .chain(memory.of_ipv6.again_in())
             .min()
             .unwrap_or(ASK_EVERY)
             .clamp(LEAST_WAIT, ASK_EVERY)
     }
 
-    /// Opens what is not open and renews what is half over; gives what is wrong, in sentences.
-    async fn open(&self, wanted: &Wanted, kept: &mut Kept, memory: &mut Memory) -> Vec<String> {
+    /// Opens what is not open and renews what is half over; gives what is wrong, in sentences, over IPv4 and over IPv6.
+    async fn open(
+        &self,
+        wanted: &Wanted,
+        kept: &mut Kept,
+        memory: &mut Memory,
+    ) -> (Vec<String>, Vec<String>) {
         let found = Gateway::find();
         memory.gateway = found.clone().ok();
-        let (gateway, ports) = match (found, wanted.ports.clone()) {
-            (Ok(gateway), Ok(ports)) => (gateway, ports),
-            (Err(why), _) | (_, Err(why)) => {
-                return vec![format!("the router cannot be asked to open ports: {why}")];
-            }
-        };
-        if is_global(gateway.own.into()) {
-            return Vec::new();
-        }
-        let router = Router::meet(gateway).await;
-        let has_forgotten = has_forgotten(&router, memory);
+        let found6 = Gateway6::find((self.published)(&self.data)).ok();
+        kept.holes.retain(|hole| !hole.is_over());
         let mut trouble = Vec::new();
-        for forward in &ports {
-            if !has_forgotten && is_fine(&router, *forward, kept).await {
+        let (mut service, mut has_restarted) =
+            (Err("it is asked over IPv4 for that".to_owned()), false);
+        match (found, wanted.ports.clone()) {
+            (Ok(gateway), Ok(_)) if is_global(gateway.own.into()) => {}
+            (Ok(gateway), Ok(ports)) => {
+                let router = Router::meet(gateway).await;
+                has_restarted = memory.epoch.is_anew(router.seconds()) | memory.has_restarted;
+                memory.has_restarted = false;
+                trouble = self.open_ports(&router, &ports, has_restarted, kept).await;
+                service.clone_from(&router.firewall);
+                let is_seen = kept
+                    .of(super::HTTPS)
+                    .is_some_and(|one| one.protocol == Protocol::Upnp);
+                memory.router = (router.seconds().is_some() || is_seen).then_some(router);
+            }
+            // Who has only IPv6 misses nothing.
+            (Err(_), Ok(_)) if found6.is_some() => {}
+            (Err(why), _) | (_, Err(why)) => {
+                trouble = vec![format!("the router cannot be asked to open ports: {why}")];
+            }
+        }
+        let ports = wanted.ports6.as_deref().unwrap_or_default();
+        let Some(gateway) = found6.filter(|_| !ports.is_empty() || !kept.holes.is_empty()) else {
+            memory.of_ipv6 = Memory6::at(found6);
+            return (trouble, Vec::new());
+        };
+        let seen = (service.as_ref(), has_restarted);
+        let (memory, kept) = (&mut memory.of_ipv6, (kept, &*self.data));
+        let of_ipv6 = memory.open(ports, gateway, seen, kept).await;
+        (trouble, of_ipv6)
+    }
+
+    /// Ports of the router, over IPv4.
+    async fn open_ports(
+        &self,
+        router: &Router,
+        ports: &[Forward],
+        has_restarted: bool,
+        kept: &mut Kept,
+    ) -> Vec<String> {
+        let mut trouble = Vec::new();
+        for forward in ports {
+            if !has_restarted && is_fine(router, *forward, kept).await {
                 continue;
             }
             let is_new = kept.of(forward.external).is_none();
             let Forward { external, internal } = *forward;
-            match opening::open(&router, *forward, kept, &self.data).await {
+            match opening::open(router, *forward, kept, &self.data).await {
                 Ok(Opened::ByUs(protocol)) if is_new => log::info!(
                     "the router {} passes its port {external} on to port {internal} of this machine ({protocol})",
-                    gateway.address
+                    router.gateway.address
                 ),
                 Ok(_) => {}
                 Err(why) => trouble.push(why),
@@ -216,6 +322,12 @@ impl Keeper {
         }
         trouble
     }
+}
+
+/// After so many failures.
+pub(super) fn pause_after(failures: u32) -> Duration {
+    let doubled = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(8));
+    doubled.min(LAST_RETRY)
 }
 
 /// Whether a port is as it should be, and not half over.
@@ -241,29 +353,30 @@ async fn is_fine(router: &Router, forward: Forward, kept: &Kept) -> bool {
     }
 }
 
-/// Time until half of the lifetime is over (RFC 6887 section 11.2.1); `None` if it has no end.
+/// Time until half of the lifetime is over; `None` if it has no end.
 fn renewal_in(mapped: &super::Mapped) -> Option<Duration> {
-    let half = i64::from(mapped.lease_s / 2);
-    let rest = mapped.until? - Timestamp::now().0 - half;
-    // When the clock was set back since, more would be left than there ever was.
-    Some(Duration::from_secs(
-        rest.clamp(0, half.max(1)).unsigned_abs(),
-    ))
+    Some(half_of(mapped.until?, mapped.lease_s))
 }
 
-/// Whether the router's seconds say that it has started anew and knows nothing more (RFC 6887 section 8.5, RFC 6886
-/// section 3.6).
-fn has_forgotten(router: &Router, memory: &mut Memory) -> bool {
-    let said = router.nat_pmp.as_ref().map(|said| said.epoch_s).ok();
-    let Some(now_s) = router.pcp.as_ref().ok().copied().or(said) else {
-        return false;
-    };
-    let before = memory.epoch.replace((Instant::now(), now_s));
-    let has = before.is_some_and(|(at, then_s)| is_anew(then_s, now_s, at.elapsed().as_secs()));
-    if has {
-        log::info!("the router has started anew; its ports are opened again");
+/// When a router was asked last, and its seconds then.
+#[derive(Default)]
+pub(super) struct Epoch(Option<(Instant, u32)>);
+
+impl Epoch {
+    /// Whether the router's seconds say that it has started anew and knows nothing more (RFC 6887 section 8.5, RFC 6886
+    /// section 3.6).
+    pub(super) fn is_anew(&mut self, seconds: Option<u32>) -> bool {
+        let Some(now_s) = seconds else {
+            return false;
+        };
+        let before = self.0.replace((Instant::now(), now_s));
+        let is_anew =
+            before.is_some_and(|(at, then_s)| is_anew(then_s, now_s, at.elapsed().as_secs()));
+        if is_anew {
+            log::info!("the router has started anew; what it was asked for is asked for again");
+        }
+        is_anew
     }
-    has
 }
 
 /// Two seconds and a sixteenth of the time are no difference.
@@ -283,25 +396,33 @@ async fn close_all(kept: &mut Kept) -> Vec<String> {
     // What was asked over UPnP can be seen, and may be there though its time is over.
     let may_be_open = |one: &super::Mapped| one.protocol == Protocol::Upnp || !one.is_over();
     kept.mapped.retain(may_be_open);
-    if kept.mapped.is_empty() {
+    kept.holes.retain(|hole| !hole.is_over());
+    if kept.is_empty() {
         return Vec::new();
     }
-    let gateway = match Gateway::find() {
-        Ok(gateway) => gateway,
-        Err(_) if kept.mapped.iter().all(super::Mapped::is_over) => return Vec::new(),
-        Err(why) => return vec![why],
+    let router = match Gateway::find() {
+        Ok(gateway) => Ok(Router::meet(gateway).await),
+        Err(why) => Err(why),
     };
-    let router = Router::meet(gateway).await;
+    let service = router.as_ref().and_then(|router| router.firewall.as_ref());
+    let of_ipv6 = keeper6::close_all(kept, service).await;
     let mut trouble = Vec::new();
-    for mapped in std::mem::take(&mut kept.mapped) {
-        match opening::close(&router, &mapped).await {
-            Ok(()) => log::info!("port {} of the router is closed again", mapped.external),
-            Err(why) => {
-                trouble.push(why);
-                kept.mapped.push(mapped);
+    match router {
+        Ok(router) => {
+            for mapped in std::mem::take(&mut kept.mapped) {
+                match opening::close(&router, &mapped).await {
+                    Ok(()) => log::info!("port {} of the router is closed again", mapped.external),
+                    Err(why) => {
+                        trouble.push(why);
+                        kept.mapped.push(mapped);
+                    }
+                }
             }
         }
+        Err(_) if kept.mapped.iter().all(super::Mapped::is_over) => kept.mapped.clear(),
+        Err(why) => trouble.push(why),
     }
+    trouble.extend(of_ipv6);
     trouble
 }
 
@@ -313,6 +434,7 @@ pub async fn close(data: &Path) -> Result<(), Vec<String>> {
     let mut kept = Kept::load(data);
     let trouble = close_all(&mut kept).await;
     kept.trouble.clear();
+    kept.trouble6.clear();
     if let Err(e) = kept.save(data) {
         log::warn!("{e}");
     }
@@ -325,7 +447,22 @@ pub async fn close(data: &Path) -> Result<(), Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_anew;
+    use super::{is_anew, ports6};
+
+    #[test]
+    fn over_ipv6_only_the_ports_that_everybody_uses_are_opened() {
+        for (https, http, ports) in [
+            ("[::]:443", "[::]:80", Some(&[443, 80][..])),
+            ("[::]:443", "[::]:8080", Some(&[443])),
+            ("[::]:443", "0.0.0.0:80", Some(&[443])),
+            ("[::]:8443", "[::]:80", None),
+            ("0.0.0.0:443", "[::]:80", None),
+            ("[::1]:443", "[::]:80", None),
+        ] {
+            let found = ports6(https.parse().unwrap(), http.parse().unwrap());
+            assert_eq!(found.ok().as_deref(), ports, "{https} {http}");
+        }
+    }
 
     #[test]
     fn a_router_that_started_anew_is_known_by_its_seconds() {

@@ -4,8 +4,9 @@
 use std::{
     fs,
     io::ErrorKind,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -52,17 +53,71 @@ impl Mapped {
     }
 }
 
+/// A port of this machine that the router was asked to let visitors through to, over IPv6.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hole {
+    /// At this machine.
+    pub port: u16,
+    /// The address of this machine.
+    pub own: Ipv6Addr,
+    /// The router.
+    pub router: Ipv6Addr,
+    /// How it was asked.
+    pub protocol: Protocol,
+    /// Seconds of Unix time when it ends by itself.
+    pub until: i64,
+    /// Seconds for which it was granted last.
+    pub(super) lease_s: u32,
+    /// What the router calls it over UPnP.
+    pub(super) number: Option<u16>,
+    pub(super) nonce: Nonce,
+    /// It is not wanted any more, and was shortened because the router did not close it.
+    #[serde(default)]
+    pub(super) is_ending: bool,
+}
+
+impl Hole {
+    /// Whether it has ended by itself.
+    pub fn is_over(&self) -> bool {
+        self.until < Timestamp::now().0
+    }
+
+    /// Time until half of its lifetime is over.
+    pub(super) fn renewal_in(&self) -> Duration {
+        half_of(self.until, self.lease_s)
+    }
+}
+
+/// Time until half of a lifetime is over (RFC 6887 section 11.2.1).
+pub(super) fn half_of(until: i64, lease_s: u32) -> Duration {
+    let half = i64::from(lease_s / 2);
+    let rest = until - Timestamp::now().0 - half;
+    // When the clock was set back since, more would be left than there ever was.
+    Duration::from_secs(rest.clamp(0, half.max(1)).unsigned_abs())
+}
+
 /// What is remembered of the router.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kept {
     /// What it was asked for, and perhaps granted.
     pub mapped: Vec<Mapped>,
+    /// The same, over IPv6.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holes: Vec<Hole>,
     /// What is wrong now, as sentences.
     pub trouble: Vec<String>,
+    /// The same of IPv6.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trouble6: Vec<String>,
 }
 
 impl Kept {
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.mapped.is_empty() && self.holes.is_empty()
+    }
+
     /// Of this data folder. A file that cannot be read counts as none.
     pub fn load(data: &Path) -> Self {
         let path = path(data);
@@ -105,6 +160,20 @@ impl Kept {
     pub(super) fn remember(&mut self, mapped: Mapped) {
         self.forget(mapped.external);
         self.mapped.push(mapped);
+    }
+
+    /// What is remembered of a port of this machine, over IPv6.
+    pub(super) fn hole(&self, port: u16) -> Option<&Hole> {
+        self.holes.iter().find(|one| one.port == port)
+    }
+
+    pub(super) fn forget_hole(&mut self, port: u16) {
+        self.holes.retain(|one| one.port != port);
+    }
+
+    pub(super) fn remember_hole(&mut self, hole: Hole) {
+        self.forget_hole(hole.port);
+        self.holes.push(hole);
     }
 }
 

@@ -9,31 +9,40 @@
 //! nothing that it says leads to another machine, and every answer is limited in size and time.
 
 mod datagram;
+mod firewall;
 mod gateway;
+mod gateway6;
+mod hole;
 mod http;
 mod igd;
 mod keeper;
+mod keeper6;
 mod kept;
 mod nat_pmp;
 mod opening;
 mod pcp;
 mod seen;
+mod seen6;
 mod settings;
+mod soap;
 mod ssdp;
 mod xml;
 
 pub use gateway::Gateway;
+pub use gateway6::Gateway6;
 pub use keeper::{Keeper, Wanted, close};
-pub use kept::{Kept, Mapped};
+pub use kept::{Hole, Kept, Mapped};
 pub use seen::{External, Mapping, PortSeen, Protocol, Seen, external_ipv4, look};
+pub use seen6::{Lets, Seen6};
 pub use settings::Settings;
 
 /// Where routers answer to PCP and NAT-PMP (RFC 6887 section 19.1).
 const PCP_PORT: u16 = 5351;
 /// By what a mapping of ours is known on the router's own pages.
 const DESCRIPTION: &str = "Webstead";
-/// The ports that visitors use.
-const HTTPS: u16 = 443;
+/// The port that visitors use.
+pub const HTTPS: u16 = 443;
+/// The one from which they are sent on to it.
 const HTTP: u16 = 80;
 
 /// A port of the router, and the one of this machine to which it is to lead.

@@ -169,14 +169,15 @@ fn order(router: &Router, before: Option<&Mapped>) -> Vec<Protocol> {
     all
 }
 
-fn nonce() -> Result<pcp::Nonce, String> {
+/// A number that nobody guesses.
+pub(super) fn nonce() -> Result<pcp::Nonce, String> {
     let mut nonce = pcp::Nonce::default();
     getrandom::fill(&mut nonce).map_err(|e| format!("the system gives no random numbers: {e}"))?;
     Ok(nonce)
 }
 
 /// Seconds of Unix time when a lease that begins now is over.
-fn end_of(lease_s: u32) -> i64 {
+pub(super) fn end_of(lease_s: u32) -> i64 {
     Timestamp::now().0 + i64::from(lease_s)
 }
 

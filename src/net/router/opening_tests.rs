@@ -110,6 +110,7 @@ fn router(habit: Habit, before: Option<[&str; 4]>) -> (Router, Entry) {
     let router = Router {
         gateway: Gateway { address: own, own },
         igd: Ok(Igd::at(place)),
+        firewall: Err("it describes none".into()),
         pcp: Err("it does not answer".into()),
         nat_pmp: Err("it does not answer".into()),
         strangers: Vec::new(),

@@ -187,6 +187,12 @@ mod tests {
         assert_eq!(request[18..24], [0xff, 0xff, 192, 168, 77, 20]);
         assert_eq!(request[36..44], [6, 0, 0, 0, 0x20, 0xfb, 1, 0xbb]);
         assert_eq!(request[60..], [2, 0, 0, 0]);
+        // Over IPv6, the address is asked for that the machine has anyway (section 11.1).
+        let own6: std::net::Ipv6Addr = "2a0b:77::20".parse().unwrap();
+        let request6 = map_request(own6.into(), FORWARD, NONCE, 3600);
+        assert_eq!(request6[8..24], own6.octets());
+        assert_eq!(request6[36..44], request[36..44]);
+        assert_eq!(request6[44..60], [0; 16]);
         // A mapping is ended without options: there is nothing to prefer.
         assert_eq!(map_request(own, FORWARD, NONCE, 0).len(), HEAD + MAP_BYTES);
     }

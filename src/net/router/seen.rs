@@ -2,13 +2,13 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use futures_util::future::join3;
 use serde::{Deserialize, Serialize};
 
-use super::{Forward, Gateway, PCP_PORT, igd::Igd, nat_pmp, pcp};
+use super::{Forward, Gateway, Gateway6, PCP_PORT, Seen6, igd::Igd, nat_pmp, pcp, soap::Service};
 use crate::base::is_global;
 
 /// A language that routers speak.
@@ -173,6 +173,8 @@ pub struct Seen {
     pub ports: Vec<PortSeen>,
     /// Other machines of the network that call themselves routers; seen only where the router speaks no UPnP.
     pub strangers: Vec<Ipv4Addr>,
+    /// The way of IPv6; in words, why there is none.
+    pub ipv6: Result<Seen6, String>,
 }
 
 impl Seen {
@@ -199,13 +201,16 @@ pub async fn external_ipv4() -> External {
     Router::meet(gateway).await.external().await
 }
 
-/// Looks at the router and at these ports of it. Takes up to half a minute where it answers slowly.
-pub async fn look(wanted: &[Forward]) -> Seen {
+/// Looks at the router and at these ports of it, and at its firewall for IPv6. `published` is the IPv6 address of this
+/// machine that its names have, if they have one. Takes up to half a minute where it answers slowly.
+pub async fn look(wanted: &[Forward], published: Option<Ipv6Addr>) -> Seen {
+    let gateway6 = Gateway6::find(published);
     let gateway = match Gateway::find() {
         Ok(gateway) => gateway,
         Err(why) => {
             return Seen {
                 external: External::Unknown(why.clone()),
+                ipv6: look6(gateway6, Err(&why)).await,
                 gateway: Err(why),
                 protocols: Vec::new(),
                 ports: Vec::new(),
@@ -214,6 +219,7 @@ pub async fn look(wanted: &[Forward]) -> Seen {
         }
     };
     let router = Router::meet(gateway).await;
+    let ipv6 = look6(gateway6, router.firewall.as_ref()).await;
     let external = router.external().await;
     let mut ports = Vec::new();
     for wanted in wanted {
@@ -233,13 +239,23 @@ pub async fn look(wanted: &[Forward]) -> Seen {
         external,
         ports,
         strangers: router.strangers,
+        ipv6,
     }
+}
+
+async fn look6(
+    gateway: Result<Gateway6, String>,
+    service: Result<&Service, &String>,
+) -> Result<Seen6, String> {
+    Ok(Seen6::look(gateway?, service).await)
 }
 
 /// A router, and how it can be asked.
 pub(super) struct Router {
     pub(super) gateway: Gateway,
     pub(super) igd: Result<Igd, String>,
+    /// What it describes for its firewall for IPv6.
+    pub(super) firewall: Result<Service, String>,
     /// Seconds since it has known its mappings.
     pub(super) pcp: Result<u32, String>,
     pub(super) nat_pmp: Result<nat_pmp::Said, String>,
@@ -255,13 +271,17 @@ impl Router {
             nat_pmp::external(gateway),
         )
         .await;
-        let (igd, strangers) = match igd {
-            Ok(igd) => (Ok(igd), Vec::new()),
-            Err(none) => (Err(none.why), none.strangers),
+        let (igd, firewall, strangers) = match igd {
+            Ok(found) => {
+                let none = "it describes no firewall for IPv6";
+                (found.igd, found.firewall.ok_or(none.into()), Vec::new())
+            }
+            Err(none) => (Err(none.why.clone()), Err(none.why), none.strangers),
         };
         Self {
             gateway,
             igd,
+            firewall,
             pcp: pcp.map_err(|e| e.to_string()),
             nat_pmp: nat_pmp.map_err(|e| e.to_string()),
             strangers,
@@ -294,6 +314,21 @@ impl Router {
                  may be a switch for UPnP"
             )),
         }
+    }
+
+    /// Its seconds since it has known its mappings, if it says them.
+    pub(super) fn seconds(&self) -> Option<u32> {
+        let said = self.nat_pmp.as_ref().map(|said| said.epoch_s);
+        self.pcp.as_ref().ok().copied().or(said.ok())
+    }
+
+    /// The same, asked now.
+    pub(super) async fn ask_seconds(&self) -> Option<u32> {
+        if self.pcp.is_ok() {
+            return pcp::announce(ends(self.gateway)).await.ok();
+        }
+        let said = nat_pmp::external(self.gateway).await;
+        said.ok().map(|said| said.epoch_s)
     }
 
     /// Why it cannot be asked, in each language.

@@ -8,8 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{interfaces, outside, pause, source::Source};
-use crate::net::router::{self, External};
+use super::{outside, pause, source::Source};
+use crate::net::{
+    interfaces,
+    router::{self, External},
+};
 
 /// How often the router or somebody outside is asked. A name follows within a minute.
 const ASKED_EVERY: Duration = Duration::from_secs(45);

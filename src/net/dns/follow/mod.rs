@@ -7,7 +7,6 @@
 mod by_hand;
 mod follower;
 mod found;
-mod interfaces;
 mod outside;
 mod pause;
 mod source;
@@ -17,4 +16,4 @@ pub use by_hand::{ask_to_update, is_asked};
 pub use follower::{Follower, Wanted};
 pub use found::Found;
 pub use source::Source;
-pub use state::{NameState, Report, kept};
+pub use state::{NameState, Report, kept, published_v6};

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder},
     io::ErrorKind,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -87,6 +87,14 @@ pub fn kept(data: &Path) -> Report {
     // It is found out again if it is damaged.
     text.and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default()
+}
+
+/// The IPv6 address of this machine that its names have or are to have, if that is known.
+pub fn published_v6(data: &Path) -> Option<Ipv6Addr> {
+    match kept(data).v6.address? {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
 }
 
 /// Keeps it.

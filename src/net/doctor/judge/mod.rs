@@ -2,6 +2,7 @@
 
 mod certificate;
 mod inside;
+mod ipv6;
 mod name;
 mod network;
 mod plain;
@@ -27,7 +28,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Station> {
     vec![
         name::judge(facts),
         network::judge_address(facts),
-        network::judge_router(facts),
+        ipv6::joined(facts, network::judge_router(facts)),
         plain::with_port_80(facts, network::judge_port(facts)),
         certificate::judge(facts),
         inside::judge_server(facts),

@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use super::{ABOUT_NAMES, SET_NAME, list, quoted};
 use crate::{
     base::{Health, Place, Station, is_global},
-    net::doctor::{
-        facts::{Facts, Named, Said},
-        home::public_v4,
+    net::{
+        dns::Said,
+        doctor::{
+            facts::{Facts, Named},
+            home::public_v4,
+        },
     },
 };
 

@@ -61,7 +61,8 @@ fn way(facts: &Facts) -> Way<'_> {
     }
 }
 
-fn fresh_visitor(facts: &Facts, is_v6: bool) -> Option<Timestamp> {
+/// When somebody came from outside, if that is not long ago.
+pub(super) fn fresh_visitor(facts: &Facts, is_v6: bool) -> Option<Timestamp> {
     let at = facts.last_visitor(is_v6)?;
     (facts.now.0 - at.0 < FRESH_S).then_some(at)
 }

@@ -1,5 +1,4 @@
-//! States from what may be found, most of all those that need a router that speaks or an authority that is angry;
-//! `tests/doctor.rs` makes the others happen.
+//! States from what may be found; `tests/doctor.rs` makes those happen for which it has real servers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,9 +9,10 @@ use crate::{
     base::{Health, Place, Station, Timestamp, Verdict},
     net::{
         acme::{Failure, FailureKind},
+        dns::Said,
         doctor::facts::{
-            Certificates, Door, Facts, Home, Mapping, Named, OfName, Router, Running, Said, Seen,
-            Server, Shown, Storage, Stranger, Who,
+            Certificates, Door, Facts, Home, Mapping, Named, OfName, Router, Running, Seen, Server,
+            Shown, Storage, Stranger, Who,
         },
     },
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(super) const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 24 * 3600;
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -43,7 +43,7 @@ pub(super) fn well() -> Facts {
                 external: Some(ip("81.2.69.142")),
                 ..Router::default()
             },
-            follows: false,
+            ..Home::default()
         },
         doors: vec![door(Who::Ours)],
         certificates: Certificates {
@@ -95,7 +95,7 @@ pub(super) fn failure(kind: FailureKind, text: &str) -> Failure {
     Failure::new(kind, text)
 }
 
-fn station(facts: &Facts, place: Place) -> Station {
+pub(super) fn station(facts: &Facts, place: Place) -> Station {
     let mut stations = judge(facts).into_iter();
     stations.find(|station| station.place == place).unwrap()
 }

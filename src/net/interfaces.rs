@@ -39,12 +39,21 @@ pub(super) fn v4() -> Vec<Ipv4Addr> {
 
 /// IPv6 addresses that the internet leads to and that stay, best first; `None` if it is not known which there are.
 pub(super) fn v6() -> Option<Vec<Ipv6Addr>> {
-    told(Path::new(IPV6)).map(|text| stable(&text))
+    told(Path::new(IPV6)).map(|text| stable(&text, None))
+}
+
+/// The same, of one interface only, with the number of that interface.
+pub(super) fn v6_on(interface: &str) -> Option<(u32, Vec<Ipv6Addr>)> {
+    let text = told(Path::new(IPV6))?;
+    let index = entries(&text)
+        .find(|entry| entry.interface == interface)?
+        .index;
+    Some((index, stable(&text, Some(interface))))
 }
 
 /// Whether this machine has an IPv6 address that the internet leads to, be it for a day; `None` if it is not known.
 pub(super) fn has_v6() -> Option<bool> {
-    told(Path::new(IPV6)).map(|text| entries(&text).any(|(address, _)| is_global(address.into())))
+    told(Path::new(IPV6)).map(|text| entries(&text).any(|entry| is_global(entry.address.into())))
 }
 
 /// What Linux tells. Without IPv6 there is no such file in the folder, and no address.
@@ -56,29 +65,51 @@ fn told(file: &Path) -> Option<String> {
     }
 }
 
-/// Those set by hand come first.
-fn stable(text: &str) -> Vec<Ipv6Addr> {
+/// Those set by hand come first. Of one interface, or of all.
+fn stable(text: &str, interface: Option<&str>) -> Vec<Ipv6Addr> {
     let bad = TEMPORARY | OPTIMISTIC | DOUBLE | DEPRECATED | TENTATIVE;
-    let good =
-        entries(text).filter(|(address, flags)| flags & bad == 0 && is_global((*address).into()));
+    let good = entries(text).filter(|entry| {
+        entry.flags & bad == 0
+            && is_global(entry.address.into())
+            && interface.is_none_or(|interface| interface == entry.interface)
+    });
     let mut all: Vec<(bool, Ipv6Addr)> = good
-        .map(|(address, flags)| (flags & PERMANENT == 0, address))
+        .map(|entry| (entry.flags & PERMANENT == 0, entry.address))
         .collect();
     all.sort_unstable();
     all.dedup();
     all.into_iter().map(|(_, address)| address).collect()
 }
 
-/// Addresses with their flags. A line: 32 digits, then in hexadecimal the interface, the prefix, the scope, the
-/// flags, and its name.
-fn entries(text: &str) -> impl Iterator<Item = (Ipv6Addr, u8)> {
+/// An address, as Linux tells it.
+struct Entry<'a> {
+    address: Ipv6Addr,
+    /// The number of its interface.
+    index: u32,
+    flags: u8,
+    interface: &'a str,
+}
+
+/// Each line: 32 digits, then in hexadecimal the interface, the prefix, the scope, the flags, and its name.
+fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
     text.lines().filter_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let digits = words.next().filter(|digits| digits.len() == 32)?;
-        let address = u128::from_str_radix(digits, 16).ok()?;
-        let flags = u8::from_str_radix(words.nth(3)?, 16).ok()?;
-        Some((Ipv6Addr::from(address), flags))
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [digits, index, _prefix, _scope, flags, interface] = words[..] else {
+            return None;
+        };
+        Some(Entry {
+            address: address(digits)?,
+            index: u32::from_str_radix(index, 16).ok()?,
+            flags: u8::from_str_radix(flags, 16).ok()?,
+            interface,
+        })
     })
+}
+
+/// An IPv6 address as Linux prints it: 32 digits.
+pub(super) fn address(digits: &str) -> Option<Ipv6Addr> {
+    let number = (digits.len() == 32).then(|| u128::from_str_radix(digits, 16).ok());
+    number.flatten().map(Ipv6Addr::from)
 }
 
 #[cfg(test)]
@@ -102,8 +133,15 @@ mod tests {
 
     #[test]
     fn addresses_that_change_end_or_lead_nowhere_are_left_out() {
-        let found: Vec<String> = stable(TEXT).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["2a00:1450::ffff", "2a00:1450::ee", "2a00:1450::ff"]);
+        let found = |interface| -> Vec<String> {
+            let all = stable(TEXT, interface);
+            all.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            found(None),
+            ["2a00:1450::ffff", "2a00:1450::ee", "2a00:1450::ff"]
+        );
+        assert_eq!(found(Some("eth0")), ["2a00:1450::ee", "2a00:1450::ff"]);
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! `https://NAME.local` beside systemd-resolved, which many Linux systems have for names: at the visitor's, and on the
+//! machine of the site, where it wants the same port of mDNS.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use crate::{
+    local_name::{Machine, until},
+    networks::{Network, Running},
+    tools::{is_there, node_modules},
+};
+
+/// Who may do what on its bus: everybody everything.
+const BUS: &str = "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" \
+    \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\"><busconfig><type>system</type>\
+    <listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth><policy context=\"default\">\
+    <allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/><allow send_type=\"method_call\"/>\
+    <allow send_type=\"method_return\"/><allow send_type=\"signal\"/><allow send_type=\"error\"/>\
+    <allow receive_type=\"method_call\"/><allow receive_type=\"method_return\"/><allow receive_type=\"signal\"/>\
+    <allow receive_type=\"error\"/></policy></busconfig>";
+
+/// Where Debian's packages of it are unpacked: installed, they would take over this system's names.
+fn unpacked() -> Option<PathBuf> {
+    let folder = std::env::var_os("WEBSTEAD_RESOLVED")
+        .map_or_else(|| node_modules().with_file_name("resolved"), PathBuf::from);
+    let found = folder.join("lib/systemd/systemd-resolved").exists()
+        && Path::new("/usr/bin/dbus-daemon").exists();
+    is_there("systemd-resolved, unpacked, with dbus-daemon", found).then_some(folder)
+}
+
+/// Starts it on a machine, with mDNS switched on.
+fn start(network: &Network, machine: usize, unpacked: &Path) -> Running {
+    let user = "systemd-resolve:x:991:991::/:/usr/sbin/nologin\n";
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    network.etc(machine, "passwd", &format!("{users}{user}"));
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    network.etc(
+        machine,
+        "group",
+        &format!("{groups}systemd-resolve:x:991:\n"),
+    );
+    let names = "passwd: files\ngroup: files\nhosts: files resolve [!UNAVAIL=return] dns\n";
+    network.etc(machine, "nsswitch.conf", names);
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().display().to_string();
+    fs::write(dir.path().join("bus"), BUS).unwrap();
+    let settings = "[Resolve]\nMulticastDNS=yes\nLLMNR=no\n";
+    fs::write(dir.path().join("resolved.conf"), settings).unwrap();
+    let script = format!(
+        "set -e; mount -t tmpfs none /run; mkdir -p /run/dbus /run/systemd/resolve
+         chown systemd-resolve: /run/systemd/resolve
+         mount -t tmpfs none /etc/systemd; cp {at}/resolved.conf /etc/systemd/
+         setpriv --pdeathsig KILL dbus-daemon --config-file={at}/bus --nofork &
+         while [ ! -S /run/dbus/system_bus_socket ]; do sleep 0.1; done
+         exec {}/lib/systemd/systemd-resolved",
+        unpacked.display()
+    );
+    let mut command = network.command(machine, "unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let running = Running::with(command.spawn().unwrap(), dir);
+    let control = unpacked.join("usr/bin/resolvectl");
+    until("it does mDNS", || {
+        let mut command = running.beside(control.to_str().unwrap());
+        command.args(["mdns", "eth0", "yes"]).stderr(Stdio::null());
+        command.status().unwrap().success()
+    });
+    running
+}
+
+/// What the system of a machine says of a name.
+fn addresses(resolved: &Running, unpacked: &Path, name: &str) -> String {
+    let output = resolved
+        .beside("getent")
+        .args(["ahosts", name])
+        .env("LD_LIBRARY_PATH", unpacked.join("usr/lib").join(triplet()))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn triplet() -> String {
+    format!("{}-linux-gnu", std::env::consts::ARCH)
+}
+
+#[test]
+fn a_system_with_systemd_resolved_finds_the_site_and_one_beside_the_site_takes_nothing_away() {
+    let Some(network) = Network::new(2) else {
+        return;
+    };
+    let Some(unpacked) = unpacked() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let visitor = start(&network, 2, &unpacked);
+    let finds = || addresses(&visitor, &unpacked, "pi.local").contains("192.168.77.1");
+    {
+        let _site = Machine::start(&network, 1, dir.path());
+        until("the visitor finds the site", finds);
+
+        // It comes later, and has the port too. (What its own machine says, it does not listen to.)
+        let _beside = start(&network, 1, &unpacked);
+        until("the visitor finds the site", finds);
+    }
+    // It was there before the site.
+    let _beside = start(&network, 1, &unpacked);
+    let _site = Machine::start(&network, 1, dir.path());
+    until("the visitor finds the site", finds);
+}
