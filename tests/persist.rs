@@ -320,6 +320,11 @@ fn the_owner_chooses_it_in_the_browser_and_the_page_shows_which_record_to_make()
         page()
     );
     assert!(page().contains("waits for a record"), "{}", page());
+    let (_, listed) = said(&site, &["list"]);
+    assert!(
+        listed.contains("waits: the DNS has no text") && listed.contains(&text),
+        "{listed}"
+    );
     bind.update(&format!("update add {at} 60 TXT \"{text}\""));
     let asked = send(
         &site,

@@ -211,6 +211,11 @@ fn line(report: &Report) -> String {
     match (&report.failure, report.next) {
         (Some(failure), Some(next)) => {
             let (why, next) = (failure.words(), day(next));
+            if failure.record.is_some() {
+                return format!(
+                    "{text}\n  waits: {why}\n  looked for every few minutes while the site runs"
+                );
+            }
             format!("{text}\n  failed: {why}\n  tried again {next}")
         }
         (None, Some(next)) if report.chain.is_some() => {
