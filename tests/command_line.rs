@@ -236,7 +236,7 @@ fn check_says_that_all_is_well_or_what_is_not() {
     let damaged = check();
     assert_eq!(damaged.status.code(), Some(1));
     assert!(
-        text(&damaged).contains("p.png") && text(&damaged).contains("missing or damaged"),
+        text(&damaged).contains("p.png") && text(&damaged).contains("is damaged"),
         "{}",
         text(&damaged)
     );
