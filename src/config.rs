@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     backup,
-    base::{Error, Names, Result},
+    base::{Error, Names, Result, words},
     edge::{hosts, observe::access_log, page_cache, render_limit},
     net::{acme, admission, dns, leaving, listen, mdns, names::DomainName, router, trust},
 };
@@ -97,7 +97,8 @@ impl Config {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
             });
             let source = text.lines().nth(line - 1).unwrap_or("").trim();
-            Error::Invalid(format!("line {line}, `{source}`: {}", e.message().trim()))
+            let why = words::of_settings(e.message());
+            Error::Invalid(format!("line {line}, `{source}`: {why}"))
         })?;
         let names = config.names();
         let is_own = |host: &str| {
@@ -152,7 +153,29 @@ mod tests {
                 "an address and not a name",
             ),
             ("also = [\"a b\"]", "line 1", "DNS"),
-            ("[limits]\nconnections = 0", "line 2", "nonzero"),
+            (
+                "[limits]\nconnections = 0",
+                "line 2",
+                "a whole number from 1 on",
+            ),
+            (
+                "[cache]\nmax_mib = \"much\"",
+                "line 2",
+                "a whole number from 0 on",
+            ),
+            ("[backup]\nkeep_days = 99999", "line 2", "from 0 to 65535"),
+            ("[upgrade]\nready_s = 0", "line 2", "from 1 to 86400"),
+            ("[upgrade]\nready_s = -5", "line 2", "from 1 to 86400"),
+            (
+                "[upgrade]\nfinish_s = 99999999999",
+                "line 2",
+                "from 1 to 86400",
+            ),
+            (
+                "[upgrade]\nkeys = [\"RWx\"]",
+                "line 2",
+                "no public key of minisign",
+            ),
             (
                 "[hosts.localhost]\nfiles = \"/srv\"",
                 "localhost",

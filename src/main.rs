@@ -9,7 +9,7 @@ use std::{
 
 use clap::Parser;
 use log::Level;
-use webstead::cli::Cli;
+use webstead::{base::words::without_numbers, cli::Cli};
 
 /// The programs of `cross/build` bring an allocator along: the one of their C library takes three times as
 /// long for a page that is compressed. `CROSS_RUSTFLAGS="--cfg system_allocator"` leaves it out, to compare
@@ -24,7 +24,8 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(code) => code,
         Err(e) => {
-            let _ = writeln!(io::stderr(), "webstead: {e}");
+            let words = e.to_string();
+            let _ = writeln!(io::stderr(), "webstead: {}", without_numbers(&words));
             ExitCode::FAILURE
         }
     }

@@ -30,6 +30,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use actix_server::ServerBuilder;
@@ -130,14 +131,22 @@ pub struct Started {
 }
 
 impl Started {
-    /// Asks the server with this data folder for its first page and returns the status, such as 200.
+    /// Asks the server with this data folder for its first page and returns the status, such as 200. `patience` is
+    /// for each step of an answer.
     ///
     /// # Errors
     /// As [`probe::first_page`].
-    pub fn ask(&self, data: &Path) -> Result<u16> {
-        let ask = |is_announced| probe::first_page(data, self.https_address, is_announced);
-        // Settings may have changed since it told.
-        ask(self.is_announced).or_else(|e| ask(!self.is_announced).map_err(|_| e))
+    pub fn ask(&self, data: &Path, patience: Duration) -> Result<u16> {
+        let ask =
+            |is_announced| probe::first_page(data, self.https_address, is_announced, patience);
+        let began = Instant::now();
+        ask(self.is_announced).or_else(|e| {
+            if began.elapsed() >= patience {
+                return Err(e);
+            }
+            // Settings may have changed since it told.
+            ask(!self.is_announced).map_err(|_| e)
+        })
     }
 }
 
@@ -336,7 +345,10 @@ fn hold(
 ) -> Result<(ServerLock, Listeners)> {
     let given = predecessor.and_then(|before| before.lock().zip(before.sockets()));
     match given {
-        Some((lock, (https, http))) => Ok((ServerLock::shared(lock), Listeners::of(https, http)?)),
+        Some((lock, (https, http))) => Ok((
+            ServerLock::shared(lock, folder),
+            Listeners::of(https, http)?,
+        )),
         None => Ok((folder.lock_for_server()?, listen::bind(&config.listen)?)),
     }
 }
@@ -368,7 +380,7 @@ fn open(
     if let Some(predecessor) = predecessor {
         predecessor.progress("opening the database");
     }
-    let database = Database::open(&folder.database())?;
+    let database = Database::open_to_serve(&folder.database())?;
     if predecessor.is_some() {
         database.watch_others()?;
     }

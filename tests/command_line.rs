@@ -332,3 +332,92 @@ fn a_command_whose_reader_has_left_ends_quietly() {
         );
     }
 }
+
+#[test]
+fn who_mistypes_the_data_folder_is_told_that_there_was_no_site() {
+    let dir = tempfile::tempdir().unwrap();
+    let blog = dir.path().join("blog");
+    fs::create_dir(&blog).unwrap();
+    fs::write(blog.join("a.md"), "# A").unwrap();
+    let new = dir.path().join("new");
+    let import = |more: &[&str]| {
+        let output = command(&new).arg("import").args(more).arg(&blog).output();
+        output.unwrap()
+    };
+    for (more, words) in [
+        (&["--dry-run"][..], "would come into a new one"),
+        (&["--json"], "a new one is made there"),
+    ] {
+        let output = import(more);
+        assert!(output.status.success());
+        assert!(text(&output).contains(words), "{}", text(&output));
+    }
+    let again = import(&[]);
+    assert!(
+        !text(&again).contains("There is no site"),
+        "{}",
+        text(&again)
+    );
+}
+
+#[test]
+fn the_first_account_can_be_made_before_the_site_was_ever_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let add = |role: &str| {
+        let mut child = command(&data)
+            .args(["user", "add", OWNER, "--role", role, "--password-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Who is refused does not read it.
+        let _ = writeln!(child.stdin.take().unwrap(), "{PASSWORD}");
+        child.wait_with_output().unwrap()
+    };
+    let editor = add("editor");
+    assert!(
+        text(&editor).contains("there is no site"),
+        "{}",
+        text(&editor)
+    );
+    assert!(!data.exists());
+    let owner = add("owner");
+    assert!(owner.status.success(), "{}", text(&owner));
+    assert!(
+        text(&owner).contains("a new one was made"),
+        "{}",
+        text(&owner)
+    );
+    let site = Site::start_on(&data);
+    assert!(site.setup_path.is_none());
+    site.sign_in(OWNER, PASSWORD);
+}
+
+#[test]
+fn what_is_typed_wrongly_is_told_in_plain_words() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, words) in [
+        (&["install", "--https", "x"][..], "from 1 to 65535"),
+        (&["install", "--https", "0"], "from 1 to 65535"),
+        (&["serve", "--https", "70000"], "from 0 to 65535"),
+        (&["--config", "/no/such/file"], "No such file or directory"),
+        (&["import", "/no/such/folder"], "is not a folder"),
+        (&["upgrade", "/no/such/file"], ""),
+    ] {
+        let output = command(dir.path()).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        let said = text(&output);
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        for bad in [
+            "os error",
+            "u16",
+            "invalid digit",
+            "non-zero type",
+            "panicked",
+        ] {
+            assert!(!said.contains(bad), "{arguments:?}: {said}");
+        }
+    }
+}

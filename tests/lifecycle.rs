@@ -207,30 +207,131 @@ impl std::io::Read for Slow {
     }
 }
 
+/// How the site was left before its disk became read-only.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Left {
+    /// Stopped as it should be.
+    AtRest,
+    /// As a pulled plug leaves it: with a log, and with what says where in it everything is, or without.
+    WithLog { is_told_where: bool },
+}
+
 #[test]
-fn a_read_only_data_folder_is_refused_with_the_remedy_and_nothing_hangs() {
-    let (mut site, editor) = Site::with_owner();
-    site.publish(&editor, &[("title", "Post"), ("markdown", "x")]);
-    site.stop();
-    let Some(_mount) = ReadOnly::over(site.data()) else {
+fn a_site_on_a_disk_that_is_read_only_is_served_and_takes_changes_as_soon_as_the_disk_does() {
+    for left in [
+        Left::AtRest,
+        Left::WithLog {
+            is_told_where: true,
+        },
+        Left::WithLog {
+            is_told_where: false,
+        },
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut site = Site::start_on(&data);
+        let editor = site.set_up();
+        site.publish(&editor, &[("title", "Before"), ("markdown", "x")]);
+        if left == Left::AtRest {
+            site.stop();
+        } else {
+            site.signal("KILL");
+            site.wait_for_end();
+            assert!(data.join("site.db-wal").exists());
+        }
+        if left
+            == (Left::WithLog {
+                is_told_where: false,
+            })
+        {
+            fs::remove_file(data.join("site.db-shm")).unwrap();
+        }
+        fs::remove_file(data.join("server.lock")).unwrap();
+        let Some(mount) = ReadOnly::over(&data) else {
+            eprintln!("SKIPPED: a folder cannot be mounted read-only here (it needs root)");
+            return;
+        };
+        let read = |when: &str| {
+            let out = dir.path().join(format!("out {when}"));
+            for arguments in [
+                &["user", "list"][..],
+                &["check"],
+                &["export", out.to_str().unwrap()],
+            ] {
+                let output = command(&data).args(arguments).output().unwrap();
+                assert!(
+                    output.status.success(),
+                    "{left:?} {when} {arguments:?}: {}",
+                    said(&output)
+                );
+            }
+            assert!(fs::read_dir(&out).unwrap().count() > 0);
+        };
+        read("at rest");
+        let site = Site::start_on(&data);
+        read("while it is served");
+        assert_eq!(site.text(&site.client(), "/before").0, 200, "{left:?}");
+        assert!(site.log().contains("mounted read-only"), "{}", site.log());
+        let editor = site.sign_in(OWNER, PASSWORD);
+        let (status, page) = site.text(&editor, "/admin");
+        assert!(
+            status == 200 && page.contains("read-only"),
+            "{left:?}: {page}"
+        );
+        let save = |title: &str| {
+            let form = [("title", title), ("markdown", "x"), ("action", "publish")];
+            let answer = site
+                .post(&editor, "/admin/posts")
+                .form(&form)
+                .send()
+                .unwrap();
+            (answer.status(), answer.text().unwrap())
+        };
+        let (status, page) = save("Refused");
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{left:?}");
+        assert!(page.contains("read-only"), "{page}");
+        let other = command(&data)
+            .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .output();
+        assert!(said(&other.unwrap()).contains("already serves"));
+        mount.allow_writes();
+        let until = Instant::now() + Duration::from_secs(30);
+        while !site.log().contains("takes changes again") {
+            assert!(Instant::now() < until, "{left:?}: {}", site.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let editor = site.sign_in(OWNER, PASSWORD);
+        site.publish(&editor, &[("title", "After"), ("markdown", "x")]);
+        for path in ["/before", "/after"] {
+            assert_eq!(site.text(&site.client(), path).0, 200, "{left:?}: {path}");
+        }
+        for arguments in ["status", "reload"] {
+            let ask = || command(&data).arg(arguments).output().unwrap();
+            while !ask().status.success() {
+                assert!(Instant::now() < until, "{left:?}: {}", said(&ask()));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        let site = site.restart();
+        assert_eq!(site.text(&site.client(), "/after").0, 200, "{left:?}");
+        drop(site);
+        drop(mount);
+    }
+}
+
+#[test]
+fn where_nothing_can_be_written_no_site_is_begun_and_the_remedy_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_mount) = ReadOnly::over(dir.path()) else {
         eprintln!("SKIPPED: a folder cannot be mounted read-only here (it needs root)");
         return;
     };
-    let began = Instant::now();
-    let output = command(site.data())
-        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-        .output()
-        .unwrap();
-    assert!(began.elapsed() < Duration::from_secs(20));
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    for word in ["cannot be written to", "read-only"] {
-        assert!(said(&output).contains(word), "{}", said(&output));
+    for data in [dir.path().to_owned(), dir.path().join("new")] {
+        let fresh = command(&data).output().unwrap();
+        assert_eq!(fresh.status.code(), Some(1));
+        assert!(said(&fresh).contains("--data DIR"), "{}", said(&fresh));
+        assert!(!said(&fresh).contains("os error"), "{}", said(&fresh));
     }
-    let check = command(site.data()).arg("check").output().unwrap();
-    assert!(said(&check).contains("All is well"), "{}", said(&check));
-    let fresh = command(&site.data().join("new")).output().unwrap();
-    assert_eq!(fresh.status.code(), Some(1));
-    assert!(said(&fresh).contains("--data DIR"), "{}", said(&fresh));
 }
 
 /// A folder that is mounted read-only over itself, until dropped.
@@ -251,6 +352,14 @@ impl ReadOnly {
         }
         let this = Self(folder.to_owned());
         mount(&["-o", "remount,ro,bind"]).then_some(this)
+    }
+
+    fn allow_writes(&self) {
+        let mount = Command::new("mount")
+            .args(["-o", "remount,rw,bind"])
+            .arg(&self.0)
+            .status();
+        assert!(mount.unwrap().success());
     }
 }
 

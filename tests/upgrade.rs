@@ -305,3 +305,172 @@ fn the_service_manager_hears_whose_turn_it_is() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// A program that is this one, but does not get on for a while when it is to take over.
+fn slow(folder: &Path, seconds: u32) -> Option<PathBuf> {
+    if !is_there("cc", Command::new("cc").arg("--version").output().is_ok()) {
+        return None;
+    }
+    let (file, source_file) = (folder.join("slow"), folder.join("slow.c"));
+    let real = env!("CARGO_BIN_EXE_webstead");
+    let source = format!(
+        "#include <stdlib.h>\n#include <unistd.h>\nint main(int count, char **words) {{\n\
+         if (getenv(\"WEBSTEAD_HANDOVER\")) sleep({seconds});\n execv(\"{real}\", words);\n return 9;\n}}\n"
+    );
+    fs::write(&source_file, source).unwrap();
+    let mut compile = Command::new("cc");
+    let made = compile.arg("-o").args([&file, &source_file]).status();
+    assert!(made.unwrap().success());
+    Some(file)
+}
+
+/// Begins an upgrade and waits until the server has started the new program.
+fn begin_upgrade(program: &Path, site: &Site, newer: &Path) -> std::process::Child {
+    let begun = site.log().matches("handing over to").count();
+    let upgrade = Command::new(program)
+        .arg("--data")
+        .arg(site.data())
+        .args(["upgrade", "--unsigned"])
+        .arg(newer)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while site.log().matches("handing over to").count() == begun {
+        assert!(Instant::now() < end, "{}", site.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    upgrade
+}
+
+fn send(process: u32, signal: &str) {
+    let kill = Command::new("kill")
+        .arg(format!("-{signal}"))
+        .arg(process.to_string())
+        .status();
+    assert!(kill.unwrap().success());
+}
+
+#[test]
+fn an_upgrade_that_is_broken_off_leaves_the_program_in_its_place_and_others_wait_for_it() {
+    let (site, program, client) = Site::of_own_program();
+    let dir = tempfile::tempdir().unwrap();
+    let Some(newer) = slow(dir.path(), 3) else {
+        return;
+    };
+    let (process, whole) = (serving(&site), fs::read(&program).unwrap());
+    // Whatever ends who asks, the one before goes on.
+    let mut upgrade = begin_upgrade(&program, &site, &newer);
+    assert_eq!(fs::read(&program).unwrap(), whole, "not before it is fit");
+    send(upgrade.id(), "KILL");
+    upgrade.wait().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !site.log().contains("who asked for it has ended") {
+        assert!(Instant::now() < end, "{}", site.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(serving(&site), process);
+    assert_eq!(fs::read(&program).unwrap(), whole);
+    assert_eq!(site.text(&client, "/").0, 200);
+    // Who asks it to stop is told to wait, and a second one that it is not its turn.
+    let upgrade = begin_upgrade(&program, &site, &newer);
+    for signal in ["INT", "HUP", "TERM"] {
+        send(upgrade.id(), signal);
+    }
+    let second = ["upgrade", "--unsigned", newer.to_str().unwrap()];
+    let (code, text) = run(&program, &site, &second);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("another upgrade"), "{text}");
+    let output = upgrade.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}\n{}", said(&output), site.log());
+    assert!(
+        said(&output).contains("cannot be broken off"),
+        "{}",
+        said(&output)
+    );
+    assert_ne!(serving(&site), process);
+    assert_eq!(fs::read(&program).unwrap(), fs::read(&newer).unwrap());
+    assert_eq!(fs::read(program.with_extension("previous")).unwrap(), whole);
+    let beside = fs::read_dir(program.parent().unwrap()).unwrap();
+    let names = beside.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    assert_eq!(names.filter(|name| name.starts_with("webstead")).count(), 2);
+    let (code, text) = run(&program, &site, &["rollback"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(fs::read(&program).unwrap(), whole);
+}
+
+#[test]
+fn of_a_server_that_is_frozen_everybody_is_told_so_soon() {
+    let (site, program, _) = Site::of_own_program();
+    let process = serving(&site);
+    send(process, "STOP");
+    for (arguments, seconds) in [(["status"], 15), (["reload"], 30)] {
+        let began = Instant::now();
+        let (code, text) = run(&program, &site, &arguments);
+        let took = began.elapsed();
+        assert_eq!(code, Some(1), "{arguments:?}: {text}");
+        assert!(text.contains("does not answer"), "{arguments:?}: {text}");
+        assert!(
+            took < Duration::from_secs(seconds),
+            "{arguments:?}: {took:?}"
+        );
+    }
+    send(process, "CONT");
+    let (code, text) = run(&program, &site, &["status"]);
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn another_user_may_not_ask_the_server_and_may_not_name_programs() {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt as _;
+        own.uid() == 0
+    });
+    let found = Command::new("setpriv").arg("--version").output().is_ok()
+        && Command::new("/usr/bin/perl").arg("-v").output().is_ok();
+    if !is_root || !is_there("setpriv or perl", found) {
+        eprintln!("SKIPPED: another user needs root");
+        return;
+    }
+    let (site, program, _) = Site::of_own_program();
+    let open = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Everything is open but the socket itself.
+    for folder in [site.data(), site.data().parent().unwrap()] {
+        open(folder, 0o755);
+    }
+    let socket = site.data().join("server.sock");
+    let ask = |request: &str| {
+        // Of the system, because another user may not look into folders of root.
+        let script = "socket S, AF_UNIX, SOCK_STREAM, 0 or die; \
+             connect S, pack_sockaddr_un $ARGV[0] or do { print \"refused: $!\"; exit }; \
+             syswrite S, \"$ARGV[1]\\n\"; print while <S>";
+        let output = Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .args(["/usr/bin/perl", "-MSocket", "-e", script])
+            .arg(&socket)
+            .arg(request)
+            .env("LC_ALL", "C")
+            .output();
+        said(&output.unwrap())
+    };
+    let text = ask("\"Reload\"");
+    assert!(text.contains("refused: Permission denied"), "{text}");
+    assert!(!site.log().contains("read again"), "{}", site.log());
+    // Where somebody has opened it, others may ask for what is there, and for nothing else.
+    open(&socket, 0o666);
+    let process = serving(&site);
+    let path = program.to_str().unwrap();
+    for request in [
+        format!("{{\"Upgrade\":{{\"program\":{path:?},\"ready_s\":null}}}}"),
+        format!("{{\"Upgrade\":{{\"program\":null,\"place\":{path:?},\"ready_s\":null}}}}"),
+    ] {
+        let text = ask(&request);
+        assert!(text.contains("from nobody else"), "{request}: {text}");
+    }
+    let text = ask("\"Reload\"");
+    assert!(text.contains("Done"), "{text}");
+    assert_eq!(serving(&site), process);
+}

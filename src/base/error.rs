@@ -7,6 +7,8 @@ use std::{fmt::Display, io, path::PathBuf};
 
 use actix_web::{ResponseError, http::StatusCode};
 
+use super::words::without_numbers;
+
 /// `Result` with the program's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -72,7 +74,7 @@ pub enum Error {
     Database(#[from] rusqlite::Error),
 
     /// A file or socket operation failed. Use [`Error::io`] to say which.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", without_numbers(&source.to_string()))]
     Io {
         /// What we were doing, with the path: `reading /etc/webstead.toml`.
         what: String,

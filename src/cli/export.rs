@@ -21,7 +21,7 @@ pub(super) struct ExportArgs {
 /// Writes it.
 pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
-    let database = Database::open(&folder.database())?;
+    let database = Database::open_to_read(&folder.database())?;
     let bar = Bar::new();
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
     let report = export(&database, &MediaStore::new(&folder), &args.dir, &progress)?;

@@ -61,6 +61,18 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
     let is_only_tried = args.dry_run && !data.exists();
     let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
     let folder = DataFolder::open_or_create(if is_only_tried { scratch.path() } else { &data })?;
+    if !data.join("site.db").exists() {
+        // Nobody who has mistyped the folder's name is to look for the posts elsewhere.
+        warn_of!(
+            "There is no site in {}: {}",
+            data.display(),
+            if args.dry_run {
+                "this is what would come into a new one."
+            } else {
+                "a new one is made there. If you meant another one, name its data folder with --data DIR."
+            }
+        );
+    }
     let database = Database::open(&folder.database())?;
     if let Ok(config) = Config::load(global.config.as_deref(), folder.root()) {
         database.limit_log(config.backup.most_log_bytes());

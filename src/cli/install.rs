@@ -11,6 +11,7 @@ use clap::Args;
 use super::{
     Global,
     addresses::{self, For},
+    calm::keep_calm,
     confirm::confirm,
     say, status,
 };
@@ -30,14 +31,19 @@ pub(super) struct InstallArgs {
     #[arg(long)]
     dry_run: bool,
     /// The port for HTTPS [default: 443, or the one that is installed]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port)]
     https: Option<NonZeroU16>,
     /// The port for plain HTTP, which is only sent on to HTTPS [default: 80, or the one that is installed]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port)]
     http: Option<NonZeroU16>,
     /// Begin with a copy of the site in this data folder, e.g. that of a trial
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+}
+
+fn port(text: &str) -> std::result::Result<NonZeroU16, String> {
+    text.parse()
+        .map_err(|_| "a port is a number from 1 to 65535".into())
 }
 
 /// What the other commands take, kept out of `--help`: the service has its own folder, and they are refused.
@@ -150,6 +156,7 @@ fn show(plan: &Plan) -> ExitCode {
 
 fn perform(heading: &str, plan: &Plan) -> Result<()> {
     say!("{heading}");
+    keep_calm()?;
     plan.perform(|step| say!("  {}", line(step)))?;
     say!();
     Ok(())

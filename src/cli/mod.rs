@@ -5,6 +5,7 @@ mod say;
 
 mod addresses;
 mod backup;
+mod calm;
 mod certificate;
 mod check;
 mod confirm;

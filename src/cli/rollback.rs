@@ -130,7 +130,7 @@ fn go_back(
     }
     // First the database: the newer program can use both, should this be interrupted here.
     let aside = put_back(&site.folder, &lock)?;
-    staged.put()?.confirm()?;
+    staged.put()?;
     say!(
         "Done: program and database are as they were before the upgrade. Today's database is kept as {}. Start the \
          site again.",

@@ -6,6 +6,8 @@ use std::{
     io::{self, ErrorKind, Write},
 };
 
+use crate::base::words::without_numbers;
+
 /// Prints a line to standard output, as `println!` does.
 macro_rules! say {
     () => {
@@ -67,5 +69,9 @@ pub(super) fn text(words: Arguments<'_>) {
 
 /// See [`warn_of!`]. If nobody can be warned, nothing helps.
 pub(super) fn warning(words: Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{words}");
+    let _ = writeln!(
+        io::stderr().lock(),
+        "{}",
+        without_numbers(&words.to_string())
+    );
 }

@@ -1,6 +1,9 @@
 //! `webstead status`: whether the site runs and answers, and where it is.
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 
@@ -20,6 +23,9 @@ use crate::{
 
 /// No server runs on the folder (the code of the Linux Standard Base for `status`).
 const NOT_RUNNING: u8 = 3;
+
+/// Time for each step of an answer. Who asks wants to know now.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the site is asked for.
 #[derive(Args)]
@@ -41,6 +47,12 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         return Ok(ExitCode::from(NOT_RUNNING));
     };
     let Some(started) = started(&folder)? else {
+        if folder.is_on_read_only_disk() {
+            say!(
+                "The site runs; its disk is read-only, so it cannot say here where it is. Its log does."
+            );
+            return Ok(ExitCode::FAILURE);
+        }
         say!("The site is starting (process {}).", running.process);
         return Ok(ExitCode::FAILURE);
     };
@@ -65,13 +77,23 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     {
         say!("{}", Trouble::NearlyFull(space.free).text());
     }
-    match started.ask(&data) {
+    let began = Instant::now();
+    match started.ask(&data, PATIENCE) {
         Ok(status) if status < 500 => {
             say!("It answers over HTTPS (process {}).", running.process);
             Ok(ExitCode::SUCCESS)
         }
         Ok(status) => {
             say!("It answers with an error ({status}); its log says why.");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(_) if began.elapsed() >= PATIENCE => {
+            say!(
+                "It does not answer within {} seconds (process {}): it hangs, or has far too much to do. Its log may say \
+                 why. If it goes on, start it anew (a service with `sudo systemctl restart webstead`).",
+                PATIENCE.as_secs(),
+                running.process
+            );
             Ok(ExitCode::FAILURE)
         }
         Err(e) => Err(e),

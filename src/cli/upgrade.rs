@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, calm::keep_calm};
 use crate::{
     base::{Error, Result},
     config::Config,
@@ -221,8 +221,10 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// The service's program comes with its units: the new one installs itself, and hands over.
 fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<ExitCode> {
-    let staged = Staged::new(&site.place, bytes)?;
+    let staged = Staged::to_look_at(&site.place, bytes)?;
     site.refuse_older(staged.path(), args.downgrade)?;
+    // Who is asked to stop is the other one, which knows where it is.
+    keep_calm()?;
     let mut install = Command::new(staged.path());
     install.arg("install");
     if args.dry_run {
@@ -237,7 +239,7 @@ fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<E
     })
 }
 
-/// Puts a program in its place and lets it take over; if that is not to be, the one before comes back.
+/// Lets a program take over, and puts it into the place of the one before. If that is not to be, nothing was changed.
 pub(super) fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
     let rehearsal = rehearse_with(staged.path(), site.folder.root())?;
     say!("database    {}", in_words(&rehearsal));
@@ -249,31 +251,34 @@ pub(super) fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitC
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let placed = staged.put()?;
     if site.running.is_none() {
-        placed.confirm()?;
+        staged.put()?;
         say!("The site does not run; the new program is in its place for the next start.");
         return Ok(ExitCode::SUCCESS);
     }
     let settings = server_patience(site);
     let needed = rehearsal.allowed() + Duration::from_secs(10);
     let request = Request::Upgrade {
-        program: Some(site.place.clone()),
+        program: Some(absolute(staged.path())?),
+        place: Some(absolute(&site.place)?),
         ready_s: (needed > settings).then_some(needed.as_secs()),
     };
+    keep_calm()?;
     match control::ask(&site.folder, &request, tell) {
         Ok(text) => {
-            placed.confirm()?;
+            staged.put()?;
             say!("Done: {text}. The program before is kept; `webstead rollback` goes back to it.");
             Ok(ExitCode::SUCCESS)
         }
-        Err(e) => {
-            placed.take_back()?;
-            Err(Error::Invalid(format!(
-                "{e}\nThe program before goes on serving, as if nothing had been."
-            )))
-        }
+        Err(e) => Err(Error::Invalid(format!(
+            "{e}\nThe program before goes on serving, as if nothing had been."
+        ))),
     }
+}
+
+/// As the server finds it, whose folder is another one.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io("looking for", path, e))
 }
 
 /// What the server waits by itself.

@@ -63,8 +63,30 @@ pub(super) enum RoleArg {
 
 /// Does it.
 pub(super) fn run(command: &UserCommand, global: &Global) -> Result<ExitCode> {
-    let folder = DataFolder::open_existing(&global.data_path())?;
-    let database = Database::open(&folder.database())?;
+    let data = global.data_path();
+    let begins_a_site = matches!(
+        command,
+        UserCommand::Add {
+            role: RoleArg::Owner,
+            ..
+        }
+    ) && !data.join("site.db").exists();
+    let folder = if begins_a_site {
+        DataFolder::open_or_create(&data)?
+    } else {
+        DataFolder::open_existing(&data)?
+    };
+    let database = if matches!(command, UserCommand::List) {
+        Database::open_to_read(&folder.database())?
+    } else {
+        Database::open(&folder.database())?
+    };
+    if begins_a_site {
+        warn_of!(
+            "There was no site in {}: a new one was made there.",
+            data.display()
+        );
+    }
     match command {
         UserCommand::Add {
             name,

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
-use super::{migrations, wal::log_of};
+use super::{migrations, read_only::Way};
 use crate::base::{Error, Result};
 
 /// How long to wait for the lock of another process (an import, a backup).
@@ -121,20 +121,15 @@ pub(super) fn open(file: &Path, purpose: Purpose) -> Result<Connection> {
 
 fn connect(file: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     let connection = if purpose == Purpose::Look {
-        Connection::open_with_flags(address_to_look(file), purpose.flags())?
+        let way = Way::into(file);
+        let connection = Connection::open_with_flags(way.address(file), purpose.flags())?;
+        way.prepare(&connection)?;
+        connection
     } else {
         Connection::open_with_flags(file, purpose.flags())?
     };
     purpose.prepare(&connection)?;
     Ok(connection)
-}
-
-/// Without a log nobody has the file open. To say so keeps `SQLite` from making a log to look into.
-fn address_to_look(file: &Path) -> String {
-    let is_at_rest = !log_of(file).exists();
-    let path = file.to_string_lossy();
-    let path = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
-    format!("file:{path}?immutable={}", u8::from(is_at_rest))
 }
 
 /// Opens a connection that only looks: it makes nothing, changes nothing, and needs no right to write.
@@ -152,6 +147,17 @@ pub(super) fn readers(file: &Path) -> SqliteConnectionManager {
     SqliteConnectionManager::file(file)
         .with_flags(Purpose::Read.flags())
         .with_init(|connection| Purpose::Read.prepare(connection))
+}
+
+/// [`readers`] of a file beside which nothing can be written.
+pub(super) fn readers_to_look(file: &Path) -> SqliteConnectionManager {
+    let way = Way::into(file);
+    SqliteConnectionManager::file(way.address(file))
+        .with_flags(Purpose::Look.flags())
+        .with_init(move |connection| {
+            way.prepare(connection)?;
+            Purpose::Read.prepare(connection)
+        })
 }
 
 /// What is said of a file that nobody may write to.

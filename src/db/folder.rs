@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::read_only::is_on_read_only_disk;
 use crate::base::{Error, Result, files};
 
 /// A site's data folder: `site.db`, `media/`, `public/`, `tls/` and the lock of the running server.
@@ -22,32 +23,77 @@ pub struct DataFolder {
 /// by the system when the process ends, however it ends.
 #[derive(Debug)]
 pub struct ServerLock {
+    /// The lock's file; where that cannot be written or made, the same one only for reading, or the folder.
     file: File,
+    /// Where notes are left.
+    path: PathBuf,
+    /// The same file for notes, if `file` cannot be written: the disk was read-only when it was locked.
+    for_notes: Option<File>,
 }
 
 impl ServerLock {
-    /// The lock that another process holds too, and has handed over: it is held until both have let go.
-    pub fn shared(file: File) -> Self {
-        Self { file }
+    /// The lock of a folder that another process holds too, and has handed over: it is held until both have let go.
+    pub fn shared(file: File, folder: &DataFolder) -> Self {
+        Self {
+            file,
+            path: folder.lock_file(),
+            for_notes: None,
+        }
     }
 
     /// The same lock once more: it is held until both are dropped.
     pub fn copy(&self) -> Result<Self> {
-        let file = self.file.try_clone().map_err(Error::internal)?;
-        Ok(Self { file })
+        let copy = |file: &File| file.try_clone().map_err(Error::internal);
+        Ok(Self {
+            file: copy(&self.file)?,
+            path: self.path.clone(),
+            for_notes: self.for_notes.as_ref().map(copy).transpose()?,
+        })
     }
 
     /// Leaves a line beside the lock, for who looks with [`DataFolder::running_server`], and says that this process
-    /// is the one that serves.
-    pub fn note(&mut self, line: &str) -> Result<()> {
+    /// is the one that serves. Says whether it could: on a disk that is read-only, nobody can.
+    ///
+    /// # Errors
+    /// [`Error::CannotSave`] if something else is wrong.
+    pub fn note(&mut self, line: &str) -> Result<bool> {
         debug_assert!(!line.contains('\n'));
         let text = format!("{}\n{line}\n", std::process::id());
         // At once, because somebody may be reading; what was longer before is cut off afterwards.
-        self.file
-            .write_all_at(text.as_bytes(), 0)
-            .and_then(|()| self.file.set_len(text.len() as u64))
-            .map_err(|e| Error::CannotSave(format!("server.lock: {e}")))
+        let write = |file: &File| {
+            file.write_all_at(text.as_bytes(), 0)
+                .and_then(|()| file.set_len(text.len() as u64))
+        };
+        let failed = |e| Error::CannotSave(format!("server.lock: {e}"));
+        if let Some(file) = &self.for_notes {
+            return write(file).map(|()| true).map_err(failed);
+        }
+        let Err(first) = write(&self.file) else {
+            return Ok(true);
+        };
+        match lock_options().write(true).create(true).open(&self.path) {
+            Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem => Ok(false),
+            Ok(file) if matches!(first.raw_os_error(), Some(libc::EBADF | libc::EROFS)) => {
+                // If it was not there, nobody has it; else it is ours already, by the other descriptor.
+                let _ = file.try_lock();
+                write(&file).map_err(failed)?;
+                self.for_notes = Some(file);
+                Ok(true)
+            }
+            _ => Err(failed(first)),
+        }
     }
+}
+
+/// Root may serve, or copy, a folder that is somebody else's: no link leads it out of there.
+fn lock_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW);
+    options
 }
 
 impl AsFd for ServerLock {
@@ -190,22 +236,32 @@ impl DataFolder {
         self.root.join("media")
     }
 
+    /// Whether its disk is mounted read-only.
+    pub fn is_on_read_only_disk(&self) -> bool {
+        is_on_read_only_disk(&self.database())
+    }
+
     /// Claims the folder for one running server.
     ///
     /// # Errors
     /// [`Error::Invalid`] if another server runs on it, with its process id.
     pub fn lock_for_server(&self) -> Result<ServerLock> {
-        let path = self.root.join("server.lock");
-        let mut file = OpenOptions::new()
-            .read(true)
+        let path = self.lock_file();
+        let open = |e: std::io::Error| {
+            if e.kind() != ErrorKind::ReadOnlyFilesystem {
+                return Err(e);
+            }
+            // Nobody can write there. The lock's file serves to read too, and the folder itself where there is none.
+            lock_options()
+                .open(&path)
+                .or_else(|_| File::open(&self.root))
+        };
+        let mut file = lock_options()
             .write(true)
             .create(true)
-            .truncate(false)
-            .mode(0o600)
-            // Root may serve, or copy, a folder that is somebody else's: no link leads it out of there.
-            .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .and_then(|file| files::give_to_owner_of(&self.root, &file).map(|()| file))
+            .or_else(open)
             .map_err(|e| {
                 Error::CannotSave(format!(
                     "{} cannot be written to ({e}); check the permissions of the data folder and \
@@ -228,7 +284,8 @@ impl DataFolder {
             }
             Err(TryLockError::Error(e)) => return Err(Error::io("locking", path, e)),
         }
-        let has_other_names = file.metadata().is_ok_and(|found| found.nlink() != 1);
+        let is_other = |found: fs::Metadata| found.is_file() && found.nlink() != 1;
+        let has_other_names = file.metadata().is_ok_and(is_other);
         if has_other_names {
             return Err(Error::Invalid(format!(
                 "{} has a second name somewhere else, and what is written to it would be written there; remove \
@@ -240,7 +297,15 @@ impl DataFolder {
         let _ = file.set_len(0);
         let _ = file.rewind();
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(ServerLock { file })
+        Ok(ServerLock {
+            file,
+            path,
+            for_notes: None,
+        })
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.root.join("server.lock")
     }
 
     /// The server that runs on the folder, if there is one.
@@ -248,8 +313,13 @@ impl DataFolder {
     /// # Errors
     /// [`Error::Io`] if the folder may not be looked into.
     pub fn running_server(&self) -> Result<Option<RunningServer>> {
-        let path = self.root.join("server.lock");
-        let mut file = match File::open(&path) {
+        let path = self.lock_file();
+        let opened = match File::open(&path) {
+            // A server on a disk that is read-only has the folder.
+            Err(e) if e.kind() == ErrorKind::NotFound => File::open(&self.root),
+            opened => opened,
+        };
+        let mut file = match opened {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io("opening", path, e)),
@@ -260,8 +330,12 @@ impl DataFolder {
             Err(TryLockError::Error(e)) => return Err(Error::io("looking at", path, e)),
         }
         let mut text = String::new();
-        file.read_to_string(&mut text)
-            .map_err(|e| Error::io("reading", path, e))?;
+        match file.read_to_string(&mut text) {
+            Err(e) if e.kind() != ErrorKind::IsADirectory => {
+                return Err(Error::io("reading", path, e));
+            }
+            _ => {}
+        }
         let mut lines = text.lines();
         let process = lines.next().and_then(|line| line.trim().parse().ok());
         Ok(Some(RunningServer {

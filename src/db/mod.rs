@@ -17,16 +17,18 @@ mod migrations;
 mod others;
 mod page_sums;
 mod pool;
+mod read_only;
 mod rehearsal;
 mod salvage;
 mod snapshot;
+mod waiting;
 mod wal;
 mod writer;
 
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -55,7 +57,7 @@ use crate::base::{Error, Id, Result};
 /// A site's database, open. Cheap to clone; the last clone that is dropped closes it cleanly.
 #[derive(Clone)]
 pub struct Database {
-    pool: r2d2::Pool<pool::ReadOnly>,
+    readers: pool::Readers,
     writer: Arc<writer::Writer>,
     version: Arc<AtomicU64>,
     others: Arc<others::Others>,
@@ -73,11 +75,9 @@ impl Database {
     pub fn open(file: &Path) -> Result<Self> {
         let health = Arc::new(Health::of(file));
         let (connection, log) = pool::open_writer(file, &health)?;
-        let last_change: Option<i64> =
-            connection.query_row("SELECT max(id) FROM applied_changes", [], |row| row.get(0))?;
-        Id::rise_above(Id(last_change.unwrap_or(0)));
+        Id::rise_above(pool::last_change(&connection)?);
         let version = Arc::new(AtomicU64::new(1));
-        let pool = pool::open_readers(file)?;
+        let readers = Arc::new(RwLock::new(Some(pool::open_readers(file)?)));
         let most_log_bytes = Arc::new(AtomicU64::new(u64::MAX));
         let writer = writer::Writer::start(
             connection,
@@ -86,15 +86,83 @@ impl Database {
             Arc::clone(&health),
             Arc::clone(&version),
         )?;
-        Ok(Self {
-            pool,
+        Ok(Self::of(
+            file,
+            (health, version, most_log_bytes),
+            readers,
+            writer,
+        ))
+    }
+
+    /// [`Database::open`] for a server: on a disk that is mounted read-only, what is there is read, every change is
+    /// refused, and the database is opened for writing when the disk takes that again.
+    ///
+    /// # Errors
+    /// As [`Database::open`], but for a disk that is mounted read-only.
+    pub fn open_to_serve(file: &Path) -> Result<Self> {
+        if !read_only::is_on_read_only_disk(file) {
+            return Self::open(file);
+        }
+        let health = Arc::new(Health::of(file));
+        let readers = Arc::new(RwLock::new(Some(pool::open_readers_of_read_only(file)?)));
+        health.note_failure(Trouble::ReadOnly);
+        log::error!("{}", Trouble::ReadOnly.text());
+        let version = Arc::new(AtomicU64::new(1));
+        let (file, of_thread): (Arc<Path>, _) = (file.into(), Arc::clone(&readers));
+        let (of_file, of_health) = (Arc::clone(&file), Arc::clone(&health));
+        let of_version = Arc::clone(&version);
+        let most_log_bytes = Arc::new(AtomicU64::new(u64::MAX));
+        let of_log = Arc::clone(&most_log_bytes);
+        let writer = writer::Writer::on_a_thread(move |counts, jobs| {
+            let waiting = waiting::Waiting {
+                file: of_file,
+                readers: of_thread,
+                health: of_health,
+                version: of_version,
+                most_log_bytes: of_log,
+                counts,
+            };
+            waiting.run(&jobs);
+        })?;
+        let shared = (health, version, most_log_bytes);
+        let database = Self::of(&file, shared, readers, writer);
+        database.read_blocking(|connection| {
+            Id::rise_above(pool::last_change(connection)?);
+            Ok(())
+        })?;
+        Ok(database)
+    }
+
+    /// [`Database::open`] for who only reads. Where nothing may be written, nothing is.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_to_read(file: &Path) -> Result<Self> {
+        if read_only::may_write(file) {
+            return Self::open(file);
+        }
+        let health = Arc::new(Health::of(file));
+        let readers = Arc::new(RwLock::new(Some(pool::open_readers_of_read_only(file)?)));
+        let writer = writer::Writer::of_nobody();
+        let shared = (health, Arc::default(), Arc::default());
+        Ok(Self::of(file, shared, readers, writer))
+    }
+
+    fn of(
+        file: &Path,
+        (health, version, most_log_bytes): (Arc<Health>, Arc<AtomicU64>, Arc<AtomicU64>),
+        readers: pool::Readers,
+        writer: writer::Writer,
+    ) -> Self {
+        Self {
+            readers,
             writer: Arc::new(writer),
             version,
             others: Arc::default(),
             file: file.into(),
             health,
             most_log_bytes,
-        })
+        }
     }
 
     /// [`Database::open`], but not where that would migrate the database: `None` then.
@@ -161,10 +229,13 @@ impl Database {
 
     /// [`Database::read`] for the command line and for threads of our own.
     pub fn read_blocking<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let connection = self
-            .pool
-            .get()
-            .map_err(|_| Error::Busy("no database connection was free"))?;
+        let busy = || Error::Busy("no database connection was free");
+        let connection = {
+            // Held until there is a connection: none is opened while they are exchanged.
+            let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+            let pool = readers.as_ref().ok_or_else(busy)?;
+            pool.get().map_err(|_| busy())?
+        };
         query(&connection)
     }
 
@@ -239,8 +310,9 @@ impl Database {
 
     /// The connections for reading, and how many of them nobody uses.
     pub fn readers(&self) -> (u32, u32) {
-        let state = self.pool.state();
-        (state.connections, state.idle_connections)
+        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        let state = readers.as_ref().map(r2d2::Pool::state);
+        state.map_or((0, 0), |state| (state.connections, state.idle_connections))
     }
 
     /// How the disk under it fares.

@@ -1,7 +1,11 @@
 //! Opening a site's database for work: a few connections that read, one that writes.
 
 use std::{
-    fs::OpenOptions, io::ErrorKind, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc,
+    fs::OpenOptions,
+    io::ErrorKind,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
@@ -17,10 +21,10 @@ use super::{
     page_sums::PageSums,
     wal::{beside, log_of, look_at_log},
 };
-use crate::base::{Error, Result, Timestamp, Verdict, files};
+use crate::base::{Error, Id, Result, Timestamp, Verdict, files};
 
-/// Makes read-only connections for the pool.
-pub(super) type ReadOnly = SqliteConnectionManager;
+/// Connections for reading; `None` for the moment in which they are exchanged.
+pub(super) type Readers = Arc<RwLock<Option<r2d2::Pool<SqliteConnectionManager>>>>;
 
 /// Readers at once.
 const MAX_READERS: u32 = 4;
@@ -88,13 +92,37 @@ fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<()> {
     migrations::migrate(connection)
 }
 
+/// The id of the last change that was applied.
+pub(super) fn last_change(connection: &Connection) -> Result<Id> {
+    let last: Option<i64> =
+        connection.query_row("SELECT max(id) FROM applied_changes", [], |row| row.get(0))?;
+    Ok(Id(last.unwrap_or(0)))
+}
+
 /// Opens the pool of connections that cannot write.
-pub(super) fn open_readers(file: &Path) -> Result<r2d2::Pool<ReadOnly>> {
+pub(super) fn open_readers(file: &Path) -> Result<r2d2::Pool<SqliteConnectionManager>> {
+    pool_of(door::readers(file))
+}
+
+/// [`open_readers`] of a database beside which nothing can be written. Its form must be that of this program.
+pub(super) fn open_readers_of_read_only(
+    file: &Path,
+) -> Result<r2d2::Pool<SqliteConnectionManager>> {
+    if migrations::would_change(&door::open_to_look(file)?)? {
+        return Err(Error::CannotSave(format!(
+            "{} has the form of an older version, which this one would have to change, and the disk is read-only",
+            file.display()
+        )));
+    }
+    pool_of(door::readers_to_look(file))
+}
+
+fn pool_of(manager: SqliteConnectionManager) -> Result<r2d2::Pool<SqliteConnectionManager>> {
     r2d2::Pool::builder()
         .max_size(MAX_READERS)
         .min_idle(Some(1))
         .connection_timeout(Duration::from_secs(5))
         .test_on_check_out(false) // a local file does not hang up
-        .build(door::readers(file))
+        .build(manager)
         .map_err(Error::internal)
 }

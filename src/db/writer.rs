@@ -31,7 +31,7 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// Changes in one transaction, so that the first of them does not wait for ever.
 const MAX_BATCH: usize = 256;
 /// How often an idle writer looks whether another process (an import) has written.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often a batch is tried before it is believed that the database is damaged, and how long between two tries.
 const DAMAGE_TRIES: usize = 5;
 const DAMAGE_PAUSE: Duration = Duration::from_millis(50);
@@ -47,7 +47,7 @@ pub struct WriterStats {
     pub commits: u64,
 }
 
-struct Job {
+pub(super) struct Job {
     change: Change,
     answer: oneshot::Sender<Result<()>>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Writer {
 }
 
 #[derive(Default)]
-struct Counts {
+pub(super) struct Counts {
     changes: AtomicU64,
     commits: AtomicU64,
     /// Bytes of changes that wait or are being applied.
@@ -76,22 +76,38 @@ impl Writer {
         health: Arc<Health>,
         version: Arc<AtomicU64>,
     ) -> Result<Self> {
+        Self::on_a_thread(|counts, jobs| {
+            let at_work = AtWork {
+                connection,
+                log,
+                kept,
+                health,
+                version,
+                counts,
+            };
+            at_work.run(&jobs);
+        })
+    }
+
+    /// One that applies nothing, for who only reads.
+    pub(super) fn of_nobody() -> Self {
+        Self {
+            sender: None,
+            thread: Mutex::default(),
+            counts: Arc::default(),
+        }
+    }
+
+    /// Starts the thread with what it does.
+    pub(super) fn on_a_thread(
+        work: impl FnOnce(Arc<Counts>, Receiver<Job>) + Send + 'static,
+    ) -> Result<Self> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let counts = Arc::new(Counts::default());
         let thread_counts = Arc::clone(&counts);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || {
-                let at_work = AtWork {
-                    connection,
-                    log,
-                    kept,
-                    health,
-                    version,
-                    counts: thread_counts,
-                };
-                at_work.run(&receiver);
-            })
+            .spawn(move || work(thread_counts, receiver))
             .map_err(Error::internal)?;
         Ok(Self {
             sender: Some(sender),
@@ -147,18 +163,28 @@ impl Drop for Writer {
     }
 }
 
+/// Tells who sent a change that it was not applied.
+pub(super) fn refuse(job: Job, counts: &Counts, why: &str) {
+    let size = job.change.size_bytes();
+    counts.waiting_bytes.fetch_sub(size, Ordering::AcqRel);
+    // Who has gone away does not need the answer.
+    let told = Error::CannotSave(format!("This was not saved. {why}"));
+    let _ = job.answer.send(Err(told));
+}
+
 /// The writer at work, on its thread.
-struct AtWork {
-    connection: Connection,
-    log: LogKeeper,
-    kept: Keeper,
-    health: Arc<Health>,
-    version: Arc<AtomicU64>,
-    counts: Arc<Counts>,
+pub(super) struct AtWork {
+    pub(super) connection: Connection,
+    pub(super) log: LogKeeper,
+    pub(super) kept: Keeper,
+    pub(super) health: Arc<Health>,
+    pub(super) version: Arc<AtomicU64>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl AtWork {
-    fn run(mut self, jobs: &Receiver<Job>) {
+    /// Applies changes until nobody may send one any more.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut seen = data_version(&self.connection);
         let mut tried = Instant::now();
         loop {

@@ -73,11 +73,22 @@ pub fn install(choices: &Choices) -> Result<Plan> {
         (new_units, new_socket) = (true, true);
     }
 
+    let runs = machine.service_is_active && machine.socket_is_active;
+    let only_program = runs && !new_units && choices.from.is_none();
+    let can_hand_over = only_program && machine::hands_over();
+    let takes_over = can_hand_over && new_program && had_program;
+    // What is to prove itself first is not put into its place before.
+    let program = if takes_over {
+        files.take_back_write(Path::new(PROGRAM))
+    } else {
+        None
+    };
+
     let mut steps = Vec::new();
     if has_site && new_program {
         steps.push(check_site(&own));
     }
-    if is_other {
+    if is_other && !takes_over {
         let previous = previous_of(Path::new(PROGRAM));
         let what = format!("keep the program before as {}", previous.display());
         steps.push(Step::new(what, Action::Keep));
@@ -96,16 +107,21 @@ pub fn install(choices: &Choices) -> Result<Plan> {
         steps.push(Step::run(&["systemctl", "daemon-reload"]));
     }
     steps.push(Step::run(&["systemctl", "enable", SOCKET, SERVICE]));
-    let runs = machine.service_is_active && machine.socket_is_active;
     if new_socket && (machine.service_is_active || machine.socket_is_active) {
         steps.push(Step::run(&["systemctl", "stop", SERVICE, SOCKET]));
     }
     steps.push(Step::run(&["systemctl", "start", SOCKET]));
-    let only_program = runs && !new_units && choices.from.is_none();
-    let other_program = new_program || machine.undone.program;
-    if only_program && other_program && machine::hands_over() {
-        let what = "let the running program hand over to the new one";
-        steps.push(Step::new(what, Action::HandOver));
+    if let Some(program) = program {
+        let previous = previous_of(Path::new(PROGRAM));
+        let what = format!(
+            "let the running program hand over to this one, put it in the place of {PROGRAM} ({size_mb} MB), and keep \
+             the one before as {}",
+            previous.display()
+        );
+        steps.push(Step::new(what, Action::HandOver(program)));
+    } else if can_hand_over && machine.undone.program {
+        let what = "let the running program hand over to the one that is installed";
+        steps.push(Step::new(what, Action::HandOverToInstalled));
     } else if new_program || new_units || machine.undone.program || !runs || choices.from.is_some()
     {
         steps.push(Step::run(&["systemctl", "restart", SERVICE]));
@@ -142,6 +158,17 @@ impl Files {
         };
         self.steps.push(Step::new(what, action));
         is_new
+    }
+
+    /// Plans not to write a file after all; gives what would have been written.
+    fn take_back_write(&mut self, file: &Path) -> Option<Vec<u8>> {
+        let is_it =
+            |step: &Step| matches!(&step.action, Action::Write { path, .. } if path == file);
+        let at = self.steps.iter().position(is_it)?;
+        match self.steps.remove(at).action {
+            Action::Write { bytes, .. } => Some(bytes),
+            _ => None,
+        }
     }
 
     fn remove(&mut self, path: PathBuf) {

@@ -29,6 +29,14 @@ pub(super) struct Before {
     pub(super) mode: u32,
 }
 
+/// What became of the version that was there before.
+enum Was {
+    /// It has not handed over.
+    Running,
+    /// It was put back.
+    StartedAgain,
+}
+
 impl Plan {
     /// The steps, in their order.
     pub fn steps(&self) -> &[Step] {
@@ -67,7 +75,13 @@ impl Plan {
                 .to_owned()
         } else {
             match self.restore() {
-                Ok(()) => "The version that was there before is running again.".to_owned(),
+                Ok(Was::Running) => {
+                    "The version that was there before goes on serving, as if nothing had been."
+                        .to_owned()
+                }
+                Ok(Was::StartedAgain) => {
+                    "The version that was there before is running again.".to_owned()
+                }
                 Err(e) => format!(
                     "The version that was there before was put back, but it does not run either: {e}"
                 ),
@@ -76,7 +90,7 @@ impl Plan {
         Error::Internal(format!("{cause}{log}\n{outcome}"))
     }
 
-    fn restore(&self) -> Result<()> {
+    fn restore(&self) -> Result<Was> {
         let (mut of_socket, mut of_units) = (false, false);
         for file in &self.before {
             if fs::read(&file.path).ok() == file.content {
@@ -91,7 +105,7 @@ impl Plan {
         }
         if !of_units && step::answers(Path::new(DATA)) {
             // It has not handed over, so it is the one before that answers.
-            return Ok(());
+            return Ok(Was::Running);
         }
         Step::run(&["systemctl", "daemon-reload"]).perform()?;
         if of_socket {
@@ -99,7 +113,8 @@ impl Plan {
             Step::attempt(&["systemctl", "stop", SERVICE, SOCKET]).perform()?;
         }
         Step::run(&["systemctl", "start", SOCKET]).perform()?;
-        Step::run(&["systemctl", "restart", SERVICE]).perform()
+        Step::run(&["systemctl", "restart", SERVICE]).perform()?;
+        Ok(Was::StartedAgain)
     }
 }
 

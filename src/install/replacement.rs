@@ -1,14 +1,22 @@
 //! Puts another program in the place of one, so that there is always one whole, and keeps the one before.
+//!
+//! The new one lies beside the place, and is started from there, until it has proved itself. So whatever is
+//! interrupted before, be it by a pulled plug, leaves the program in its place that has served until then.
 
 use std::{
     ffi::OsString,
-    fs::{self, Permissions},
+    fs::{self, File, Permissions, TryLockError},
     io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use crate::base::{Error, Result, files};
+
+/// The end of the name of a program that waits to take its place.
+const WAITING: &str = ".new";
+/// The end of the name of one that is only looked at; the number of who looks follows.
+const TO_LOOK_AT: &str = ".look-";
 
 /// Where the program is kept that was in a place before.
 pub fn previous_of(place: &Path) -> PathBuf {
@@ -21,22 +29,48 @@ fn beside(place: &Path, end: &str) -> PathBuf {
     path.into()
 }
 
+fn folder_of(place: &Path) -> &Path {
+    match place.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// A program that lies beside the one that it is to replace; removed when this is dropped.
 pub struct Staged {
     place: PathBuf,
     path: PathBuf,
+    /// Of the folder, so that two do not exchange one program; `None` for one that is only looked at.
+    _turn: Option<File>,
 }
 
 impl Staged {
-    /// Writes it.
+    /// Writes it. Until this is dropped, nobody else can.
     ///
     /// # Errors
-    /// [`Error::Io`] if the folder may not be written to, or the disk is full.
+    /// [`Error::Invalid`] if somebody else is exchanging the program now, [`Error::Io`] if the folder may not be
+    /// written to, or the disk is full.
     pub fn new(place: &Path, bytes: &[u8]) -> Result<Self> {
-        let path = beside(place, ".new");
+        let turn = turn_at(place)?;
+        sweep(place);
+        Self::write(place, beside(place, WAITING), turn, bytes)
+    }
+
+    /// Writes one that is only looked at, and takes no turn.
+    ///
+    /// # Errors
+    /// As [`Staged::new`].
+    pub fn to_look_at(place: &Path, bytes: &[u8]) -> Result<Self> {
+        drop(turn_at(place)?);
+        let path = beside(place, &format!("{TO_LOOK_AT}{}", std::process::id()));
+        Self::write(place, path, None, bytes)
+    }
+
+    fn write(place: &Path, path: PathBuf, turn: Option<File>, bytes: &[u8]) -> Result<Self> {
         let staged = Self {
             place: place.to_path_buf(),
             path,
+            _turn: turn,
         };
         files::write_whole(&staged.path, bytes, 0o755)
             // Whatever the umask is: the service's user must be able to run it.
@@ -50,20 +84,17 @@ impl Staged {
         &self.path
     }
 
-    /// Puts it into the place. The one before is still there, and can be put back.
+    /// Puts it into the place, and keeps the one before for the way back.
     ///
     /// # Errors
-    /// [`Error::Io`]; then everything is as before.
-    pub fn put(self) -> Result<Placed> {
+    /// [`Error::Io`]; then the one before is still in its place.
+    pub fn put(self) -> Result<()> {
         let kept = beside(&self.place, ".undo");
         keep(&self.place, &kept)
+            .and_then(|()| fs::rename(&kept, previous_of(&self.place)))
             .and_then(|()| fs::rename(&self.path, &self.place))
-            .and_then(|()| sync_folder_of(&self.place))
-            .map_err(|e| Error::io("replacing", &self.place, e))?;
-        Ok(Placed {
-            place: self.place.clone(),
-            kept,
-        })
+            .and_then(|()| files::sync_folder(folder_of(&self.place)))
+            .map_err(|e| Error::io("replacing", &self.place, e))
     }
 }
 
@@ -74,32 +105,38 @@ impl Drop for Staged {
     }
 }
 
-/// A program in the place of another one, which lies beside it.
-pub struct Placed {
-    place: PathBuf,
-    kept: PathBuf,
+/// The right to exchange the program in a place. Where a file system knows no locks, everybody has it.
+fn turn_at(place: &Path) -> Result<Option<File>> {
+    let folder = folder_of(place);
+    let turn = File::open(folder).map_err(|e| Error::io("opening", folder, e))?;
+    match turn.try_lock() {
+        Ok(()) => Ok(Some(turn)),
+        Err(TryLockError::Error(_)) => Ok(None),
+        Err(TryLockError::WouldBlock) => Err(Error::Invalid(format!(
+            "another upgrade, rollback or installation is exchanging {} now; wait until that has ended. Nothing was \
+             changed",
+            place.display()
+        ))),
+    }
 }
 
-impl Placed {
-    /// It stays. The one before is kept for the way back.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
-    pub fn confirm(self) -> Result<()> {
-        let previous = previous_of(&self.place);
-        fs::rename(&self.kept, &previous)
-            .and_then(|()| sync_folder_of(&previous))
-            .map_err(|e| Error::io("keeping the program before as", &previous, e))
-    }
-
-    /// The one before comes back: the very same file, so that the one that runs lies in its place again.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
-    pub fn take_back(self) -> Result<()> {
-        fs::rename(&self.kept, &self.place)
-            .and_then(|()| sync_folder_of(&self.place))
-            .map_err(|e| Error::io("putting back", &self.place, e))
+/// Removes what was left beside a place by who was ended while it looked.
+fn sweep(place: &Path) {
+    let Some(name) = place.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    let entries = fs::read_dir(folder_of(place)).into_iter().flatten();
+    for entry in entries.flatten() {
+        let left = entry.file_name();
+        let of_whom = left
+            .to_str()
+            .and_then(|left| left.strip_prefix(name)?.strip_prefix(TO_LOOK_AT));
+        let has_ended = |process: &str| {
+            process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
+        };
+        if of_whom.is_some_and(has_ended) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -112,10 +149,6 @@ pub(super) fn keep(file: &Path, kept: &Path) -> io::Result<()> {
     fs::hard_link(file, kept).or_else(|_| fs::copy(file, kept).map(|_| ()))
 }
 
-fn sync_folder_of(file: &Path) -> io::Result<()> {
-    files::sync_folder(file.parent().unwrap_or(Path::new(".")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -123,25 +156,23 @@ mod tests {
         os::unix::fs::{MetadataExt, PermissionsExt},
     };
 
-    use super::{Staged, previous_of};
+    use super::{Staged, beside, previous_of};
 
     #[test]
-    fn a_program_is_replaced_and_comes_back_as_the_very_same_file() {
+    fn a_program_is_replaced_by_the_very_file_that_has_proved_itself_and_the_one_before_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("webstead");
         fs::write(&place, "old").unwrap();
-        let file = fs::metadata(&place).unwrap().ino();
-        let placed = Staged::new(&place, b"bad").unwrap().put().unwrap();
-        assert_eq!(fs::read_to_string(&place).unwrap(), "bad");
-        placed.take_back().unwrap();
-        assert_eq!(fs::metadata(&place).unwrap().ino(), file);
-        let placed = Staged::new(&place, b"new").unwrap().put().unwrap();
-        placed.confirm().unwrap();
-        assert_eq!(fs::read_to_string(&place).unwrap(), "new");
-        let mode = fs::metadata(&place).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o755);
-        assert_eq!(fs::read_to_string(previous_of(&place)).unwrap(), "old");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        for (before, content) in [("old", "new"), ("new", "newest")] {
+            let staged = Staged::new(&place, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&place).unwrap(), before);
+            let file = fs::metadata(staged.path()).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o755);
+            staged.put().unwrap();
+            assert_eq!(fs::metadata(&place).unwrap().ino(), file.ino());
+            assert_eq!(fs::read_to_string(previous_of(&place)).unwrap(), before);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        }
     }
 
     #[test]
@@ -149,7 +180,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("webstead");
         fs::write(&place, "old").unwrap();
+        // Left by a process that cannot be there any more: the system gives no such numbers.
+        fs::write(beside(&place, ".look-4294967295"), "left").unwrap();
+        let looked_at = Staged::to_look_at(&place, b"new").unwrap();
         drop(Staged::new(&place, b"new").unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        drop(looked_at);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_do_not_exchange_one_program_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("webstead");
+        fs::write(&place, "old").unwrap();
+        let first = Staged::new(&place, b"one").unwrap();
+        for refused in [
+            Staged::new(&place, b"two"),
+            Staged::to_look_at(&place, b"two"),
+        ] {
+            let refused = refused.err().expect("it is not their turn").to_string();
+            assert!(refused.contains("another upgrade"), "{refused}");
+        }
+        assert_eq!(fs::read_to_string(first.path()).unwrap(), "one");
+        first.put().unwrap();
+        Staged::new(&place, b"two").unwrap().put().unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "two");
     }
 }

@@ -4,7 +4,10 @@ use std::{ffi::OsString, fs, io::ErrorKind, path::Path};
 
 use minisign_verify::{PublicKey, Signature};
 
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    net::leaving::public_key,
+};
 
 /// Keys that are compiled in.
 const RELEASE_KEYS: &str = include_str!("release_keys.txt");
@@ -18,12 +21,7 @@ impl Key {
     /// # Errors
     /// [`Error::Invalid`] if it is none.
     pub fn parse(text: &str) -> Result<Self> {
-        let key = PublicKey::from_base64(text.trim()).map_err(|e| {
-            Error::Invalid(format!(
-                "{text:?} is no public key of minisign ({e}); it is the second line of minisign.pub"
-            ))
-        })?;
-        Ok(Self(key))
+        public_key(text).map(Self).map_err(Error::Invalid)
     }
 
     /// Those that are compiled in.

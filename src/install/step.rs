@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io::{self, ErrorKind},
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -12,12 +12,12 @@ use std::{
 
 use super::{
     DATA, PROGRAM, copy_site, machine,
-    replacement::{keep, previous_of},
+    replacement::{Staged, keep, previous_of},
 };
 use crate::{
     base::{Error, Result, files},
     db::DataFolder,
-    net::router,
+    net::{probe, router},
     server::{
         self,
         control::{self, Request},
@@ -58,8 +58,10 @@ pub(super) enum Action {
     CopySite(PathBuf),
     /// Keeps the program of the service for the way back.
     Keep,
-    /// Lets the running server hand over to the program that lies on the disk now.
-    HandOver,
+    /// Lets the running server hand over to this program, which takes the place of the service's if it is fit.
+    HandOver(Vec<u8>),
+    /// Lets the running server hand over to the program that lies on the disk already.
+    HandOverToInstalled,
     /// Waits until the site answers.
     AwaitAnswer,
     /// Has the router close what it was asked to open; failing is no matter, and is said.
@@ -116,9 +118,19 @@ impl Step {
                 keep(Path::new(PROGRAM), &previous)
                     .map_err(|e| Error::io("keeping the program before as", &previous, e))
             }
-            Action::HandOver => {
-                let folder = DataFolder::open_existing(Path::new(DATA))?;
-                control::ask(&folder, &Request::Reload, |_| ()).map(|_| ())
+            Action::HandOver(bytes) => {
+                let (place, folder) = (Path::new(PROGRAM), data_folder()?);
+                let staged = Staged::new(place, bytes)?;
+                let request = Request::Upgrade {
+                    program: Some(staged.path().into()),
+                    place: Some(place.into()),
+                    ready_s: None,
+                };
+                control::ask(&folder, &request, |_| ())?;
+                staged.put()
+            }
+            Action::HandOverToInstalled => {
+                control::ask(&data_folder()?, &Request::Reload, |_| ()).map(|_| ())
             }
             Action::AwaitAnswer => await_answer(Path::new(DATA)),
             Action::CloseRouter => {
@@ -130,6 +142,10 @@ impl Step {
             }
         }
     }
+}
+
+fn data_folder() -> Result<DataFolder> {
+    DataFolder::open_existing(Path::new(DATA))
 }
 
 pub(super) fn owned(command: &[&str]) -> Vec<String> {
@@ -187,6 +203,8 @@ fn run(command: &[String]) -> Result<()> {
     let output = Command::new(&command[0])
         .args(&command[1..])
         .env("PATH", machine::SEARCH_PATH)
+        // Ctrl-C at the terminal does not end it half-way.
+        .process_group(0)
         .output()
         .map_err(|e| Error::Internal(format!("`{shown}` could not be run: {e}")))?;
     if output.status.success() {
@@ -205,7 +223,7 @@ pub(super) fn answers(data: &Path) -> bool {
     DataFolder::open_existing(data)
         .and_then(|folder| server::running(&folder))
         .is_ok_and(|started| {
-            let status = started.map(|started| started.ask(data));
+            let status = started.map(|started| started.ask(data, probe::PATIENCE));
             status.is_some_and(|status| status.is_ok_and(|status| status < 500))
         })
 }
@@ -220,7 +238,7 @@ pub fn await_answer(data: &Path) -> Result<()> {
         let outcome = DataFolder::open_existing(data)
             .and_then(|folder| server::running(&folder))
             .and_then(|started| match started {
-                Some(started) => started.ask(data),
+                Some(started) => started.ask(data, probe::PATIENCE),
                 None => Err(Error::Internal("it has not started yet".into())),
             });
         match outcome {

@@ -13,18 +13,25 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use minisign_verify::PublicKey;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use tokio::sync::watch;
+
+/// The longest time that can be set: a day.
+const MOST_S: u64 = 24 * 3600;
 
 /// Section `[upgrade]` of `webstead.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Seconds that a new program has to say that it is ready, or that it gets on.
+    #[serde(deserialize_with = "seconds")]
     pub ready_s: u64,
     /// Seconds that the old program has to finish what is in flight.
+    #[serde(deserialize_with = "seconds")]
     pub finish_s: u64,
     /// Keys of minisign whose signature under a program is believed, besides those that are compiled in.
+    #[serde(deserialize_with = "keys")]
     pub keys: Vec<String>,
 }
 
@@ -36,6 +43,37 @@ impl Default for Settings {
             keys: Vec::new(),
         }
     }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let found = i64::deserialize(from)?;
+    let seconds = u64::try_from(found).ok();
+    let seconds = seconds.filter(|seconds| (1..=MOST_S).contains(seconds));
+    seconds.ok_or_else(|| {
+        D::Error::custom(format!(
+            "{found} is no number of seconds from 1 to {MOST_S}, which is a day"
+        ))
+    })
+}
+
+fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let keys = Vec::<String>::deserialize(from)?;
+    for key in &keys {
+        public_key(key).map_err(D::Error::custom)?;
+    }
+    Ok(keys)
+}
+
+/// Reads a public key of minisign: what `minisign -G` shows and writes, as a line beginning with `RW`.
+///
+/// # Errors
+/// What is wrong with it, and where the right one is.
+pub fn public_key(text: &str) -> Result<PublicKey, String> {
+    PublicKey::from_base64(text.trim()).map_err(|_| {
+        format!(
+            "{text:?} is no public key of minisign: it is the second line of minisign.pub, and begins with RW"
+        )
+    })
 }
 
 impl Settings {

@@ -13,17 +13,22 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 use super::{certificates::LocalAuthority, proxy_protocol, tls, trust::TrustedProxies};
 use crate::base::{Error, Result};
 
-/// How long the site may take for each step of an answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a site may take for each step of an answer, where nobody waits who wants to know now.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks the site that listens on `address` for `/` and returns the status of its answer, such as 200.
 ///
 /// Its certificate must come from the machine's own authority in this data folder. `is_announced`: whether the
-/// site expects a PROXY header from here ([`is_announced`]).
+/// site expects a PROXY header from here ([`is_announced`]). `patience` is for each step.
 ///
 /// # Errors
 /// [`Error::Internal`] with what failed: the connection, the certificate, or the answer.
-pub fn first_page(data_dir: &Path, address: SocketAddr, is_announced: bool) -> Result<u16> {
+pub fn first_page(
+    data_dir: &Path,
+    address: SocketAddr,
+    is_announced: bool,
+    patience: Duration,
+) -> Result<u16> {
     let failed = |step: &str, e: &dyn std::fmt::Display| {
         Error::Internal(format!("the site at {address}: {step}: {e}"))
     };
@@ -34,11 +39,11 @@ pub fn first_page(data_dir: &Path, address: SocketAddr, is_announced: bool) -> R
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").map_err(Error::internal)?;
     let tls = ClientConnection::new(Arc::new(config), name).map_err(Error::internal)?;
-    let mut socket = TcpStream::connect_timeout(&reachable(address), PATIENCE)
+    let mut socket = TcpStream::connect_timeout(&reachable(address), patience)
         .map_err(|e| failed("nobody answers", &e))?;
     socket
-        .set_read_timeout(Some(PATIENCE))
-        .and_then(|()| socket.set_write_timeout(Some(PATIENCE)))
+        .set_read_timeout(Some(patience))
+        .and_then(|()| socket.set_write_timeout(Some(patience)))
         .map_err(Error::internal)?;
     if is_announced {
         socket

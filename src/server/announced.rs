@@ -1,6 +1,12 @@
 //! The machine's name on its own network while the server runs, and who has to know when it changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::task::spawn_blocking;
 
@@ -15,6 +21,9 @@ use crate::{
         names::{LocalName, local_names},
     },
 };
+
+/// How often it is tried to tell who asks where the server is, while that cannot be written.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// The name, and whether it is announced.
 #[derive(Clone)]
@@ -39,6 +48,8 @@ pub(super) struct Told {
     started: Mutex<Started>,
     local: Local,
     certificates: Arc<Certificates>,
+    /// Whether it could not be left where others look: the disk is read-only.
+    is_owed: AtomicBool,
 }
 
 impl Told {
@@ -54,6 +65,7 @@ impl Told {
             started: Mutex::new(started),
             local,
             certificates,
+            is_owed: AtomicBool::new(false),
         })
     }
 
@@ -65,8 +77,25 @@ impl Told {
         started.is_named = self.local.settings.announce && mdns::is_possible(address.ip());
         let line = serde_json::to_string(&*started).map_err(Error::internal)?;
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.note(&line)?;
+        let is_noted = lock.note(&line)?;
+        self.is_owed.store(!is_noted, Ordering::Relaxed);
         Ok(started.clone())
+    }
+
+    /// Tells it where others look, as soon as the disk takes that, for as long as it is not dropped.
+    pub(super) async fn tell_when_possible(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            if !self.is_owed.load(Ordering::Relaxed) {
+                continue;
+            }
+            let told = Arc::clone(&self);
+            match spawn_blocking(move || told.tell()).await {
+                Ok(Err(e)) => log::warn!("`webstead status` does not know where this is: {e}"),
+                Err(e) => log::error!("{e}"),
+                Ok(Ok(_)) => {}
+            }
+        }
     }
 
     /// Announces the name, if that is wanted and others could reach the site. Who asks, and the certificate, follow.

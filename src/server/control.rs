@@ -40,6 +40,10 @@ const NAME: &str = "server.sock";
 const MOST_BYTES: u64 = 64 * 1024;
 /// Time for a request to be said.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Time for a server to say that it has heard.
+const HEARD_WITHIN: Duration = Duration::from_secs(20);
+/// How often it is looked whether a disk that was read-only takes the socket.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Requests that wait for their turn.
 const MOST_WAITING: usize = 8;
 
@@ -53,6 +57,10 @@ pub enum Request {
     Upgrade {
         /// Where it lies; not said: where the running one lay when it was started.
         program: Option<PathBuf>,
+        /// Where it will lie when it has taken over, if that is elsewhere: who asks puts it there, and has to be there
+        /// until then.
+        #[serde(default)]
+        place: Option<PathBuf>,
         /// Seconds that it has for each of its steps; not said: as the settings have it.
         ready_s: Option<u64>,
     },
@@ -61,6 +69,8 @@ pub enum Request {
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Answer {
+    /// At once: somebody is there.
+    Heard,
     Progress(String),
     Done(String),
     Failed(String),
@@ -95,6 +105,11 @@ impl Answers {
         });
     }
 
+    /// Whether who has asked is there no more.
+    pub(super) fn are_unheard(&self) -> bool {
+        self.0.as_ref().is_some_and(UnboundedSender::is_closed)
+    }
+
     fn send(&self, answer: Answer) {
         if let Some(sender) = &self.0 {
             // Who has asked may be gone.
@@ -105,7 +120,9 @@ impl Answers {
 
 /// The socket, open.
 pub(super) struct Control {
-    listener: UnixListener,
+    root: PathBuf,
+    /// `None` on a disk that is read-only: it is opened when that takes it.
+    listener: Option<UnixListener>,
     asks: Sender<Ask>,
 }
 
@@ -115,18 +132,33 @@ impl Control {
     /// # Errors
     /// [`Error::CannotSave`] if it cannot be made.
     pub(super) fn open(root: &Path) -> Result<(Self, Receiver<Ask>)> {
-        let listener = listen(root).and_then(UnixListener::from_std).map_err(|e| {
-            let path = root.join(NAME);
-            Error::CannotSave(format!("{} cannot be made: {e}", path.display()))
-        })?;
+        let listener = match listen(root).and_then(UnixListener::from_std) {
+            Ok(listener) => Some(listener),
+            Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem => None,
+            Err(e) => {
+                let path = root.join(NAME);
+                let why = format!("{} cannot be made: {e}", path.display());
+                return Err(Error::CannotSave(why));
+            }
+        };
         let (asks, asked) = channel(MOST_WAITING);
-        Ok((Self { listener, asks }, asked))
+        let root = root.to_path_buf();
+        let control = Self {
+            root,
+            listener,
+            asks,
+        };
+        Ok((control, asked))
     }
 
     /// Takes what is asked, for as long as it is not dropped.
     pub(super) async fn serve(self) {
+        let listener = match self.listener {
+            Some(listener) => listener,
+            None => when_possible(&self.root).await,
+        };
         loop {
-            match self.listener.accept().await {
+            match listener.accept().await {
                 Ok((stream, _)) => {
                     let asks = self.asks.clone();
                     actix_web::rt::spawn(async move {
@@ -146,6 +178,16 @@ impl Control {
     /// Takes the socket away, at the end of the last process.
     pub(super) fn remove(root: &Path) {
         let _ = fs::remove_file(root.join(NAME));
+    }
+}
+
+/// Opens the socket as soon as the disk takes it.
+async fn when_possible(root: &Path) -> UnixListener {
+    loop {
+        sleep(LOOK_EVERY).await;
+        if let Ok(listener) = listen(root).and_then(UnixListener::from_std) {
+            return listener;
+        }
     }
 }
 
@@ -191,17 +233,18 @@ async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
         }
     };
     // Where root serves somebody's folder, that somebody may ask for the program that is there, but not for any other.
-    if let Request::Upgrade {
-        program: Some(_), ..
-    } = &request
-        && !may_name_programs
-    {
+    let names_one = matches!(
+        &request,
+        Request::Upgrade { program, place, .. } if program.is_some() || place.is_some()
+    );
+    if names_one && !may_name_programs {
         let text =
             "the server runs as another user, and takes the place of its program from nobody else";
         return write
             .write_all(&line_of(&Answer::Failed(text.to_owned()))?)
             .await;
     }
+    write.write_all(&line_of(&Answer::Heard)?).await?;
     let (sender, mut answers): (_, UnboundedReceiver<Answer>) = unbounded_channel();
     let answers_to = Answers(Some(sender));
     let ask = Ask {
@@ -211,10 +254,19 @@ async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
     if asks.send(ask).await.is_err() {
         return Err(ErrorKind::BrokenPipe.into());
     }
-    while let Some(answer) = answers.recv().await {
-        write.write_all(&line_of(&answer)?).await?;
+    loop {
+        let mut more = [0; 64];
+        tokio::select! {
+            answer = answers.recv() => match answer {
+                Some(answer) => write.write_all(&line_of(&answer)?).await?,
+                None => return Ok(()),
+            },
+            // There is nothing more to say but goodbye.
+            read = read.read(&mut more) => if read? == 0 {
+                return Ok(());
+            },
+        }
     }
-    Ok(())
 }
 
 fn line_of(message: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -257,19 +309,31 @@ pub fn ask(folder: &DataFolder, request: &Request, mut tell: impl FnMut(&str)) -
         )));
     }
     let root = File::open(folder.root()).map_err(|e| Error::io("opening", folder.root(), e))?;
-    let mut stream = net::UnixStream::connect(short(&root)).map_err(|e| match e.kind() {
+    let stream = net::UnixStream::connect(short(&root)).map_err(|e| match e.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::Invalid(
             "the running server is still starting, or is of a version that cannot be asked; restart it".into(),
         ),
         ErrorKind::PermissionDenied => not_yours(),
         _ => Error::io("asking the server at", folder.root().join(NAME), e),
     })?;
-    let lost = |e: io::Error| Error::Internal(format!("the server did not answer: {e}"));
+    let lost = |e: io::Error| match e.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Internal(format!(
+            "the server is there and does not answer, for {} seconds now: it hangs, or has far too much to do. Its log \
+             may say why; restart it",
+            HEARD_WITHIN.as_secs()
+        )),
+        _ => Error::Internal(format!("the server did not answer: {e}")),
+    };
+    let wait = |patience| stream.set_read_timeout(patience);
+    wait(Some(HEARD_WITHIN)).map_err(lost)?;
     let line = line_of(request).map_err(lost)?;
-    stream.write_all(&line).map_err(lost)?;
-    for line in LineReader::new(stream).lines() {
+    (&stream).write_all(&line).map_err(lost)?;
+    for line in LineReader::new(&stream).lines() {
         let answer = serde_json::from_str(&line.map_err(lost)?);
+        // It has its own limits for what it does.
+        wait(None).map_err(lost)?;
         match answer.map_err(Error::internal)? {
+            Answer::Heard => {}
             Answer::Progress(text) => tell(&text),
             Answer::Done(text) => return Ok(text),
             Answer::Failed(text) => return Err(Error::Invalid(text)),

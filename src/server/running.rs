@@ -51,6 +51,15 @@ pub(super) enum Over {
     HandedOver,
 }
 
+/// Which program is to go on; not said: the one that lies on the disk now.
+#[derive(Default)]
+struct Wanted {
+    program: Option<PathBuf>,
+    /// Where it will lie, if who asks puts it elsewhere.
+    place: Option<PathBuf>,
+    ready_s: Option<u64>,
+}
+
 /// What the running server has in its hands.
 pub(super) struct Running<Reread, Start> {
     pub(super) root: PathBuf,
@@ -116,16 +125,24 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
                 },
                 Some(ask) = self.asked.recv() => ask,
             };
-            let (program, ready_s) = match request {
+            let wanted = match request {
                 Request::Reload if !self.program.was_replaced() => {
                     let outcome = self.reload.now().await;
                     answers.outcome(outcome.map(str::to_owned));
                     continue;
                 }
-                Request::Reload => (None, None),
-                Request::Upgrade { program, ready_s } => (program, ready_s),
+                Request::Reload => Wanted::default(),
+                Request::Upgrade {
+                    program,
+                    place,
+                    ready_s,
+                } => Wanted {
+                    program,
+                    place,
+                    ready_s,
+                },
             };
-            match self.hand_over(program, ready_s, &answers).await {
+            match self.hand_over(wanted, &answers).await {
                 Ok(Some(successor)) => {
                     let text = format!("process {} serves now", successor.process());
                     log::info!("handed over: {text}");
@@ -146,20 +163,22 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
     }
 
     /// Lets a program take over; `None` if this process was asked to stop before that.
-    async fn hand_over(
-        &mut self,
-        program: Option<PathBuf>,
-        ready_s: Option<u64>,
-        answers: &Answers,
-    ) -> Result<Option<Successor>> {
+    async fn hand_over(&mut self, wanted: Wanted, answers: &Answers) -> Result<Option<Successor>> {
+        let Wanted {
+            program,
+            place,
+            ready_s,
+        } = wanted;
         let program = program.unwrap_or_else(|| self.program.path.clone());
+        let is_put_by_who_asks = place.is_some();
+        let place = place.unwrap_or_else(|| program.clone());
         log::info!("handing over to {}", program.display());
         if self.stays {
             guard::prepare()?;
         }
         let patience = ready_s.map(Duration::from_secs);
         let patience = patience.unwrap_or_else(|| self.reload.upgrade().ready());
-        let hello = hello(self.app.setup.token(), self.has_terminal, program.clone());
+        let hello = hello(self.app.setup.token(), self.has_terminal, place);
         let before: Vec<OwnedFd> = self.before.descriptors().map_err(Error::internal)?;
         let (https, http) = &self.sockets;
         let own: [BorrowedFd<'_>; 3] = [https.as_fd(), http.as_fd(), self.lock.as_fd()];
@@ -175,6 +194,12 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
             started = Successor::start(&program, &hello, &descriptors, patience, tell) => started?,
             () = self.signals.next_stop() => return Ok(None),
         };
+        if is_put_by_who_asks && answers.are_unheard() {
+            return Err(Error::Invalid(
+                "who asked for it has ended, and nobody would put the new program in its place"
+                    .into(),
+            ));
+        }
         // The point of no return is at its end; until there, everything can be taken back.
         self.database.watch_others()?;
         self.jobs = None;

@@ -116,11 +116,15 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
         let keeper = self.keeper.into_inner();
         let (certificates, naming) = (self.certificates, self.naming);
         let (backups, router) = (self.backups, self.router);
+        let of_others = Arc::clone(&told);
         let start_jobs = move || {
             let of_names = (Arc::clone(&certificates), Arc::clone(&naming));
             let keeper = Arc::clone(&keeper);
             let beside = (database.clone(), edge.clone(), keeper);
-            start_background(beside, of_names, (backups.clone(), Arc::clone(&router)))
+            let of_machine = (backups.clone(), Arc::clone(&router));
+            let mut jobs = start_background(beside, of_names, of_machine);
+            jobs.start(Arc::clone(&of_others).tell_when_possible());
+            jobs
         };
         let running = Running {
             root: self.root,
@@ -181,7 +185,7 @@ async fn prove(
     let is_announced = probe::is_announced(address, trusted);
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
-    let ask = move || probe::first_page(&data, address, is_announced);
+    let ask = move || probe::first_page(&data, address, is_announced, probe::PATIENCE);
     let answered = tokio::task::spawn_blocking(ask).await;
     handle.stop(false).await;
     let _ = server.await;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::name;
-use crate::edge::{files, proxy};
+use crate::{
+    base::words,
+    edge::{files, proxy},
+};
 
 /// The hosts beside the site, by their names in lower case.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +70,7 @@ impl<'de> Deserialize<'de> for Settings {
 
 /// Which kind of host a table is, by the key that every host of the kind has.
 fn host_of(table: toml::Table) -> Result<Host, String> {
-    let words = |e: toml::de::Error| e.message().to_owned();
+    let words = |e: toml::de::Error| words::of_settings(e.message());
     match (table.contains_key("files"), table.contains_key("proxy")) {
         (true, false) => table.try_into().map(Host::Files).map_err(words),
         (false, true) => {

@@ -1,6 +1,7 @@
 //! The site's own certificate, signed by the local authority and kept while it is good.
 
 use std::{
+    io::ErrorKind,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -86,8 +87,15 @@ fn local_certificate_at(
         .filter(|name| authority.permits(name))
         .collect();
     let leaf = Leaf::issue(authority, &permitted, believed)?;
-    files::write(&key_path, &leaf.key_pem, files::SECRET)?;
-    files::write(&cert_path, &leaf.cert_pem, files::PUBLIC)?;
+    let kept = files::write(&key_path, &leaf.key_pem, files::SECRET)
+        .and_then(|()| files::write(&cert_path, &leaf.cert_pem, files::PUBLIC));
+    match kept {
+        // It is as good as one that is kept, until the program ends.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::ReadOnlyFilesystem => {
+            log::warn!("the disk is read-only: the new local certificate is not kept");
+        }
+        kept => kept?,
+    }
     leaf.certified_key()
 }
 
