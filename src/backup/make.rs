@@ -16,11 +16,12 @@ use super::{
     manifest::{self, BLOCK_BYTES, BLOCKS_IN_LIST, DatabaseEntry, FileEntry, Manifest},
     object::{self, Reference},
     repository::{Known, Repository},
+    source::Source,
     store::Stored,
 };
 use crate::{
     base::{Error, Result, Timestamp, Verdict},
-    db::{DataFolder, Database, Health, Snapshot, end_of_log, open_to_look},
+    db::{Health, Snapshot, end_of_log},
 };
 
 /// Files that one list names, at most.
@@ -29,51 +30,6 @@ const MOST_FILES_IN_LIST: usize = 4096;
 const MOST_PARTS_IN_LIST: usize = 16 * 1024;
 /// Warnings that are kept word for word.
 const MOST_WARNINGS: usize = 50;
-
-/// What of a site is backed up.
-pub struct Source {
-    /// Its data folder.
-    pub folder: DataFolder,
-    /// The settings of the machine, wherever they are.
-    pub settings: PathBuf,
-    /// Whether the folder `secrets` comes along.
-    pub with_secrets: bool,
-    /// Its database, if this process has it open.
-    pub database: Option<Database>,
-    /// Whether changes are kept from its first backup on.
-    pub keeps_changes: bool,
-}
-
-impl Source {
-    /// Does something with the database. One of an older program is left as it is.
-    pub(super) fn with_database(&self, work: impl Fn(&Database) -> Result<()>) -> Result<()> {
-        if let Some(database) = &self.database {
-            return work(database);
-        }
-        let Some(database) = Database::open_unmigrated(&self.folder.database())? else {
-            return Ok(());
-        };
-        let outcome = work(&database);
-        database.close();
-        outcome
-    }
-
-    /// From now on changes are kept, if they are to be.
-    fn begin_log(&self) {
-        let is_begun = || -> Result<bool> {
-            Ok(end_of_log(&open_to_look(&self.folder.database())?)?.is_some())
-        };
-        if !self.keeps_changes || is_begun().unwrap_or(false) {
-            return;
-        }
-        // A backup of a site whose disk is full is worth more than this.
-        if let Err(e) = self.with_database(Database::begin_log) {
-            log::warn!(
-                "changes are not kept, so there is no way back to a moment between two backups: {e}"
-            );
-        }
-    }
-}
 
 /// How it goes on: what is being done, how much of it is done, and of how much.
 pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);

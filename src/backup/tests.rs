@@ -131,6 +131,8 @@ impl Place {
     }
 }
 
+const LATEST: Wanted<'static> = Wanted::Backup(Which::Latest);
+
 pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn quiet(_: &str, _: usize, _: usize) {}
@@ -231,14 +233,7 @@ fn encrypted_backups_tell_nothing_and_come_back_with_the_passphrase_alone() {
     assert!(with_word("wrong horse").is_err() && place.target().open(&Keys::default()).is_err());
     let repository = with_word("correct horse").unwrap();
     let to = place.dir.path().join("restored");
-    restore(
-        &repository,
-        Wanted::Backup(Which::Latest),
-        &to,
-        &quiet,
-        &NEVER,
-    )
-    .unwrap();
+    restore(&repository, LATEST, &to, &quiet, &NEVER).unwrap();
     let mut restored = everything(&to);
     let kept = restored
         .keys()
@@ -386,34 +381,13 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     let now = of_site(place.folder.root());
     let root = place.folder.root();
     let lock = place.folder.lock_for_server().unwrap();
-    let error = restore(
-        &place.repository(),
-        Wanted::Backup(Which::Latest),
-        root,
-        &quiet,
-        &NEVER,
-    )
-    .unwrap_err();
+    let error = restore(&place.repository(), LATEST, root, &quiet, &NEVER).unwrap_err();
     assert!(error.to_string().contains("running"), "{error}");
     assert_eq!(of_site(root), now);
     drop(lock);
-    let changes = preview(
-        &place.repository(),
-        Wanted::Backup(Which::Latest),
-        root,
-        &quiet,
-        &NEVER,
-    )
-    .unwrap();
+    let changes = preview(&place.repository(), LATEST, root, &quiet, &NEVER).unwrap();
     assert_eq!(changes.changes, Some(Changes::default()), "no post differs");
-    let restored = restore(
-        &place.repository(),
-        Wanted::Backup(Which::Latest),
-        root,
-        &quiet,
-        &NEVER,
-    )
-    .unwrap();
+    let restored = restore(&place.repository(), LATEST, root, &quiet, &NEVER).unwrap();
     assert_eq!(of_site(root), then);
     assert_eq!(fs::read(root.join("secrets/dns")).unwrap(), b"a secret");
     assert_eq!(of_site(&restored.set_aside.unwrap()), now);
@@ -426,14 +400,7 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     let other = place.dir.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("thesis.doc"), "x").unwrap();
-    let error = restore(
-        &place.repository(),
-        Wanted::Backup(Which::Latest),
-        &other,
-        &quiet,
-        &NEVER,
-    )
-    .unwrap_err();
+    let error = restore(&place.repository(), LATEST, &other, &quiet, &NEVER).unwrap_err();
     assert!(error.to_string().contains("not a data folder"), "{error}");
     assert!(other.join("thesis.doc").exists());
 }
