@@ -21,6 +21,7 @@ const OWN: &str = "2a0b:77::20";
 const IN_A_RULE: &str = "0x2a0b0077000000000000000000000020";
 /// The address that it has later.
 const LATER: &str = "2a0b:77::21";
+const LATER_IN_A_RULE: &str = "0x2a0b0077000000000000000000000021";
 
 /// Both ways into a home.
 fn home(name: &str, settings: &str) -> Option<Home> {
@@ -35,6 +36,15 @@ fn home(name: &str, settings: &str) -> Option<Home> {
          ip -n {n}o -6 route add 2a0b:77::/64 via 2a0b:33::44"
     ));
     Some(home.with_daemon(settings))
+}
+
+/// The router does not hear PCP over IPv6, which miniupnpd cannot be told otherwise.
+fn deaf(home: &Home) {
+    run(&format!(
+        "ip netns exec {}r nft 'add table ip6 deaf; add chain ip6 deaf in {{ type filter hook input priority 0; }}; \
+         add rule ip6 deaf in udp dport 5351 drop'",
+        home.name
+    ));
 }
 
 fn serve(home: &Home) -> Server {
@@ -197,17 +207,36 @@ fn visitors_come_in_over_ipv6_with_consent_only_and_no_more_when_it_is_taken_bac
 }
 
 #[test]
+fn of_several_addresses_the_one_that_the_name_has_is_let_in() {
+    let Some(home) = home("u", "") else {
+        return;
+    };
+    run(&format!(
+        "ip -n {}i addr add {LATER}/64 dev in1 nodad",
+        home.name
+    ));
+    set(&home, true);
+    // As the site knows it that has let its name follow.
+    let known = format!("{{\"v6\":{{\"address\":\"{LATER}\",\"source\":\"interfaces\"}}}}");
+    fs::create_dir(home.data().join("dns")).unwrap();
+    fs::write(home.data().join("dns/state.json"), known).unwrap();
+    let _site = serve(&home);
+    wait_until("both ports are let in", || {
+        lets_in_both(&home, LATER_IN_A_RULE)
+    });
+    assert!(!lets_in(&home).contains(IN_A_RULE), "{}", lets_in(&home));
+    assert_eq!(home.visit(&format!("https://[{LATER}]/")), "200");
+    let other = home.visit(&format!("https://[{OWN}]/"));
+    assert_eq!(other, "000", "the router lets nobody in to another address");
+}
+
+#[test]
 fn a_router_that_refuses_over_ipv6_is_told_in_its_own_words_and_seen_in_the_browser() {
     // Over UPnP, miniupnpd opens no port below 1024, as the standard advises.
     let Some(home) = home("w", "enable_natpmp=no") else {
         return;
     };
-    // It goes on with PCP over IPv6.
-    run(&format!(
-        "ip netns exec {}r nft 'add table ip6 deaf; add chain ip6 deaf in {{ type filter hook input priority 0; }}; \
-         add rule ip6 deaf in udp dport 5351 drop'",
-        home.name
-    ));
+    deaf(&home);
     let Some(_dns) = Dns::start(&home, &format!("home AAAA {OWN}")) else {
         return;
     };
@@ -241,6 +270,30 @@ fn a_router_that_refuses_over_ipv6_is_told_in_its_own_words_and_seen_in_the_brow
     ] {
         assert!(page.contains(words), "{words} is missing: {page}");
     }
+}
+
+#[test]
+fn a_router_that_knows_no_such_request_is_told_apart_from_one_that_refuses() {
+    let Some(home) = home("t", "enable_natpmp=no\nforce_igd_desc_v1=yes") else {
+        return;
+    };
+    deaf(&home);
+    let Some(_dns) = Dns::start(&home, &format!("home AAAA {OWN}")) else {
+        return;
+    };
+    set(&home, true);
+    let _site = serve(&home);
+    wait_until("IPv4 is passed on", || {
+        home.passes_on().contains("192.168.77.20:443")
+    });
+    let told = home.says(&["router"]);
+    assert!(
+        told.contains("knows no request to let visitors in"),
+        "{told}"
+    );
+    assert!(!told.contains("Not done"), "nothing was refused: {told}");
+    let words = ["no request", "allow port 443 of IPv6"];
+    examine(&home).must("router", "router-ipv6-untold", &words);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{super::igd::SERVICES, *};
+use super::{
+    super::{firewall, igd::SERVICES},
+    *,
+};
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 
@@ -97,14 +100,18 @@ fn what_is_asked_is_escaped() {
 proptest! {
     #[test]
     fn any_description_and_answer_is_read_without_a_panic(
-        at in 0usize..400, noise in "(<|>|/|&|]]>|<service>|</service>|<controlURL>|http://|\\PC){0,20}", cut in 0usize..40,
+        at in 0usize..500, noise in "(<|>|/|&|]]>|<service>|</service>|<controlURL>|http://|\\PC){0,20}", cut in 0usize..40,
     ) {
-        let whole = format!("<root>{}</root>", service("WANIPConnection:1", "/c"));
+        let both = [service("WANIPConnection:1", "/c"), service("WANIPv6FirewallControl:1", "/f")];
+        let whole = format!("<root>{}</root>", both.concat());
         let at = whole.floor_char_boundary(at.min(whole.len()));
-        let end = (at + cut).min(whole.len());
+        let end = whole.floor_char_boundary((at + cut).min(whole.len()));
         let broken = format!("{}{noise}{}", &whole[..at], &whole[end..]);
-        if let Ok(all) = read_description(&broken, &place(), ROUTER, &SERVICES) {
-            prop_assert!(all.iter().all(|service| service.control.at.ip() == ROUTER));
+        for kinds in [&SERVICES[..], &[firewall::SERVICE]] {
+            if let Ok(all) = read_description(&broken, &place(), ROUTER, kinds) {
+                prop_assert!(all.iter().all(|service| service.control.at.ip() == ROUTER));
+                prop_assert!(all.iter().all(|service| kinds.contains(&service.kind)));
+            }
         }
         let _ = read_answer(StatusCode::OK, &broken);
     }
