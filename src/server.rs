@@ -2,6 +2,7 @@
 
 mod announced;
 mod at_router;
+mod backup_place;
 mod backups;
 mod certificates;
 pub mod control;
@@ -10,6 +11,7 @@ mod doctor;
 pub mod guard;
 pub mod handover;
 mod hosts;
+mod looks;
 mod name_words;
 mod names;
 mod naming;

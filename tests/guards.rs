@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use crate::site::{OWNER, PASSWORD, Site, between};
 
 /// Pages that only people who are signed in may see.
-const PRIVATE: [&str; 18] = [
+const PRIVATE: [&str; 19] = [
     "/admin",
     "/admin/trash",
     "/admin/posts/new",
@@ -22,14 +22,18 @@ const PRIVATE: [&str; 18] = [
     "/admin/traffic",
     "/admin/disk",
     "/admin/backups",
+    "/admin/backups/place",
     "/admin/doctor",
     "/admin?q=x",
 ];
 
 /// Every address that takes a form; `{post}` is the editor of a post.
-const FORMS: [&str; 31] = [
+const FORMS: [&str; 34] = [
     "/admin/disk/check",
     "/admin/backups",
+    "/admin/backups/place",
+    "/admin/backups/place/remove",
+    "/admin/backups/place/undo",
     "/admin/posts",
     "/admin/preview",
     "{post}",
@@ -156,6 +160,7 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/traffic",
         "/admin/disk",
         "/admin/backups",
+        "/admin/backups/place",
         "/admin/doctor",
     ] {
         assert_eq!(site.text(&grace, path).0, 403, "{path}");
@@ -172,6 +177,9 @@ fn an_editor_cannot_do_what_is_the_owners_or_end_another_persons_session() {
         "/admin/hosts/new/files",
         "/admin/hosts/1",
         "/admin/hosts/1/remove",
+        "/admin/backups/place",
+        "/admin/backups/place/remove",
+        "/admin/backups/place/undo",
         "/admin/doctor",
     ] {
         let form = [

@@ -140,7 +140,7 @@ fn answered(request: RequestBuilder, service: &str) -> String {
     text
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -149,7 +149,7 @@ fn free_port() -> u16 {
 }
 
 /// Runs a command with lines on its standard input; says whether it succeeded, and what it said.
-fn said(data: &Path, arguments: &[&str], lines: &str) -> (bool, String) {
+pub(crate) fn said(data: &Path, arguments: &[&str], lines: &str) -> (bool, String) {
     let mut child = command(data)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -168,13 +168,13 @@ fn said(data: &Path, arguments: &[&str], lines: &str) -> (bool, String) {
     (status.success(), text)
 }
 
-fn done(data: &Path, arguments: &[&str], lines: &str) -> String {
+pub(crate) fn done(data: &Path, arguments: &[&str], lines: &str) -> String {
     let (is_done, text) = said(data, arguments, lines);
     assert!(is_done, "{text}");
     text
 }
 
-fn refused(data: &Path, arguments: &[&str], lines: &str) -> String {
+pub(crate) fn refused(data: &Path, arguments: &[&str], lines: &str) -> String {
     let (is_done, text) = said(data, arguments, lines);
     assert!(!is_done, "{text}");
     text

@@ -18,6 +18,8 @@ pub(super) const SCRATCH: &str = ".tried-";
 /// A repository in a folder.
 pub(super) struct FolderStore {
     root: PathBuf,
+    /// Whose backups they are: who has this folder.
+    site: Option<PathBuf>,
 }
 
 impl FolderStore {
@@ -25,7 +27,33 @@ impl FolderStore {
     pub(super) fn new(root: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
+            site: None,
         }
+    }
+
+    /// The same for the site in a data folder: where root makes the folder of the backups, it is its owner's.
+    pub(super) fn of_site(self, data: &Path) -> Self {
+        Self {
+            site: Some(data.to_path_buf()),
+            ..self
+        }
+    }
+
+    /// Makes a folder of the repository. What root makes by hand, the service must be able to go on with.
+    fn make(&self, folder: &Path) -> io::Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let above = folder.parent().unwrap_or(&self.root);
+        let owners = if folder == self.root {
+            make_all(above)?;
+            self.site.as_deref().unwrap_or(above)
+        } else {
+            self.make(above)?;
+            above
+        };
+        make_all(folder)?;
+        files::give_to_owner_of(owners, &File::open(folder)?)
     }
 
     fn write(&self, name: &str, bytes: &[u8], is_last: bool) -> io::Result<()> {
@@ -33,7 +61,7 @@ impl FolderStore {
         let folder = path.parent().unwrap_or(&self.root);
         if is_last {
             // One call for all the files before: an fsync for each would take minutes on a stick.
-            make(folder)?;
+            self.make(folder)?;
             rustix::fs::syncfs(File::open(&self.root)?)?;
             return files::write_whole(&path, bytes, 0o600);
         }
@@ -45,12 +73,15 @@ impl FolderStore {
         };
         let made = match create() {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                make(folder)?;
+                self.make(folder)?;
                 create()
             }
             made => made,
         };
-        let written = made.and_then(|mut file| file.write_all(bytes));
+        let written = made.and_then(|mut file| {
+            files::give_to_owner_of(folder, &file)?;
+            file.write_all(bytes)
+        });
         let written = written.and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
@@ -76,7 +107,7 @@ impl FolderStore {
     }
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+fn make_all(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
@@ -166,14 +197,19 @@ impl Store for FolderStore {
 
     fn lock(&self, to_change: bool) -> Result<Box<dyn Held>> {
         if to_change {
-            make(&self.root).map_err(|e| self.cannot_save(&e))?;
+            self.make(&self.root).map_err(|e| self.cannot_save(&e))?;
         }
         let path = self.root.join(LOCK);
         let mut options = OpenOptions::new();
         options.read(true).write(to_change).create(to_change);
         let opened = options.truncate(false).mode(0o600).open(&path);
         let file = match opened {
-            Ok(file) => file,
+            Ok(file) => {
+                if to_change {
+                    files::give_to_owner_of(&self.root, &file).map_err(|e| self.cannot_save(&e))?;
+                }
+                file
+            }
             // Who only reads may read a disk that nobody can write to.
             Err(_) if !to_change => return Ok(Box::new(Lock(None))),
             Err(e) => return Err(self.cannot_save(&e)),

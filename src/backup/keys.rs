@@ -25,7 +25,9 @@ const PASSPHRASE_FILE: &str = "key-passphrase.age";
 /// Both: without one of them nobody but this machine can open the backups.
 pub(super) const FILES: [&str; 2] = [FILE, PASSPHRASE_FILE];
 /// The most bytes of either.
-const MOST_BYTES: usize = 64 * 1024;
+pub(super) const MOST_BYTES: usize = 64 * 1024;
+/// What the secrets that are keys of repositories begin with.
+pub(super) const SECRET_START: &str = "backup-";
 /// 2^16 rounds of scrypt take 64 MB of memory: what the smallest board has.
 const WORK: u8 = 16;
 /// What others may have asked for takes 1 GB, and no more.
@@ -205,7 +207,7 @@ fn with_identity(store: &dyn Store, file: &Path) -> Result<Key> {
 
 /// What the key of a repository is called among the secrets of a machine.
 pub(super) fn secret_name(repository: &str) -> String {
-    format!("backup-{repository}")
+    format!("{SECRET_START}{repository}")
 }
 
 /// A new pair of keys, as `age-keygen` writes it.

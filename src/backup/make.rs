@@ -67,6 +67,7 @@ pub fn make(
     refuse_damaged(source)?;
     let _lock = repository.store.lock(true)?;
     source.begin_log();
+    repository.write_format()?;
     repository.store.sweep();
     let contents = repository.contents()?;
     let there = repository.store.list("objects")?;
@@ -169,6 +170,14 @@ pub(super) fn sweep(
     Ok(freed)
 }
 
+/// The hash and the name of each media file.
+fn media_of(snapshot: &Snapshot) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT hash, name FROM media ORDER BY hash";
+    let mut statement = snapshot.connection().prepare(sql)?;
+    let media = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(media.collect::<Result<_, _>>()?)
+}
+
 struct Work<'a> {
     repository: &'a Repository,
     known: Known,
@@ -215,12 +224,14 @@ impl Work<'_> {
             .query_row(first_account, [], |row| row.get(0))?;
         self.refuse_another_site(last, first_account)?;
         let database = self.database(&snapshot)?;
-        let files = self.files(source, &snapshot)?;
+        let media = media_of(&snapshot)?;
         let title = "SELECT value FROM settings WHERE name = 'title'";
         let title = snapshot.connection().query_row(title, [], |row| row.get(0));
+        // While it is there, the log of the database grows with every save. Files that are never changed need none.
+        drop(snapshot);
+        let files = self.files(source, &media)?;
         let (file_count, file_bytes) = (files.len() as u64, files.iter().map(|f| f.bytes).sum());
         let has_secrets = files.iter().any(|file| file.path.starts_with("secrets/"));
-        drop(snapshot);
         let files = self.lists_of_files(files)?;
         Ok(Manifest {
             format: 1,
@@ -263,13 +274,8 @@ impl Work<'_> {
     }
 
     /// Every file, by path.
-    fn files(&mut self, source: &Source, snapshot: &Snapshot) -> Result<Vec<FileEntry>> {
+    fn files(&mut self, source: &Source, media: &[(String, String)]) -> Result<Vec<FileEntry>> {
         let root = source.folder.root();
-        let sql = "SELECT hash, name FROM media ORDER BY hash";
-        let mut statement = snapshot.connection().prepare(sql)?;
-        let media: Vec<(String, String)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
         let mut files = Vec::new();
         for (done, (hash, name)) in media.iter().enumerate() {
             (self.progress)("pictures, files", done, media.len());

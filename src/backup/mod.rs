@@ -8,12 +8,14 @@ mod folder;
 mod gather;
 pub mod keys;
 mod list;
+mod lock;
 mod make;
 mod manifest;
 mod moment;
 mod object;
 mod preview;
 mod prune;
+mod rebuild;
 mod repository;
 mod restore;
 mod round;
@@ -21,17 +23,21 @@ pub mod s3;
 pub mod schedule;
 mod seal;
 mod settings;
+pub mod sftp;
 mod source;
 mod state;
 mod store;
 mod target;
 mod trial;
+mod uploads;
 mod writer;
 
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod interrupted_tests;
+#[cfg(test)]
+mod place_tests;
 #[cfg(test)]
 mod precious_tests;
 #[cfg(test)]
@@ -48,6 +54,6 @@ pub use restore::{Restored, Wanted, restore};
 pub use round::{Outcome, Round};
 pub use settings::Settings;
 pub use source::Source;
-pub use state::State;
-pub use target::Target;
+pub use state::{Record, State};
+pub use target::{Network, Target};
 pub use trial::{Trial, try_out};

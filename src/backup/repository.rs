@@ -10,6 +10,7 @@ use super::{
     keys::{self, Encryption, Keys},
     manifest::{self, FileEntry, Manifest},
     object::{self, Reference},
+    rebuild,
     seal::Key,
     store::{Store, Stored, is_out_of_reach},
 };
@@ -40,6 +41,8 @@ pub struct Repository {
     pub(super) store: Box<dyn Store>,
     pub(super) id: String,
     pub(super) key: Option<Key>,
+    /// Whether its first file is damaged or gone: it is written anew before the next backup.
+    pub(super) is_without_format: bool,
 }
 
 /// A backup that is in a repository.
@@ -83,12 +86,28 @@ impl Repository {
     /// # Errors
     /// [`Error::Invalid`] if something else is there or its key is not known.
     pub(super) fn open(store: Box<dyn Store>, keys: &Keys<'_>) -> Result<Option<Self>> {
-        let Some(bytes) = store.get(FORMAT_FILE, SMALL)? else {
-            return Ok(None);
-        };
+        let bytes = store.get(FORMAT_FILE, SMALL)?;
         let place = store.place();
-        let format: Format = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::Damaged(format!("{FORMAT_FILE} in {place} is damaged ({e})")))?;
+        let format = bytes.as_deref().map(serde_json::from_slice::<Format>);
+        let Some(Ok(format)) = format else {
+            let found = rebuild::find_id(&*store, keys)?;
+            if found.is_none() && bytes.is_some() {
+                return Err(Error::Damaged(format!(
+                    "{FORMAT_FILE} in {place} is damaged, and there are no backups; remove it to begin anew there"
+                )));
+            }
+            return Ok(found.map(|(id, key)| {
+                log::warn!(
+                    "{FORMAT_FILE} in {place} is damaged or gone; the backups are used all the same"
+                );
+                Self {
+                    store,
+                    id,
+                    key,
+                    is_without_format: true,
+                }
+            }));
+        };
         let is_id = format.repository.len() == 16
             && format.repository.bytes().all(|b| b.is_ascii_hexdigit());
         if format.number != 1 || !is_id {
@@ -105,6 +124,7 @@ impl Repository {
             store,
             id: format.repository,
             key,
+            is_without_format: false,
         }))
     }
 
@@ -121,16 +141,30 @@ impl Repository {
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(Error::internal)?;
         let id = HEXLOWER.encode(&id);
+        let this = Self {
+            store,
+            id,
+            key,
+            is_without_format: true,
+        };
+        this.write_format()?;
+        drop(lock);
+        Ok(this)
+    }
+
+    /// Writes the first file anew if it is damaged or gone. Only with the lock for changing.
+    pub(super) fn write_format(&self) -> Result<()> {
+        if !self.is_without_format {
+            return Ok(());
+        }
         let format = Format {
             number: 1,
-            repository: id.clone(),
-            sealed: key.is_some(),
+            repository: self.id.clone(),
+            sealed: self.key.is_some(),
         };
-        store.put(READ_ME_FILE, READ_ME.as_bytes())?;
+        self.store.put(READ_ME_FILE, READ_ME.as_bytes())?;
         let format = serde_json::to_vec_pretty(&format).map_err(Error::internal)?;
-        store.publish(FORMAT_FILE, &format)?;
-        drop(lock);
-        Ok(Self { store, id, key })
+        self.store.publish(FORMAT_FILE, &format)
     }
 
     /// What people call the place.
@@ -352,6 +386,6 @@ fn manifest_number(number: u64) -> String {
 }
 
 /// Shows that a small file is as it was written.
-fn check_of(bytes: &[u8]) -> String {
+pub(super) fn check_of(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes)[..8])
 }

@@ -49,26 +49,27 @@ impl Round<'_> {
     pub fn go(&self, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
         let data = self.source.folder.root();
         let outcome = self.go_on(data, progress, stop);
-        let remembered = State::update(data, |state| match &outcome {
+        let place = self.target.to_string();
+        let remembered = State::update_place(data, &place, |record| match &outcome {
             Ok(Outcome { made, trial }) => {
                 let now = Timestamp::now();
-                state.last_made = Some(now);
-                state.failed = None;
+                record.last_made = Some(now);
+                record.failed = None;
                 match trial {
-                    Some(trial) if trial.problems.is_empty() => state.last_proven = Some(now),
+                    Some(trial) if trial.problems.is_empty() => record.last_proven = Some(now),
                     Some(trial) => {
                         let why = format!(
                             "backup {} was made, but is not sound: {}",
                             made.number, trial.problems[0]
                         );
-                        state.failed = Some((now, why));
+                        record.failed = Some((now, why));
                     }
                     None => {}
                 }
             }
             // It was asked to, and is made as soon as somebody looks again.
-            Err(_) if stop.load(Ordering::Relaxed) => state.last_begun = None,
-            Err(e) => state.failed = Some((Timestamp::now(), e.to_string())),
+            Err(_) if stop.load(Ordering::Relaxed) => record.last_begun = None,
+            Err(e) => record.failed = Some((Timestamp::now(), e.to_string())),
         });
         if let Err(e) = remembered {
             log::warn!("how the backup went is not remembered: {e}");
@@ -78,13 +79,13 @@ impl Round<'_> {
 
     fn go_on(&self, data: &Path, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
         let place = self.target.to_string();
-        let known = State::load(data).repositories.remove(&place);
+        let known = State::load(data).of(&place).repository;
         let known = known.filter(|_| !self.takes_new_place);
         let repository =
             self.target
                 .open_or_create(data, known.as_deref(), &self.keys, &self.encryption)?;
-        let noted = State::update(data, |state| {
-            state.repositories.insert(place, repository.id().to_owned());
+        let noted = State::update_place(data, &place, |record| {
+            record.repository = Some(repository.id().to_owned());
         });
         if let Err(e) = noted {
             // A backup of a site whose disk is full is worth more than this.

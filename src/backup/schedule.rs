@@ -2,7 +2,7 @@
 
 use jiff::{Zoned, civil::Time, tz::TimeZone};
 
-use super::State;
+use super::Record;
 use crate::base::Timestamp;
 
 /// Seconds after which one that failed is tried again.
@@ -34,15 +34,15 @@ impl When {
 ///
 /// One that was missed, because the machine was off, is made up for. A clock that went back, as that of a small
 /// board does at its start, makes none; unless it stays there for a whole period.
-pub fn is_due(when: When, state: &State, now: Timestamp, waited_s: i64, zone: &TimeZone) -> bool {
-    let waits = state
+pub fn is_due(when: When, record: &Record, now: Timestamp, waited_s: i64, zone: &TimeZone) -> bool {
+    let waits = record
         .last_begun
-        .filter(|_| state.last_made < state.last_begun)
+        .filter(|_| record.last_made < record.last_begun)
         .is_some_and(|begun| (0..RETRY_S).contains(&(now.0 - begun.0)));
     if waits {
         return false;
     }
-    let Some(made) = state.last_made else {
+    let Some(made) = record.last_made else {
         return true;
     };
     if made > now {
@@ -68,19 +68,19 @@ fn last_time(time: Time, now: Timestamp, zone: &TimeZone) -> Timestamp {
 }
 
 /// What the owner is to be told, if anything. A first backup has a period's time.
-pub fn warning(when: When, state: &State, now: Timestamp, waited_s: i64) -> Option<String> {
+pub fn warning(when: When, record: &Record, now: Timestamp, waited_s: i64) -> Option<String> {
     let late_s = LATE * when.period_s();
     let days = |seconds: i64| match seconds / DAY_S {
         0 => format!("{} hours", seconds / 3600),
         1 => "a day".to_owned(),
         days => format!("{days} days"),
     };
-    match state.last_proven {
+    match record.last_proven {
         Some(proven) if now.0 - proven.0 > late_s => Some(format!(
             "The last backup that is known to be sound is {} old.",
             days(now.0 - proven.0)
         )),
-        None if state.failed.is_some() || waited_s > when.period_s() => {
+        None if record.failed.is_some() || waited_s > when.period_s() => {
             Some("There is no backup that is known to be sound.".to_owned())
         }
         _ => None,
@@ -97,12 +97,12 @@ mod tests {
         text.parse::<jiff::Timestamp>().unwrap().into()
     }
 
-    fn state(begun: &str, made: &str) -> State {
+    fn state(begun: &str, made: &str) -> Record {
         let read = |text: &str| (!text.is_empty()).then(|| at(text));
-        State {
+        Record {
             last_begun: read(begun),
             last_made: read(made),
-            ..State::default()
+            ..Record::default()
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_owner_is_warned_when_the_last_good_one_is_too_old() {
         let now = at("2026-11-27T12:00:00Z");
-        let mut state = State::default();
+        let mut state = Record::default();
         assert_eq!(warning(NOON, &state, now, 60), None, "it has just begun");
         assert!(warning(NOON, &state, now, DAY_S + 1).is_some());
         state.last_proven = Some(Timestamp(now.0 - 2 * DAY_S));

@@ -1,9 +1,11 @@
 //! `[backup]` in `webstead.toml`.
 
+use std::path::Path;
+
 use jiff::civil::Time;
 use serde::Deserialize;
 
-use super::{Recipient, Rule, Target, s3::S3Settings, schedule::When};
+use super::{Recipient, Rule, Target, s3::S3Settings, schedule::When, sftp::SftpSettings};
 
 /// Where backups go, when, and which are kept.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -13,6 +15,8 @@ pub struct Settings {
     pub to: Option<Target>,
     /// `[backup.s3]`: the store of a bucket.
     pub s3: S3Settings,
+    /// `[backup.sftp]`: the machine that is reached by SFTP.
+    pub sftp: SftpSettings,
     /// The time of day.
     pub at: At,
     /// The time between two, instead.
@@ -36,6 +40,7 @@ impl Default for Settings {
         Self {
             to: None,
             s3: S3Settings::default(),
+            sftp: SftpSettings::default(),
             at: At(Time::constant(3, 30, 0, 0)),
             every: None,
             keep_days: 7,
@@ -61,6 +66,25 @@ impl Settings {
     /// The most bytes of the log of changes.
     pub fn most_log_bytes(&self) -> u64 {
         u64::from(self.changes_mib) << 20
+    }
+
+    /// What of them cannot work for the site in a data folder, each with the remedy.
+    pub fn problems(&self, data: &Path) -> Vec<String> {
+        let mut problems: Vec<String> = self
+            .to
+            .iter()
+            .filter_map(|to| to.problem(data))
+            .map(|why| format!("[backup]: {why}"))
+            .collect();
+        let rule = self.rule();
+        if (rule.days, rule.weeks, rule.months) == (0, 0, 0) {
+            problems.push(
+                "[backup]: keep_days, keep_weeks and keep_months are all 0, so each backup pushes out the one before; \
+                 leave them out to keep 7 days, 4 weeks and 12 months"
+                    .into(),
+            );
+        }
+        problems
     }
 
     /// When they are made.
@@ -148,6 +172,8 @@ mod tests {
             ("to = \"s3://X\"", "s3://my-bucket/site"),
             ("[s3]\nendpoint = \"http://example.org\"", "https://"),
             ("[s3]\nsecret = \"x\"", "secret"),
+            ("to = \"sftp://nas.example/x\"", "who we are"),
+            ("[sftp]\nhost_key = \"aa:bb\"", "SHA256:"),
             ("keep_days = -1", "keep_days"),
             ("keeps = 1", "keeps"),
             ("encrypt_to = [\"AGE-SECRET-KEY-1X\"]", "public one"),

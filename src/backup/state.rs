@@ -13,10 +13,20 @@ const FILE: &str = "backups.json";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
-    /// The id of the repository in each place that was used.
-    pub repositories: BTreeMap<String, String>,
+    /// Each place that was used, as people write it.
+    pub places: BTreeMap<String, Record>,
     /// The first row of the log of changes that a backup in each place could need.
     pub needed_changes: BTreeMap<String, i64>,
+    /// The keys by which other machines are known, since somebody said that they are right.
+    pub host_keys: BTreeMap<String, String>,
+}
+
+/// What is remembered of one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// The id of the repository that was there.
+    pub repository: Option<String>,
     /// When the server last began one by itself.
     pub last_begun: Option<Timestamp>,
     /// When the last one was made.
@@ -27,11 +37,41 @@ pub struct State {
     pub failed: Option<(Timestamp, String)>,
 }
 
+/// The file as it was before places were remembered one by one.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Former {
+    repositories: BTreeMap<String, String>,
+    #[serde(flatten)]
+    record: Record,
+}
+
 impl State {
     /// What is remembered in a data folder.
     pub fn load(data: &Path) -> Self {
         let text = fs::read(data.join(FILE)).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+        let mut state: Self = serde_json::from_slice(&text).unwrap_or_default();
+        let former: Former = serde_json::from_slice(&text).unwrap_or_default();
+        // Of several places it is not known to which the moments belong.
+        let is_one = former.repositories.len() == 1;
+        for (place, id) in former.repositories {
+            let record = if is_one {
+                former.record.clone()
+            } else {
+                Record::default()
+            };
+            let record = Record {
+                repository: Some(id),
+                ..record
+            };
+            state.places.entry(place).or_insert(record);
+        }
+        state
+    }
+
+    /// What is remembered of a place.
+    pub fn of(&self, place: &str) -> Record {
+        self.places.get(place).cloned().unwrap_or_default()
     }
 
     /// Remembers something else.
@@ -52,5 +92,43 @@ impl State {
             Error::CannotSave(format!("{} cannot be written ({e})", path.display()))
         })?;
         Ok(state)
+    }
+
+    /// Remembers something else of a place.
+    ///
+    /// # Errors
+    /// As [`State::update`].
+    pub fn update_place(
+        data: &Path,
+        place: &str,
+        change: impl FnOnce(&mut Record),
+    ) -> Result<Self> {
+        Self::update(data, |state| {
+            change(state.places.entry(place.to_owned()).or_default());
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_has_a_history_of_its_own_and_the_former_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Timestamp(1_800_000_000);
+        State::update_place(dir.path(), "/mnt/a", |record| record.last_made = Some(made)).unwrap();
+        let state = State::load(dir.path());
+        assert_eq!(state.of("/mnt/a").last_made, Some(made));
+        assert_eq!(state.of("/mnt/b"), Record::default());
+
+        let at = serde_json::to_string(&made).unwrap();
+        let former = format!(r#"{{"repositories":{{"/mnt/c":"ab"}},"last_proven":{at}}}"#);
+        fs::write(dir.path().join(FILE), former).unwrap();
+        let record = State::load(dir.path()).of("/mnt/c");
+        assert_eq!(record.repository.as_deref(), Some("ab"));
+        assert_eq!(record.last_proven, Some(made));
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        assert_eq!(State::load(dir.path()), State::default());
     }
 }

@@ -1,19 +1,21 @@
 //! Where backups go, as people write it.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::Access;
 use serde::Deserialize;
 
 use super::{
     folder::FolderStore,
     keys::{Encryption, Keys},
     repository::Repository,
-    s3::{self, Access, Bucket, S3Store},
+    s3::{self, Bucket, S3Store},
+    sftp::{self, Place, SftpStore},
     store::Store,
 };
 use crate::base::{Error, Result, secrets};
@@ -21,7 +23,7 @@ use crate::base::{Error, Result, secrets};
 /// Where disks are put that come and go.
 const FOR_DISKS: [&str; 3] = ["/mnt", "/media", "/run/media"];
 
-/// A place for backups: a folder, or a bucket of a store.
+/// A place for backups: a folder, a bucket of a store, or a folder on another machine.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Target {
@@ -33,11 +35,27 @@ pub struct Target {
 enum Kind {
     Folder(PathBuf),
     Bucket(Bucket),
+    Machine(Place),
 }
 
-/// Finds out how to get at a bucket, when somebody has to.
+/// Finds out how to get at a place on the network.
+pub trait Network: Send + Sync {
+    /// The way to a bucket.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is missing.
+    fn to_bucket(&self) -> Result<s3::Access>;
+
+    /// The way to another machine.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is missing.
+    fn to_machine(&self, place: &Place) -> Result<sftp::Access>;
+}
+
+/// Who knows the way, and is asked when somebody has to get there.
 #[derive(Clone, Default)]
-struct Way(Option<Arc<dyn Fn() -> Result<Access> + Send + Sync>>);
+struct Way(Option<Arc<dyn Network>>);
 
 impl fmt::Debug for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,15 +82,18 @@ impl std::str::FromStr for Target {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         if text.trim().is_empty() {
             return Err(
-                "a place for backups is a folder, such as \"/mnt/stick/backups\", or a bucket, such as \"s3://my-bucket/site\"".into(),
+                "a place for backups is a folder, such as \"/mnt/stick/backups\", a bucket, such as \
+                 \"s3://my-bucket/site\", or a folder on another machine, such as \"sftp://ada@nas.example/backups\"".into(),
             );
         }
         let kind = if text.starts_with(s3::SCHEME) {
             Kind::Bucket(text.parse()?)
+        } else if text.starts_with(sftp::SCHEME) {
+            Kind::Machine(text.parse()?)
         } else if text.contains("://") {
             return Err(format!(
-                "{text:?} is neither a folder nor a bucket; write a path, such as \"/mnt/stick/backups\", or \
-                 \"s3://my-bucket/site\""
+                "{text:?} is no place for backups; write a path, such as \"/mnt/stick/backups\", or \
+                 \"s3://my-bucket/site\", or \"sftp://ada@nas.example/backups\""
             ));
         } else {
             Kind::Folder(PathBuf::from(text))
@@ -89,6 +110,7 @@ impl fmt::Display for Target {
         match &self.kind {
             Kind::Folder(path) => path.display().fmt(f),
             Kind::Bucket(bucket) => bucket.fmt(f),
+            Kind::Machine(place) => place.fmt(f),
         }
     }
 }
@@ -102,28 +124,54 @@ impl Target {
                 kind: Kind::Folder(data.join(path)),
                 way: self.way.clone(),
             },
-            Kind::Bucket(_) => self.clone(),
+            Kind::Bucket(_) | Kind::Machine(_) => self.clone(),
         }
     }
 
     /// The same, with a way to it, if it needs one. It is asked for only when something is wanted from there.
     #[must_use]
-    pub fn reached_by(self, way: impl Fn() -> Result<Access> + Send + Sync + 'static) -> Self {
+    pub fn reached_by(self, network: Arc<dyn Network>) -> Self {
         Self {
-            way: Way(Some(Arc::new(way))),
+            way: Way(Some(network)),
             ..self
         }
     }
 
-    fn store(&self) -> Result<Box<dyn Store>> {
+    /// Where it is on another machine, if it is there.
+    pub fn on_machine(&self) -> Option<&Place> {
         match &self.kind {
-            Kind::Folder(path) => Ok(Box::new(FolderStore::new(path))),
-            Kind::Bucket(bucket) => {
-                let way = self.way.0.as_ref();
-                let way = way.ok_or_else(|| Error::Internal(format!("no way to {self}")))?;
-                Ok(Box::new(S3Store::new(bucket.clone(), way()?)?))
-            }
+            Kind::Machine(place) => Some(place),
+            _ => None,
         }
+    }
+
+    /// Whether it is in a bucket of a store.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.kind, Kind::Bucket(_))
+    }
+
+    /// The store, for the site in a data folder if it is to be written to.
+    fn store(&self, site: Option<&Path>) -> Result<Box<dyn Store>> {
+        let network = || {
+            let network = self.way.0.as_ref();
+            network.ok_or_else(|| Error::Internal(format!("no way to {self}")))
+        };
+        Ok(match &self.kind {
+            Kind::Folder(path) => {
+                let store = FolderStore::new(path);
+                Box::new(match site {
+                    Some(data) => store.of_site(data),
+                    None => store,
+                })
+            }
+            Kind::Bucket(bucket) => {
+                Box::new(S3Store::new(bucket.clone(), network()?.to_bucket()?)?)
+            }
+            Kind::Machine(place) => {
+                let access = network()?.to_machine(place)?;
+                Box::new(SftpStore::new(place.clone(), access))
+            }
+        })
     }
 
     /// The repository that is there.
@@ -139,6 +187,9 @@ impl Target {
                 Kind::Bucket(_) => {
                     format!("there are no backups in {self}; is it the right bucket, and what follows it?")
                 }
+                Kind::Machine(_) => {
+                    format!("there are no backups in {self}; is it the right folder?")
+                }
             })
         })
     }
@@ -148,7 +199,7 @@ impl Target {
     /// # Errors
     /// [`Error::Invalid`] if it cannot be read.
     pub fn find(&self, keys: &Keys<'_>) -> Result<Option<Repository>> {
-        Repository::open(self.store()?, keys)
+        Repository::open(self.store(None)?, keys)
     }
 
     /// The repository that is there, or a new one. `known` is the one that was there the last time: another one
@@ -164,7 +215,7 @@ impl Target {
         encryption: &Encryption,
     ) -> Result<Repository> {
         self.refuse_inside(data)?;
-        let repository = match (self.find(keys)?, known) {
+        let repository = match (Repository::open(self.store(Some(data))?, keys)?, known) {
             (Some(found), Some(known)) if found.id() != known => {
                 return Err(Error::Invalid(format!(
                     "{self} has other backups than the last time; is another disk there? To use it from now on, make one \
@@ -182,20 +233,20 @@ impl Target {
                     Kind::Folder(_) => {
                         "is the disk there? (`mount` shows it.) To begin anew in this folder"
                     }
-                    Kind::Bucket(_) => "were they removed? To begin anew there",
+                    Kind::Bucket(_) | Kind::Machine(_) => "were they removed? To begin anew there",
                 };
                 return Err(Error::Invalid(format!(
                     "the backups that were in {self} are not there, so none was made; {where_to_look}: webstead backup {self}"
                 )));
             }
             (None, None) => {
-                let store = self.store()?;
+                let store = self.store(Some(data))?;
                 match &self.kind {
                     Kind::Folder(path) => {
                         self.refuse_empty_mount_point(path)?;
                         self.refuse_other_content(path)?;
                     }
-                    Kind::Bucket(_) => self.refuse_other_objects(&*store)?,
+                    Kind::Bucket(_) | Kind::Machine(_) => self.refuse_other_objects(&*store)?,
                 }
                 Repository::create(store, encryption)?
             }
@@ -204,6 +255,57 @@ impl Target {
             secrets::write(data, &repository.key_name(), &key.text())?;
         }
         Ok(repository)
+    }
+
+    /// What is there for the site in a data folder; nothing if a new repository could be begun. Writes nothing.
+    ///
+    /// # Errors
+    /// Why backups cannot go there.
+    pub fn look(&self, data: &Path, keys: &Keys<'_>) -> Result<Option<Repository>> {
+        self.refuse_inside(data)?;
+        let found = self.find(keys)?;
+        match &self.kind {
+            Kind::Folder(path) => {
+                if found.is_none() {
+                    self.refuse_empty_mount_point(path)?;
+                    self.refuse_other_content(path)?;
+                }
+                self.refuse_unwritable(path)?;
+            }
+            Kind::Bucket(_) | Kind::Machine(_) if found.is_none() => {
+                self.refuse_other_objects(&*self.store(None)?)?;
+            }
+            Kind::Bucket(_) | Kind::Machine(_) => {}
+        }
+        Ok(found)
+    }
+
+    /// A folder in which this program may not write is none for backups.
+    fn refuse_unwritable(&self, folder: &Path) -> Result<()> {
+        let there = folder.ancestors().find(|path| path.is_dir());
+        let may = there.map(|path| rustix::fs::access(path, Access::WRITE_OK));
+        match (there, may) {
+            (Some(_), Some(Ok(()))) => Ok(()),
+            (Some(there), Some(Err(e))) => Err(Error::Invalid(format!(
+                "nothing may be written to {} ({}); check its owner, and, for a service, allow the folder first, as the \
+                 manual says under /help/backups",
+                there.display(),
+                io::Error::from(e)
+            ))),
+            _ => Err(Error::Invalid(format!("{self} is nowhere on this machine"))),
+        }
+    }
+
+    /// What of it cannot work for the site in a data folder, seen from which it is.
+    pub(super) fn problem(&self, data: &Path) -> Option<String> {
+        let inside = self.seen_from(data).refuse_inside(data).err()?;
+        Some(match &self.kind {
+            Kind::Folder(path) if path.is_relative() => format!(
+                "to = \"{self}\" is seen from the data folder, and so it is inside of that and would be lost with it; \
+                 write the whole path of a folder on another disk, such as \"/mnt/stick/backups\""
+            ),
+            _ => inside.to_string(),
+        })
     }
 
     /// Backups inside of what they are backups of would be lost with it.
@@ -268,7 +370,7 @@ impl Target {
         let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
         match &self.kind {
             Kind::Folder(path) => device(path).is_some_and(|there| device(data) == Some(there)),
-            Kind::Bucket(_) => false,
+            Kind::Bucket(_) | Kind::Machine(_) => false,
         }
     }
 }

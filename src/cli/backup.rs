@@ -10,12 +10,16 @@ use std::{
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
-use super::{Global, progress::Bar, say, secret};
+use super::{
+    Global,
+    place::{From, MachineArgs, StoreArgs, ask, target},
+    progress::Bar,
+    say,
+};
 use crate::{
     backup::{
-        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Settings, Source,
-        Target, Trust, Which,
-        s3::{Endpoint, Region, S3Settings},
+        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Source, Target,
+        Trust, Which,
     },
     base::{Error, Result, Timestamp, size_text},
     config::Config,
@@ -60,6 +64,8 @@ enum BackupCommand {
     },
     /// Make a pair of keys for encrypted backups: the public one for webstead.toml, the secret one to be kept safe
     NewKey,
+    /// Show the key with which this site goes to another machine by SFTP: the line for `authorized_keys` there
+    SshKey,
     /// Remove the backups that the rule in webstead.toml does not keep
     Prune {
         /// Only say which would go
@@ -74,12 +80,15 @@ enum BackupCommand {
 /// How to make one.
 #[derive(Args)]
 struct MakeArgs {
-    /// A folder, best on another disk, or a bucket such as `s3://my-bucket/site` [default: `to` under [backup] in
-    /// webstead.toml]
+    /// A folder, best on another disk, a bucket such as `s3://my-bucket/site`, or a folder on another machine such as
+    /// `sftp://ada@nas.example/backups` [default: `to` under [backup] in webstead.toml]
     to: Option<Target>,
 
     #[command(flatten)]
     store: StoreArgs,
+
+    #[command(flatten)]
+    machine: MachineArgs,
 
     /// Do not try the backup: it counts as unproven then
     #[arg(long)]
@@ -102,108 +111,6 @@ struct MakeArgs {
     key: Option<PathBuf>,
 }
 
-/// How to get at a bucket, where webstead.toml does not say it.
-#[derive(Args)]
-#[command(next_help_heading = "For a bucket")]
-struct StoreArgs {
-    /// The address of the store, without the bucket [default: Amazon's, of the region]
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<Endpoint>,
-
-    /// The region of the bucket
-    #[arg(long)]
-    region: Option<Region>,
-
-    /// The key that the store has given you; its secret half is asked for, unless `webstead secret set s3` has it
-    #[arg(long, value_name = "ID")]
-    key_id: Option<String>,
-}
-
-impl StoreArgs {
-    fn or(&self, of_file: S3Settings) -> S3Settings {
-        let given = S3Settings {
-            endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
-            key_id: self.key_id.clone(),
-            roots: None,
-        };
-        given.or(of_file)
-    }
-}
-
-/// Where backups are.
-#[derive(Args)]
-pub(super) struct From {
-    /// The folder with the backups, or a bucket such as `s3://my-bucket/site` [default: `to` under [backup] in
-    /// webstead.toml]
-    #[arg(long = "from", value_name = "PLACE")]
-    place: Option<Target>,
-
-    #[command(flatten)]
-    store: StoreArgs,
-
-    /// A file with the secret key of age that opens them, if they are encrypted and this machine does not
-    /// have their key
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-}
-
-impl From {
-    /// Opens the place that is meant.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if none is, or if it has no backups that can be opened.
-    pub(super) fn open(&self, global: &Global) -> Result<Repository> {
-        let data = global.data_path();
-        let keys = Keys {
-            data: Some(&data),
-            identity: self.key.clone(),
-            passphrase: Some(&ask),
-        };
-        self.target(global)?.open(&keys)
-    }
-
-    /// The place that is meant.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if none is.
-    fn target(&self, global: &Global) -> Result<Target> {
-        target(self.place.as_ref(), &self.store, "--from PLACE", global)
-    }
-}
-
-fn target(given: Option<&Target>, store: &StoreArgs, how: &str, global: &Global) -> Result<Target> {
-    let data = global.data_path();
-    let config = Config::load(global.config.as_deref(), &data);
-    // A mistake in the settings is no reason not to bring a site back from a place that is said here.
-    let of_file = match (given, config) {
-        (_, Ok(config)) => config.backup,
-        (Some(_), Err(_)) => Settings::default(),
-        (None, Err(e)) => return Err(e),
-    };
-    let target = match given {
-        Some(given) => given.clone(),
-        None => of_file.to.map(|to| to.seen_from(&data)).ok_or_else(|| {
-            Error::Invalid(format!(
-                "say where the backups are, with {how}, or once and for all with `to` under [backup] in webstead.toml"
-            ))
-        })?,
-    };
-    let settings = store.or(of_file.s3);
-    Ok(stores::within_reach(
-        target,
-        &settings,
-        &data,
-        stores::TRIES,
-        Some(ask_store),
-    ))
-}
-
-/// Asks for the secret half of the key of a store.
-fn ask_store() -> Result<String> {
-    secret::ask("the key of the store")
-}
-
 /// Does it.
 pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
     match &args.command {
@@ -212,6 +119,11 @@ pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
         Some(BackupCommand::Verify { backup, all, from }) => {
             let repository = from.open(global)?;
             verify(&repository, (!all).then_some(*backup), &global.data_path())
+        }
+        Some(BackupCommand::SshKey) => {
+            let folder = DataFolder::open_existing(&global.data_path())?;
+            say!("{}", stores::own_key_line(folder.root())?);
+            Ok(ExitCode::SUCCESS)
         }
         Some(BackupCommand::NewKey) => {
             say::text(format_args!("{}", backup::keys::new_identity()));
@@ -245,7 +157,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let target = target(
         args.to.as_ref(),
-        &args.store,
+        (&args.store, &args.machine),
         "`webstead backup PLACE`",
         global,
     )?;
@@ -260,7 +172,8 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     let round = Round {
         source: &source,
         target: &target,
-        takes_new_place: true,
+        // Who names a place knows it; that of the settings may be a disk that is not there.
+        takes_new_place: args.to.is_some(),
         tries: !args.without_verify,
         keys: Keys {
             data: Some(source.folder.root()),
@@ -308,12 +221,6 @@ fn encryption(args: &MakeArgs, of_file: Vec<Recipient>) -> Result<Encryption> {
         given => given.to_vec(),
     };
     Ok(Encryption { to, passphrase })
-}
-
-/// Asks for the passphrase of encrypted backups.
-fn ask() -> Result<String> {
-    let typed = secret::ask("these backups")?;
-    Ok(typed.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn ask_twice() -> Result<String> {

@@ -17,7 +17,7 @@ use crate::{
     edge::hosts::Hosts,
     jobs::disk::Ledger,
     net::certificates::LocalAuthority,
-    server::{self, stored_name_problems, stored_problems},
+    server::{self, stored_name_problems, stored_problems, stores},
 };
 
 /// How long a gentle check rests after each file.
@@ -77,6 +77,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
             let own = own.filter_map(|files| files.read(&data).err());
             problems.extend(own.map(|e| e.to_string()));
             problems.extend(config.certificate.problems(&data));
+            problems.extend(stores::problems(&config.backup, &data));
             if problems.is_empty() {
                 say!("settings   fine");
             }
@@ -166,6 +167,9 @@ fn problems_beside(folder: &DataFolder, config: &Config) -> Result<Vec<String>> 
     let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));
     problems.extend(counting.certificate.unproved(&counting.dns));
+    if config.backup.to.is_none() {
+        problems.extend(stores::problems(&counting.backup, folder.root()));
+    }
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
     Ok(problems)
 }

@@ -15,6 +15,7 @@ mod export;
 mod import;
 mod install;
 mod moment;
+mod place;
 mod progress;
 mod repair;
 mod restore;
@@ -101,9 +102,9 @@ enum Command {
     /// Write the whole site as a folder of Markdown files
     Export(export::ExportArgs),
     /// Back the site up, and look after its backups
-    Backup(backup::BackupArgs),
+    Backup(Box<backup::BackupArgs>),
     /// Bring a site back from a backup
-    Restore(restore::RestoreArgs),
+    Restore(Box<restore::RestoreArgs>),
     /// Make, list and help accounts
     User {
         #[command(subcommand)]

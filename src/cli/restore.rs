@@ -4,12 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::Args;
 
-use super::{
-    Global,
-    backup::{From, clock},
-    moment,
-    progress::Bar,
-};
+use super::{Global, backup::clock, moment, place::From, progress::Bar};
 use crate::{
     backup::{self, Moment, Wanted, Which},
     base::{Result, Timestamp, size_text},

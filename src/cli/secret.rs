@@ -13,7 +13,10 @@ use crate::{
     config::Config,
     db::DataFolder,
     net::dns,
-    server::{stores::STORE_SECRET, with_stored},
+    server::{
+        stores::{PASSWORD_SECRET, STORE_SECRET},
+        with_stored,
+    },
 };
 
 /// What to do with secrets.
@@ -21,7 +24,7 @@ use crate::{
 pub(super) enum SecretCommand {
     /// Keep a secret; asks for it, or reads the first line of standard input
     Set {
-        /// What it is for: dns, or s3 for backups in a bucket
+        /// What it is for: dns, s3 for backups in a bucket, or sftp for the password on another machine
         name: String,
     },
     /// List the names of the secrets that there are
@@ -44,10 +47,11 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
         SecretCommand::Set { name } => {
             let secret = match &**name {
                 STORE_SECRET => ask("the key of the store")?,
+                PASSWORD_SECRET => ask("the password on the other machine")?,
                 dns::SECRET_NAME => ask_for_dns(&folder, global)?,
                 _ => {
                     return Err(Error::Invalid(format!(
-                        "there is no use for a secret named {name:?}; there are {} and {STORE_SECRET}",
+                        "there is no use for a secret named {name:?}; there are {}, {STORE_SECRET} and {PASSWORD_SECRET}",
                         dns::SECRET_NAME
                     )));
                 }

@@ -24,6 +24,7 @@ mod proxy_protocol;
 pub mod redirect;
 mod retry_after;
 pub mod router;
+pub mod ssh;
 mod stream;
 pub mod tls;
 pub mod trust;

@@ -9,15 +9,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use data_encoding::HEXLOWER;
 use jiff::tz::TimeZone;
 use rustix::process::setpriority_process;
+use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::stores;
+use super::{
+    backup_place,
+    looks::Looks,
+    stores::{self, Ways},
+};
 use crate::{
-    app::backups::live::{Backup, LiveBackups, Seen, Soon, Trust},
+    app::backups::{
+        form::Kind,
+        live::{Backup, FieldError, Found, LiveBackups, Seen, Soon, Trust},
+        queries::find_place,
+    },
     backup::{
-        self, Encryption, Keys, Listed, Outcome, Round, Settings, Source, State, Target,
+        self, Encryption, Keys, Listed, Outcome, Record, Round, Settings, Source, State, Target,
         schedule::{self, When},
     },
     base::{Error, Result, Timestamp},
@@ -29,12 +39,19 @@ use crate::{
 const NICE: i32 = 19;
 /// How often it is looked whether one is due; for the first time so long after the start.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// For how long a page waits for the place. One that hangs is waited for by nobody else.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The same where the owner asks what is in a place.
+const PATIENCE_TO_LOOK: Duration = Duration::from_secs(25);
 
 /// Looks every half minute whether a backup is due, until it is dropped; one that is being made ends soon then.
 pub(super) async fn keep(backups: Arc<Backups>) {
     // It may have been ended, for another process that did not go on after all.
     backups.stop.store(false, Ordering::Relaxed);
     let _stop = StopAtEnd(Arc::clone(&backups));
+    if let Err(e) = backups.take_over().await {
+        log::error!("where backups go is not known: {e}");
+    }
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let backups = Arc::clone(&backups);
@@ -52,13 +69,30 @@ impl Drop for StopAtEnd {
     }
 }
 
+/// What is in a place, and when that was so.
+#[derive(Clone)]
+struct Listing {
+    at: Timestamp,
+    backups: std::result::Result<Vec<Backup>, String>,
+    /// Since when every moment can be reached.
+    reach: Option<Timestamp>,
+    is_on_same_disk: bool,
+}
+
 /// What makes backups; one for the server.
 pub(super) struct Backups {
     folder: DataFolder,
-    database: Database,
     /// Where the settings of the machine are, which a backup has too.
     file: PathBuf,
+    database: Database,
+    /// What the file says.
+    of_file: Mutex<Settings>,
+    /// What counts: the file's, with the place that was set in the browser.
     settings: Mutex<Settings>,
+    /// What is in the place.
+    listed: Arc<Looks<Listing>>,
+    /// What is in places that the owner asks about.
+    looked: Arc<Looks<Found>>,
     /// Since when this waits for the next one, by a clock that nobody sets.
     waits: Mutex<Instant>,
     doing: Mutex<Option<(String, usize, usize)>>,
@@ -74,9 +108,12 @@ impl Backups {
         database.limit_log(config.backup.most_log_bytes());
         Arc::new_cyclic(|this| Self {
             folder: folder.clone(),
-            database: database.clone(),
             file: config.file.clone(),
+            database: database.clone(),
+            of_file: Mutex::new(config.backup.clone()),
             settings: Mutex::new(config.backup.clone()),
+            listed: Looks::new(PATIENCE),
+            looked: Looks::new(PATIENCE_TO_LOOK),
             waits: Mutex::new(Instant::now()),
             doing: Mutex::default(),
             warning: Mutex::default(),
@@ -85,10 +122,36 @@ impl Backups {
         })
     }
 
-    /// Other settings count from now on.
-    pub(super) fn replace_settings(&self, settings: Settings) {
+    /// Other settings of the file count from now on.
+    pub(super) async fn replace_settings(&self, settings: Settings) {
         self.database.limit_log(settings.most_log_bytes());
-        *held(&self.settings) = settings;
+        held(&self.of_file).clone_from(&settings);
+        if let Err(e) = self.take_over().await {
+            log::error!("where backups go, as it was set in the browser, is not known: {e}");
+            *held(&self.settings) = settings;
+        }
+    }
+
+    /// What is in the place of these settings, as it is now or was when it last answered.
+    async fn listed(&self, settings: &Settings, seen: &mut Seen) {
+        let Some(target) = target_of(settings, &self.folder, stores::FEW_TRIES) else {
+            return;
+        };
+        let root = self.folder.root().to_path_buf();
+        let place = target.to_string();
+        let known = self
+            .listed
+            .at(&place, move || listing(&target, &root))
+            .await;
+        let at = known.found.as_ref().map(|found| found.at);
+        seen.silent = known.silent.map(|silent| (silent.as_secs(), at));
+        let Some(found) = known.found else { return };
+        seen.is_on_same_disk = found.is_on_same_disk;
+        seen.reach = found.reach;
+        match found.backups {
+            Ok(backups) => seen.backups = backups,
+            Err(why) => seen.unlisted = Some(why),
+        }
     }
 
     /// Looks whether a backup is due, and whether the owner is to be warned.
@@ -103,14 +166,21 @@ impl Backups {
             *held(&self.warning) = None;
             return;
         }
-        let state = State::load(self.folder.root());
+        let record = self.record(&settings);
         let waited_s = i64::try_from(held(&self.waits).elapsed().as_secs()).unwrap_or(i64::MAX);
         let (when, now) = (settings.when(), Timestamp::now());
-        let warning = schedule::warning(when, &state, now, waited_s);
+        let warning = schedule::warning(when, &record, now, waited_s);
         *held(&self.warning) = warning.map(|why| format!("{why} The page Backups says more."));
-        if schedule::is_due(when, &state, now, waited_s, &TimeZone::system()) {
+        if schedule::is_due(when, &record, now, waited_s, &TimeZone::system()) {
             self.start(settings);
         }
+    }
+
+    /// What is remembered of the place.
+    fn record(&self, settings: &Settings) -> Record {
+        let place = settings.to.as_ref();
+        let place = place.map(|to| to.seen_from(self.folder.root()).to_string());
+        State::load(self.folder.root()).of(&place.unwrap_or_default())
     }
 
     /// One that is being made ends soon, and leaves nothing behind.
@@ -152,7 +222,9 @@ impl Backups {
         let target = target_of(settings, &self.folder, stores::TRIES)
             .ok_or_else(|| Error::Invalid("no place is set for backups".into()))?;
         // Before it begins, so that one that ends with the power is not begun at each start.
-        State::update(root, |state| state.last_begun = Some(Timestamp::now()))?;
+        State::update_place(root, &target.to_string(), |record| {
+            record.last_begun = Some(Timestamp::now());
+        })?;
         let source = Source {
             folder: self.folder.clone(),
             settings: self.file.clone(),
@@ -203,7 +275,20 @@ impl Backups {
 fn target_of(settings: &Settings, folder: &DataFolder, tries: u32) -> Option<Target> {
     let (to, data) = (settings.to.as_ref()?, folder.root());
     let to = to.seen_from(data);
-    Some(stores::within_reach(to, &settings.s3, data, tries, None))
+    Some(Ways::of(settings, data, tries).to(to))
+}
+
+fn listing(target: &Target, data: &Path) -> Listing {
+    let (backups, reach) = match list_at(target, data) {
+        Ok((listed, reach)) => (Ok(listed.into_iter().map(shown).collect()), reach),
+        Err(e) => (Err(e.to_string()), None),
+    };
+    Listing {
+        at: Timestamp::now(),
+        backups,
+        reach,
+        is_on_same_disk: target.is_on_disk_of(data),
+    }
 }
 
 fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -218,30 +303,90 @@ impl LiveBackups for Backups {
     fn seen(&self) -> Soon<'_, Seen> {
         Box::pin(async {
             let settings = held(&self.settings).clone();
-            let Some(target) = target_of(&settings, &self.folder, stores::FEW_TRIES) else {
-                return Seen::default();
-            };
-            let state = State::load(self.folder.root());
             let mut seen = Seen {
-                place: Some(target.to_string()),
-                when: in_words(settings.when()),
-                is_on_same_disk: target.is_on_disk_of(self.folder.root()),
-                doing: held(&self.doing).clone(),
-                last_proven: state.last_proven,
-                failed: state.failed,
+                is_of_file: held(&self.of_file).to.is_some(),
                 ..Seen::default()
             };
-            let root = self.folder.root().to_path_buf();
-            let listed = spawn_blocking(move || list_at(&target, &root));
-            match listed.await {
-                Ok(Ok((listed, reach))) => {
-                    seen.backups = listed.into_iter().map(shown).collect();
-                    seen.reach = reach;
-                }
-                Ok(Err(e)) => seen.unlisted = Some(e.to_string()),
-                Err(e) => log::error!("listing the backups: {e}"),
-            }
+            let Some(to) = &settings.to else { return seen };
+            let record = self.record(&settings);
+            seen.place = Some(to.seen_from(self.folder.root()).to_string());
+            seen.when = in_words(settings.when());
+            seen.last_proven = record.last_proven;
+            seen.failed = record.failed;
+            self.listed(&settings, &mut seen).await;
+            seen.doing.clone_from(&held(&self.doing));
             seen
+        })
+    }
+
+    fn is_of_file(&self) -> bool {
+        held(&self.of_file).to.is_some()
+    }
+
+    fn check_place(&self, keys: &str) -> std::result::Result<(), Vec<FieldError>> {
+        backup_place::check(keys, self.folder.root())
+    }
+
+    fn look_at(&self, keys: &str, secret: Option<String>) -> Soon<'_, Found> {
+        let (settings, problem) = backup_place::effective(&held(&self.of_file), Some(keys));
+        // Another secret is another look; what is kept of it tells nothing.
+        let about = format!("{keys}{}", secret.as_deref().unwrap_or_default());
+        let about = HEXLOWER.encode(&Sha256::digest(about));
+        let data = self.folder.root().to_path_buf();
+        Box::pin(async move {
+            if let Some(why) = problem {
+                let texts = vec![why];
+                return Found {
+                    texts,
+                    ..Found::default()
+                };
+            }
+            let look = move || backup_place::look(&settings, &data, secret);
+            let known = self.looked.at(&about, look).await;
+            match (known.silent, known.found) {
+                (None, Some(found)) => found,
+                (silent, _) => Found {
+                    texts: vec![format!(
+                        "It has not answered for {} seconds. Is it there, and is the way to it open?",
+                        silent.unwrap_or_default().as_secs()
+                    )],
+                    ..Found::default()
+                },
+            }
+        })
+    }
+
+    fn own_key(&self) -> Result<String> {
+        stores::own_key_line(self.folder.root())
+    }
+
+    fn has_secret(&self, kind: Kind) -> bool {
+        backup_place::has_secret(self.folder.root(), kind)
+    }
+
+    fn keep_secret(&self, kind: Kind, secret: &str) -> Result<()> {
+        backup_place::keep_secret(self.folder.root(), kind, secret)
+    }
+
+    fn put_secret_back(&self, kind: Kind) -> Result<()> {
+        backup_place::put_secret_back(self.folder.root(), kind)
+    }
+
+    fn take_over(&self) -> Soon<'_, Result<()>> {
+        Box::pin(async {
+            let stored = self.database.read(find_place).await?;
+            let of_file = held(&self.of_file).clone();
+            let (settings, problem) = backup_place::effective(&of_file, stored.keys.as_deref());
+            if let Some(why) = problem {
+                log::warn!("{why}");
+            }
+            let before = std::mem::replace(&mut *held(&self.settings), settings.clone());
+            if before.to != settings.to {
+                // A place has a period's time for its first backup before anybody is warned.
+                *held(&self.waits) = Instant::now();
+                *held(&self.warning) = None;
+            }
+            Ok(())
         })
     }
 

@@ -3,8 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::backup_place;
 use crate::{
-    app::names::queries::{StoredNames, list_names},
+    app::{
+        backups::queries::find_place,
+        names::queries::{StoredNames, list_names},
+    },
     base::{Names, Result},
     config::Config,
     db::{DataFolder, open_to_look},
@@ -96,8 +100,11 @@ pub fn with_stored(file: &Config, folder: &DataFolder) -> Result<Config> {
     if !folder.database().exists() {
         return Ok(file.clone());
     }
-    let stored = list_names(&open_to_look(&folder.database())?)?;
-    Ok(effective(file, &stored).config)
+    let connection = open_to_look(&folder.database())?;
+    let mut config = effective(file, &list_names(&connection)?).config;
+    let place = find_place(&connection)?;
+    config.backup = backup_place::effective(&file.backup, place.keys.as_deref()).0;
+    Ok(config)
 }
 
 /// What is wrong with the names that were set in the browser, in words that name the remedy.

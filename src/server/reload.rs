@@ -80,7 +80,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         let config = (self.reread)()?;
         // First what can be refused.
         self.naming.replace(config.clone()).await?;
-        self.backups.replace_settings(config.backup.clone());
+        self.backups.replace_settings(config.backup.clone()).await;
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);

@@ -1,120 +1,323 @@
-//! Carries the requests of backups to stores on the network: joins `backup`, which knows what to ask, and `net`, which
-//! knows how.
+//! The way to places for backups on the network: joins `backup`, which knows what to ask, and `net`, which knows how.
+
+mod bucket;
+mod machine;
 
 use std::{
-    path::Path,
-    sync::{Arc, mpsc as blocking},
-    thread,
-    time::Duration,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-use hyper::{Request, Response, body::Bytes};
-use tokio::{runtime::Builder, sync::mpsc};
 
 use crate::{
     backup::{
-        Target,
-        s3::{Access, Courier, S3Settings, Unanswered},
+        Network, Settings, State, Target, s3,
+        s3::S3Settings,
+        sftp::{self, HostKey, Place, Refused, SftpSettings},
     },
     base::{Error, Result, secrets},
-    net::web_client::{self, WebClient},
+    net::ssh::{Login, Proof, keys},
 };
 
 /// The secret half of the key that a store gave out, among the secrets of the machine.
 pub const STORE_SECRET: &str = "s3";
-/// Time for an answer, beside that for what is sent and received.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes in a second on the slowest line on which this goes on.
-const SLOWEST: usize = 16 * 1024;
+/// The password on another machine, if there is one.
+pub const PASSWORD_SECRET: &str = "sftp";
+/// The secret half of the key with which this machine shows itself to another.
+pub const KEY_SECRET: &str = "sftp-key";
 /// How often a request is tried that nobody waits for: for half a minute, beside the time for each.
 pub const TRIES: u32 = 7;
 /// How often one is tried that a person waits for.
 pub(super) const FEW_TRIES: u32 = 2;
 
-/// The same place with a way to it, if it is in a store on the network. `ask` gives the secret where the machine does
-/// not have it.
-pub fn within_reach(
-    target: Target,
-    settings: &S3Settings,
-    data: &Path,
-    tries: u32,
-    ask: Option<fn() -> Result<String>>,
-) -> Target {
-    let (settings, data) = (settings.clone(), data.to_path_buf());
-    target.reached_by(move || {
-        let secret = match (secrets::read(&data, STORE_SECRET)?, ask) {
+/// A person who can be asked.
+#[derive(Clone, Copy)]
+pub struct Person {
+    /// For the secret half of the key of a store.
+    pub store_secret: fn() -> Result<String>,
+    /// For a password: whose.
+    pub password: fn(&str) -> Result<String>,
+    /// Whether the key that a machine shows is its own: the machine, the key.
+    pub is_its_key: fn(&str, &str) -> Result<bool>,
+}
+
+/// What is known of the ways to places on the network.
+#[derive(Clone)]
+pub struct Ways {
+    /// `[backup.s3]`.
+    pub s3: S3Settings,
+    /// `[backup.sftp]`.
+    pub sftp: SftpSettings,
+    /// The key of another machine that a person has given just now: it is remembered.
+    pub given_host_key: Option<HostKey>,
+    /// The secret that a person has given just now, for a store or as a password: it is not kept.
+    pub given_secret: Option<String>,
+    /// The data folder, which need not be there.
+    pub data: PathBuf,
+    /// How often something is tried.
+    pub tries: u32,
+    /// Who can be asked.
+    pub person: Option<Person>,
+}
+
+impl Ways {
+    /// As the settings have them, for who is not there to be asked.
+    pub(super) fn of(settings: &Settings, data: &Path, tries: u32) -> Self {
+        Self {
+            s3: settings.s3.clone(),
+            sftp: settings.sftp.clone(),
+            given_host_key: None,
+            given_secret: None,
+            data: data.to_path_buf(),
+            tries,
+            person: None,
+        }
+    }
+
+    /// The same place with a way to it, if it is on the network.
+    pub fn to(self, target: Target) -> Target {
+        target.reached_by(Arc::new(Found {
+            ways: self,
+            bucket: Mutex::default(),
+            machine: Mutex::default(),
+        }))
+    }
+
+    /// The key by which a machine is known, if it is.
+    fn host_key(&self, place: &Place) -> Option<String> {
+        let said = self.given_host_key.as_ref().or(self.sftp.host_key.as_ref());
+        let said = said.map(|key| key.as_str().to_owned());
+        said.or_else(|| {
+            let mut state = State::load(&self.data);
+            state.host_keys.remove(&place.machine())
+        })
+    }
+
+    /// How we show who we are there, and what to do if that is not enough.
+    fn proofs(&self, place: &Place) -> Result<(Vec<Proof>, String)> {
+        let line = |key: &keys::PrivateKey, or: &str| {
+            let (user, host, line) = (&place.user, &place.host, keys::public_line(key));
+            format!(
+                "put this line into the file ~/.ssh/authorized_keys of {user} on {host}{or}:\n{line}"
+            )
+        };
+        if let Some(key) = self.key_of_file()? {
+            let words = line(&key, "");
+            return Ok((vec![Proof::Key(Arc::new(key))], words));
+        }
+        let password = match &self.given_secret {
+            Some(given) => Some(given.clone()),
+            None => secrets::read(&self.data, PASSWORD_SECRET)?,
+        };
+        let own = match secrets::read(&self.data, KEY_SECRET)? {
+            None if password.is_none() && self.data.is_dir() => Some(own_key(&self.data)?),
+            None => None,
+            Some(text) => Some(read_own(&text)?),
+        };
+        let password = match (password, &own, self.person) {
+            (None, None, Some(person)) => {
+                let whose = format!("{} on {}", place.user, place.host);
+                Some((person.password)(&whose)?)
+            }
+            (password, _, _) => password,
+        };
+        let words = match (&own, &password) {
+            (Some(key), None) => line(key, ", or let `webstead secret set sftp` keep the password"),
+            (Some(key), Some(_)) => {
+                line(key, " (neither it nor the password that is kept was taken)")
+            }
+            (None, _) => {
+                "is the password the right one? (`webstead secret set sftp` keeps another; \
+                          --ssh-key takes a key instead)"
+                    .to_owned()
+            }
+        };
+        let mut proofs: Vec<Proof> = own
+            .map(|key| Proof::Key(Arc::new(key)))
+            .into_iter()
+            .collect();
+        let password = password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        proofs.extend(password.map(Proof::Password));
+        Ok((proofs, words))
+    }
+
+    /// The key of a file, if one is set.
+    fn key_of_file(&self) -> Result<Option<keys::PrivateKey>> {
+        let Some(file) = self.sftp.key_file_from(&self.data) else {
+            return Ok(None);
+        };
+        let text = fs::read_to_string(&file).map_err(|e| Error::io("reading", &file, e))?;
+        let key = keys::read_key(&text);
+        key.map(Some)
+            .map_err(|why| Error::Invalid(format!("{} {why}", file.display())))
+    }
+
+    /// What is needed to go to a bucket.
+    fn bucket(&self) -> Result<s3::Access> {
+        let known = match &self.given_secret {
+            Some(given) => Some(given.clone()),
+            None => secrets::read(&self.data, STORE_SECRET)?,
+        };
+        let secret = match (known, self.person) {
             (Some(secret), _) => secret,
-            (None, Some(ask)) => ask()?,
+            (None, Some(person)) => (person.store_secret)()?,
             (None, None) => {
                 return Err(Error::Invalid(
                     "the secret half of the store's key is not set; `webstead secret set s3` asks for it".into(),
                 ));
             }
         };
-        let roots = settings.roots_from(&data);
-        Ok(Access {
-            settings: settings.clone(),
+        let roots = self.s3.roots_from(&self.data);
+        let access = s3::Access {
+            settings: self.s3.clone(),
             secret,
-            courier: Arc::new(Messenger::new(roots.as_deref())?),
-            tries,
-        })
-    })
-}
-
-type Answer = std::result::Result<Response<Bytes>, Unanswered>;
-
-/// A request, how much of an answer is wanted, and who waits for it.
-struct Errand {
-    request: Request<Bytes>,
-    most_bytes: usize,
-    waits: blocking::Sender<Answer>,
-}
-
-/// Who makes backups waits; what goes over the network does not. This has a thread for the latter, which ends with it.
-struct Messenger(mpsc::UnboundedSender<Errand>);
-
-impl Messenger {
-    fn new(roots: Option<&Path>) -> Result<Self> {
-        let (sender, mut errands) = mpsc::unbounded_channel::<Errand>();
-        // What is an address without TLS is decided by the settings: loopback only.
-        let client = WebClient::also_plain(roots)?;
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(Error::internal)?;
-        let work = async move {
-            while let Some(errand) = errands.recv().await {
-                let client = client.clone();
-                tokio::spawn(async move {
-                    let bytes = errand.request.body().len() + errand.most_bytes;
-                    let slow = Duration::from_secs((bytes / SLOWEST) as u64);
-                    let (request, most) = (errand.request, errand.most_bytes);
-                    let answer = client.send_within(request, most, PATIENCE + slow).await;
-                    let answer = answer.map_err(|e| match e {
-                        web_client::Unanswered::Unreachable(why) => Unanswered::Unreachable(why),
-                        web_client::Unanswered::TooLarge(_) => Unanswered::TooLarge,
-                    });
-                    // Who does not wait any more does not want it.
-                    let _ = errand.waits.send(answer);
-                });
-            }
+            courier: Arc::new(bucket::Messenger::new(roots.as_deref())?),
+            tries: self.tries,
         };
-        let begun = thread::Builder::new()
-            .name("store".into())
-            .spawn(move || runtime.block_on(work));
-        begun.map_err(|e| Error::io("starting", "a thread", e))?;
-        Ok(Self(sender))
+        access.settings.check()?;
+        Ok(access)
+    }
+
+    /// The key that a machine shows, if it is not known yet. Nothing is sent to it.
+    pub(super) fn shown_key(&self, place: &Place) -> Result<Option<String>> {
+        if self.host_key(place).is_some() {
+            return Ok(None);
+        }
+        let messenger = self.messenger(place, Vec::new())?;
+        Ok(match messenger.greet() {
+            Err(Refused::UnknownHost(key)) => Some(key),
+            _ => None,
+        })
+    }
+
+    fn messenger(&self, place: &Place, proofs: Vec<Proof>) -> Result<machine::Messenger> {
+        machine::Messenger::new(Login {
+            host: place.host.clone(),
+            port: place.port,
+            user: place.user.clone(),
+            host_key: self.host_key(place),
+            proofs,
+        })
+    }
+
+    /// Goes to a machine.
+    fn machine(&self, place: &Place) -> Result<sftp::Access> {
+        let (proofs, shown) = self.proofs(place)?;
+        let messenger = self.messenger(place, proofs)?;
+        if let Some(person) = self.person {
+            self.meet(place, &messenger, person)?;
+        }
+        Ok(sftp::Access {
+            remote: Arc::new(messenger),
+            tries: self.tries,
+            shown,
+        })
+    }
+
+    /// Lets a person say whether a machine that was never met is the right one. Whatever else is wrong is told by what
+    /// is asked of it first.
+    fn meet(&self, place: &Place, messenger: &machine::Messenger, person: Person) -> Result<()> {
+        let machine = place.machine();
+        match messenger.greet() {
+            Err(Refused::UnknownHost(key)) => {
+                if (person.is_its_key)(&machine, &key)? {
+                    messenger.trust(&key);
+                    remember(&self.data, &machine, &key);
+                }
+            }
+            Ok(()) | Err(Refused::NotLetIn) => {
+                if let Some(key) = &self.given_host_key {
+                    remember(&self.data, &machine, key.as_str());
+                }
+            }
+            Err(_) => {}
+        }
+        Ok(())
     }
 }
 
-impl Courier for Messenger {
-    fn carry(&self, request: Request<Bytes>, most_bytes: usize) -> Answer {
-        let (waits, answer) = blocking::channel();
-        let gone = || Unanswered::Unreachable("the thread for the network has ended".into());
-        let errand = Errand {
-            request,
-            most_bytes,
-            waits,
-        };
-        self.0.send(errand).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+/// What of the settings of backups cannot work, each with the remedy. Goes nowhere, and writes nothing.
+pub fn problems(settings: &Settings, data: &Path) -> Vec<String> {
+    let mut problems = settings.problems(data);
+    let Some(to) = &settings.to else {
+        return problems;
+    };
+    let ways = Ways::of(settings, data, 1);
+    let missing = match to.on_machine() {
+        Some(_) if settings.sftp.key_file.is_some() => ways.key_of_file().err(),
+        None if to.is_bucket() => ways.bucket().err(),
+        _ => None,
+    };
+    problems.extend(missing.map(|e| format!("[backup]: {e}")));
+    problems
+}
+
+/// The key with which this machine shows itself; a new one if there is none.
+///
+/// # Errors
+/// [`Error::Invalid`] if what is there is none; [`Error::Io`].
+fn own_key(data: &Path) -> Result<keys::PrivateKey> {
+    if let Some(text) = secrets::read(data, KEY_SECRET)? {
+        return read_own(&text);
+    }
+    let text = keys::new_key()?;
+    secrets::write(data, KEY_SECRET, &text)?;
+    read_own(&text)
+}
+
+/// The line with which another machine lets this site in.
+///
+/// # Errors
+/// [`Error::Invalid`] if the key that is there is none; [`Error::Io`].
+pub fn own_key_line(data: &Path) -> Result<String> {
+    Ok(keys::public_line(&own_key(data)?))
+}
+
+fn read_own(text: &str) -> Result<keys::PrivateKey> {
+    // It is kept without the end of its last line.
+    let key = keys::read_key(&format!("{}\n", text.trim()));
+    key.map_err(|why| Error::Invalid(format!("the secret {KEY_SECRET} {why}")))
+}
+
+/// From now on a machine is known by this key. Without a data folder there is nobody to remember it.
+fn remember(data: &Path, machine: &str, key: &str) {
+    if !data.is_dir() {
+        return;
+    }
+    let noted = State::update(data, |state| {
+        state.host_keys.insert(machine.to_owned(), key.to_owned());
+    });
+    if let Err(e) = noted {
+        log::warn!("the key of {machine} is not remembered: {e}");
+    }
+}
+
+/// Ways that were found, each once: nobody is asked twice.
+struct Found {
+    ways: Ways,
+    bucket: Mutex<Option<s3::Access>>,
+    machine: Mutex<Option<sftp::Access>>,
+}
+
+fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Network for Found {
+    fn to_bucket(&self) -> Result<s3::Access> {
+        let mut found = held(&self.bucket);
+        if let Some(access) = &*found {
+            return Ok(access.clone());
+        }
+        Ok(found.insert(self.ways.bucket()?).clone())
+    }
+
+    fn to_machine(&self, place: &Place) -> Result<sftp::Access> {
+        let mut found = held(&self.machine);
+        if let Some(access) = &*found {
+            return Ok(access.clone());
+        }
+        let access = self.ways.machine(place)?;
+        Ok(found.insert(access).clone())
     }
 }

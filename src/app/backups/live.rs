@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 
-use crate::base::Timestamp;
+use super::form::Kind;
+use crate::base::{Result, Timestamp};
 
 /// An answer that takes a moment.
 pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -60,6 +61,25 @@ pub struct Seen {
     pub reach: Option<Timestamp>,
     /// Why they cannot be listed.
     pub unlisted: Option<String>,
+    /// For how many seconds the place has not answered, if it does not: then the backups are those that were there when it
+    /// last did, at this moment.
+    pub silent: Option<(u64, Option<Timestamp>)>,
+    /// Whether `webstead.toml` says where they go.
+    pub is_of_file: bool,
+}
+
+/// A field of the form, and what is wrong with it.
+pub type FieldError = (&'static str, String);
+
+/// What was found at a place.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Whether backups can go there, as far as that can be seen without writing.
+    pub is_fine: bool,
+    /// What was found, and what to do, in sentences.
+    pub texts: Vec<String>,
+    /// The key that another machine shows, if it is not known yet.
+    pub shown_key: Option<String>,
 }
 
 /// What makes backups while the server runs.
@@ -69,6 +89,43 @@ pub trait LiveBackups: Send + Sync {
 
     /// What the owner is to know, wherever they are: that there is no good backup, or that it is too old.
     fn warning(&self) -> Option<String>;
+
+    /// Whether `webstead.toml` says where they go: that cannot be changed in the browser.
+    fn is_of_file(&self) -> bool;
+
+    /// Whether these keys, as JSON, are a place for backups.
+    ///
+    /// # Errors
+    /// The fields that are wrong, each with what to write.
+    fn check_place(&self, keys: &str) -> std::result::Result<(), Vec<FieldError>>;
+
+    /// Goes to the place of these keys, for some seconds, and says what is there. Changes nothing. Without a secret it is
+    /// the one that is kept.
+    fn look_at(&self, keys: &str, secret: Option<String>) -> Soon<'_, Found>;
+
+    /// The line with which another machine lets this site in.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::base::Error::Io) if the key cannot be made.
+    fn own_key(&self) -> Result<String>;
+
+    /// Whether there is a secret for such a place.
+    fn has_secret(&self, kind: Kind) -> bool;
+
+    /// Keeps another secret for such a place, and puts the one before aside.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::base::Error::Invalid) if it is none.
+    fn keep_secret(&self, kind: Kind, secret: &str) -> Result<()>;
+
+    /// Brings back the secret that was put aside, if one was.
+    fn put_secret_back(&self, kind: Kind) -> Result<()>;
+
+    /// Lets what is stored count from now on.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn take_over(&self) -> Soon<'_, Result<()>>;
 
     /// Begins one now; does nothing if one is being made, or if no place is set.
     fn begin(&self);

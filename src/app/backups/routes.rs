@@ -19,10 +19,12 @@ use crate::{
 /// Backups on the page.
 const SHOWN: usize = 60;
 
-type Live = web::Data<dyn LiveBackups>;
+/// The backups of the running server, as a handler takes them.
+pub(super) type Live = web::Data<dyn LiveBackups>;
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
+    super::place::configure(routes);
     routes.service(
         web::resource("/admin/backups")
             .route(web::get().to(show))

@@ -2,9 +2,12 @@
 
 use askama::Template;
 
-use super::live::{Backup, Seen, Trust};
+use super::{
+    form::{Kind, PlaceForm},
+    live::{Backup, Found, Seen, Trust},
+};
 use crate::{
-    app::layout::Shell,
+    app::layout::{FieldErrors, Shell},
     base::{Timestamp, size_text},
 };
 
@@ -34,6 +37,46 @@ pub struct BackupsPage {
     pub rows: Vec<BackupRow>,
     /// Those before them.
     pub more: usize,
+}
+
+/// Where backups go. Posts its fields by their names to `/admin/backups/place`.
+#[derive(Template)]
+#[template(path = "backups/place.html")]
+pub struct PlacePage {
+    /// The frame.
+    pub shell: Shell,
+    /// As it was typed.
+    pub form: PlaceForm,
+    /// Every kind of place, and whether it is the one that was chosen.
+    pub kinds: Vec<(Kind, bool)>,
+    /// The kind of place that was chosen.
+    pub kind: Option<Kind>,
+    /// Whether there is a secret for it.
+    pub has_secret: bool,
+    /// The line with which another machine lets this site in.
+    pub own_key: String,
+    /// Whether `webstead.toml` says it.
+    pub is_of_file: bool,
+    /// Whether one is set.
+    pub is_kept: bool,
+    /// What was found there, if it was looked at.
+    pub found: Option<Found>,
+    /// What is wrong with what was typed.
+    pub errors: FieldErrors,
+}
+
+impl PlacePage {
+    fn is_folder(&self) -> bool {
+        self.kind == Some(Kind::Folder)
+    }
+
+    fn is_bucket(&self) -> bool {
+        self.kind == Some(Kind::Bucket)
+    }
+
+    fn is_machine(&self) -> bool {
+        self.kind == Some(Kind::Machine)
+    }
 }
 
 /// How a backup is shown.

@@ -3,10 +3,11 @@
 use super::Rendered;
 use super::samples::{HOSTILE, THEN, notice, private};
 use crate::app::backups::{
-    live::{Backup, Seen, Trust},
-    views::{BackupsPage, row_of},
+    form::{Kind, PlaceForm},
+    live::{Backup, Found, Seen, Trust},
+    views::{BackupsPage, PlacePage, row_of},
 };
-use crate::app::layout::NoticeKind;
+use crate::app::layout::{FieldErrors, NoticeKind};
 
 /// The page in its states.
 pub(super) fn backup_pages() -> Vec<Rendered> {
@@ -53,11 +54,75 @@ pub(super) fn backup_pages() -> Vec<Rendered> {
         unlisted: Some("/mnt/stick cannot be read".to_owned()),
         ..usual.clone()
     };
+    let silent = Seen {
+        silent: Some((75, Some(THEN))),
+        ..usual.clone()
+    };
     let mut failing = page(failing);
     failing.shell.notice = Some(notice(NoticeKind::Warning, false));
     vec![
         ("backups", render(&page(usual))),
         ("backups-failing", render(&failing)),
+        ("backups-silent", render(&page(silent))),
         ("backups-none", render(&page(Seen::default()))),
+        ("backups-place", render(&place(None, None, false))),
+        (
+            "backups-place-folder",
+            render(&place(Some(Kind::Folder), None, true)),
+        ),
+        (
+            "backups-place-bucket",
+            render(&place(Some(Kind::Bucket), Some(true), true)),
+        ),
+        (
+            "backups-place-machine",
+            render(&place(Some(Kind::Machine), Some(false), true)),
+        ),
     ]
+}
+
+/// The page of the place, with everything in its fields.
+fn place(kind: Option<Kind>, is_fine: Option<bool>, is_filled: bool) -> PlacePage {
+    let form = PlaceForm {
+        kind: kind.map_or_else(String::new, |kind| kind.id().to_owned()),
+        folder: "/mnt/stick/backups".into(),
+        bucket: "my-bucket/site".into(),
+        endpoint: HOSTILE.into(),
+        region: "eu-central-1".into(),
+        key_id: "0031f0e2".into(),
+        host: "nas.example".into(),
+        user: "ada".into(),
+        host_key: format!("SHA256:{}", "a".repeat(43)),
+        ..PlaceForm::default()
+    };
+    let found = is_fine.map(|is_fine| Found {
+        is_fine,
+        texts: vec![
+            format!(
+                "nas.example was never met. It shows the key SHA256:{}",
+                "W".repeat(43)
+            ),
+            HOSTILE.to_owned(),
+        ],
+        shown_key: None,
+    });
+    let errors = if is_fine == Some(false) {
+        ["host", "secret", "password"]
+            .map(|field| (field, "This is not right.".to_owned()))
+            .to_vec()
+    } else {
+        Vec::new()
+    };
+    PlacePage {
+        shell: private("/admin/backups/place", "Where backups go"),
+        form,
+        kinds: Kind::ALL.map(|one| (one, kind == Some(one))).into(),
+        kind,
+        has_secret: is_filled,
+        own_key: format!("ssh-ed25519 {} webstead", "A".repeat(68)),
+        is_of_file: false,
+        is_kept: is_filled,
+        found,
+        errors: FieldErrors(errors),
+    }
 }

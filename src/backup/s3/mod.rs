@@ -1,65 +1,33 @@
 //! A repository in a bucket of a store that speaks S3.
 
 mod answers;
-mod lock;
 mod settings;
 mod sign;
 mod wire;
 
 use std::{
-    collections::VecDeque,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    thread::{self, JoinHandle},
 };
 
-use self::{lock::Hold, wire::Wire};
+use self::wire::Wire;
 pub use self::{
     settings::{Endpoint, Region, S3Settings},
     wire::{Access, Courier, Unanswered},
 };
-use super::store::{Held, Store, Stored};
-use crate::base::{Error, Result};
+use super::{
+    lock::{self, Hold, Shelf},
+    store::{Held, Store, Stored},
+    uploads::Uploads,
+};
+use crate::base::{Result, Timestamp};
 pub(super) use settings::{Bucket, SCHEME};
-
-/// Files that are on their way at the same time: each waits for the store mostly.
-const MOST_UPLOADS: usize = 6;
-/// Their bytes, more or less: a small board has little memory.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// A repository in a bucket.
 pub(super) struct S3Store {
     wire: Arc<Wire>,
     uploads: Mutex<Uploads>,
     hold: Mutex<Weak<Hold>>,
-}
-
-/// What is on its way, the oldest first, with its bytes.
-#[derive(Default)]
-struct Uploads {
-    under_way: VecDeque<(usize, JoinHandle<Result<()>>)>,
-    bytes: usize,
-}
-
-impl Uploads {
-    /// Waits for the oldest.
-    fn one(&mut self) -> Result<()> {
-        let Some((bytes, thread)) = self.under_way.pop_front() else {
-            return Ok(());
-        };
-        self.bytes -= bytes;
-        let ended = thread.join();
-        ended.unwrap_or_else(|_| Err(Error::Internal("an upload ended with a panic".into())))
-    }
-
-    /// Waits for all, and gives the first error.
-    fn all(&mut self) -> Result<()> {
-        let mut outcome = Ok(());
-        while !self.under_way.is_empty() {
-            outcome = outcome.and(self.one());
-        }
-        outcome
-    }
 }
 
 fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -97,20 +65,8 @@ impl Store for S3Store {
 
     /// Is on its way when this returns; what becomes of it is told by whatever is asked next.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let mut uploads = held(&self.uploads);
-        while uploads.under_way.len() >= MOST_UPLOADS
-            || (uploads.bytes > 0 && uploads.bytes + bytes.len() > MOST_BYTES)
-        {
-            uploads.one()?;
-        }
         let (wire, name, content) = (Arc::clone(&self.wire), name.to_owned(), bytes.to_vec());
-        let begun = thread::Builder::new()
-            .name("upload".into())
-            .spawn(move || wire.put(&name, &content));
-        let thread = begun.map_err(|e| Error::io("starting", "a thread", e))?;
-        uploads.bytes += bytes.len();
-        uploads.under_way.push_back((bytes.len(), thread));
-        Ok(())
+        held(&self.uploads).add(bytes.len(), move || wire.put(&name, &content))
     }
 
     fn publish(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -119,11 +75,7 @@ impl Store for S3Store {
             .upgrade()
             .is_some_and(|hold| hold.is_lost())
         {
-            return Err(self.wire.fault(
-                "it was out of reach for minutes, and somebody else may have changed the backups meanwhile; the next \
-                 backup goes on from here"
-                    .into(),
-            ));
+            return Err(self.wire.fault(lock::LOST_WORDS.into()));
         }
         self.wire.put(name, bytes)
     }
@@ -136,24 +88,12 @@ impl Store for S3Store {
 
     fn list(&self, folder: &str) -> Result<Vec<Stored>> {
         self.settle()?;
-        let start = format!("{folder}/");
-        let (mut stored, mut next) = (Vec::new(), None);
-        loop {
-            let (listed, _) = self.wire.list(&start, next.as_deref())?;
-            stored.extend(listed.found.into_iter().filter_map(|found| {
-                let name = found.key.strip_prefix(&self.wire.bucket.prefix)?;
-                // Some stores show a folder as an empty file.
-                let is_file = name.starts_with(&start) && !name.ends_with('/');
-                is_file.then(|| Stored {
-                    name: name.to_owned(),
-                    bytes: found.bytes,
-                })
-            }));
-            next = listed.next;
-            if next.is_none() {
-                return Ok(stored);
-            }
-        }
+        let mut stored = Vec::new();
+        self.wire
+            .list_all(&format!("{folder}/"), |name, bytes, _| {
+                stored.push(Stored { name, bytes });
+            })?;
+        Ok(stored)
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -163,7 +103,8 @@ impl Store for S3Store {
     }
 
     fn lock(&self, to_change: bool) -> Result<Box<dyn Held>> {
-        let (lock, hold) = lock::take(&self.wire, to_change)?;
+        let wire: Arc<dyn Shelf> = Arc::clone(&self.wire) as _;
+        let (lock, hold) = lock::take(&wire, to_change)?;
         // The lock's own thread keeps it for as long as the lock is there.
         *held(&self.hold) = Arc::downgrade(&hold);
         Ok(lock)
@@ -173,5 +114,31 @@ impl Store for S3Store {
 
     fn scratch(&self) -> Option<&Path> {
         None
+    }
+}
+
+impl Shelf for Wire {
+    fn place(&self) -> String {
+        self.bucket.to_string()
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.put(name, bytes)
+    }
+
+    fn get(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>> {
+        Ok(self.get(name, max_bytes)?.map(Into::into))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.remove(name)
+    }
+
+    fn locks(&self) -> Result<Vec<(String, Option<Timestamp>)>> {
+        let mut locks = Vec::new();
+        self.list_all(lock::FOLDER, |name, _, written_at| {
+            locks.push((name, written_at.map(Timestamp::from)));
+        })?;
+        Ok(locks)
     }
 }

@@ -43,6 +43,15 @@ impl S3Settings {
         }
     }
 
+    /// Whether all is said that is needed to get at a bucket.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is missing.
+    pub fn check(&self) -> Result<()> {
+        self.place()?;
+        self.key_id().map(drop)
+    }
+
     /// The address of the store, without anything after the host, and the region.
     pub(super) fn place(&self) -> Result<(String, String)> {
         let region = self.region.as_ref().map(|Region(region)| region.as_str());

@@ -128,12 +128,33 @@ impl Wire {
             .map(|_| ())
     }
 
-    /// A part of the list of what begins with `start`, and what time the store has.
-    pub(super) fn list(
+    /// Calls for every file whose name begins with `start`: its name, its bytes, and when it was written by the clock of
+    /// the store.
+    pub(super) fn list_all(
         &self,
         start: &str,
-        next: Option<&str>,
-    ) -> Result<(Listed, Option<Timestamp>)> {
+        mut found: impl FnMut(String, u64, Option<Timestamp>),
+    ) -> Result<()> {
+        let mut next = None;
+        loop {
+            let listed = self.list(start, next.as_deref())?;
+            for file in listed.found {
+                let name = file.key.strip_prefix(&self.bucket.prefix);
+                // Some stores show a folder as an empty file.
+                let is_file = |name: &&str| name.starts_with(start) && !name.ends_with('/');
+                if let Some(name) = name.filter(is_file) {
+                    found(name.to_owned(), file.bytes, file.written_at);
+                }
+            }
+            next = listed.next;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A part of the list of what begins with `start`.
+    fn list(&self, start: &str, next: Option<&str>) -> Result<Listed> {
         let prefix = format!("{}{start}", self.bucket.prefix);
         let mut query = vec![("list-type", "2"), ("prefix", &*prefix)];
         if let Some(next) = next {
@@ -141,13 +162,10 @@ impl Wire {
         }
         let answer = self.ask(Method::GET, None, &query, Bytes::new(), MOST_XML)?;
         let answer = answer.ok_or_else(|| self.fault("it has no list".into()))?;
-        let time = date_of(answer.headers());
-        let listed = Listed::parse(answer.body());
-        let listed = listed.map_err(|why| {
+        Listed::parse(answer.body()).map_err(|why| {
             let host = self.host();
             self.fault(format!("{host} does not answer as S3 does: {why}"))
-        })?;
-        Ok((listed, time))
+        })
     }
 
     /// The answer to a request that went well; nothing if the file is not there.
@@ -240,14 +258,14 @@ impl Wire {
                  the clock (`timedatectl` shows it)"
             ),
             "InvalidAccessKeyId" => format!(
-                "{host} does not know the key {key}; correct `key_id` under [backup.s3], or make a new key there"
+                "{host} does not know the key {key}; give another (`key_id`), or make a new one there"
             ),
             "SignatureDoesNotMatch" => format!(
                 "the secret is not the one of the key {key}; set the right one with `webstead secret set s3`"
             ),
-            "NoSuchBucket" => format!(
-                "{host} has no bucket {bucket}; make it there, or correct `to` under [backup]"
-            ),
+            "NoSuchBucket" => {
+                format!("{host} has no bucket {bucket}; make it there, or name one that it has")
+            }
             "PermanentRedirect"
             | "TemporaryRedirect"
             | "AuthorizationHeaderMalformed"

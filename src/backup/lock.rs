@@ -1,8 +1,8 @@
-//! Keeps others out of a repository in a bucket, which has no locks of its own.
+//! Keeps others out of a repository in a place that has no locks of its own.
 //!
 //! Who wants it puts a file into `locks/`, and only then looks whether others have one. So two who come at the same
 //! time see each other, and both give up. The file is written anew every minute; one that was not for ten minutes, by
-//! the clock of the store, is of somebody who was cut off.
+//! the clock of the place, is of somebody who was cut off.
 
 use std::{
     fs,
@@ -15,14 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::wire::Wire;
-use crate::{
-    backup::store::Held,
-    base::{Error, Id, Result},
-};
+use super::store::Held;
+use crate::base::{Error, Id, Result, Timestamp};
 
 /// Where the files are.
-const FOLDER: &str = "locks/";
+pub(super) const FOLDER: &str = "locks/";
 /// How the file of one who changes the repository begins, and of one who only reads.
 const CHANGES: &str = "change-";
 const READS: &str = "read-";
@@ -34,6 +31,28 @@ const STALE_S: i64 = 10 * 60;
 const LOST: Duration = Duration::from_mins(5);
 /// The most bytes of a file.
 const MOST_BYTES: usize = 1024;
+
+/// A place in which locks are files.
+pub(super) trait Shelf: Send + Sync {
+    /// What people call the place.
+    fn place(&self) -> String;
+
+    /// Writes the file of a lock, or writes it anew.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// The content of the file of a lock, of at most so many bytes.
+    fn get(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>>;
+
+    /// Removes the file of a lock.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// The files in `locks/`, and when each was written by the clock of the place.
+    fn locks(&self) -> Result<Vec<(String, Option<Timestamp>)>>;
+}
+
+/// What is said of a lock that was lost.
+pub(super) const LOST_WORDS: &str = "it was out of reach for minutes, and somebody else may have changed the backups \
+    meanwhile; the next backup goes on from here";
 
 /// Whether a lock still holds.
 #[derive(Default)]
@@ -64,7 +83,7 @@ impl Hold {
 
 /// A file in `locks/`, for as long as this is there.
 struct Lock {
-    wire: Arc<Wire>,
+    shelf: Arc<dyn Shelf>,
     name: String,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -79,7 +98,7 @@ impl Drop for Lock {
             let _ = thread.join();
         }
         // Otherwise it is stale soon.
-        let _ = self.wire.remove(&self.name);
+        let _ = self.shelf.remove(&self.name);
     }
 }
 
@@ -89,32 +108,36 @@ struct Unlocked;
 impl Held for Unlocked {}
 
 /// Takes the repository, or says who has it.
-pub(super) fn take(wire: &Arc<Wire>, to_change: bool) -> Result<(Box<dyn Held>, Arc<Hold>)> {
+pub(super) fn take(shelf: &Arc<dyn Shelf>, to_change: bool) -> Result<(Box<dyn Held>, Arc<Hold>)> {
     let kind = if to_change { CHANGES } else { READS };
     let name = format!("{FOLDER}{kind}{}", Id::new());
     let (me, hold) = (own_process(), Arc::new(Hold::default()));
-    match wire.put(&name, me.as_bytes()) {
+    match shelf.put(&name, me.as_bytes()) {
         Ok(()) => hold.renewed(),
         // Who only reads may have a key that only reads. If nothing can be read either, that is told next.
         Err(_) if !to_change => return Ok((Box::new(Unlocked), hold)),
-        Err(e) => return Err(e),
+        Err(e) => {
+            // Where the disk is full, the file may be there with nothing in it.
+            let _ = shelf.remove(&name);
+            return Err(e);
+        }
     }
     let mut lock = Lock {
-        wire: Arc::clone(wire),
+        shelf: Arc::clone(shelf),
         name,
         stop: None,
         thread: None,
     };
-    if let Some(other) = other(wire, &lock.name, to_change)? {
+    if let Some(other) = other(&**shelf, &lock.name, to_change)? {
         return Err(Error::Invalid(format!(
             "another Webstead is busy with the backups in {} at this moment; try again when it is done (if it was cut \
              off, in {} minutes: it has left {other})",
-            wire.bucket,
+            shelf.place(),
             STALE_S / 60
         )));
     }
     let (stop, stopped) = mpsc::channel();
-    let (of_thread, name, renewed) = (Arc::clone(wire), lock.name.clone(), Arc::clone(&hold));
+    let (of_thread, name, renewed) = (Arc::clone(shelf), lock.name.clone(), Arc::clone(&hold));
     let begun = thread::Builder::new()
         .name("backup lock".into())
         .spawn(move || {
@@ -131,40 +154,35 @@ pub(super) fn take(wire: &Arc<Wire>, to_change: bool) -> Result<(Box<dyn Held>, 
 }
 
 /// The lock of another that is in the way; those of who was cut off are removed.
-fn other(wire: &Wire, own: &str, to_change: bool) -> Result<Option<String>> {
-    let (mut next, mut in_the_way) = (None, None);
-    loop {
-        let (listed, now) = wire.list(FOLDER, next.as_deref())?;
-        for found in listed.found {
-            let Some(name) = found.key.strip_prefix(&wire.bucket.prefix) else {
-                continue;
-            };
-            let kind = name.strip_prefix(FOLDER).unwrap_or_default();
-            if name == own || !(kind.starts_with(CHANGES) || kind.starts_with(READS)) {
-                continue;
-            }
-            let age_s = match (now, found.written_at) {
-                (Some(now), Some(at)) => now.as_second() - at.as_second(),
-                _ => 0,
-            };
-            if age_s > STALE_S || has_ended(wire, name) {
-                if to_change {
-                    wire.remove(name)?;
-                }
-            } else if to_change || kind.starts_with(CHANGES) {
-                in_the_way = Some(name.to_owned());
-            }
+fn other(shelf: &dyn Shelf, own: &str, to_change: bool) -> Result<Option<String>> {
+    let locks = shelf.locks()?;
+    // It was written just now: that is the time by the clock of the place.
+    let now = locks.iter().find(|(name, _)| name == own);
+    let now = now.and_then(|(_, written_at)| *written_at);
+    let mut in_the_way = None;
+    for (name, written_at) in locks {
+        let kind = name.strip_prefix(FOLDER).unwrap_or_default();
+        if name == own || !(kind.starts_with(CHANGES) || kind.starts_with(READS)) {
+            continue;
         }
-        next = listed.next;
-        if next.is_none() {
-            return Ok(in_the_way);
+        let age_s = match (now, written_at) {
+            (Some(now), Some(at)) => now.0 - at.0,
+            _ => 0,
+        };
+        if age_s > STALE_S || has_ended(shelf, &name) {
+            if to_change {
+                shelf.remove(&name)?;
+            }
+        } else if to_change || kind.starts_with(CHANGES) {
+            in_the_way = Some(name);
         }
     }
+    Ok(in_the_way)
 }
 
 /// Whether the process that left a lock was one of this machine, since it was started, and is there no more.
-fn has_ended(wire: &Wire, name: &str) -> bool {
-    let Ok(Some(left)) = wire.get(name, MOST_BYTES) else {
+fn has_ended(shelf: &dyn Shelf, name: &str) -> bool {
+    let Ok(Some(left)) = shelf.get(name, MOST_BYTES) else {
         return false;
     };
     let left = String::from_utf8_lossy(&left);

@@ -1,0 +1,198 @@
+//! Places for backups, and what is found in them.
+
+use std::{cell::Cell, fs, os::unix::fs::MetadataExt as _};
+
+use super::{
+    tests::{NEVER, Place, everything, noise, quiet},
+    *,
+};
+use crate::db::{Change, Database};
+
+#[test]
+fn a_first_file_that_is_damaged_or_gone_is_made_anew_from_the_backups() {
+    for place in [Place::new(), Place::sealed()] {
+        place.back_up();
+        let first = place.store().join("webstead-backups.json");
+        let whole = fs::read(&first).unwrap();
+        for broken in [Some("{\"format\": 1, \"repos"), Some(""), None] {
+            match broken {
+                Some(text) => fs::write(&first, text).unwrap(),
+                None => fs::remove_file(&first).unwrap(),
+            }
+            // Reading it changes nothing there.
+            assert!(place.trial().is_empty());
+            assert_ne!(fs::read(&first).ok(), Some(whole.clone()));
+            place.back_up();
+            assert_eq!(fs::read(&first).unwrap(), whole);
+            assert!(place.trial().is_empty());
+        }
+        // Where no backup says it either, somebody has to know.
+        fs::write(&first, "{").unwrap();
+        for file in fs::read_dir(place.store().join("backups")).unwrap() {
+            fs::write(file.unwrap().path(), "{").unwrap();
+        }
+        let keys = Keys::of_machine(place.folder.root());
+        let error = place.target().find(&keys).err().unwrap().to_string();
+        assert!(error.contains("a copy of that folder"), "{error}");
+        fs::remove_dir_all(place.store().join("backups")).unwrap();
+        let error = place.target().find(&keys).err().unwrap().to_string();
+        assert!(error.contains("remove it to begin anew"), "{error}");
+    }
+}
+
+#[test]
+fn what_root_makes_by_hand_belongs_to_whom_the_site_belongs() {
+    const OWNER: u32 = 12_345;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give files away");
+        return;
+    }
+    let place = Place::new();
+    std::os::unix::fs::chown(place.folder.root(), Some(OWNER), Some(OWNER)).unwrap();
+    place.back_up();
+    place.add_tag("another");
+    place.back_up();
+    assert!(place.trial().is_empty());
+    let mut looked_at = 0;
+    let mut all = vec![place.store()];
+    while let Some(path) = all.pop() {
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert_eq!(found.uid(), OWNER, "{}", path.display());
+        if found.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            all.extend(entries.map(|entry| entry.unwrap().path()));
+        }
+        looked_at += 1;
+    }
+    assert!(looked_at > 10);
+}
+
+#[test]
+fn the_log_of_the_database_does_not_grow_while_files_are_copied() {
+    let place = Place::new();
+    for _ in 0..3 {
+        place.add_media(&noise(10_000));
+    }
+    let database = Database::open(&place.folder.database()).unwrap();
+    let saves = Cell::new(0);
+    let progress = |doing: &str, _: usize, _: usize| {
+        if doing != "pictures, files" || saves.get() > 0 {
+            return;
+        }
+        for n in 0..40 {
+            let mut change = Change::new();
+            let sql = "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3)";
+            let text = format!("{n} {}", "x".repeat(400_000));
+            let slug = format!("large-{n}");
+            change.push(
+                sql,
+                vec![crate::base::Id::new().into(), slug.into(), text.into()],
+            );
+            database.apply_blocking(change).unwrap();
+            saves.set(saves.get() + 1);
+        }
+    };
+    make(&place.source(), &place.repository(), &progress, &NEVER).unwrap();
+    assert_eq!(saves.get(), 40);
+    let log = place.folder.database().with_extension("db-wal");
+    let bytes = fs::metadata(log).unwrap().len();
+    assert!(
+        bytes < 10_000_000,
+        "16 MB were saved, and the log has {bytes}"
+    );
+    database.close();
+    assert!(place.trial().is_empty(), "of the moment before");
+}
+
+#[test]
+fn settings_that_cannot_work_are_told_with_a_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let problems = |text: &str| {
+        let settings: Settings = toml::from_str(text).unwrap();
+        settings.problems(&data).join("\n")
+    };
+    for (text, word) in [
+        ("to = \"backups\"".to_owned(), "whole path"),
+        (
+            format!("to = \"{}/x/y\"", data.display()),
+            "inside of the data folder",
+        ),
+        (
+            "keep_days = 0\nkeep_weeks = 0\nkeep_months = 0".to_owned(),
+            "leave them out",
+        ),
+    ] {
+        assert!(
+            problems(&text).contains(word),
+            "{text}: {}",
+            problems(&text)
+        );
+    }
+    for sound in [
+        "",
+        "to = \"../beside\"",
+        "to = \"/mnt/stick/backups\"\nkeep_days = 0",
+        "to = \"s3://my-bucket/x\"",
+        "to = \"sftp://ada@nas.example/~/x\"",
+    ] {
+        assert_eq!(problems(sound), "", "{sound}");
+    }
+}
+
+#[test]
+fn a_place_that_the_settings_name_is_not_begun_anew_where_its_disk_is_gone() {
+    let place = Place::new();
+    let (source, target) = (place.source(), place.target());
+    let round = |takes_new_place| Round {
+        source: &source,
+        target: &target,
+        takes_new_place,
+        tries: false,
+        keys: Keys::of_machine(place.folder.root()),
+        encryption: Encryption::default(),
+        rule: None,
+    };
+    round(false).go(&quiet, &NEVER).unwrap();
+    let before = everything(&place.store());
+    let away = place.dir.path().join("away");
+    fs::rename(place.store(), &away).unwrap();
+    round(false).go(&quiet, &NEVER).unwrap_err();
+    assert!(!place.store().exists());
+    fs::rename(&away, place.store()).unwrap();
+    assert_eq!(everything(&place.store()), before);
+    round(false).go(&quiet, &NEVER).unwrap();
+    // Who names it means it.
+    fs::rename(place.store(), &away).unwrap();
+    round(true).go(&quiet, &NEVER).unwrap();
+}
+
+#[test]
+fn a_round_is_remembered_whether_it_went_well_or_not() {
+    let place = Place::new();
+    let (source, target) = (place.source(), place.target());
+    let round = Round {
+        source: &source,
+        target: &target,
+        takes_new_place: false,
+        tries: true,
+        keys: Keys::of_machine(place.folder.root()),
+        encryption: Encryption::default(),
+        rule: Some(Rule {
+            days: 1,
+            weeks: 1,
+            months: 1,
+        }),
+    };
+    round.go(&quiet, &NEVER).unwrap();
+    let record = || State::load(place.folder.root()).of(&target.to_string());
+    assert!(record().last_proven.is_some() && record().failed.is_none());
+    fs::remove_dir_all(place.store()).unwrap();
+    round.go(&quiet, &NEVER).unwrap_err();
+    assert!(record().failed.unwrap().1.contains("is the disk there"));
+    assert!(
+        !place.store().exists(),
+        "nothing was made where the disk should be"
+    );
+}
