@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     base::{Error, Id, Result, Timestamp, files, secrets},
-    db::{DataFolder, MediaStore, ServerLock, note_restored, open_to_look, rows_of_tables},
+    db::{
+        DataFolder, MediaStore, ServerLock, note_page_sums, note_restored, open_to_look,
+        rows_of_tables,
+    },
 };
 
 /// What the folder is called in which a site is being put together, before its id.
@@ -190,6 +193,7 @@ fn put_together(
         files: others + writer.media.len() as u64,
         warnings,
     };
+    note_page_sums(&database)?;
     if !manifest.has_secrets {
         target.keep_secrets(unfinished)?;
     }

@@ -1,6 +1,6 @@
 //! What this machine remembers of its backups: `backups.json` in the data folder.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,19 @@ struct Former {
 impl State {
     /// What is remembered in a data folder.
     pub fn load(data: &Path) -> Self {
-        let text = fs::read(data.join(FILE)).unwrap_or_default();
-        let mut state: Self = serde_json::from_slice(&text).unwrap_or_default();
+        let path = data.join(FILE);
+        let begin_anew = |e: String| {
+            let what = "what is remembered of backups begins anew";
+            log::warn!("{} cannot be read, so {what}: {e}", path.display());
+            Self::default()
+        };
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Self::default(),
+            Err(e) => return begin_anew(e.to_string()),
+        };
+        let state = serde_json::from_slice(&text);
+        let mut state: Self = state.unwrap_or_else(|e| begin_anew(e.to_string()));
         let former: Former = serde_json::from_slice(&text).unwrap_or_default();
         // Of several places it is not known to which the moments belong.
         let is_one = former.repositories.len() == 1;

@@ -11,7 +11,7 @@ use crate::{
         hosts::queries::{StoredHost, list_hosts},
         names::queries::list_names,
     },
-    base::Result,
+    base::{Result, Verdict},
     config::Config,
     db::{DataFolder, Depth, Found, check, open_to_look},
     edge::hosts::Hosts,
@@ -140,12 +140,16 @@ fn exit_code(is_wrong: bool, found: &Found) -> ExitCode {
 }
 
 fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
-    let before = Ledger::load(folder.root()).small;
-    check(folder, args.depth(), &before, || {
+    let ledger = Ledger::load(folder.root());
+    let unknown = ledger.as_ref().err().map(Verdict::of);
+    let before = ledger.unwrap_or_default().small;
+    let mut found = check(folder, args.depth(), &before, || {
         if args.gently {
             thread::sleep(REST);
         }
-    })
+    });
+    found.files.extend(unknown);
+    found
 }
 
 /// The hosts that were set in the browser; a database of before there were any has no table of them.

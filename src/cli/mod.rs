@@ -8,6 +8,7 @@ mod backup;
 mod calm;
 mod certificate;
 mod check;
+mod child;
 mod confirm;
 mod dns;
 mod doctor;

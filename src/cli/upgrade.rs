@@ -2,17 +2,16 @@
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Read},
+    io::{ErrorKind, Read},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Command, ExitCode},
+    time::Duration,
 };
 
 use clap::Args;
 
-use super::{Global, calm::keep_calm};
+use super::{Global, calm::keep_calm, child::output_within};
 use crate::{
     base::{Error, Result},
     config::Config,
@@ -318,26 +317,6 @@ pub(super) fn version_of(program: &Path) -> Result<String> {
             String::from_utf8_lossy(&output.stderr).trim()
         ))),
     }
-}
-
-/// What a program says before it ends, which is not much; one that does not end in time is ended.
-fn output_within(command: &mut Command, limit: Duration) -> io::Result<Output> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let until = Instant::now() + limit;
-    while child.try_wait()?.is_none() {
-        if Instant::now() > until {
-            child.kill()?;
-            child.wait()?;
-            let seconds = limit.as_secs();
-            return Err(io::Error::other(format!("it hangs for {seconds} seconds")));
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output()
 }
 
 /// The numbers of a version; what is not one counts as 0.

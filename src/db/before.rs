@@ -18,6 +18,7 @@ use super::{
     door::{self, Purpose, open_to_look},
     folder::{DataFolder, ServerLock},
     migrations::version_of,
+    page_sums::note_page_sums,
     wal::{beside, log_of},
 };
 use crate::base::{Error, Result, Timestamp, files};
@@ -152,8 +153,10 @@ pub fn put_back(folder: &DataFolder, _lock: &ServerLock) -> Result<PathBuf> {
         .and_then(|()| fs::rename(&copy, &database))
         .and_then(|()| files::sync_folder(folder.root()))
         .map_err(cannot)?;
-    // They are of the other file, and would be made anew anyway.
-    let _ = fs::remove_file(beside(&database, "-sums"));
+    // Those that are there are of the other file. Without them it works too, so it is no reason to stop halfway.
+    if let Err(e) = note_page_sums(&database) {
+        log::warn!("{e}");
+    }
     Ok(aside)
 }
 

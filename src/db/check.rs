@@ -22,7 +22,7 @@ use crate::base::{Error, Result, Verdict, verdict::is_damage};
 /// Far more than any of the small files has that are looked at.
 const MAX_SMALL_BYTES: u64 = 1024 * 1024;
 /// Folders of small files, and the data folder itself.
-const SMALL_FILES_IN: [&str; 4] = ["", "tls", "tls/public", "secrets"];
+const SMALL_FILES_IN: [&str; 5] = ["", "tls", "tls/public", "secrets", "dns"];
 
 /// How long to wait before damage is believed.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -134,8 +134,9 @@ fn known_damage(root: &Path) -> Verdict {
     }
 }
 
-/// Whether the pages of the database are what was written there.
-fn look_at_pages(file: &Path) -> Verdict {
+/// Whether the pages of a database are what was written there. Not for a process that has it open: see
+/// [`damaged_pages`].
+pub fn look_at_pages(file: &Path) -> Verdict {
     match damaged_pages(file) {
         Ok(pages) if pages.is_empty() => Verdict::Sound,
         Ok(pages) => Verdict::Damaged(format!(

@@ -138,7 +138,11 @@ fn connect(file: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
 /// As [`Database::open`](super::Database::open), but for what a newer version has made.
 pub fn open_to_look(file: &Path) -> Result<Connection> {
     let connection = open(file, Purpose::Look)?;
-    migrations::check_version(&connection)?;
+    // Here the file is read for the first time.
+    migrations::check_version(&connection).map_err(|e| match e {
+        Error::Database(e) => cannot_open(file, &e),
+        e => e,
+    })?;
     Ok(connection)
 }
 

@@ -43,7 +43,7 @@ pub(super) fn schema_version() -> i64 {
 }
 
 /// "WSTD": marks a file as ours (`SQLite`'s `application_id`).
-const APPLICATION_ID: i64 = 0x5753_5444;
+pub(super) const APPLICATION_ID: i32 = 0x5753_5444;
 
 /// Brings a database to [`schema_version`]. One of a newer Webstead that this one can work with stays as it is.
 ///
@@ -95,7 +95,7 @@ pub(super) fn would_change(connection: &Connection) -> Result<bool> {
 /// # Errors
 /// As [`migrate`].
 pub(super) fn check_version(connection: &Connection) -> Result<i64> {
-    let application: i64 =
+    let application: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version = version_of(connection)?;
     let tables: i64 =

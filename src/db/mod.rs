@@ -42,11 +42,14 @@ pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use change_log::{
     Entry, KeptChanges, Kind, Place, Replayed, end_of_log, note_restored, replay,
 };
-pub use check::{Depth, Found, SmallFile, check, integrity_problems, quick_problems};
+pub use check::{
+    Depth, Found, SmallFile, check, integrity_problems, look_at_pages, quick_problems,
+};
 pub use door::open_to_look;
 pub use folder::{DataFolder, RunningServer, ServerLock};
 pub use health::{Health, Space, Trouble};
 pub use media_store::{MediaStore, hash_of};
+pub use page_sums::note_page_sums;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use salvage::{Salvaged, replace, salvage};
 pub use snapshot::{Snapshot, rows_of_tables};

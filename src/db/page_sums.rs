@@ -20,7 +20,7 @@ use std::{
 };
 
 use super::wal::{LogState, PAGE_BYTES, add_up, beside, log_of, read_log};
-use crate::base::{files, written};
+use crate::base::{Error, Result, files, written};
 
 const MAGIC: &[u8; 8] = b"WSTDSUM1";
 const HEADER_LENGTH: usize = 64;
@@ -60,6 +60,14 @@ impl PageSums {
     /// Opens the sums of a database. To be called before `SQLite` opens it: closing a file takes away all
     /// locks that the process has on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     pub(super) fn open(database: &Path) -> io::Result<Self> {
+        let sums = Self::of(database)?;
+        sums.file.lock()?;
+        let outcome = sums.make_sure();
+        sums.file.unlock()?;
+        outcome.map(|()| sums)
+    }
+
+    fn of(database: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -71,14 +79,10 @@ impl PageSums {
         if let Some(folder) = database.parent() {
             files::give_to_owner_of(folder, &file)?;
         }
-        let sums = Self {
+        Ok(Self {
             file,
             database: database.to_path_buf(),
-        };
-        sums.file.lock()?;
-        let outcome = sums.make_sure();
-        sums.file.unlock()?;
-        outcome.map(|()| sums)
+        })
     }
 
     /// Begins anew where the sums are not of this file as it is.
@@ -88,8 +92,13 @@ impl PageSums {
         if is_known {
             return Ok(());
         }
+        self.begin_anew(looks, MAX_BYTES_READ_AT_START)
+    }
+
+    /// Begins anew; reads the pages if they are not more than so many bytes.
+    fn begin_anew(&self, looks: Looks, most_bytes: u64) -> io::Result<()> {
         self.file.set_len(0)?;
-        if looks.0[1] <= MAX_BYTES_READ_AT_START {
+        if looks.0[1] <= most_bytes {
             let mut page = 0;
             let mut entries = Vec::new();
             each_page(&self.database, |content| {
@@ -168,6 +177,22 @@ impl PageSums {
         header[40] = u8::from(is_under_way);
         self.file.write_all_at(&header, 0)
     }
+}
+
+/// Makes the sums of a database that was just put where it is and that nobody has open, so that from now on its damage
+/// is noticed.
+///
+/// # Errors
+/// What the disk says.
+pub fn note_page_sums(database: &Path) -> Result<()> {
+    let note = || -> io::Result<()> {
+        let sums = PageSums::of(database)?;
+        sums.file.lock()?;
+        let outcome = sums.begin_anew(looks(database)?, u64::MAX);
+        sums.file.unlock()?;
+        outcome.and_then(|()| sums.file.sync_all())
+    };
+    note().map_err(|e| Error::io("writing", beside(database, "-sums"), e))
 }
 
 /// Where what is known of a page stands.

@@ -1,12 +1,16 @@
 //! Saves what can be read of a damaged database into a new file.
 //!
 //! First the database and its log are put together in a copy, where a damaged page of the log costs that page
-//! only. Then every table is read row by row, around what cannot be read, and where the pages that lead to its rows
-//! are damaged, from its leaves. Nothing is written to the old files.
+//! only. If its first page is damaged, it is made anew. Then every table is read row by row, around what cannot be
+//! read, and where the pages that lead to its rows are damaged, from its leaves. Nothing is written to the old files.
 
 mod doubt;
+mod first_page;
 mod leaves;
+mod pages;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use std::{
@@ -21,6 +25,7 @@ use rusqlite::Connection;
 use self::{
     doubt::doubt,
     leaves::Leaves,
+    pages::{Pages, find_page_bytes},
     rows::copy_table,
     whole::{logs_put_aside, put_together},
 };
@@ -29,8 +34,8 @@ use super::{
     door::{self, Purpose},
     folder::ServerLock,
     migrations,
-    page_sums::damaged_pages,
-    wal::beside,
+    page_sums::{damaged_pages, note_page_sums},
+    wal::{PAGE_BYTES, beside},
 };
 use crate::base::{Error, Result, files};
 
@@ -56,7 +61,8 @@ impl Salvaged {
 /// [`Error::Damaged`] if nothing can be read, and what the disk says of the new file.
 pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let mut salvaged = Salvaged::default();
-    let suspects = damaged_pages(damaged).unwrap_or_else(|e| {
+    let reading = |e| Error::io("reading", damaged, e);
+    let mut suspects = damaged_pages(damaged).unwrap_or_else(|e| {
         let what = "whether the pages that can be read are what was written is not known";
         salvaged.notes.push(format!("{what}: {e}"));
         Vec::new()
@@ -67,24 +73,41 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
         .tempdir_in(folder)
         .map_err(|e| Error::io("writing to", folder, e))?;
     let whole = copy.path().join("whole.db");
-    put_together(damaged, &whole, &mut salvaged.notes)?;
-    let from = open_damaged(&whole)?;
+    let page_bytes = find_page_bytes(damaged, PAGE_BYTES).map_err(reading)?;
+    let logged = put_together(damaged, page_bytes, &whole, &mut salvaged.notes)?;
+    // What is in the log counts.
+    suspects.retain(|page| !logged.contains(page));
     let mut into = door::open(new, Purpose::Build)?;
     migrations::migrate(&mut into)?;
-    into.execute_batch("BEGIN; DELETE FROM guard")?;
+    let is_damaged = suspects.contains(&1);
+    first_page::mend(&whole, page_bytes, is_damaged, &into, &mut salvaged.notes)?;
+    suspects.retain(|page| *page != 1);
+    let from = open_damaged(&whole)?;
+    let pages = Pages::open(&whole, page_bytes).map_err(reading)?;
     let mut names = tables(&into)?;
     // Its log is not one that leads to what was saved: a new history begins.
     names.retain(|name| !name.starts_with("change_log"));
-    let leaves = Leaves::of(&whole, &from)?;
+    let made = tables_with_rows(&into, &names)?;
+    into.execute_batch("BEGIN; DELETE FROM guard")?;
+    let leaves = Leaves::of(&pages, &from, &made)?;
     for table in names.clone() {
-        let (saved, lost) = copy_table((&from, &leaves), &into, &table, &mut salvaged.notes)?;
-        salvaged.tables.push((table, saved, lost));
+        let mut notes = Vec::new();
+        let (saved, lost) = copy_table((&from, &leaves), &into, &table, &mut notes)?;
+        // What belongs to the program is there anew.
+        let is_made = made.contains(&table);
+        salvaged
+            .notes
+            .extend(notes.into_iter().filter(|_| !is_made));
+        salvaged
+            .tables
+            .push((table, saved, if is_made { 0 } else { lost }));
     }
+    salvaged.notes.extend(leaves.notes.iter().cloned());
     into.execute_batch("INSERT OR IGNORE INTO guard (id, ok) VALUES (1, 1)")?;
     drop_orphans(&into, &mut salvaged.notes)?;
     into.execute_batch("COMMIT")?;
     for page in suspects {
-        salvaged.notes.push(doubt(&from, &whole, &names, page));
+        salvaged.notes.push(doubt(&from, &pages, &names, page));
     }
     let left = integrity_problems(&into)?;
     if let Some(first) = left.first() {
@@ -120,6 +143,20 @@ fn tables(connection: &Connection) -> Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
     let names = statement.query_map([], |row| row.get(0))?;
     Ok(names.collect::<Result<_, _>>()?)
+}
+
+/// Those that a new database has something in.
+fn tables_with_rows(connection: &Connection, names: &[String]) -> Result<Vec<String>> {
+    let mut filled = Vec::new();
+    for name in names {
+        if connection
+            .prepare(&format!("SELECT 1 FROM {name}"))?
+            .exists([])?
+        {
+            filled.push(name.clone());
+        }
+    }
+    Ok(filled)
 }
 
 /// Removes rows that refer to lost ones.
@@ -169,5 +206,9 @@ pub fn replace(damaged: &Path, new: &Path, aside: &Path, _lock: &ServerLock) -> 
         fs::rename(new, damaged)?;
         files::sync_folder(folder)
     };
-    change().map_err(|e| Error::io("replacing", damaged, e))
+    change().map_err(|e| Error::io("replacing", damaged, e))?;
+    if let Err(e) = note_page_sums(damaged) {
+        log::warn!("{e}");
+    }
+    Ok(())
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    base::{Error, Result, files},
-    db::DataFolder,
+    base::{Error, Result, Verdict, files},
+    db::{DataFolder, look_at_pages, note_page_sums},
 };
 
 /// Whether a site can be copied from this folder.
@@ -37,7 +37,14 @@ pub(super) fn look(from: &Path) -> Result<()> {
 pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     let folder = DataFolder::open_existing(from)?;
     let _lock = folder.lock_for_server()?;
-    copy_folder(from, to, &["site.db", "server.lock"])?;
+    // Damage is known by checksums that are of this file alone: in the copy it would be taken for what was written.
+    if let Verdict::Damaged(what) = look_at_pages(&folder.database()) {
+        return Err(Error::Damaged(format!(
+            "{} is damaged, so it is not copied: {what}",
+            folder.database().display()
+        )));
+    }
+    copy_folder(from, to, &["site.db", "site.db-sums", "server.lock"])?;
     // At last: as long as it is not there, there is no site, and a copy that was interrupted begins anew.
     let (whole, half) = (to.join("site.db"), to.join("site.db.copy"));
     if whole.exists() {
@@ -48,6 +55,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     copy_file(&folder.database(), &half)?;
     fs::rename(&half, &whole).map_err(|e| Error::io("renaming", &half, e))?;
+    note_page_sums(&whole)?;
     sync(to)
 }
 

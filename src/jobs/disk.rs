@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base::{Error, Result, Timestamp, Verdict, files, written},
-    db::{Database, Found, SmallFile, Space},
+    db::{Database, Found, SmallFile, Space, hash_of},
 };
 
 /// This machine's own numbers, beside the database.
@@ -84,13 +84,31 @@ pub struct Ledger {
 
 impl Ledger {
     /// That of a data folder; a new one if it has none.
-    pub fn load(folder: &Path) -> Self {
-        let text = fs::read_to_string(folder.join(FILE)).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is not what was written, and what the disk says.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let text = match fs::read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            text => text.map_err(|e| Error::io("reading", &path, e))?,
+        };
+        let damaged = || {
+            let what = "what was written and checked until now is not known";
+            Error::Damaged(format!("{FILE} is damaged, so {what}; it is begun anew"))
+        };
+        let text = String::from_utf8(text).map_err(|_| damaged())?;
+        // In the second line is what the first one adds up to.
+        let (ledger, sum) = text.split_once('\n').unwrap_or((&text, ""));
+        if !sum.is_empty() && sum.trim_end() != hash_of(ledger.as_bytes()) {
+            return Err(damaged());
+        }
+        serde_json::from_str(ledger).map_err(|_| damaged())
     }
 
     fn save(&self, folder: &Path) -> Result<()> {
-        let text = serde_json::to_string(self).map_err(Error::internal)?;
+        let ledger = serde_json::to_string(self).map_err(Error::internal)?;
+        let text = format!("{ledger}\n{}\n", hash_of(ledger.as_bytes()));
         let path = folder.join(FILE);
         files::write_whole(&path, text.as_bytes(), 0o600).map_err(|e| Error::io("writing", path, e))
     }
@@ -158,8 +176,12 @@ impl Drop for EndsChecks<'_> {
 impl DiskKeeper {
     /// For the data folder of a site.
     pub fn new(folder: &Path, database: Database) -> Self {
-        let ledger = Ledger::load(folder);
         let health = database.health();
+        let ledger = Ledger::load(folder).unwrap_or_else(|e| {
+            log::error!("{e}");
+            health.note_bad_files(vec![e.to_string()]);
+            Ledger::default()
+        });
         if let Some(last) = ledger.checks.iter().rev().find(|check| check.is_full) {
             health.note_bad_files(last.bad_files.clone());
         }
@@ -398,6 +420,32 @@ mod tests {
         all.into_iter()
             .map(|(name, sum)| (name.to_owned(), sum))
             .collect()
+    }
+
+    #[test]
+    fn a_ledger_that_is_not_what_was_written_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Ledger::load(dir.path()).unwrap().days.is_empty());
+        let mut ledger = Ledger::default();
+        ledger.add("2026-11-26".into(), &totals(0, 0), &totals(100, 7));
+        ledger.save(dir.path()).unwrap();
+        let path = dir.path().join(super::FILE);
+        assert_eq!(Ledger::load(dir.path()).unwrap().days, ledger.days);
+        let written = std::fs::read(&path).unwrap();
+        for at in 0..written.len() - 1 {
+            let mut damaged = written.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&path, damaged).unwrap();
+            let error = Ledger::load(dir.path()).unwrap_err();
+            assert!(
+                matches!(error, crate::base::Error::Damaged(_)),
+                "{at}: {error}"
+            );
+        }
+        // One of before has no sum.
+        let end = written.iter().position(|byte| *byte == b'\n').unwrap();
+        std::fs::write(&path, &written[..end]).unwrap();
+        assert_eq!(Ledger::load(dir.path()).unwrap().days, ledger.days);
     }
 
     #[test]

@@ -209,3 +209,52 @@ fn a_disk_that_lies_about_syncs_is_caught_by_these_tests() {
     });
     assert!(lost.count() > 2);
 }
+
+#[test]
+fn a_start_makes_sure_of_a_log_that_was_left_by_a_sync_that_failed_before_it_builds_on_it() {
+    let Some(disk) = Disk::remembering() else {
+        return;
+    };
+    let data = disk.root.join("site");
+    let save = |site: &Site, client: &reqwest::blocking::Client, title: &str| {
+        let form = [
+            ("title", title),
+            ("markdown", "words"),
+            ("action", "publish"),
+        ];
+        let answer = site.post(client, "/admin/posts").form(&form).send();
+        answer.unwrap().status().as_u16()
+    };
+    let mut site = Site::start_with(&data, &disk.environment());
+    let client = site.set_up();
+    assert_eq!(save(&site, &client, "before"), 303);
+    // It is in the log, as everybody reads it, and the kernel has forgotten to write it to the disk.
+    disk.fail(&[Kind::Sync], "-wal", 0, 1000, EIO);
+    assert_ne!(save(&site, &client, "refused"), 303);
+    site.signal("KILL");
+    site.wait_for_end();
+    drop(site);
+    assert!(disk.mend().0 > 0, "no sync has failed");
+    // The next process takes it for saved, and what it saves comes behind.
+    let mut site = Site::start_with(&data, &disk.environment());
+    let client = site.sign_in(OWNER, PASSWORD);
+    assert_eq!(save(&site, &client, "after"), 303);
+    let promised = disk.log_length();
+    site.signal("KILL");
+    site.wait_for_end();
+    let log = Log::read(&disk.log());
+    let count = (0..=log.len()).find(|count| log.length_at(*count) >= promised);
+    let folder = tempfile::tempdir().unwrap();
+    let mut chance = Chance(4);
+    let kept = [
+        What::Owner,
+        What::Post("before".into()),
+        What::Post("after".into()),
+    ];
+    let kept: Vec<&What> = kept.iter().collect();
+    for number in 0..cuts() {
+        let target = folder.path().join(number.to_string());
+        let how = log.crash(count.unwrap(), &mut chance, &target);
+        look(&target.join("site"), &kept, number, &how);
+    }
+}

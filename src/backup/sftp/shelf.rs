@@ -154,7 +154,7 @@ impl Shelf {
         match self.ask(|remote| remote.read(&path, most)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Refused::NotThere) => Ok(None),
-            Err(Refused::TooLarge) => Err(Error::Invalid(format!(
+            Err(Refused::TooLarge) => Err(Error::Damaged(format!(
                 "{name} in {} is larger than it can be",
                 self.place
             ))),

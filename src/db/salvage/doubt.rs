@@ -1,18 +1,18 @@
 //! What is on a page that is not what was written there.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::io;
 
 use rusqlite::Connection;
 
 use super::{
-    leaves::cells,
+    pages::{Pages, cells, four},
     rows::{MAX_NAMED, called},
 };
-use crate::{base::Result, db::wal::PAGE_BYTES};
+use crate::base::Result;
 
 /// What is on a page that is not what was written: it can be read, but not be believed.
-pub(super) fn doubt(from: &Connection, whole: &Path, tables: &[String], page: u32) -> String {
-    let ids = ids_on(whole, page).unwrap_or_default();
+pub(super) fn doubt(from: &Connection, pages: &Pages, tables: &[String], page: u32) -> String {
+    let ids = ids_on(pages, page).unwrap_or_default();
     let mut names = Vec::new();
     for id in ids.iter().take(MAX_NAMED) {
         let table = tables
@@ -38,17 +38,12 @@ fn has_row(from: &Connection, table: &str, id: i64) -> Result<bool> {
 }
 
 /// The ids of the rows that a page has a part of.
-fn ids_on(whole: &Path, wanted: u32) -> io::Result<Vec<i64>> {
-    let file = File::open(whole)?;
-    let pages = file.metadata()?.len() / PAGE_BYTES as u64;
-    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-    let mut content = vec![0; PAGE_BYTES];
+fn ids_on(pages: &Pages, wanted: u32) -> io::Result<Vec<i64>> {
     let mut ids = Vec::new();
-    for page in 1..=pages {
-        file.read_exact_at(&mut content, u64::from(page - 1) * PAGE_BYTES as u64)?;
-        for cell in cells(page, &content) {
-            let is_on = page == wanted || reaches(&file, cell.overflow, wanted, pages)?;
-            if is_on {
+    for number in 1..=pages.count {
+        let content = pages.page(number)?;
+        for cell in cells(number, &content) {
+            if number == wanted || reaches(pages, cell.overflow, wanted)? {
                 ids.push(cell.id);
             }
         }
@@ -57,14 +52,12 @@ fn ids_on(whole: &Path, wanted: u32) -> io::Result<Vec<i64>> {
 }
 
 /// Whether the pages behind a row, one naming the next, lead to one.
-fn reaches(file: &File, mut page: u32, wanted: u32, pages: u32) -> io::Result<bool> {
-    let mut next = [0; 4];
-    for _ in 0..pages {
-        if page == 0 || page > pages || page == wanted {
-            return Ok(page == wanted && page != 0);
+fn reaches(pages: &Pages, mut page: u32, wanted: u32) -> io::Result<bool> {
+    for _ in 0..pages.count {
+        if !pages.has(page) || page == wanted {
+            return Ok(page == wanted);
         }
-        file.read_exact_at(&mut next, u64::from(page - 1) * PAGE_BYTES as u64)?;
-        page = u32::from_be_bytes(next);
+        page = four(&pages.page(page)?, 0);
     }
     Ok(false)
 }

@@ -3,80 +3,59 @@
 //! A table is a tree: its root leads to pages that lead to leaves, and only those have rows
 //! (<https://www.sqlite.org/fileformat2.html>, 1.6). A leaf does not say whose it is. So first those are put down
 //! that a tree still leads to, and those that are free, which may have rows that were deleted. What is left is a
-//! table's whose tree is broken, if its rows fit that table and no other such one.
+//! table's whose tree is broken, if its rows fit that table and no other such one. Where they fit several, the rows that
+//! refer to them decide.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rusqlite::{Connection, types::Value};
 
-use crate::{
-    base::{Error, Result},
-    db::wal::PAGE_BYTES,
-};
+use super::pages::{Pages, TABLE_INNER, TABLE_LEAF, four, head_of, two};
+use crate::base::Result;
 
-/// An inner page of a table, and a leaf.
-const TABLE_INNER: u8 = 5;
-const TABLE_LEAF: u8 = 13;
-/// The most of a row that lies on the leaf itself, and the least when the rest is elsewhere.
-const MAX_LOCAL: usize = PAGE_BYTES - 35;
-const MIN_LOCAL: usize = (PAGE_BYTES - 12) * 32 / 255 - 23;
 /// Where the first page has the first page of the list of free ones (1.3).
 const FREE_LIST: usize = 32;
-/// The largest row that `SQLite` makes (its default limit).
-const MAX_ROW_BYTES: usize = 1_000_000_000;
-
-/// A row as it lies on a leaf.
-pub(super) struct Cell<'a> {
-    pub(super) id: i64,
-    /// Bytes of all of it.
-    length: usize,
-    local: &'a [u8],
-    /// The page where it goes on, or 0.
-    pub(super) overflow: u32,
-}
 
 /// The leaves of a database file, and whose they are.
-pub(super) struct Leaves {
-    file: File,
-    pages: u32,
+pub(super) struct Leaves<'a> {
+    pages: &'a Pages,
     /// The table that leads to a page; none for free pages.
     owners: HashMap<u32, Option<String>>,
-    /// Tables whose tree is broken somewhere.
-    broken: Vec<Shape>,
+    /// Every table.
+    shapes: Vec<Shape>,
+    /// What could not be told for certain, a line each.
+    pub(super) notes: Vec<String>,
 }
 
 /// What the rows of a table look like.
 struct Shape {
     table: String,
     columns: Vec<Column>,
+    /// Whether its tree is broken somewhere.
+    is_broken: bool,
+    /// Columns whose values are ids of rows of another table: which, and of which.
+    references: Vec<(usize, String)>,
 }
 
 struct Column {
+    name: String,
     kind: String,
     may_be_null: bool,
     is_id: bool,
 }
 
-impl Leaves {
-    /// Of a file with its log put together, as its list of tables says.
+impl<'a> Leaves<'a> {
+    /// Of a file with its log put together, as its list of tables says. For the tables of `unsought` nothing is looked
+    /// for that no tree leads to.
     ///
     /// # Errors
-    /// If the file or the list cannot be read.
-    pub(super) fn of(whole: &Path, from: &Connection) -> Result<Self> {
-        let reading = |e| Error::io("reading", whole, e);
-        let file = File::open(whole).map_err(reading)?;
-        let pages = file.metadata().map_err(reading)?.len() / PAGE_BYTES as u64;
+    /// If the list cannot be read.
+    pub(super) fn of(pages: &'a Pages, from: &Connection, unsought: &[String]) -> Result<Self> {
         let mut leaves = Self {
-            file,
-            pages: u32::try_from(pages).unwrap_or(u32::MAX),
+            pages,
             owners: HashMap::new(),
-            broken: Vec::new(),
+            shapes: Vec::new(),
+            notes: Vec::new(),
         };
         leaves.note_free();
         let mut tables = from.prepare(
@@ -86,15 +65,17 @@ impl Leaves {
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         for (table, root) in tables {
-            if leaves.climb(&table, root) {
-                let columns = columns(from, &table)?;
-                leaves.broken.push(Shape { table, columns });
-            }
+            let is_broken = leaves.climb(&table, root) && !unsought.contains(&table);
+            leaves.shapes.push(Shape::of(from, table, is_broken)?);
         }
+        // The list of tables is a table itself, without a line in that list.
+        leaves.climb("sqlite_schema", 1);
+        leaves.find_owners();
         Ok(leaves)
     }
 
-    /// The rows of a table on all its leaves, as far as they can be told: each with its id and its columns.
+    /// The rows of a table on all its leaves, as far as they can be told: each with its id and its columns. None of a
+    /// table whose tree leads to all of them.
     ///
     /// # Errors
     /// What `see` says.
@@ -103,30 +84,16 @@ impl Leaves {
         table: &str,
         mut see: impl FnMut(i64, Vec<Value>) -> Result<()>,
     ) -> Result<()> {
-        let Some(shape) = self.broken.iter().find(|shape| shape.table == table) else {
+        let Some(shape) = self.broken().find(|shape| shape.table == table) else {
             return Ok(());
         };
-        for number in 1..=self.pages {
-            let owner = self.owners.get(&number);
-            if owner.is_some_and(|owner| owner.as_deref() != Some(table)) {
+        for number in 1..=self.pages.count {
+            let owner = self.owners.get(&number).and_then(Option::as_deref);
+            if owner != Some(table) {
                 continue;
             }
-            let Ok(page) = self.page(number) else {
-                continue;
-            };
-            let rows: Vec<(i64, Vec<Value>)> = cells(number, &page)
-                .iter()
-                .filter_map(|cell| Some((cell.id, values(&self.whole(cell)?)?)))
-                .collect();
-            let fits = |shape: &Shape| rows.iter().all(|(_, row)| shape.fits(row));
-            let is_of_another = || {
-                let mut others = self.broken.iter().filter(|other| other.table != table);
-                others.any(fits)
-            };
-            if owner.is_none() && (!fits(shape) || is_of_another()) {
-                continue;
-            }
-            for (id, mut row) in rows {
+            for (id, row) in self.pages.rows(number) {
+                let mut row = shape.filled(row);
                 if shape.fits(&row) {
                     shape.put_id(id, &mut row);
                     see(id, row)?;
@@ -136,22 +103,104 @@ impl Leaves {
         Ok(())
     }
 
-    fn page(&self, number: u32) -> io::Result<Vec<u8>> {
-        let mut page = vec![0; PAGE_BYTES];
-        let at = u64::from(number.saturating_sub(1)) * PAGE_BYTES as u64;
-        self.file.read_exact_at(&mut page, at)?;
-        Ok(page)
+    fn broken(&self) -> impl Iterator<Item = &Shape> {
+        self.shapes.iter().filter(|shape| shape.is_broken)
+    }
+
+    /// Puts down whose the leaves are that no tree leads to.
+    fn find_owners(&mut self) {
+        if self.broken().next().is_none() {
+            return;
+        }
+        let mut undecided = Vec::new();
+        for number in 1..=self.pages.count {
+            if self.owners.contains_key(&number) {
+                continue;
+            }
+            let rows = self.pages.rows(number);
+            if rows.is_empty() {
+                continue;
+            }
+            let fits = |shape: &Shape, row: &[Value]| shape.fits(&shape.filled(row.to_vec()));
+            let of_all = self
+                .broken()
+                .filter(|shape| rows.iter().all(|(_, row)| fits(shape, row)));
+            let mut tables: Vec<String> = of_all.map(|shape| shape.table.clone()).collect();
+            if tables.len() > 1 {
+                let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+                undecided.push((number, ids, tables));
+            } else if let Some(table) = tables.pop() {
+                self.owners.insert(number, Some(table));
+            }
+        }
+        self.decide(undecided);
+    }
+
+    /// Decides whose the leaves are whose rows fit several tables: of the one that other rows refer to. Of what nothing
+    /// refers to, if there is one such table among them; that is said.
+    fn decide(&mut self, undecided: Vec<(u32, Vec<i64>, Vec<String>)>) {
+        let referred = self.referred();
+        let mut said: BTreeMap<(Option<String>, Vec<String>), usize> = BTreeMap::new();
+        for (number, ids, tables) in undecided {
+            let is_meant = |table: &&String| {
+                let known = referred.get(*table);
+                known.is_some_and(|known| ids.iter().any(|id| known.contains(id)))
+            };
+            let is_alone = |table: &&String| !self.shapes.iter().any(|other| other.names(table));
+            let meant = only(tables.iter().filter(is_meant)).cloned();
+            let guessed = only(tables.iter().filter(is_alone)).cloned();
+            let is_certain = meant.is_some();
+            let owner = meant.or(guessed);
+            if let Some(owner) = &owner {
+                self.owners.insert(number, Some(owner.clone()));
+            }
+            if !is_certain {
+                *said.entry((owner, tables)).or_default() += ids.len();
+            }
+        }
+        self.notes
+            .extend(said.into_iter().map(|((owner, tables), rows)| {
+                let tables = tables.join(" or ");
+                let outcome = owner.map_or_else(
+                    || "they are left out".to_owned(),
+                    |owner| format!("they were taken for {owner}, because nothing refers to them"),
+                );
+                format!("{rows} rows may be of {tables}: {outcome}")
+            }));
+    }
+
+    /// The ids that rows of other tables name, by the table that they are of; as far as it is known whose rows
+    /// those are.
+    fn referred(&self) -> HashMap<String, BTreeSet<i64>> {
+        let mut referred: HashMap<String, BTreeSet<i64>> = HashMap::new();
+        for (number, owner) in &self.owners {
+            let shape = |table: &String| self.shapes.iter().find(|shape| shape.table == *table);
+            let Some(shape) = owner.as_ref().and_then(shape) else {
+                continue;
+            };
+            if shape.references.is_empty() {
+                continue;
+            }
+            for (_, row) in self.pages.rows(*number) {
+                for (column, table) in &shape.references {
+                    if let Some(Value::Integer(id)) = row.get(*column) {
+                        referred.entry(table.clone()).or_default().insert(*id);
+                    }
+                }
+            }
+        }
+        referred
     }
 
     fn note_free(&mut self) {
-        let first = self.page(1);
+        let first = self.pages.page(1);
         let mut next = first.map_or(0, |page| four(&page, FREE_LIST));
-        while next > 0 && next <= self.pages && !self.owners.contains_key(&next) {
+        while self.pages.has(next) && !self.owners.contains_key(&next) {
             self.owners.insert(next, None);
-            let Ok(page) = self.page(next) else {
+            let Ok(page) = self.pages.page(next) else {
                 return;
             };
-            let count = (four(&page, 4) as usize).min(PAGE_BYTES / 4 - 2);
+            let count = (four(&page, 4) as usize).min(self.pages.page_bytes / 4 - 2);
             for number in 0..count {
                 self.owners.insert(four(&page, 8 + 4 * number), None);
             }
@@ -164,13 +213,13 @@ impl Leaves {
         let (mut waiting, mut seen) = (vec![root], HashSet::new());
         let mut is_broken = false;
         while let Some(number) = waiting.pop() {
-            let page = self.page(number).ok();
-            let page = page.filter(|_| number > 0 && number <= self.pages && seen.insert(number));
+            let page = self.pages.page(number).ok();
+            let page = page.filter(|_| self.pages.has(number) && seen.insert(number));
             let Some(page) = page else {
                 is_broken = true;
                 continue;
             };
-            let start = if number == 1 { 100 } else { 0 };
+            let start = head_of(number);
             match page[start] {
                 TABLE_LEAF => {
                     self.owners.insert(number, Some(table.to_owned()));
@@ -185,25 +234,61 @@ impl Leaves {
         }
         is_broken
     }
+}
 
-    /// All bytes of a row, from the leaf and the pages behind it.
-    fn whole(&self, cell: &Cell<'_>) -> Option<Vec<u8>> {
-        let mut bytes = cell.local.to_vec();
-        let mut next = cell.overflow;
-        while bytes.len() < cell.length {
-            if next == 0 || next > self.pages {
-                return None;
-            }
-            let page = self.page(next).ok()?;
-            let count = (cell.length - bytes.len()).min(PAGE_BYTES - 4);
-            bytes.extend(&page[4..4 + count]);
-            next = four(&page, 0);
-        }
-        Some(bytes)
-    }
+/// The only one, if there is just one.
+fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next();
+    first.filter(|_| all.next().is_none())
 }
 
 impl Shape {
+    fn of(from: &Connection, table: String, is_broken: bool) -> Result<Self> {
+        let mut columns = from.prepare(
+            "SELECT name, type, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid",
+        )?;
+        let columns: Vec<Column> = columns
+            .query_map([&table], |row| {
+                Ok(Column {
+                    name: row.get(0)?,
+                    kind: row.get(1)?,
+                    may_be_null: !row.get::<_, bool>(2)?,
+                    is_id: row.get(3)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut keys =
+            from.prepare("SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?1)")?;
+        let keys: Vec<(String, String)> = keys
+            .query_map([&table], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let place = |(name, other): (String, String)| {
+            let place = columns.iter().position(|column| column.name == name)?;
+            Some((place, other))
+        };
+        let references = keys.into_iter().filter_map(place).collect();
+        Ok(Self {
+            table,
+            columns,
+            is_broken,
+            references,
+        })
+    }
+
+    /// Whether its rows refer to those of a table.
+    fn names(&self, table: &str) -> bool {
+        self.references.iter().any(|(_, other)| other == table)
+    }
+
+    /// A row that was written before its table got more columns has fewer values: the others are NULL (our migrations
+    /// give no defaults).
+    fn filled(&self, mut row: Vec<Value>) -> Vec<Value> {
+        if row.len() < self.columns.len() {
+            row.resize(self.columns.len(), Value::Null);
+        }
+        row
+    }
+
     fn fits(&self, row: &[Value]) -> bool {
         let fits = |(column, value): (&Column, &Value)| match value {
             // The id is not in the row, but before it (2.3).
@@ -225,130 +310,27 @@ impl Shape {
     }
 }
 
-fn columns(from: &Connection, table: &str) -> Result<Vec<Column>> {
-    let mut columns =
-        from.prepare("SELECT type, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid")?;
-    let columns = columns.query_map([table], |row| {
-        Ok(Column {
-            kind: row.get(0)?,
-            may_be_null: !row.get::<_, bool>(1)?,
-            is_id: row.get(2)?,
-        })
-    })?;
-    Ok(columns.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The rows on a leaf of a table; none for other pages.
-pub(super) fn cells(page: u32, content: &[u8]) -> Vec<Cell<'_>> {
-    let start = if page == 1 { 100 } else { 0 };
-    if content[start] != TABLE_LEAF {
-        return Vec::new();
-    }
-    let cell = |n: usize| {
-        let (length, at) = varint(content, two(content, start + 8 + 2 * n))?;
-        let (id, at) = varint(content, at)?;
-        let length = usize::try_from(length)
-            .ok()
-            .filter(|l| *l < MAX_ROW_BYTES)?;
-        if length <= MAX_LOCAL {
-            return Some(Cell {
-                id,
-                length,
-                local: content.get(at..at + length)?,
-                overflow: 0,
-            });
-        }
-        let some = MIN_LOCAL + (length - MIN_LOCAL) % (PAGE_BYTES - 4);
-        let local = if some <= MAX_LOCAL { some } else { MIN_LOCAL };
-        content.get(at + local..at + local + 4)?;
-        Some(Cell {
-            id,
-            length,
-            local: &content[at..at + local],
-            overflow: four(content, at + local),
-        })
-    };
-    (0..two(content, start + 3)).filter_map(cell).collect()
-}
-
-/// The columns of a row (2.1); `None` if it does not add up.
-fn values(row: &[u8]) -> Option<Vec<Value>> {
-    let (header, mut at) = varint(row, 0)?;
-    let header = usize::try_from(header).ok()?;
-    let (mut values, mut body) = (Vec::new(), header);
-    while at < header {
-        let (kind, next) = varint(row, at)?;
-        at = next;
-        let length = match kind {
-            0 | 8 | 9 => 0,
-            1..=4 => usize::try_from(kind).ok()?,
-            5 => 6,
-            6 | 7 => 8,
-            12.. => usize::try_from((kind - 12) / 2).ok()?,
-            _ => return None,
-        };
-        let bytes = row.get(body..body.checked_add(length)?)?;
-        body += length;
-        values.push(match kind {
-            0 => Value::Null,
-            8 | 9 => Value::Integer(kind - 8),
-            1..=6 => Value::Integer(integer(bytes)),
-            7 => Value::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
-            _ if kind % 2 == 0 => Value::Blob(bytes.to_vec()),
-            _ => Value::Text(String::from_utf8(bytes.to_vec()).ok()?),
-        });
-    }
-    (body == row.len()).then_some(values)
-}
-
-fn integer(bytes: &[u8]) -> i64 {
-    let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
-    let start = -i64::from(negative);
-    let add = |number: i64, byte: &u8| (number << 8) | i64::from(*byte);
-    bytes.iter().fold(start, add)
-}
-
-/// A number of variable length, and where the next byte is.
-fn varint(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
-    let mut number = 0i64;
-    for n in 0..9 {
-        let byte = *bytes.get(at + n)?;
-        if n == 8 {
-            return Some((number << 8 | i64::from(byte), at + 9));
-        }
-        number = number << 7 | i64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            return Some((number, at + n + 1));
-        }
-    }
-    None
-}
-
-/// Two bytes as a number; 0 behind the end.
-fn two(bytes: &[u8], at: usize) -> usize {
-    let two = bytes.get(at..at + 2);
-    two.map_or(0, |two| usize::from(two[0]) << 8 | usize::from(two[1]))
-}
-
-/// Four bytes as a number; 0 behind the end.
-fn four(bytes: &[u8], at: usize) -> u32 {
-    let four = bytes.get(at..at + 4);
-    four.map_or(0, |four| {
-        u32::from_be_bytes([four[0], four[1], four[2], four[3]])
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs::File, os::unix::fs::FileExt};
+
     use rusqlite::Connection;
 
-    use super::*;
+    use super::{super::pages::find_page_bytes, *};
 
     #[test]
-    fn rows_of_every_size_and_kind_are_read_as_sqlite_reads_them() {
+    fn rows_of_every_size_and_kind_are_read_as_sqlite_reads_them_whatever_the_size_of_a_page() {
+        for page_bytes in [512, 1024, 4096, 65536] {
+            rows_of_every_size_and_kind(page_bytes);
+        }
+    }
+
+    fn rows_of_every_size_and_kind(page_bytes: usize) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
         let made = Connection::open(&path).unwrap();
+        let page_size = i64::try_from(page_bytes).unwrap();
+        made.pragma_update(None, "page_size", page_size).unwrap();
         made.execute_batch(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, r REAL, s TEXT, b BLOB) STRICT;
              CREATE TABLE u (id INTEGER PRIMARY KEY, s TEXT NOT NULL) STRICT;",
@@ -400,9 +382,11 @@ mod tests {
         let expected: Vec<_> = expected.map(rusqlite::Result::unwrap).collect();
         // The root is gone.
         let file = File::options().write(true).open(&path).unwrap();
-        let at = u64::from(root - 1) * PAGE_BYTES as u64;
-        file.write_all_at(&[0xa5; PAGE_BYTES], at).unwrap();
-        let leaves = Leaves::of(&path, &made).unwrap();
+        assert_eq!(find_page_bytes(&path, 2048).unwrap(), page_bytes);
+        let at = u64::from(root - 1) * page_bytes as u64;
+        file.write_all_at(&vec![0xa5; page_bytes], at).unwrap();
+        let pages = Pages::open(&path, page_bytes).unwrap();
+        let leaves = Leaves::of(&pages, &made, &[]).unwrap();
         let mut found = Vec::new();
         let mut see = |_: i64, row: Vec<Value>| {
             found.push(row);

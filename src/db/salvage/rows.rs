@@ -19,7 +19,7 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
 
 /// Copies a table; gives how many rows were saved, and how many are known to be lost.
 pub(super) fn copy_table(
-    (from, leaves): (&Connection, &Leaves),
+    (from, leaves): (&Connection, &Leaves<'_>),
     into: &Connection,
     table: &str,
     notes: &mut Vec<String>,
@@ -53,7 +53,7 @@ pub(super) fn copy_table(
         from_leaves: 0,
         refused: 0,
     };
-    let lost = copy.all(table, leaves)?;
+    let (lost, are_all_known) = copy.all(table, leaves)?;
     let (saved, refused, from_leaves) = (copy.saved, copy.refused, copy.from_leaves);
     if from_leaves > 0 {
         notes.push(format!(
@@ -63,6 +63,11 @@ pub(super) fn copy_table(
     if refused > 0 {
         notes.push(format!(
             "{refused} rows of {table} have values that cannot be right, and were left out"
+        ));
+    }
+    if !are_all_known && lost.is_empty() {
+        notes.push(format!(
+            "whether all rows of {table} were found is not known"
         ));
     }
     if !lost.is_empty() {
@@ -98,8 +103,9 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     /// Copies all rows that can be read: from the first on until it fails, from the last back until it fails,
-    /// what lies on leaves, and those of which an index knows. Gives what those are called that are lost.
-    fn all(&mut self, table: &str, leaves: &Leaves) -> Result<BTreeSet<String>> {
+    /// what lies on leaves, and those of which an index knows. Gives what those are called that are lost, and whether
+    /// it is known of all.
+    fn all(&mut self, table: &str, leaves: &Leaves<'_>) -> Result<(BTreeSet<String>, bool)> {
         let is_whole = self.rows(false, i64::MIN, i64::MAX)?;
         if !is_whole {
             self.rows(true, i64::MIN, i64::MAX)?;
@@ -118,10 +124,7 @@ impl Copy<'_> {
                 lost.insert(called(self.from, table, id));
             }
         }
-        if !is_whole && lost.is_empty() && !are_all {
-            lost.insert("it is not known which".into());
-        }
-        Ok(lost)
+        Ok((lost, is_whole || are_all))
     }
 
     fn row_of_a_leaf(&mut self, row: Vec<Value>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A damaged database and its log, put together in a copy.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs::{self, File},
     os::unix::fs::FileExt,
@@ -9,32 +10,46 @@ use std::{
 
 use crate::{
     base::{Error, Result},
-    db::wal::{PAGE_BYTES, log_of, read_log},
+    db::wal::{log_of, read_log},
 };
 
-/// What the first page of our databases begins with (<https://www.sqlite.org/fileformat2.html>, 1.3):
-/// where in it, and what.
-const HEADER: [(u64, &[u8]); 3] = [
-    (0, b"SQLite format 3\0\x10\0\x02\x02\0\x40\x20\x20"),
+/// What the first page of our databases begins with (<https://www.sqlite.org/fileformat2.html>, 1.3), but for the size
+/// of a page: where in it, and what. Without a number of pages, that of the file counts.
+const HEADER: [(u64, &[u8]); 5] = [
+    (0, b"SQLite format 3\0"),
+    (18, b"\x02\x02\0\x40\x20\x20"),
+    (28, &[0; 4]),
     (44, &[0, 0, 0, 4]),
     (56, &[0, 0, 0, 1]),
 ];
-/// A copy of the database with all of its log that adds up, and a header that can be read.
-pub(super) fn put_together(damaged: &Path, whole: &Path, notes: &mut Vec<String>) -> Result<()> {
+/// Where it has the size of a page; 1 stands for 64 KiB (1.3.2).
+const PAGE_SIZE_AT: u64 = 16;
+
+/// A copy of the database with all of its log that adds up, and a header that can be read. Gives the pages that the
+/// log has.
+pub(super) fn put_together(
+    damaged: &Path,
+    page_bytes: usize,
+    whole: &Path,
+    notes: &mut Vec<String>,
+) -> Result<BTreeSet<u32>> {
     let to = |e| Error::io("writing", whole, e);
-    copy_what_reads(damaged, whole, notes)?;
+    copy_what_reads(damaged, page_bytes, whole, notes)?;
     let file = File::options()
         .read(true)
         .write(true)
         .open(whole)
         .map_err(to)?;
+    let mut logged = BTreeSet::new();
     for log in std::iter::once(log_of(damaged)).chain(logs_put_aside(damaged)) {
-        add_log(&log, &file, notes)?;
+        add_log(&log, &file, &mut logged, notes)?;
     }
     for (at, bytes) in HEADER {
         file.write_all_at(bytes, at).map_err(to)?;
     }
-    Ok(())
+    let said = u16::try_from(page_bytes).unwrap_or(1).to_be_bytes();
+    file.write_all_at(&said, PAGE_SIZE_AT).map_err(to)?;
+    Ok(logged)
 }
 
 /// The logs that were found damaged at a start, the oldest first. Nothing was saved since.
@@ -59,7 +74,12 @@ pub(super) fn logs_put_aside(database: &Path) -> Vec<PathBuf> {
 }
 
 /// Writes the pages of a log to where they belong: of each change only when its commit was there, in order.
-fn add_log(log: &Path, file: &File, notes: &mut Vec<String>) -> Result<()> {
+fn add_log(
+    log: &Path,
+    file: &File,
+    logged: &mut BTreeSet<u32>,
+    notes: &mut Vec<String>,
+) -> Result<()> {
     let (mut waiting, mut failed, mut bad) = (Vec::new(), None, 0);
     let state = read_log(log, |frame| {
         if frame.adds_up {
@@ -69,7 +89,8 @@ fn add_log(log: &Path, file: &File, notes: &mut Vec<String>) -> Result<()> {
         }
         if frame.commit.is_some() {
             for (page, content) in waiting.drain(..) {
-                let at = u64::from(page - 1) * PAGE_BYTES as u64;
+                let at = u64::from(page - 1) * content.len() as u64;
+                logged.insert(page);
                 failed = file.write_all_at(&content, at).err().or(failed.take());
             }
         }
@@ -87,19 +108,24 @@ fn add_log(log: &Path, file: &File, notes: &mut Vec<String>) -> Result<()> {
 }
 
 /// Copies a file page by page; those that the disk does not give are empty in the copy.
-fn copy_what_reads(from: &Path, to: &Path, notes: &mut Vec<String>) -> Result<()> {
+fn copy_what_reads(
+    from: &Path,
+    page_bytes: usize,
+    to: &Path,
+    notes: &mut Vec<String>,
+) -> Result<()> {
     let source = File::open(from).map_err(|e| Error::io("opening", from, e))?;
     let target = File::create_new(to).map_err(|e| Error::io("writing", to, e))?;
     let length = source
         .metadata()
         .map_err(|e| Error::io("reading", from, e))?
         .len();
-    let mut page = vec![0; PAGE_BYTES];
+    let mut page = vec![0; page_bytes];
     let mut unread = 0;
-    for at in (0..length).step_by(PAGE_BYTES) {
+    for at in (0..length).step_by(page_bytes) {
         let count = usize::try_from(length - at)
-            .unwrap_or(PAGE_BYTES)
-            .min(PAGE_BYTES);
+            .unwrap_or(page_bytes)
+            .min(page_bytes);
         if source.read_exact_at(&mut page[..count], at).is_err() {
             page.fill(0);
             unread += 1;

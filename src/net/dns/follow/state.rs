@@ -84,9 +84,11 @@ pub fn kept(data: &Path) -> Report {
     let is_fine =
         fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
     let text = is_fine.then(|| fs::read_to_string(&path).ok()).flatten();
-    // It is found out again if it is damaged.
-    text.and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default()
+    let report = text.and_then(|text| serde_json::from_str(&text).ok());
+    if report.is_none() && path.exists() {
+        log::warn!("{} cannot be read; it is found out again", path.display());
+    }
+    report.unwrap_or_default()
 }
 
 /// The IPv6 address of this machine that its names have or are to have, if that is known.
