@@ -52,14 +52,15 @@ CREATE TABLE posts (
   extra          TEXT    NOT NULL,                  -- front matter that is kept for export only; JSON object
   renderer       INTEGER NOT NULL,                  -- version of the Markdown renderer that made html
   markdown       TEXT    NOT NULL,
-  html           TEXT                               -- NULL: too large to keep, rendered when it is read
+  html           TEXT,                              -- NULL: too large to keep, rendered when it is read
+  packed         BLOB                               -- if not NULL: both, compressed (src/text/packed.rs), and markdown is ''
 ) STRICT;
--- What visitors can list: newest first, no drafts, nothing from the trash. With the title, so that a
+-- What visitors can list, read from its end: newest first, no drafts, nothing from the trash. With the title, so that a
 -- year of the archive is read from here alone.
-CREATE INDEX posts_live ON posts (kind, published_at DESC, id DESC, title, trashed_at)
+CREATE INDEX posts_live ON posts (kind, published_at, id, title, trashed_at)
   WHERE published_at IS NOT NULL AND trashed_at IS NULL;
--- What editors list.
-CREATE INDEX posts_by_update ON posts (updated_at DESC, id DESC);
+-- What editors list, from its end.
+CREATE INDEX posts_by_update ON posts (updated_at, id);
 CREATE INDEX posts_in_trash ON posts (trashed_at) WHERE trashed_at IS NOT NULL;
 
 -- Every address that a post has ever had. The current one shows it; the others redirect to it for ever.
@@ -69,8 +70,6 @@ CREATE TABLE addresses (
   post_id    INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
   is_current INTEGER NOT NULL CHECK (is_current IN (0, 1))
 ) STRICT;
-CREATE UNIQUE INDEX addresses_current ON addresses (post_id) WHERE is_current = 1;
-CREATE INDEX addresses_by_post ON addresses (post_id, id);
 CREATE INDEX addresses_shown ON addresses (post_id, is_current, path);
 
 -- The by-line: names as they are printed, in order. Not all of them are users.
@@ -98,7 +97,7 @@ CREATE TABLE post_tags (
   listed_at INTEGER,                                -- NULL: visitors cannot see the post
   UNIQUE (post_id, tag_id)
 ) STRICT;
-CREATE INDEX post_tags_listed ON post_tags (tag_id, listed_at DESC, post_id DESC)
+CREATE INDEX post_tags_listed ON post_tags (tag_id, listed_at, post_id)
   WHERE listed_at IS NOT NULL;
 
 -- Uploaded and imported files. The bytes are in media/<hash>, written once and never changed.
@@ -181,4 +180,4 @@ CREATE TABLE compatibility (
   id     INTEGER PRIMARY KEY CHECK (id = 1),
   oldest INTEGER NOT NULL                           -- the schema of the oldest program that can
 ) STRICT;
-INSERT INTO compatibility (id, oldest) VALUES (1, 3);
+INSERT INTO compatibility (id, oldest) VALUES (1, 3);  -- 6 where a page has not 4096 bytes

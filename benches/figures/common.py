@@ -83,9 +83,9 @@ class Workplace:
         wait_for(port)
         return Site(port, process)
 
-    def seed(self, name, posts):
+    def seed(self, name, posts, *options):
         data = self.path / name
-        subprocess.run([path_of("seed"), data, str(posts)], check=True)
+        subprocess.run([path_of("seed"), data, str(posts), *options], check=True)
         return data
 
     def blog(self, folder, name="blog"):

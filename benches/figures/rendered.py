@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 
-from common import BENCHES, another_query, compare, free_port, get, need, wait_for, wrk
+from common import BENCHES, another_query, compare, free_port, get, need, path_of, wait_for, wrk
 
 TARGET = 5
 POSTS = 390
@@ -100,8 +100,10 @@ def virtual_environment():
 def copy_of(data):
     """The site's posts as statements for the peer."""
     site = sqlite3.connect(f"file:{data}/site.db?mode=ro", uri=True)
+    # All have the same, and it is packed there.
+    html = subprocess.run([path_of("seed"), "--html"], check=True, capture_output=True, text=True).stdout
     queries = [
-        ("posts", "SELECT p.id, kind, a.path, title, excerpt, words, published_at, html FROM posts p "
+        ("posts", "SELECT p.id, kind, a.path, title, excerpt, words, published_at, $html FROM posts p "
                   "JOIN addresses a ON a.post_id = p.id AND a.is_current = 1"),
         ("tags", "SELECT id, slug, name FROM tags"),
         ("post_tags", "SELECT post_id, tag_id, position FROM post_tags"),
@@ -110,7 +112,7 @@ def copy_of(data):
     ]
     statements = []
     for table, query in queries:
-        for row in site.execute(query):
+        for row in site.execute(query, {"html": html}):
             statements.append(f"INSERT INTO {table} VALUES ({', '.join(map(literal, row))});")
     return "\n".join(statements)
 

@@ -27,7 +27,7 @@ def measure(place, args):
     newer = newer_program()
     program = place.path / "webstead"
     shutil.copy(path_of("webstead"), program)
-    data = place.seed("site", 2_000 if args.quick else POSTS)
+    data = place.seed("site", 2_000 if args.quick else POSTS, "--plain")
     owner = add_owner(data, program)
     site = place.site(data, program=program)
     size = os.path.getsize(data / "site.db")

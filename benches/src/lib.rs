@@ -34,7 +34,7 @@ pub fn post(number: usize, at: i64, markdown: &str) -> Content {
     }
 }
 
-/// The text as the site stores it.
+/// The text as a new site stores it.
 pub fn rendered(markdown: &str) -> Rendered {
-    Rendered::from_markdown(markdown)
+    Rendered::from_markdown(markdown).packed_with(markdown)
 }

@@ -7,11 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::Advice;
+
 use super::store::{Held, Store, Stored};
 use crate::base::{Error, Id, Result, files};
 
 /// The file whose lock keeps others out.
 const LOCK: &str = "lock";
+/// Files of this size and more are sent to the disk as soon as they are written.
+const WRITTEN_AT_ONCE_BYTES: usize = 256 * 1024;
 /// What folders begin with in which backups are tried.
 pub(super) const SCRATCH: &str = ".tried-";
 
@@ -80,7 +84,13 @@ impl FolderStore {
         };
         let written = made.and_then(|mut file| {
             files::give_to_owner_of(folder, &file)?;
-            file.write_all(bytes)
+            file.write_all(bytes)?;
+            if bytes.len() >= WRITTEN_AT_ONCE_BYTES {
+                // So the disk is at work while the next one is hashed, and what nobody reads soon leaves the memory.
+                // It is advice: who does not take it writes everything at the end.
+                let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+            }
+            Ok(())
         });
         let written = written.and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {

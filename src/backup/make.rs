@@ -4,7 +4,6 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -13,11 +12,12 @@ use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
 
 use super::{
+    ahead::{self, Read, changed},
     manifest::{self, BLOCK_BYTES, BLOCKS_IN_LIST, DatabaseEntry, FileEntry, Manifest},
     object::{self, Reference},
     repository::{Known, Repository},
     source::Source,
-    store::Stored,
+    walk::walk,
 };
 use crate::{
     base::{Error, Result, Timestamp, Verdict},
@@ -124,11 +124,7 @@ pub fn make(
         }
     }
     if is_whole {
-        sweep(
-            repository,
-            &there,
-            &named.union(&written).cloned().collect(),
-        )?;
+        repository.sweep(&there, &named.union(&written).cloned().collect())?;
     }
     Ok(Made {
         number,
@@ -151,23 +147,6 @@ fn refuse_damaged(source: &Source) -> Result<()> {
         "the data of this site are damaged ({damage}), and a backup of them would push out a sound one; see `webstead repair`, \
          or restore an earlier backup"
     )))
-}
-
-/// Removes objects that nothing names; says how many bytes they had.
-pub(super) fn sweep(
-    repository: &Repository,
-    there: &[Stored],
-    named: &HashSet<Reference>,
-) -> Result<u64> {
-    let mut freed = 0;
-    for file in there {
-        let is_named = Reference::of_file(&file.name).is_some_and(|found| named.contains(&found));
-        if !is_named {
-            repository.store.remove(&file.name)?;
-            freed += file.bytes;
-        }
-    }
-    Ok(freed)
 }
 
 /// The hash and the name of each media file.
@@ -255,17 +234,17 @@ impl Work<'_> {
 
     fn database(&mut self, snapshot: &Snapshot) -> Result<DatabaseEntry> {
         let blocks = snapshot.blocks(BLOCK_BYTES);
-        let (mut lists, mut list) = (Vec::new(), Vec::new());
-        let mut block = Vec::with_capacity(BLOCK_BYTES);
-        for number in 0..blocks {
+        let (mut lists, mut list, mut number) = (Vec::new(), Vec::new(), 0);
+        snapshot.each_block(BLOCK_BYTES, |block| {
             (self.progress)("database", number, blocks);
-            snapshot.read_block(number, BLOCK_BYTES, &mut block)?;
-            list.push(self.keep(&block)?);
-            if list.len() == BLOCKS_IN_LIST || number + 1 == blocks {
+            list.push(self.keep(block)?);
+            number += 1;
+            if list.len() == BLOCKS_IN_LIST || number == blocks {
                 lists.push(self.keep(&manifest::write_list(&list))?);
                 list.clear();
             }
-        }
+            Ok(())
+        })?;
         Ok(DatabaseEntry {
             bytes: snapshot.bytes(),
             lists,
@@ -276,16 +255,13 @@ impl Work<'_> {
     /// Every file, by path.
     fn files(&mut self, source: &Source, media: &[(String, String)]) -> Result<Vec<FileEntry>> {
         let root = source.folder.root();
-        let mut files = Vec::new();
-        for (done, (hash, name)) in media.iter().enumerate() {
-            (self.progress)("pictures, files", done, media.len());
-            let file = source.folder.media().join(hash);
-            files.extend(self.media(&file, hash, name)?);
-        }
+        let mut files = self.media(&source.folder.media(), media)?;
         let mut others = vec![("webstead.toml".to_owned(), source.settings.clone())];
         for folder in ["public", "tls", "secrets"] {
             if folder != "secrets" || source.with_secrets {
-                self.walk(&root.join(folder), folder, &mut others)?;
+                walk(&root.join(folder), folder, &mut others, &mut |told| {
+                    self.warn(told)
+                })?;
             }
         }
         for (done, (path, file)) in others.iter().enumerate() {
@@ -296,31 +272,66 @@ impl Work<'_> {
         Ok(files)
     }
 
-    /// A file that never changes: if an earlier backup has it, it is not even opened.
-    fn media(&mut self, file: &Path, hash: &str, name: &str) -> Result<Option<FileEntry>> {
-        let path = format!("media/{hash}");
-        if let Some(entry) = self.kept_entry(&path) {
-            return Ok(Some(entry));
-        }
-        let before = self.written.len();
-        match self.read(&path, file)? {
-            Some((entry, digest)) if digest == hash => Ok(Some(entry)),
-            found => {
-                let what = if found.is_some() {
-                    "damaged"
-                } else {
-                    "missing"
-                };
-                self.warn(format!(
-                    "the file {name} ({path}) is {what} on the site, so it is not in this backup"
-                ));
-                for wrong in self.written.split_off(before) {
-                    self.known.objects.remove(&wrong);
-                    self.repository.store.remove(&wrong.file())?;
-                }
-                Ok(None)
+    /// Files that never change: what an earlier backup has is not even opened.
+    fn media(&mut self, folder: &Path, media: &[(String, String)]) -> Result<Vec<FileEntry>> {
+        let (mut files, mut unread) = (Vec::new(), Vec::new());
+        for medium in media {
+            match self.kept_entry(&format!("media/{}", medium.0)) {
+                Some(entry) => files.push(entry),
+                None => unread.push(medium),
             }
         }
+        let paths: Vec<PathBuf> = unread.iter().map(|(hash, _)| folder.join(hash)).collect();
+        let (repository, kept) = (self.repository, files.len());
+        ahead::each(&paths, repository.key.as_ref(), |number, read| {
+            (self.progress)("pictures, files", kept + number, media.len());
+            let (hash, name) = unread[number];
+            files.extend(self.medium(&paths[number], read?, hash, name)?);
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    /// One of them that was read; if it is not what its name says, it is left out.
+    fn medium(
+        &mut self,
+        file: &Path,
+        read: Read,
+        hash: &str,
+        name: &str,
+    ) -> Result<Option<FileEntry>> {
+        let path = format!("media/{hash}");
+        let before = self.written.len();
+        let what = match read {
+            Read::Missing => "missing",
+            Read::Whole(whole) if HEXLOWER.encode(&whole.sha256) == hash => {
+                let (reference, bytes) = whole.packed;
+                let part = match self.known_as(whole.digest)? {
+                    Some(there) => there,
+                    None => self.put(reference, &bytes)?,
+                };
+                return Ok(Some(FileEntry {
+                    path,
+                    bytes: whole.bytes,
+                    changed: whole.changed,
+                    parts: vec![part],
+                }));
+            }
+            Read::Whole(_) => "damaged",
+            Read::Large => match self.read(&path, file)? {
+                Some((entry, digest)) if digest == hash => return Ok(Some(entry)),
+                Some(_) => "damaged",
+                None => "missing",
+            },
+        };
+        self.warn(format!(
+            "the file {name} ({path}) is {what} on the site, so it is not in this backup"
+        ));
+        for wrong in self.written.split_off(before) {
+            self.known.objects.remove(&wrong);
+            self.repository.store.remove(&wrong.file())?;
+        }
+        Ok(None)
     }
 
     /// A file that may change: it is read if it looks as if it had.
@@ -388,35 +399,6 @@ impl Work<'_> {
         }
     }
 
-    /// Files below a folder; no link is followed.
-    fn walk(&mut self, dir: &Path, path: &str, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
-        let reading = |e| Error::io("reading", dir, e);
-        let entries = match fs::read_dir(dir) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(reading)?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(reading)?;
-            let kind = entry.file_type().map_err(reading)?;
-            let shown = entry.file_name().to_string_lossy().into_owned();
-            let Ok(name) = entry.file_name().into_string() else {
-                self.warn(format!(
-                    "{path}/{shown} has a name that is not text, so it is not in this backup"
-                ));
-                continue;
-            };
-            let below = format!("{path}/{name}");
-            if kind.is_dir() {
-                self.walk(&entry.path(), &below, found)?;
-            } else if kind.is_file() {
-                found.push((below, entry.path()));
-            } else {
-                self.warn(format!("{below} is a link or something else that is no file, so it is not in this backup"));
-            }
-        }
-        Ok(())
-    }
-
     /// Cuts the list of files where a path says so, so that one more file changes one list only.
     fn lists_of_files(&mut self, files: Vec<FileEntry>) -> Result<Vec<Reference>> {
         let (mut lists, mut list, mut parts) = (Vec::new(), Vec::new(), 0);
@@ -443,16 +425,25 @@ impl Work<'_> {
 
     /// [`Self::keep`] for content whose name is known.
     fn keep_named(&mut self, content: &[u8], digest: [u8; 32]) -> Result<Reference> {
+        if let Some(there) = self.known_as(digest)? {
+            return Ok(there);
+        }
+        let key = self.repository.key.as_ref();
+        let (reference, bytes) = object::pack(content, digest, key)?;
+        self.put(reference, &bytes)
+    }
+
+    /// What is there of content with this digest.
+    fn known_as(&self, digest: [u8; 32]) -> Result<Option<Reference>> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Busy("the backup was stopped"));
         }
-        let key = self.repository.key.as_ref();
         let mut candidates = object::candidates(digest).into_iter();
-        if let Some(there) = candidates.find(|one| self.known.objects.contains(one)) {
-            return Ok(there);
-        }
-        let (reference, bytes) = object::pack(content, digest, key)?;
-        self.repository.store.put(&reference.file(), &bytes)?;
+        Ok(candidates.find(|one| self.known.objects.contains(one)))
+    }
+
+    fn put(&mut self, reference: Reference, bytes: &[u8]) -> Result<Reference> {
+        self.repository.store.put(&reference.file(), bytes)?;
         self.new_bytes += bytes.len() as u64;
         self.known.objects.insert(reference.clone());
         self.written.push(reference.clone());
@@ -466,9 +457,4 @@ impl Work<'_> {
             _ => {}
         }
     }
-}
-
-fn changed(found: &fs::Metadata) -> (i64, u32) {
-    let nanoseconds = u32::try_from(found.mtime_nsec()).unwrap_or(0);
-    (found.mtime(), nanoseconds)
 }

@@ -4,6 +4,7 @@
 //! files, and lists of both. A *manifest*, written last and at once, makes a backup of them. What no manifest
 //! names does not exist, so a backup can be interrupted at any moment. ARCHITECTURE.md has the form in full.
 
+mod ahead;
 mod folder;
 mod gather;
 pub mod keys;
@@ -30,6 +31,7 @@ mod store;
 mod target;
 mod trial;
 mod uploads;
+mod walk;
 mod writer;
 
 #[cfg(test)]

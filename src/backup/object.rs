@@ -1,6 +1,6 @@
 //! Objects: pieces of content, each under a name made from it, so that nothing is stored twice.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use brotlic::{CompressionMode, Quality, WindowSize};
 use data_encoding::HEXLOWER;
@@ -109,21 +109,21 @@ pub(super) fn candidates(digest: [u8; 32]) -> [Reference; 2] {
 }
 
 /// Content as it is written, with its reference.
-pub(super) fn pack(
-    content: &[u8],
+pub(super) fn pack<'a>(
+    content: &'a [u8],
     digest: [u8; 32],
     key: Option<&Key>,
-) -> Result<(Reference, Vec<u8>)> {
+) -> Result<(Reference, Cow<'a, [u8]>)> {
     let compressed = compress(content);
     let reference = Reference {
         digest,
         is_compressed: compressed.is_some(),
     };
-    let bytes = compressed.unwrap_or_else(|| content.to_vec());
+    let bytes = compressed.map_or(Cow::Borrowed(content), Cow::Owned);
     match key {
         Some(key) => {
-            let sealed = key.seal(reference.to_string().as_bytes(), bytes)?;
-            Ok((reference, sealed))
+            let sealed = key.seal(reference.to_string().as_bytes(), bytes.into_owned())?;
+            Ok((reference, Cow::Owned(sealed)))
         }
         None => Ok((reference, bytes)),
     }
@@ -194,6 +194,7 @@ mod tests {
 
     fn round(content: &[u8], key: Option<&Key>) -> (Reference, Vec<u8>) {
         let (reference, stored) = pack(content, digest_of(content, key), key).unwrap();
+        let stored = stored.into_owned();
         let back = unpack(&reference, stored.clone(), content.len(), key).unwrap();
         assert_eq!(back, content);
         assert_eq!(
@@ -239,7 +240,7 @@ mod tests {
         let digest = digest_of(&zeros, None);
         let (reference, stored) = pack(&zeros, digest, None).unwrap();
         assert!(stored.len() < 1000, "{}", stored.len());
-        let error = unpack(&reference, stored, 64 * 1024, None).unwrap_err();
+        let error = unpack(&reference, stored.into_owned(), 64 * 1024, None).unwrap_err();
         assert!(error.to_string().contains("damaged"), "{error}");
     }
 
@@ -269,7 +270,8 @@ mod tests {
         fn a_flipped_bit_is_noticed(content in "[a-c]{1,400}", at in 0usize..10_000, bit in 0u8..8, is_sealed: bool) {
             let key = is_sealed.then(|| Key::new().unwrap());
             let key = key.as_ref();
-            let (reference, mut stored) = pack(content.as_bytes(), digest_of(content.as_bytes(), key), key).unwrap();
+            let (reference, stored) = pack(content.as_bytes(), digest_of(content.as_bytes(), key), key).unwrap();
+            let mut stored = stored.into_owned();
             let at = at % stored.len();
             stored[at] ^= 1 << bit;
             // Brotli may ignore bits at its end; then the content is the same.

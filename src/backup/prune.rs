@@ -6,7 +6,6 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     list::{Listed, Trust},
-    make,
     repository::Repository,
 };
 use crate::base::Result;
@@ -72,7 +71,7 @@ pub fn prune(repository: &Repository, rule: Rule, is_dry_run: bool) -> Result<Pr
     // What a damaged list names is not known. It stays, because a person may still want it.
     if unread.is_empty() && contents.unreadable.is_empty() {
         let there = repository.store.list("objects")?;
-        pruned.freed_bytes = make::sweep(repository, &there, &named.objects)?;
+        pruned.freed_bytes = repository.sweep(&there, &named.objects)?;
     }
     Ok(pruned)
 }

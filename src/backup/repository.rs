@@ -303,6 +303,20 @@ impl Repository {
         Ok(())
     }
 
+    /// Removes objects that nothing names; says how many bytes they had.
+    pub(super) fn sweep(&self, there: &[Stored], named: &HashSet<Reference>) -> Result<u64> {
+        let mut freed = 0;
+        for file in there {
+            let is_named =
+                Reference::of_file(&file.name).is_some_and(|found| named.contains(&found));
+            if !is_named {
+                self.store.remove(&file.name)?;
+                freed += file.bytes;
+            }
+        }
+        Ok(freed)
+    }
+
     /// The content of an object.
     ///
     /// # Errors

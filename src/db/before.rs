@@ -195,3 +195,37 @@ fn remove(file: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::copy_of;
+    use crate::db::Database;
+
+    #[test]
+    fn a_database_of_before_and_the_copy_that_is_kept_of_it_have_the_pages_that_they_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.db");
+        let made = Connection::open(&file).unwrap();
+        made.execute_batch("PRAGMA page_size = 4096; PRAGMA application_id = 0x57535444;")
+            .unwrap();
+        made.execute_batch(include_str!("migrations/1_first.sql"))
+            .unwrap();
+        made.pragma_update(None, "user_version", 1).unwrap();
+        drop(made);
+        let database = Database::open(&file).unwrap();
+        assert!(!database.takes_packed(), "programs of before may read it");
+        database.close();
+        let number = |file: &std::path::Path, name: &str| -> i64 {
+            let connection = Connection::open(file).unwrap();
+            connection
+                .pragma_query_value(None, name, |row| row.get(0))
+                .unwrap()
+        };
+        for (file, is_migrated) in [(&file, true), (&copy_of(&file), false)] {
+            assert_eq!(number(file, "page_size"), 4096);
+            assert_eq!(number(file, "user_version") > 1, is_migrated);
+        }
+    }
+}

@@ -7,14 +7,13 @@ use rusqlite::Connection;
 use super::{
     health::Health,
     page_sums::{PageSums, versions_in},
-    wal::{PAGE_BYTES, log_of, read_log, write_again},
+    wal::{log_of, read_log, write_again},
 };
 use crate::base::{Error, Result, Verdict, written};
 
-/// Frames in the log before it is written back. A page that changes with every save is written to the
+/// Bytes of pages in the log before it is written back. A page that changes with every save is written to the
 /// database once for all of them, so more wear the card less; but each start reads them all.
-const FRAMES: u64 = 1000;
-const FRAME_BYTES: u64 = PAGE_BYTES as u64 + 24;
+const LOG_BYTES: u64 = 4_096_000;
 
 /// What a log has: frames that were committed, and those of them that are in the database too.
 #[derive(Clone, Copy, Default)]
@@ -59,6 +58,10 @@ impl LogKeeper {
         keeper
     }
 
+    fn page_bytes(&self) -> u64 {
+        self.sums.page_bytes() as u64
+    }
+
     fn frames(&self) -> rusqlite::Result<Frames> {
         self.pragma("PRAGMA wal_checkpoint(NOOP)")
             .map(|(_, frames)| frames)
@@ -83,9 +86,14 @@ impl LogKeeper {
             return;
         };
         let new = frames.committed.checked_sub(self.counted);
-        written::count("site.db-wal", new.unwrap_or(frames.committed) * FRAME_BYTES);
+        written::count(
+            "site.db-wal",
+            new.unwrap_or(frames.committed) * (self.page_bytes() + 24),
+        );
         self.counted = frames.committed;
-        if frames.committed - frames.written_back.min(frames.committed) >= FRAMES {
+        if frames.committed - frames.written_back.min(frames.committed)
+            >= LOG_BYTES / self.page_bytes()
+        {
             self.write_back(writer);
         }
     }
@@ -107,14 +115,14 @@ impl LogKeeper {
                 return Ok(());
             }
             let path = log_of(&self.database);
-            let (pages, log) =
-                versions_in(&path, frames.committed).map_err(|e| Error::io("reading", path, e))?;
+            let (pages, log) = versions_in(&path, self.sums.page_bytes(), frames.committed)
+                .map_err(|e| Error::io("reading", path, e))?;
             self.insist(log.verdict_of(frames.committed))?;
             self.sums.around(&pages, || {
                 let (_, frames) = self.pragma("PRAGMA wal_checkpoint(PASSIVE)")?;
                 Ok::<_, WriteBack>(frames.committed == frames.written_back)
             })?;
-            written::count("site.db", pages.len() as u64 * PAGE_BYTES as u64);
+            written::count("site.db", pages.len() as u64 * self.page_bytes());
             Ok(())
         })
     }
@@ -148,9 +156,12 @@ impl LogKeeper {
         with_lock(writer, || {
             let frames = self.frames()?;
             let path = log_of(&self.database);
-            let log = read_log(&path, |_| {}).map_err(|e| Error::io("reading", &path, e))?;
+            let page_bytes = self.sums.page_bytes();
+            let log =
+                read_log(&path, page_bytes, |_| {}).map_err(|e| Error::io("reading", &path, e))?;
             self.insist(log.verdict_of(frames.committed))?;
-            write_again(&path, frames.committed).map_err(|e| Error::io("writing", &path, e))
+            write_again(&path, frames.committed, page_bytes)
+                .map_err(|e| Error::io("writing", &path, e))
         })?;
         self.is_unsettled = false;
         if std::mem::take(&mut self.has_failed) {

@@ -11,7 +11,12 @@ const STEPS: &[&str] = &[
     include_str!("migrations/2_hosts.sql"),
     include_str!("migrations/3_compatibility.sql"),
     include_str!("migrations/4_change_log.sql"),
+    include_str!("migrations/5_packed.sql"),
+    include_str!("migrations/6_fewer_pages.sql"),
 ];
+
+/// The schema from which on programs read packed texts.
+const PACKED_SINCE: i64 = 5;
 
 /// How many of them this program knows, in a form that is found in its file: the tests make a real older program of
 /// it by lowering the number. A released program has no such place.
@@ -126,6 +131,11 @@ fn oldest(connection: &Connection) -> Result<i64> {
     Ok(connection.query_row(oldest, [], |row| row.get(0))?)
 }
 
+/// Whether only programs that read packed texts can work with a database.
+pub(super) fn takes_packed(connection: &Connection) -> Result<bool> {
+    Ok(version_of(connection)? >= PACKED_SINCE && oldest(connection)? >= PACKED_SINCE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +157,10 @@ mod tests {
                 .join(" ")
                 .split_whitespace()
                 .collect::<Vec<_>>()
-                .join(" ");
+                .join(" ")
+                // Where SQLite has put in a column.
+                .replace(" ,", ",")
+                .replace(" )", ")");
             (kind, name, sql)
         })
         .collect()
@@ -162,6 +175,18 @@ mod tests {
             .execute_batch(include_str!("../../schema.sql"))
             .unwrap();
         assert_eq!(schema_of(&migrated), schema_of(&written));
+    }
+
+    #[test]
+    fn only_what_older_programs_cannot_read_anyway_is_kept_from_them() {
+        for (page_bytes, oldest_program) in [(4096, 3), (1024, 6)] {
+            let mut connection = Connection::open_in_memory().unwrap();
+            let set = connection.pragma_update(None, "page_size", page_bytes);
+            set.unwrap();
+            migrate(&mut connection).unwrap();
+            assert_eq!(oldest(&connection).unwrap(), oldest_program);
+            assert_eq!(takes_packed(&connection).unwrap(), oldest_program == 6);
+        }
     }
 
     #[test]

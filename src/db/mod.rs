@@ -4,6 +4,7 @@
 //! threads. Writing: [`Database::apply`] hands a [`Change`] to the one writer and returns when it is
 //! on the disk. Nothing else in the program names a connection that can write.
 
+mod batch;
 mod before;
 mod change;
 mod change_log;
@@ -67,6 +68,7 @@ pub struct Database {
     file: Arc<Path>,
     health: Arc<Health>,
     most_log_bytes: Arc<AtomicU64>,
+    takes_packed: bool,
 }
 
 impl Database {
@@ -79,6 +81,7 @@ impl Database {
         let health = Arc::new(Health::of(file));
         let (connection, log) = pool::open_writer(file, &health)?;
         Id::rise_above(pool::last_change(&connection)?);
+        let takes_packed = migrations::takes_packed(&connection)?;
         let version = Arc::new(AtomicU64::new(1));
         let readers = Arc::new(RwLock::new(Some(pool::open_readers(file)?)));
         let most_log_bytes = Arc::new(AtomicU64::new(u64::MAX));
@@ -89,12 +92,11 @@ impl Database {
             Arc::clone(&health),
             Arc::clone(&version),
         )?;
-        Ok(Self::of(
-            file,
-            (health, version, most_log_bytes),
-            readers,
-            writer,
-        ))
+        let shared = (health, version, most_log_bytes);
+        Ok(Self {
+            takes_packed,
+            ..Self::of(file, shared, readers, writer)
+        })
     }
 
     /// [`Database::open`] for a server: on a disk that is mounted read-only, what is there is read, every change is
@@ -165,6 +167,7 @@ impl Database {
             file: file.into(),
             health,
             most_log_bytes,
+            takes_packed: false,
         }
     }
 
@@ -316,6 +319,11 @@ impl Database {
         let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
         let state = readers.as_ref().map(r2d2::Pool::state);
         state.map_or((0, 0), |state| (state.connections, state.idle_connections))
+    }
+
+    /// Whether texts may be stored packed (`text::packed`): no program that does not know that can open this database.
+    pub fn takes_packed(&self) -> bool {
+        self.takes_packed
     }
 
     /// How the disk under it fares.

@@ -11,6 +11,9 @@
 //! The form: [`HEADER_BYTES`] of header, then for each page its sum and the one before. Both are right, so that
 //! a power cut in the middle of writing back raises no false alarm.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
@@ -19,11 +22,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::wal::{LogState, PAGE_BYTES, add_up, beside, log_of, read_log};
+use super::wal::{
+    LogState, NEW_PAGE_BYTES, OLD_PAGE_BYTES, add_up, beside, is_page_size, log_of, read_log,
+    said_page_bytes,
+};
 use crate::base::{Error, Result, files, written};
 
 const MAGIC: &[u8; 8] = b"WSTDSUM1";
 const HEADER_LENGTH: usize = 64;
+/// Where the header has the size of a page; sums of before have 0 there.
+const PAGE_BYTES_AT: usize = 44;
 const HEADER_BYTES: u64 = HEADER_LENGTH as u64;
 const ENTRY_BYTES: u64 = 16;
 /// Databases up to this size are read at a start if their sums are not known. Larger ones would keep a small
@@ -34,9 +42,13 @@ const MAX_BYTES_READ_AT_START: u64 = 64 * 1024 * 1024;
 pub(super) type Versions = BTreeMap<u32, Vec<u64>>;
 
 /// The versions of pages in the first `frames` of a log, and what it has.
-pub(super) fn versions_in(log: &Path, frames: u64) -> io::Result<(Versions, LogState)> {
+pub(super) fn versions_in(
+    log: &Path,
+    page_bytes: usize,
+    frames: u64,
+) -> io::Result<(Versions, LogState)> {
     let (mut versions, mut number) = (Versions::new(), 0);
-    let state = read_log(log, |frame| {
+    let state = read_log(log, page_bytes, |frame| {
         number += 1;
         if number <= frames && frame.is_sound {
             let of_page = versions.entry(frame.page).or_default();
@@ -54,6 +66,8 @@ struct Looks([u64; 4]);
 pub(super) struct PageSums {
     file: File,
     database: PathBuf,
+    /// Bytes of a page of the database.
+    page_bytes: usize,
 }
 
 impl PageSums {
@@ -80,15 +94,38 @@ impl PageSums {
             files::give_to_owner_of(folder, &file)?;
         }
         Ok(Self {
+            page_bytes: page_bytes(&file, database)?,
             file,
             database: database.to_path_buf(),
         })
     }
 
+    /// Bytes of a page of the database.
+    pub(super) fn page_bytes(&self) -> usize {
+        self.page_bytes
+    }
+
+    /// Whether the sums are of the database as it is: nobody else has written to it since.
+    fn is_known(&self, looks: Looks) -> io::Result<bool> {
+        let Some(header) = header(&self.file)? else {
+            return Ok(false);
+        };
+        if header.page_bytes.unwrap_or(OLD_PAGE_BYTES) != self.page_bytes {
+            return Ok(false);
+        }
+        if header.looks == looks {
+            return Ok(true);
+        }
+        // We were writing back, and were interrupted. Then the log is still there.
+        let log = log_of(&self.database);
+        let has_log = || read_log(&log, self.page_bytes, |_| {}).map(|log| log.committed > 0);
+        Ok(header.is_under_way && header.looks.0[0] == looks.0[0] && has_log()?)
+    }
+
     /// Begins anew where the sums are not of this file as it is.
     fn make_sure(&self) -> io::Result<()> {
         let looks = looks(&self.database)?;
-        let is_known = is_known(&self.file, &self.database, looks)?;
+        let is_known = self.is_known(looks)?;
         if is_known {
             return Ok(());
         }
@@ -101,7 +138,7 @@ impl PageSums {
         if looks.0[1] <= most_bytes {
             let mut page = 0;
             let mut entries = Vec::new();
-            each_page(&self.database, |content| {
+            each_page(&self.database, self.page_bytes, |content| {
                 page += 1;
                 entries.extend(entry(sum_of(page, content), 0));
             })?;
@@ -175,6 +212,8 @@ impl PageSums {
             header[8 + 8 * n..16 + 8 * n].copy_from_slice(&number.to_le_bytes());
         }
         header[40] = u8::from(is_under_way);
+        let page_bytes = u32::try_from(self.page_bytes).unwrap_or(0);
+        header[PAGE_BYTES_AT..PAGE_BYTES_AT + 4].copy_from_slice(&page_bytes.to_le_bytes());
         self.file.write_all_at(&header, 0)
     }
 }
@@ -218,10 +257,12 @@ pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
         file => file?,
     };
     let sums = PageSums {
+        page_bytes: page_bytes(&file, database)?,
         file,
         database: database.to_path_buf(),
     };
-    let is_known = is_known(&sums.file, database, looks(database)?)?;
+    let page_bytes = sums.page_bytes;
+    let is_known = sums.is_known(looks(database)?)?;
     if !is_known {
         return Ok(Vec::new());
     }
@@ -232,9 +273,9 @@ pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
         Ok(is_in_log
             || known.is_none_or(|(now, before)| now == 0 || found == now || found == before))
     };
-    let (log, _) = versions_in(&log_of(database), u64::MAX)?;
+    let (log, _) = versions_in(&log_of(database), page_bytes, u64::MAX)?;
     let (mut page, mut suspects, mut failed) = (0, Vec::new(), None);
-    each_page(database, |content| {
+    each_page(database, page_bytes, |content| {
         page += 1;
         match is_right(page, content, &log) {
             Ok(true) => {}
@@ -246,12 +287,12 @@ pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
         return Err(e);
     }
     // Some may have been written back while we were reading.
-    let (log, _) = versions_in(&log_of(database), u64::MAX)?;
+    let (log, _) = versions_in(&log_of(database), page_bytes, u64::MAX)?;
     let file = File::open(database)?;
-    let mut content = vec![0; PAGE_BYTES];
+    let mut content = vec![0; page_bytes];
     let mut damaged = Vec::new();
     for page in suspects {
-        file.read_exact_at(&mut content, u64::from(page - 1) * PAGE_BYTES as u64)?;
+        file.read_exact_at(&mut content, u64::from(page - 1) * page_bytes as u64)?;
         if !is_right(page, &content, &log)? {
             damaged.push(page);
         }
@@ -259,9 +300,9 @@ pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
     Ok(damaged)
 }
 
-fn each_page(database: &Path, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+fn each_page(database: &Path, page_bytes: usize, mut see: impl FnMut(&[u8])) -> io::Result<()> {
     let mut file = BufReader::with_capacity(128 * 1024, File::open(database)?);
-    let mut page = vec![0; PAGE_BYTES];
+    let mut page = vec![0; page_bytes];
     loop {
         match file.read_exact(&mut page) {
             Ok(()) => see(&page),
@@ -284,21 +325,55 @@ fn number(bytes: &[u8], n: usize) -> u64 {
     u64::from_le_bytes(number)
 }
 
-/// Whether the sums are of the database as it is: nobody else has written to it since.
-fn is_known(file: &File, database: &Path, looks: Looks) -> io::Result<bool> {
-    let Some((known, is_under_way)) = header(file)? else {
-        return Ok(false);
+/// The size of a database's pages. If the sums are of the database as it is, it need not be opened for that.
+fn page_bytes(sums: &File, database: &Path) -> io::Result<usize> {
+    let (header, looks) = (header(sums)?, looks(database)?);
+    let is_of_it = |header: &Header| {
+        header.looks == looks || header.is_under_way && header.looks.0[0] == looks.0[0]
     };
-    if known == looks {
-        return Ok(true);
+    let noted = header.filter(is_of_it);
+    match noted.and_then(|header| header.page_bytes) {
+        Some(noted) => Ok(noted),
+        None => page_bytes_of(database),
     }
-    // We were writing back, and were interrupted. Then the log is still there.
-    let has_log = || read_log(&log_of(database), |_| {}).map(|log| log.committed > 0);
-    Ok(is_under_way && known.0[0] == looks.0[0] && has_log()?)
 }
 
-/// What the sums say of the database, and whether it is being written back.
-fn header(file: &File) -> io::Result<Option<(Looks, bool)>> {
+/// The size of the pages of a database as its sums have it noted; without them, that of the databases of before.
+/// Does not open the database.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn noted_page_bytes(database: &Path) -> io::Result<usize> {
+    let noted = match File::open(beside(database, "-sums")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        sums => header(&sums?)?.and_then(|header| header.page_bytes),
+    };
+    Ok(noted.unwrap_or(OLD_PAGE_BYTES))
+}
+
+/// The size of the pages of a database: what it says itself; where that cannot be read, what its sums say. Opens and
+/// closes the database file, so not for a process that has it open with `SQLite`.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn page_bytes_of(database: &Path) -> io::Result<usize> {
+    match said_page_bytes(database)? {
+        Some(said) => Ok(said),
+        // About to be made.
+        None if std::fs::metadata(database)?.len() == 0 => Ok(NEW_PAGE_BYTES),
+        None => noted_page_bytes(database),
+    }
+}
+
+/// What the sums say of the database.
+struct Header {
+    looks: Looks,
+    is_under_way: bool,
+    /// None in sums of before this was noted.
+    page_bytes: Option<usize>,
+}
+
+fn header(file: &File) -> io::Result<Option<Header>> {
     let mut header = [0; HEADER_LENGTH];
     match file.read_exact_at(&mut header, 0) {
         Ok(()) => {}
@@ -308,8 +383,16 @@ fn header(file: &File) -> io::Result<Option<(Looks, bool)>> {
     if &header[..8] != MAGIC {
         return Ok(None);
     }
-    let looks = Looks([1, 2, 3, 4].map(|n| number(&header, n)));
-    Ok(Some((looks, header[40] == 1)))
+    let page_bytes = &header[PAGE_BYTES_AT..PAGE_BYTES_AT + 4];
+    let page_bytes = page_bytes
+        .iter()
+        .rev()
+        .fold(0, |n, byte| n << 8 | usize::from(*byte));
+    Ok(Some(Header {
+        looks: Looks([1, 2, 3, 4].map(|n| number(&header, n))),
+        is_under_way: header[40] == 1,
+        page_bytes: Some(page_bytes).filter(|bytes| is_page_size(*bytes)),
+    }))
 }
 
 fn looks(database: &Path) -> io::Result<Looks> {
@@ -320,94 +403,4 @@ fn looks(database: &Path) -> io::Result<Looks> {
         found.mtime().cast_unsigned(),
         found.mtime_nsec().cast_unsigned(),
     ]))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        fs::{self, File},
-        os::unix::fs::FileExt,
-        path::Path,
-        time::SystemTime,
-    };
-
-    use super::*;
-    use crate::db::{Change, Database};
-
-    /// A database whose log was written back, and what was changed about it meanwhile.
-    fn a_database(dir: &Path) -> (PathBuf, SystemTime) {
-        let path = dir.join("site.db");
-        for round in 0..2 {
-            let database = Database::open(&path).unwrap();
-            for n in 0..20 {
-                let mut change = Change::new();
-                change.push(
-                    "INSERT INTO settings (id, name, value) VALUES (?1, ?2, ?3)",
-                    vec![
-                        (round * 100 + n).into(),
-                        format!("name {round} {n}").into(),
-                        "x".repeat(3000).into(),
-                    ],
-                );
-                database.apply_blocking(change).unwrap();
-            }
-            database.close();
-        }
-        let changed = fs::metadata(&path).unwrap().modified().unwrap();
-        (path, changed)
-    }
-
-    #[test]
-    fn a_flipped_bit_in_any_page_is_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, changed) = a_database(dir.path());
-        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
-        let file = File::options().read(true).write(true).open(&path).unwrap();
-        let pages = usize::try_from(file.metadata().unwrap().len()).unwrap() / PAGE_BYTES;
-        assert!(pages > 30, "{pages}");
-        for page in 0..pages {
-            let at = (page * PAGE_BYTES + (page * 577) % PAGE_BYTES) as u64;
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, at).unwrap();
-            file.write_all_at(&[byte[0] ^ 1 << (page % 8)], at).unwrap();
-            file.set_modified(changed).unwrap();
-            assert_eq!(
-                damaged_pages(&path).unwrap(),
-                [u32::try_from(page).unwrap() + 1]
-            );
-            file.write_all_at(&byte, at).unwrap();
-            file.set_modified(changed).unwrap();
-        }
-    }
-
-    #[test]
-    fn what_another_program_has_written_is_no_damage_and_is_watched_from_then_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, _) = a_database(dir.path());
-        let other = rusqlite::Connection::open(&path).unwrap();
-        other
-            .execute_batch("UPDATE settings SET value = 'another' WHERE id = 3")
-            .unwrap();
-        other.close().unwrap();
-        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
-        Database::open(&path).unwrap().close();
-        let sums = fs::metadata(dir.path().join("site.db-sums")).unwrap().len();
-        assert!(sums > HEADER_BYTES + 30 * 16, "{sums}");
-        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
-    }
-
-    #[test]
-    fn a_page_that_a_reader_keeps_out_of_the_database_is_damaged_only_when_it_should_be_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, _) = a_database(dir.path());
-        let sums = PageSums::open(&path).unwrap();
-        // Nothing is known of it yet, as after a restore, and the log has another version.
-        sums.file.write_all_at(&entry(0, 0), offset(2)).unwrap();
-        let versions = Versions::from([(2, vec![12_345])]);
-        for (is_all_written, damaged) in [(false, vec![]), (true, vec![2])] {
-            let written = sums.around(&versions, || Ok::<_, io::Error>(is_all_written));
-            assert_eq!(written.unwrap(), is_all_written);
-            assert_eq!(damaged_pages(&path).unwrap(), damaged);
-        }
-    }
 }

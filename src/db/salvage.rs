@@ -34,8 +34,8 @@ use super::{
     door::{self, Purpose},
     folder::ServerLock,
     migrations,
-    page_sums::{damaged_pages, note_page_sums},
-    wal::{PAGE_BYTES, beside},
+    page_sums::{damaged_pages, note_page_sums, noted_page_bytes},
+    wal::beside,
 };
 use crate::base::{Error, Result, files};
 
@@ -73,11 +73,14 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
         .tempdir_in(folder)
         .map_err(|e| Error::io("writing to", folder, e))?;
     let whole = copy.path().join("whole.db");
-    let page_bytes = find_page_bytes(damaged, PAGE_BYTES).map_err(reading)?;
+    let page_bytes = noted_page_bytes(damaged)
+        .and_then(|noted| find_page_bytes(damaged, noted))
+        .map_err(reading)?;
     let logged = put_together(damaged, page_bytes, &whole, &mut salvaged.notes)?;
     // What is in the log counts.
     suspects.retain(|page| !logged.contains(page));
     let mut into = door::open(new, Purpose::Build)?;
+    into.pragma_update(None, "page_size", i64::try_from(page_bytes).unwrap_or(0))?;
     migrations::migrate(&mut into)?;
     let is_damaged = suspects.contains(&1);
     first_page::mend(&whole, page_bytes, is_damaged, &into, &mut salvaged.notes)?;

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use super::page_sums::noted_page_bytes;
 use crate::base::Verdict;
 
 const HEADER_BYTES: usize = 32;
@@ -20,8 +21,13 @@ const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 /// How long it takes whoever writes to a log to be done with what is being written.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Bytes of a page of our databases.
-pub(super) const PAGE_BYTES: usize = 4096;
+/// Bytes of a page of a new database. Each save writes every page that it touches to the log, and most of them for
+/// a few bytes of an index: small pages are what makes a save small.
+pub(super) const NEW_PAGE_BYTES: usize = 1024;
+/// Bytes of a page of the databases that were made before: they keep theirs.
+pub(super) const OLD_PAGE_BYTES: usize = 4096;
+/// Where the first page says how large a page is (<https://www.sqlite.org/fileformat2.html>, 1.3.2).
+const PAGE_SIZE_AT: u64 = 16;
 
 /// Where the log of a database is.
 pub(super) fn log_of(database: &Path) -> PathBuf {
@@ -33,6 +39,28 @@ pub(super) fn beside(database: &Path, end: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(end);
     name.into()
+}
+
+/// Whether a page can have so many bytes.
+pub(super) fn is_page_size(bytes: usize) -> bool {
+    bytes.is_power_of_two() && (512..=65536).contains(&bytes)
+}
+
+/// What a database says of the size of its pages; `None` if it is empty, or nothing of the kind is there.
+///
+/// # Errors
+/// What the disk says; a database that is not there is none.
+pub(super) fn said_page_bytes(database: &Path) -> io::Result<Option<usize>> {
+    let mut said = [0; 2];
+    match File::open(database)?.read_exact_at(&mut said, PAGE_SIZE_AT) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let bytes = match u16::from_be_bytes(said) {
+        1 => 65536,
+        bytes => usize::from(bytes),
+    };
+    Ok(Some(bytes).filter(|bytes| is_page_size(*bytes)))
 }
 
 /// What a log has, in short.
@@ -103,11 +131,16 @@ pub(super) fn add_up(bytes: &[u8], big_endian: bool, (mut a, mut b): (u32, u32))
     (a, b)
 }
 
-/// Reads a log frame by frame; a log that is not there, or is empty, has none.
+/// Reads a log frame by frame; a log that is not there, or is empty, has none. `unsaid_page_bytes` is the size of its
+/// pages where its own header cannot be read.
 ///
 /// # Errors
 /// What the disk says.
-pub(super) fn read_log(path: &Path, mut see: impl FnMut(&Frame<'_>)) -> io::Result<LogState> {
+pub(super) fn read_log(
+    path: &Path,
+    unsaid_page_bytes: usize,
+    mut see: impl FnMut(&Frame<'_>),
+) -> io::Result<LogState> {
     let mut state = LogState::default();
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(state),
@@ -129,9 +162,8 @@ pub(super) fn read_log(path: &Path, mut see: impl FnMut(&Frame<'_>)) -> io::Resu
         ])
     };
     let said = word(&header, 2) as usize;
-    let is_one =
-        word(&header, 0) & !1 == MAGIC && said.is_power_of_two() && (512..=65536).contains(&said);
-    let page_bytes = if is_one { said } else { PAGE_BYTES };
+    let is_one = word(&header, 0) & !1 == MAGIC && is_page_size(said);
+    let page_bytes = if is_one { said } else { unsaid_page_bytes };
     let big_endian = word(&header, 0) & 1 == 1;
     let sum = add_up(&header[..24], big_endian, (0, 0));
     let mut is_sound = is_one && sum == (word(&header, 6), word(&header, 7));
@@ -184,7 +216,7 @@ pub(super) fn read_log(path: &Path, mut see: impl FnMut(&Frame<'_>)) -> io::Resu
 /// is still so after a moment, for what is read while it is written looks the same.
 pub(super) fn look_at_log(database: &Path) -> Verdict {
     let log = log_of(database);
-    let state = || read_log(&log, |_| {});
+    let state = || read_log(&log, noted_page_bytes(database)?, |_| {});
     let stays_so = |first: LogState| {
         thread::sleep(LOOK_AGAIN_AFTER);
         state().map(|second| second == first)
@@ -206,12 +238,12 @@ pub(super) fn look_at_log(database: &Path) -> Verdict {
 /// After a sync that failed, the kernel counts what it could not write as written, and a later sync says
 /// that all is well (<https://lwn.net/Articles/752063/>). What is in memory is still right: written again, it
 /// must be synced again. What is behind the last commit is left from a change that failed.
-pub(super) fn write_again(path: &Path, frames: u64) -> io::Result<()> {
+pub(super) fn write_again(path: &Path, frames: u64, page_bytes: usize) -> io::Result<()> {
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };
-    let whole = HEADER_BYTES as u64 + frames * (FRAME_HEADER_BYTES + PAGE_BYTES) as u64;
+    let whole = HEADER_BYTES as u64 + frames * (FRAME_HEADER_BYTES + page_bytes) as u64;
     let length = file.metadata()?.len();
     if frames > 0 && whole < length {
         file.set_len(whole)?;
@@ -234,7 +266,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{LogState, Verdict, log_of, look_at_log, read_log, write_again};
+    use super::{LogState, OLD_PAGE_BYTES, Verdict, log_of, look_at_log, read_log, write_again};
 
     /// A log of ten changes, as the disk has it.
     fn a_log() -> (tempfile::TempDir, std::path::PathBuf, LogState) {
@@ -256,7 +288,7 @@ mod tests {
             })
             .unwrap();
         fs::copy(log_of(&live), &copy).unwrap();
-        let state = read_log(&copy, |_| {}).unwrap();
+        let state = read_log(&copy, OLD_PAGE_BYTES, |_| {}).unwrap();
         assert_eq!(
             state.committed.cast_signed(),
             frames.1,
@@ -270,7 +302,7 @@ mod tests {
         let (_dir, log, state) = a_log();
         assert!(state.behind == 0 && !state.has_lost && state.sound == state.committed);
         let before = fs::read(&log).unwrap();
-        write_again(&log, state.committed).unwrap();
+        write_again(&log, state.committed, OLD_PAGE_BYTES).unwrap();
         assert_eq!(fs::read(&log).unwrap(), before);
     }
 
@@ -282,7 +314,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
             fs::write(&log, damaged).unwrap();
-            let now = read_log(&log, |_| {}).unwrap();
+            let now = read_log(&log, OLD_PAGE_BYTES, |_| {}).unwrap();
             assert!(now.committed < state.committed, "at {at}: {now:?}");
             let is_in_the_last_change = at > bytes.len() - 5 * 4120;
             assert!(
@@ -329,10 +361,13 @@ mod tests {
     fn what_is_no_log_has_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x-wal");
-        assert_eq!(read_log(&path, |_| {}).unwrap(), LogState::default());
+        assert_eq!(
+            read_log(&path, OLD_PAGE_BYTES, |_| {}).unwrap(),
+            LogState::default()
+        );
         for rubbish in [vec![], vec![0; 31], vec![7; 9000]] {
             fs::write(&path, rubbish).unwrap();
-            assert_eq!(read_log(&path, |_| {}).unwrap().sound, 0);
+            assert_eq!(read_log(&path, OLD_PAGE_BYTES, |_| {}).unwrap().sound, 0);
         }
     }
 }

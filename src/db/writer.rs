@@ -1,6 +1,6 @@
 //! The one writer: a thread that applies changes, together where they arrive together.
 //!
-//! Group commit: what waits is applied in one transaction, and one fsync makes all of it durable. A
+//! Group commit: what waits, and what comes in a moment, is applied in one transaction, and one fsync makes all of it durable. A
 //! change that fails undoes itself alone. Nobody is answered before the commit is on the disk.
 
 use std::{
@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig, params_from_iter};
 use tokio::sync::oneshot;
 
 use super::{
+    batch::Gathering,
     change::{Change, Statement},
     change_log::Keeper,
     health::{Health, Trouble},
@@ -28,8 +29,6 @@ use crate::base::{Error, Result, verdict::is_damage};
 const MAX_WAITING: usize = 1024;
 /// Bytes of changes that may wait.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
-/// Changes in one transaction, so that the first of them does not wait for ever.
-const MAX_BATCH: usize = 256;
 /// How often an idle writer looks whether another process (an import) has written.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often a batch is tried before it is believed that the database is damaged, and how long between two tries.
@@ -187,23 +186,25 @@ impl AtWork {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut seen = data_version(&self.connection);
         let mut tried = Instant::now();
+        let mut gathering = Gathering::new();
         loop {
-            let first = match jobs.recv_timeout(LOOK_EVERY) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
+            let first = if gathering.has_waiting() {
+                None
+            } else {
+                match jobs.recv_timeout(LOOK_EVERY) {
+                    Ok(job) => Some(job),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             };
             let now = data_version(&self.connection);
             if now != seen {
                 seen = now;
                 self.version.fetch_add(1, Ordering::AcqRel);
             }
-            if let Some(first) = first {
-                let batch: Vec<Job> = std::iter::once(first)
-                    .chain(jobs.try_iter())
-                    .take(MAX_BATCH)
-                    .collect();
-                self.commit_together(batch);
+            if first.is_some() || gathering.has_waiting() {
+                let batch = gathering.batch(first, jobs);
+                self.commit_together(batch, |committed| gathering.look(committed, jobs));
             } else if self.log.is_unsettled() && tried.elapsed() > SETTLE_EVERY {
                 tried = Instant::now();
                 if self.log.settle(&self.connection).is_ok() {
@@ -223,7 +224,8 @@ impl AtWork {
         }
     }
 
-    fn commit_together(&mut self, batch: Vec<Job>) {
+    /// Commits a batch. `look` is called before anybody is answered.
+    fn commit_together(&mut self, batch: Vec<Job>, look: impl FnOnce(usize)) {
         let (outcomes, changed) = match self.try_together(&batch) {
             Ok(outcomes) => {
                 let changed = outcomes.iter().filter(|o| o.is_ok()).count() as u64;
@@ -240,6 +242,7 @@ impl AtWork {
             self.counts.changes.fetch_add(changed, Ordering::Relaxed);
             self.counts.commits.fetch_add(1, Ordering::Relaxed);
         }
+        look(batch.len());
         let size: usize = batch.iter().map(|job| job.change.size_bytes()).sum();
         self.counts.waiting_bytes.fetch_sub(size, Ordering::AcqRel);
         for (job, outcome) in batch.into_iter().zip(outcomes) {

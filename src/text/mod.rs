@@ -13,4 +13,5 @@ pub mod front_matter;
 pub mod highlight;
 pub mod line;
 pub mod markdown;
+pub mod packed;
 pub mod slug;

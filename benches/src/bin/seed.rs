@@ -2,6 +2,7 @@
 //!
 //! The years are the same however many posts there are, and the last has at least 100 (one full screen
 //! of the archive), so that only the number of posts differs. POSTS is 110 or more.
+//! With `--plain`, the texts are stored as in sites of before they were packed. `seed --html` prints the HTML that all of them have.
 
 use std::{path::Path, sync::mpsc};
 
@@ -26,14 +27,23 @@ const THREADS: usize = 64;
 
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [data, posts] = &args[..] else {
-        return Err("usage: seed DATA POSTS".into());
+    if args == ["--html"] {
+        print!("{}", rendered(&text()).html.unwrap_or_default());
+        return Ok(());
+    }
+    let (data, posts, is_plain) = match &args[..] {
+        [data, posts] => (data, posts, false),
+        [data, posts, plain] if plain == "--plain" => (data, posts, true),
+        _ => return Err("usage: seed DATA POSTS [--plain] | seed --html".into()),
     };
     let posts: usize = posts.parse()?;
     let folder = DataFolder::open_or_create(Path::new(data))?;
     let database = Database::open(&folder.database())?;
     let (markdown, started) = (text(), std::time::Instant::now());
-    let html = rendered(&markdown);
+    let mut html = rendered(&markdown);
+    if is_plain {
+        html.packed = None;
+    }
     database.apply_blocking(update_settings(&[
         ("title", "The thing".into()),
         ("tagline", "What is new about it".into()),

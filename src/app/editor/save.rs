@@ -51,7 +51,7 @@ pub(super) async fn create(visit: Visit, body: String) -> Result<HttpResponse> {
     if input.wants_made_address(None) {
         content.address = free_address(&visit, content.address).await?;
     }
-    let rendered = render(&content.markdown).await?;
+    let rendered = render(&visit, &content.markdown).await?;
     let change = insert_post(id, &content, &rendered, Timestamp::now());
     apply(&visit, &session.user, &input, None, id, change).await
 }
@@ -75,7 +75,7 @@ async fn save(visit: &Visit, user: &User, input: &Input, before: Post) -> Result
         Ready::Content(content) => content,
         Ready::Answer(response) => return Ok(response),
     };
-    let rendered = render(&content.markdown).await?;
+    let rendered = render(visit, &content.markdown).await?;
     let change = update_post(
         before.id,
         input.expected_revision(),
@@ -125,9 +125,16 @@ async fn ready(visit: &Visit, user: &User, input: &Input, before: Option<&Post>)
     }
 }
 
-async fn render(markdown: &str) -> Result<Rendered> {
-    let markdown = markdown.to_owned();
-    tokio::task::spawn_blocking(move || Rendered::from_markdown(&markdown))
+async fn render(visit: &Visit, markdown: &str) -> Result<Rendered> {
+    let (markdown, is_packed) = (markdown.to_owned(), visit.app.database.takes_packed());
+    let work = move || {
+        let rendered = Rendered::from_markdown(&markdown);
+        if is_packed {
+            return rendered.packed_with(&markdown);
+        }
+        rendered
+    };
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(Error::internal)
 }

@@ -25,8 +25,8 @@ pub fn insert_post(id: Id, content: &Content, rendered: &Rendered, now: Timestam
     );
     change.push(
         "INSERT INTO posts (id, kind, title, description, excerpt, words, published_at, created_at, \
-         updated_at, trashed_at, revision, extra, renderer, markdown, html, draft_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11, ?12)",
+         updated_at, trashed_at, revision, extra, renderer, markdown, html, draft_at, packed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, NULL, 1, '{}', ?9, ?10, ?11, ?12, ?13)",
         columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
@@ -46,7 +46,7 @@ pub fn update_post(
     change.push(
         "UPDATE posts SET kind = ?2, title = ?3, description = ?4, excerpt = ?5, words = ?6, \
          published_at = ?7, updated_at = ?8, revision = revision + 1, renderer = ?9, markdown = ?10, \
-         html = ?11, draft_at = ?12 WHERE id = ?1",
+         html = ?11, draft_at = ?12, packed = ?13 WHERE id = ?1",
         columns(id, content, rendered, now),
     );
     put_details(&mut change, id, content);
@@ -122,8 +122,12 @@ pub fn follow_clock(set: &ClockSet) -> Change {
 }
 
 /// The values of a post's row: ?1 its id, ?2 to ?6 what lists show, ?7 published, ?8 now, ?9 to ?11 the text,
-/// ?12 the date of a draft.
+/// ?12 the date of a draft, ?13 the text if it is packed.
 fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Vec<Value> {
+    let (markdown, html) = match &rendered.packed {
+        Some(_) => ("", None),
+        None => (content.markdown.as_str(), rendered.html.as_deref()),
+    };
     vec![
         id.into(),
         content.kind.as_str().into(),
@@ -134,9 +138,10 @@ fn columns(id: Id, content: &Content, rendered: &Rendered, now: Timestamp) -> Ve
         content.published_at.into(),
         now.into(),
         rendered.renderer.into(),
-        (&content.markdown).into(),
-        rendered.html.clone().into(),
+        markdown.into(),
+        html.into(),
         content.draft_at.into(),
+        rendered.packed.clone().into(),
     ]
 }
 
@@ -158,7 +163,7 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
     );
     change.push(
         "INSERT INTO addresses (id, path, post_id, is_current) VALUES (?1, ?2, ?3, 1) \
-         ON CONFLICT (path) DO UPDATE SET is_current = 1 WHERE post_id = excluded.post_id",
+         ON CONFLICT (path) DO UPDATE SET is_current = 1 WHERE post_id = excluded.post_id AND is_current = 0",
         vec![Id::new().into(), path.into(), id.into()],
     );
     change.guard(
@@ -168,20 +173,30 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
         vec![path.into(), id.into()],
     );
 
+    // What stays as it is is not written: a page of an index costs as much as the text.
+    let authors = i64::try_from(content.authors.len()).unwrap_or(i64::MAX);
     change.push(
-        "DELETE FROM post_authors WHERE post_id = ?1",
-        vec![id.into()],
+        "DELETE FROM post_authors WHERE post_id = ?1 AND position >= ?2",
+        vec![id.into(), authors.into()],
     );
     for (position, name) in (0i64..).zip(&content.authors) {
         change.push(
-            "INSERT INTO post_authors (id, post_id, position, name) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO post_authors (id, post_id, position, name) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (post_id, position) DO UPDATE SET name = excluded.name",
             vec![Id::new().into(), id.into(), position.into(), name.into()],
         );
     }
 
-    change.push("DELETE FROM post_tags WHERE post_id = ?1", vec![id.into()]);
-    for (position, name) in (0i64..).zip(&content.tags) {
-        let slug = tag_slug(name);
+    let slugs: Vec<String> = content.tags.iter().map(|name| tag_slug(name)).collect();
+    change.push(
+        "DELETE FROM post_tags WHERE post_id = ?1 AND tag_id NOT IN \
+         (SELECT id FROM tags WHERE slug IN (SELECT value FROM json_each(?2)))",
+        vec![
+            id.into(),
+            serde_json::Value::from(slugs.clone()).to_string().into(),
+        ],
+    );
+    for ((position, name), slug) in (0i64..).zip(&content.tags).zip(slugs) {
         change.push(
             "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3) \
              ON CONFLICT (slug) DO UPDATE SET name = excluded.name",
@@ -191,7 +206,9 @@ fn put_details(change: &mut Change, id: Id, content: &Content) {
             "INSERT INTO post_tags (id, post_id, tag_id, position, listed_at) \
              SELECT ?1, ?2, tags.id, ?3, \
              (SELECT published_at FROM posts WHERE id = ?2 AND trashed_at IS NULL AND kind = 'post') \
-             FROM tags WHERE tags.slug = ?4",
+             FROM tags WHERE tags.slug = ?4 ON CONFLICT (post_id, tag_id) \
+             DO UPDATE SET position = excluded.position, listed_at = excluded.listed_at \
+             WHERE position <> excluded.position OR listed_at IS NOT excluded.listed_at",
             vec![Id::new().into(), id.into(), position.into(), slug.into()],
         );
     }

@@ -1,11 +1,11 @@
 //! Reading posts: one, a list, its neighbours.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
 use super::post::{Content, Kind, Post, Rendered, Tag};
 use crate::{
     base::{Error, Id, Result, Timestamp},
-    text::address::Address,
+    text::{address::Address, packed},
 };
 
 /// What an address leads to.
@@ -51,12 +51,20 @@ pub fn find_at_address(connection: &Connection, path: &str) -> Result<Option<AtA
 pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
     let mut statement = connection.prepare_cached(
         "SELECT p.kind, p.title, p.description, p.excerpt, p.words, p.published_at, p.created_at, \
-         p.updated_at, p.trashed_at, p.revision, p.renderer, p.markdown, p.html, a.path, p.draft_at \
+         p.updated_at, p.trashed_at, p.revision, p.renderer, p.markdown, p.html, a.path, p.draft_at, \
+         p.packed \
          FROM posts AS p JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 WHERE p.id = ?1",
     )?;
     statement
         .query_row([id.0], |row| {
             let words: i64 = row.get(4)?;
+            let (markdown, html) = match row.get_ref(15)?.as_blob_or_null()? {
+                None => (row.get(11)?, row.get(12)?),
+                Some(blob) => {
+                    let (markdown, html) = packed::unpack(blob).ok_or_else(|| damaged(15))?;
+                    (markdown, Some(html))
+                }
+            };
             Ok(Post {
                 id,
                 created_at: Timestamp(row.get(6)?),
@@ -67,7 +75,7 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     kind: Kind::from_name(row.get_ref(0)?.as_str()?),
                     title: row.get(1)?,
                     description: row.get(2)?,
-                    markdown: row.get(11)?,
+                    markdown,
                     tags: tags_of(connection, id)?
                         .into_iter()
                         .map(|tag| tag.name)
@@ -81,7 +89,8 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     excerpt: row.get(3)?,
                     words: usize::try_from(words).unwrap_or(0),
                     renderer: row.get(10)?,
-                    html: row.get(12)?,
+                    html,
+                    packed: None,
                 },
             })
         })
@@ -323,6 +332,12 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<ListedPost> {
         published_at: Timestamp(row.get(4)?),
         updated_at: Timestamp(row.get(5)?),
     })
+}
+
+/// A column that cannot be what was stored.
+fn damaged(column: usize) -> rusqlite::Error {
+    let what = "it is damaged; `webstead check` says how much is".into();
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what)
 }
 
 /// An address that was checked when it was stored.

@@ -274,7 +274,7 @@ const MOVES: [&str; 13] = [
      revision = excluded.revision, import_key = excluded.import_key, \
      import_digest = excluded.import_digest, import_revision = excluded.import_revision, \
      extra = excluded.extra, renderer = excluded.renderer, markdown = excluded.markdown, \
-     html = excluded.html",
+     html = excluded.html, packed = NULL",
     "UPDATE addresses SET is_current = 0 WHERE post_id IN (SELECT json_extract(row, '$.id') \
      FROM staged_rows WHERE batch_id = ?1 AND into_table = 'posts')",
     "INSERT INTO addresses (id, path, post_id, is_current) SELECT json_extract(row, '$.id'), \

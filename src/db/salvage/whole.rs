@@ -42,7 +42,7 @@ pub(super) fn put_together(
         .map_err(to)?;
     let mut logged = BTreeSet::new();
     for log in std::iter::once(log_of(damaged)).chain(logs_put_aside(damaged)) {
-        add_log(&log, &file, &mut logged, notes)?;
+        add_log(&log, page_bytes, &file, &mut logged, notes)?;
     }
     for (at, bytes) in HEADER {
         file.write_all_at(bytes, at).map_err(to)?;
@@ -76,12 +76,13 @@ pub(super) fn logs_put_aside(database: &Path) -> Vec<PathBuf> {
 /// Writes the pages of a log to where they belong: of each change only when its commit was there, in order.
 fn add_log(
     log: &Path,
+    page_bytes: usize,
     file: &File,
     logged: &mut BTreeSet<u32>,
     notes: &mut Vec<String>,
 ) -> Result<()> {
     let (mut waiting, mut failed, mut bad) = (Vec::new(), None, 0);
-    let state = read_log(log, |frame| {
+    let state = read_log(log, page_bytes, |frame| {
         if frame.adds_up {
             waiting.push((frame.page, frame.content.to_vec()));
         } else {
