@@ -161,7 +161,7 @@ mod tests {
             (
                 "[cache]\nmax_mib = \"much\"",
                 "line 2",
-                "a whole number from 0 on",
+                "a whole number from 0 to 65535",
             ),
             ("[backup]\nkeep_days = 99999", "line 2", "from 0 to 65535"),
             ("[upgrade]\nready_s = 0", "line 2", "from 1 to 86400"),
