@@ -178,6 +178,14 @@ fn another_machine_is_met_lets_us_in_and_keeps_the_backups() {
     let (status, told) = send(&site, &client, &html, &by_password);
     assert!(status == 200 && told.contains("It is saved"), "{told}");
     assert!(!told.contains(WORD));
+    // It goes to that machine alone, whatever is typed into the form: another would let us in with it.
+    let elsewhere = form(&key).into_iter().map(|(name, text)| match name {
+        "host" => (name, "localhost"),
+        _ => (name, text),
+    });
+    let (_, html) = site.text(&client, PAGE);
+    let (_, shown) = send(&site, &client, &html, &elsewhere.collect::<Vec<_>>());
+    assert!(shown.contains("does not let ada in"), "{shown}");
     let database = fs::read(site.data().join("site.db-wal")).unwrap();
     let word = WORD.as_bytes();
     assert!(!database.windows(word.len()).any(|bytes| bytes == word));

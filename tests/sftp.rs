@@ -171,7 +171,15 @@ fn a_cell_is_enough_with_a_key_of_ones_own_a_password_or_a_passphrase_on_top() {
     );
     assert!(told.contains("is sound"), "{told}");
     machine.allow("");
-    done(site.data(), &["secret", "set", "sftp"], WORD);
+    // A password is for a place, and goes to that alone.
+    let told = refused(site.data(), &["secret", "set", "sftp"], WORD);
+    assert!(told.contains("--for sftp://"), "{told}");
+    let set = ["secret", "set", "sftp", "--for"];
+    let other = place.replace("127.0.0.1", "localhost");
+    done(site.data(), &[&set[..], &[&other]].concat(), WORD);
+    let told = refused(site.data(), &["backup", &place], "");
+    assert!(told.contains("does not let cell in"), "{told}");
+    done(site.data(), &[&set[..], &[&place]].concat(), WORD);
     let told = done(site.data(), &["backup", &place], "");
     assert!(
         told.contains("Backup 2") && told.contains("is sound"),

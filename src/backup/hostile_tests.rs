@@ -1,6 +1,9 @@
 //! Backups that come from elsewhere.
 
+use std::fs;
+
 use super::{
+    folder::FolderStore,
     manifest::{self, FileEntry, Manifest},
     object,
     repository::Repository,
@@ -92,4 +95,44 @@ fn a_repository_from_elsewhere_cannot_write_where_it_should_not_nor_without_end(
     forged(&place, |_, manifest| manifest.file_bytes = u64::MAX / 2);
     let error = place.restore(Which::Latest).unwrap_err().to_string();
     assert!(error.contains("no room"), "{error}");
+}
+
+#[test]
+fn a_place_cannot_make_plain_backups_of_encrypted_ones() {
+    let place = Place::sealed();
+    place.back_up();
+    let first = place.store().join("webstead-backups.json");
+    let text = fs::read_to_string(&first).unwrap();
+    assert!(text.contains("\"sealed\": true"));
+    fs::write(&first, text.replace("true", "false")).unwrap();
+    let before = everything(&place.store());
+    let keys = Keys::of_machine(place.folder.root());
+    let refused = || place.target().find(&keys).err().unwrap().to_string();
+    assert!(refused().contains("somebody has changed them"));
+    // Nor with a plain backup in their place, and no first file at all.
+    let id = text.split('"').nth_back(1).unwrap();
+    assert_eq!(id.len(), 16, "{text}");
+    assert_eq!(everything(&place.store()), before);
+    let plain = Place::new();
+    plain.back_up();
+    let mut manifest = plain
+        .repository()
+        .contents()
+        .unwrap()
+        .kept
+        .remove(0)
+        .manifest;
+    manifest.repository = id.to_owned();
+    for file in ["webstead-backups.json", "key-passphrase.age"] {
+        fs::remove_file(place.store().join(file)).unwrap();
+    }
+    fs::remove_dir_all(place.store().join("backups")).unwrap();
+    let forged = Repository {
+        store: Box::new(FolderStore::new(&place.store())),
+        id: id.to_owned(),
+        key: None,
+        is_without_format: true,
+    };
+    forged.publish(&manifest).unwrap();
+    assert!(refused().contains("somebody has changed them"));
 }

@@ -19,6 +19,8 @@ use crate::base::{Error, Result};
 struct PulledOut {
     inner: FolderStore,
     left: AtomicUsize,
+    /// Whether the last thing that it does is done, and only the answer is lost.
+    loses_answer: bool,
 }
 
 impl PulledOut {
@@ -40,6 +42,9 @@ impl Store for PulledOut {
         self.inner.put(name, bytes)
     }
     fn publish(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        if self.loses_answer && self.left.load(Ordering::Relaxed) == 0 {
+            self.inner.publish(name, bytes)?;
+        }
         self.step()?;
         self.inner.publish(name, bytes)
     }
@@ -65,10 +70,11 @@ impl Store for PulledOut {
 }
 
 /// A repository whose disk is pulled out after so many operations.
-fn pulled_out(place: &Place, after: usize) -> Repository {
+fn pulled_out(place: &Place, after: usize, loses_answer: bool) -> Repository {
     let store = PulledOut {
         inner: FolderStore::new(&place.store()),
         left: AtomicUsize::new(after),
+        loses_answer,
     };
     Repository::open(Box::new(store), &Keys::default())
         .unwrap()
@@ -83,7 +89,12 @@ fn a_backup_that_is_interrupted_anywhere_leaves_those_before_it_and_no_rubbish_f
     place.add_tag("another");
     place.add_media(&noise(50_000));
     for after in 0.. {
-        let made = make(&place.source(), &pulled_out(&place, after), &quiet, &NEVER);
+        let made = make(
+            &place.source(),
+            &pulled_out(&place, after, false),
+            &quiet,
+            &NEVER,
+        );
         let Contents { kept, unreadable } = place.repository().contents().unwrap();
         assert!(unreadable.is_empty());
         if made.is_ok() {
@@ -126,7 +137,7 @@ fn thinning_out_that_is_interrupted_anywhere_leaves_the_others_whole() {
         [2, 1]
     );
     for after in 0.. {
-        let pruned = prune(&pulled_out(&place, after), rule, false);
+        let pruned = prune(&pulled_out(&place, after, false), rule, false);
         assert!(place.trial().is_empty(), "{after}");
         if pruned.is_ok() {
             break;
@@ -143,4 +154,21 @@ fn thinning_out_that_is_interrupted_anywhere_leaves_the_others_whole() {
         of_site(&place.restore(Which::Latest).unwrap()),
         of_site(place.folder.root())
     );
+}
+
+#[test]
+fn a_backup_whose_last_answer_is_lost_is_whole_or_not_there() {
+    let place = Place::new();
+    place.back_up();
+    place.add_tag("another");
+    for after in 0.. {
+        let repository = pulled_out(&place, after, true);
+        let made = make(&place.source(), &repository, &quiet, &NEVER);
+        assert!(place.trial().is_empty(), "{after}");
+        let kept = place.repository().contents().unwrap().kept.len();
+        if made.is_ok() {
+            assert!(after > 2 && kept > 1, "{after}");
+            break;
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::{
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::store::Held;
@@ -27,6 +27,8 @@ const READS: &str = "read-";
 const RENEW: Duration = Duration::from_mins(1);
 /// After this time without that, nobody has it any more.
 const STALE_S: i64 = 10 * 60;
+/// The same.
+const STALE: Duration = Duration::from_mins(10);
 /// Who was cut off for so long gives up by itself, well before others take over.
 const LOST: Duration = Duration::from_mins(5);
 /// The most bytes of a file.
@@ -54,31 +56,43 @@ pub(super) trait Shelf: Send + Sync {
 pub(super) const LOST_WORDS: &str = "it was out of reach for minutes, and somebody else may have changed the backups \
     meanwhile; the next backup goes on from here";
 
+/// Whether a file may be removed only by who has the lock.
+pub(super) fn guards(name: &str) -> bool {
+    name.starts_with("objects/") || name.starts_with("backups/")
+}
+
 /// Whether a lock still holds.
 #[derive(Default)]
 pub(super) struct Hold {
     is_lost: AtomicBool,
-    last: Mutex<Option<Instant>>,
+    /// When it was renewed, by a clock that nobody sets, and by one that goes on while the machine sleeps.
+    last: Mutex<Option<(Instant, SystemTime)>>,
 }
 
 impl Hold {
     fn renewed(&self) {
-        let now = Instant::now();
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(now);
-        if last.is_some_and(|last| now.duration_since(last) > LOST) {
-            self.is_lost.store(true, Ordering::Relaxed);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace((Instant::now(), SystemTime::now()));
+        if before.is_some_and(is_long_ago) {
+            self.lose();
         }
+    }
+
+    fn lose(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
     }
 
     /// Whether others may have taken the repository meanwhile.
     pub(super) fn is_lost(&self) -> bool {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.is_lost.load(Ordering::Relaxed) || last.is_some_and(|last| last.elapsed() > LOST)
+        self.is_lost.load(Ordering::Relaxed) || last.is_some_and(is_long_ago)
     }
+}
+
+/// Whether others may have taken what was renewed last at this time.
+fn is_long_ago((at, by_wall_clock): (Instant, SystemTime)) -> bool {
+    let asleep = by_wall_clock.elapsed().unwrap_or_default();
+    at.elapsed() > LOST || asleep > STALE
 }
 
 /// A file in `locks/`, for as long as this is there.
@@ -142,15 +156,30 @@ pub(super) fn take(shelf: &Arc<dyn Shelf>, to_change: bool) -> Result<(Box<dyn H
         .name("backup lock".into())
         .spawn(move || {
             while stopped.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
-                match of_thread.put(&name, me.as_bytes()) {
-                    Ok(()) => renewed.renewed(),
-                    Err(e) => log::warn!("the lock of the backups cannot be renewed: {e}"),
-                }
+                renew(&*of_thread, &name, me.as_bytes(), &renewed);
             }
         });
     lock.thread = Some(begun.map_err(|e| Error::io("starting", "a thread", e))?);
     lock.stop = Some(stop);
     Ok((Box::new(lock), hold))
+}
+
+/// Writes the file of a lock anew, if it is still there and ours: who finds it stale removes it, and takes the repository.
+fn renew(shelf: &dyn Shelf, name: &str, me: &[u8], hold: &Hold) {
+    let renewed = shelf.get(name, MOST_BYTES).and_then(|there| {
+        if there.as_deref() != Some(me) {
+            hold.lose();
+        }
+        if hold.is_lost() {
+            return Ok(());
+        }
+        shelf.put(name, me)?;
+        hold.renewed();
+        Ok(())
+    });
+    if let Err(e) = renewed {
+        log::warn!("the lock of the backups cannot be renewed: {e}");
+    }
 }
 
 /// The lock of another that is in the way; those of who was cut off are removed.
@@ -208,4 +237,65 @@ fn own_process() -> String {
         return String::new();
     }
     format!("{boot} {room} {}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::{folder::FolderStore, store::Store as _};
+
+    /// A folder in which locks are files.
+    struct OfFiles(FolderStore);
+
+    impl Shelf for OfFiles {
+        fn place(&self) -> String {
+            self.0.place()
+        }
+        fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+            self.0.put(name, bytes)
+        }
+        fn get(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>> {
+            self.0.get(name, max_bytes)
+        }
+        fn remove(&self, name: &str) -> Result<()> {
+            self.0.remove(name)
+        }
+        fn locks(&self) -> Result<Vec<(String, Option<Timestamp>)>> {
+            let files = self.0.list("locks")?.into_iter();
+            Ok(files
+                .map(|file| (file.name, Some(Timestamp::now())))
+                .collect())
+        }
+    }
+
+    #[test]
+    fn a_lock_that_others_removed_or_took_is_lost_and_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = OfFiles(FolderStore::new(dir.path()));
+        for theirs in [None, Some(b"another".as_slice())] {
+            let (name, hold) = (format!("{FOLDER}{CHANGES}x"), Hold::default());
+            shelf.put(&name, b"me").unwrap();
+            renew(&shelf, &name, b"me", &hold);
+            assert!(!hold.is_lost());
+            match theirs {
+                None => shelf.remove(&name).unwrap(),
+                Some(bytes) => shelf.put(&name, bytes).unwrap(),
+            }
+            renew(&shelf, &name, b"me", &hold);
+            assert!(hold.is_lost());
+            assert_eq!(shelf.get(&name, 100).unwrap().as_deref(), theirs);
+        }
+    }
+
+    #[test]
+    fn a_machine_that_slept_has_lost_its_lock() {
+        let hold = Hold::default();
+        hold.renewed();
+        assert!(!hold.is_lost());
+        let slept = SystemTime::now() - STALE - Duration::from_secs(1);
+        *hold.last.lock().unwrap() = Some((Instant::now(), slept));
+        assert!(hold.is_lost());
+        hold.renewed();
+        assert!(hold.is_lost(), "for good");
+    }
 }

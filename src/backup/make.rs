@@ -101,13 +101,17 @@ pub fn make(
         progress,
         stop,
     };
-    let made = work.manifest(source, number, last).and_then(|manifest| {
-        repository.publish(&manifest)?;
+    let made = work.manifest(source, number, last);
+    let made = made.map_err(|why| (why, true)).and_then(|manifest| {
+        let published = repository.publish(&manifest);
+        published.map_err(|e| (e.why, e.is_away))?;
         Ok(manifest)
     });
     let manifest = match made {
         Ok(manifest) => manifest,
-        Err(e) => {
+        // A manifest that may be there needs them.
+        Err((e, false)) => return Err(e),
+        Err((e, true)) => {
             // What no manifest names is rubbish. If this is interrupted too, the next backup sweeps it.
             // Where the place is gone, so is the way to remove them.
             let remove = |written: Reference| repository.store.remove(&written.file());

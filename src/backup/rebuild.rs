@@ -5,7 +5,7 @@ use super::{
     keys::{self, Keys},
     manifest::{self, Manifest},
     object,
-    repository::check_of,
+    repository::{check_of, or_damaged},
     seal::Key,
     store::{Store, Stored},
 };
@@ -33,6 +33,7 @@ pub(super) fn find_id(store: &dyn Store, keys: &Keys<'_>) -> Result<Option<(Stri
     if !is_sealed {
         for file in &files {
             if let Some(id) = id_in(store, file, None)? {
+                keys.refuse_plain(store, &id)?;
                 return Ok(Some((id, None)));
             }
         }
@@ -80,7 +81,7 @@ fn id_in(store: &dyn Store, file: &Stored, key: Option<&Key>) -> Result<Option<S
         return Ok(None);
     };
     let most = object::most_stored(manifest::MAX_MANIFEST_BYTES);
-    let bytes = store.get(&file.name, most)?;
+    let bytes = or_damaged(store.get(&file.name, most))?;
     let bytes = bytes.filter(|bytes| check_of(bytes) == check);
     let bytes = bytes.and_then(|bytes| match key {
         Some(key) => key.open(number.as_bytes(), bytes),
@@ -91,6 +92,25 @@ fn id_in(store: &dyn Store, file: &Stored, key: Option<&Key>) -> Result<Option<S
 }
 
 impl Keys<'_> {
+    /// What a place says of itself can be changed by whoever has it. Where this machine has the key of backups, they are
+    /// encrypted, and nothing goes there as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it has.
+    pub(super) fn refuse_plain(&self, store: &dyn Store, repository: &str) -> Result<()> {
+        let Some(data) = self.data else {
+            return Ok(());
+        };
+        if secrets::read(data, &keys::secret_name(repository))?.is_none() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "the backups in {} say that they are not encrypted, but this machine has their key: somebody has changed them. \
+             Nothing was written there or taken from there. Choose another place, and find out who can write to this one",
+            store.place()
+        )))
+    }
+
     /// All keys of repositories that the machine has.
     fn of_any(&self) -> Vec<Key> {
         let Some(data) = self.data else {

@@ -61,6 +61,14 @@ pub(super) struct Contents {
     pub(super) unreadable: Vec<(String, String)>,
 }
 
+/// Why a backup was not published.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    pub(super) why: Error,
+    /// Whether its manifest is surely not there. Otherwise nothing that it names may go.
+    pub(super) is_away: bool,
+}
+
 /// What came of trying a backup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tried {
@@ -118,6 +126,7 @@ impl Repository {
         let key = if format.sealed {
             Some(keys.find(&*store, &format.repository)?)
         } else {
+            keys.refuse_plain(&*store, &format.repository)?;
             None
         };
         Ok(Some(Self {
@@ -236,7 +245,23 @@ impl Repository {
     }
 
     /// Writes a manifest: from now on the backup exists. Returns its name.
-    pub(super) fn publish(&self, manifest: &Manifest) -> Result<String> {
+    pub(super) fn publish(&self, manifest: &Manifest) -> Result<String, Unpublished> {
+        let (name, bytes) = self
+            .written(manifest)
+            .map_err(|why| Unpublished { why, is_away: true })?;
+        let file = format!("backups/{name}.json");
+        match self.store.publish(&file, &bytes) {
+            Ok(()) => Ok(name),
+            // It may be there all the same, and only the answer was lost.
+            Err(why) => Err(Unpublished {
+                is_away: self.store.remove(&file).is_ok(),
+                why,
+            }),
+        }
+    }
+
+    /// A manifest as it is stored, and its name.
+    fn written(&self, manifest: &Manifest) -> Result<(String, Vec<u8>)> {
         let bytes = serde_json::to_vec_pretty(manifest).map_err(Error::internal)?;
         if bytes.len() > manifest::MAX_MANIFEST_BYTES {
             let what =
@@ -245,10 +270,7 @@ impl Repository {
         }
         let number = manifest_number(manifest.number);
         let bytes = self.sealed(&number, bytes)?;
-        let name = format!("{number}-{}", check_of(&bytes));
-        self.store
-            .publish(&format!("backups/{name}.json"), &bytes)?;
-        Ok(name)
+        Ok((format!("{number}-{}", check_of(&bytes)), bytes))
     }
 
     /// The files of all results: a list takes its time where the place is far away.
@@ -276,8 +298,8 @@ impl Repository {
         let Some(check) = check else {
             return Ok(None);
         };
-        let bytes = self.store.get(file, object::most_stored(SMALL))?;
         // What is damaged says nothing: the backup is tried once more.
+        let bytes = or_damaged(self.store.get(file, object::most_stored(SMALL)))?;
         let bytes = bytes.filter(|bytes| check_of(bytes) == check);
         let bytes = bytes.and_then(|bytes| self.opened(of, bytes));
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
@@ -391,6 +413,14 @@ impl Repository {
             Some(key) => key.open(name.as_bytes(), bytes),
             None => Some(bytes),
         }
+    }
+}
+
+/// What was read; nothing if it is damaged.
+pub(super) fn or_damaged(read: Result<Option<Vec<u8>>>) -> Result<Option<Vec<u8>>> {
+    match read {
+        Err(Error::Damaged(_)) => Ok(None),
+        read => read,
     }
 }
 

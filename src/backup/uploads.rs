@@ -17,10 +17,12 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Uploads {
     under_way: VecDeque<(usize, JoinHandle<Result<()>>)>,
     bytes: usize,
+    /// The first error that nobody was told of.
+    failed: Option<Error>,
 }
 
 impl Uploads {
-    /// Begins with one more, once there is room for it. What becomes of it is told by whatever is asked next.
+    /// Begins with one more, once there is room for it. What becomes of it is told by one of the next.
     ///
     /// # Errors
     /// Of an older one.
@@ -49,12 +51,36 @@ impl Uploads {
         ended.unwrap_or_else(|_| Err(Error::Internal("an upload ended with a panic".into())))
     }
 
-    /// Waits for all, and gives the first error.
-    pub(super) fn all(&mut self) -> Result<()> {
-        let mut outcome = Ok(());
+    /// Waits for all. An error is told by the next [`Uploads::all`].
+    pub(super) fn wait(&mut self) {
         while !self.under_way.is_empty() {
-            outcome = outcome.and(self.one());
+            if let Err(e) = self.one() {
+                self.failed.get_or_insert(e);
+            }
         }
-        outcome
+    }
+
+    /// Waits for all, and gives the first error that was not told.
+    pub(super) fn all(&mut self) -> Result<()> {
+        self.wait();
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_once_also_after_somebody_only_waited() {
+        let mut uploads = Uploads::default();
+        for n in 0..4 {
+            let failed = || Err(Error::CannotSave("no room".into()));
+            let upload = move || if n == 1 { failed() } else { Ok(()) };
+            uploads.add(10, upload).unwrap();
+        }
+        uploads.wait();
+        assert!(uploads.all().unwrap_err().to_string().contains("no room"));
+        assert!(uploads.all().is_ok());
     }
 }

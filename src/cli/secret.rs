@@ -9,12 +9,13 @@ use clap::Subcommand;
 
 use super::Global;
 use crate::{
+    backup::Target,
     base::{Error, Result, secrets},
     config::Config,
     db::DataFolder,
     net::dns,
     server::{
-        stores::{PASSWORD_SECRET, STORE_SECRET},
+        stores::{self, PASSWORD_SECRET, STORE_SECRET},
         with_stored,
     },
 };
@@ -26,6 +27,9 @@ pub(super) enum SecretCommand {
     Set {
         /// What it is for: dns, s3 for backups in a bucket, or sftp for the password on another machine
         name: String,
+        /// The place that the password is for [default: `to` under [backup]]; it is sent to no other
+        #[arg(long = "for", value_name = "sftp://…")]
+        place: Option<Target>,
     },
     /// List the names of the secrets that there are
     List,
@@ -44,10 +48,10 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
     let folder = DataFolder::open_existing(&global.data_path())?;
     let data = folder.root();
     match command {
-        SecretCommand::Set { name } => {
+        SecretCommand::Set { name, place } => {
             let secret = match &**name {
                 STORE_SECRET => ask("the key of the store")?,
-                PASSWORD_SECRET => ask("the password on the other machine")?,
+                PASSWORD_SECRET => ask_for_machine(place.clone(), &folder, global)?,
                 dns::SECRET_NAME => ask_for_dns(&folder, global)?,
                 _ => {
                     return Err(Error::Invalid(format!(
@@ -89,6 +93,22 @@ fn ask_for_dns(folder: &DataFolder, global: &Global) -> Result<String> {
     let secret = ask_parts(dns::SECRET_NAME, parts)?;
     dns::parts_of_secret(&secret, parts)?;
     Ok(secret)
+}
+
+/// The password on another machine, with the machine that it is for.
+fn ask_for_machine(given: Option<Target>, folder: &DataFolder, global: &Global) -> Result<String> {
+    let target = given.or_else(|| {
+        let config = Config::load(global.config.as_deref(), folder.root()).ok()?;
+        with_stored(&config, folder).unwrap_or(config).backup.to
+    });
+    let place = target.as_ref().and_then(Target::on_machine);
+    let place = place.ok_or_else(|| {
+        Error::Invalid(
+            "say for which machine the password is, as it is sent to no other: --for sftp://ada@nas.example/backups".into(),
+        )
+    })?;
+    let whose = format!("the password of {} on {}", place.user, place.host);
+    stores::bound(place, &ask(&whose)?)
 }
 
 /// Asks for each part of a secret, or reads a line with all of them.

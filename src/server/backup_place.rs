@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::stores::{FEW_TRIES, PASSWORD_SECRET, STORE_SECRET, Ways};
+use super::stores::{self, FEW_TRIES, PASSWORD_SECRET, STORE_SECRET, Ways};
 use crate::{
     app::backups::{
         form::Kind,
@@ -200,19 +200,25 @@ pub(super) fn has_secret(data: &Path, kind: Kind) -> bool {
     name.is_some_and(|name| secrets::read(data, name).is_ok_and(|found| found.is_some()))
 }
 
-/// Keeps another secret for such a place, and puts the one before aside.
+/// Keeps another secret for the place of these keys, and puts the one before aside.
 ///
 /// # Errors
 /// [`Error::Invalid`] if it is none.
-pub(super) fn keep_secret(data: &Path, kind: Kind, secret: &str) -> Result<()> {
+pub(super) fn keep_secret(data: &Path, kind: Kind, keys: &str, secret: &str) -> Result<()> {
     let Some(name) = secret_of(kind) else {
         return Ok(());
+    };
+    let settings: Settings = serde_json::from_str(keys).map_err(Error::internal)?;
+    let place = settings.to.as_ref().and_then(Target::on_machine);
+    let secret = match place {
+        Some(place) => stores::bound(place, secret)?,
+        None => secret.to_owned(),
     };
     match secrets::read(data, name)? {
         Some(before) => secrets::write(data, &aside(name), &before)?,
         None => drop(secrets::remove(data, &aside(name))?),
     }
-    secrets::write(data, name, secret)
+    secrets::write(data, name, &secret)
 }
 
 /// Brings back the secret that was put aside, if one was; the other one is put aside then.
@@ -296,9 +302,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let kept = || secrets::read(dir.path(), STORE_SECRET).unwrap();
         put_secret_back(dir.path(), Kind::Bucket).unwrap();
-        keep_secret(dir.path(), Kind::Bucket, "first").unwrap();
+        let keys = r#"{"to":"s3://my-bucket"}"#;
+        keep_secret(dir.path(), Kind::Bucket, keys, "first").unwrap();
         assert!(has_secret(dir.path(), Kind::Bucket) && !has_secret(dir.path(), Kind::Machine));
-        keep_secret(dir.path(), Kind::Bucket, "second").unwrap();
+        keep_secret(dir.path(), Kind::Bucket, keys, "second").unwrap();
         put_secret_back(dir.path(), Kind::Bucket).unwrap();
         assert_eq!(kept().as_deref(), Some("first"));
         put_secret_back(dir.path(), Kind::Bucket).unwrap();

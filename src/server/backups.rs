@@ -69,6 +69,29 @@ impl Drop for StopAtEnd {
     }
 }
 
+/// One that is made ends, however it does: after a panic another is made when it is due.
+struct End<'a>(&'a Backups, &'a Settings);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let Self(backups, settings) = self;
+        if std::thread::panicking() {
+            log::error!("making a backup ended with a panic; it will be tried again");
+            let why =
+                "it ended with an error in Webstead itself, which the log of the server shows";
+            let place = backups.place_of(settings);
+            let noted = State::update_place(backups.folder.root(), &place, |record| {
+                record.failed = Some((Timestamp::now(), why.to_owned()));
+            });
+            if let Err(e) = noted {
+                log::warn!("how the backup went is not remembered: {e}");
+            }
+        }
+        *held(&backups.waits) = Instant::now();
+        *held(&backups.doing) = None;
+    }
+}
+
 /// What is in a place, and when that was so.
 #[derive(Clone)]
 struct Listing {
@@ -178,9 +201,14 @@ impl Backups {
 
     /// What is remembered of the place.
     fn record(&self, settings: &Settings) -> Record {
+        State::load(self.folder.root()).of(&self.place_of(settings))
+    }
+
+    /// The place of these settings, as it is remembered.
+    fn place_of(&self, settings: &Settings) -> String {
         let place = settings.to.as_ref();
         let place = place.map(|to| to.seen_from(self.folder.root()).to_string());
-        State::load(self.folder.root()).of(&place.unwrap_or_default())
+        place.unwrap_or_default()
     }
 
     /// One that is being made ends soon, and leaves nothing behind.
@@ -206,9 +234,9 @@ impl Backups {
                 if let Err(e) = setpriority_process(None, NICE) {
                     log::debug!("the priority of the backup stays as it is: {e}");
                 }
+                let end = End(&this, &settings);
                 this.tell(&this.round(&settings));
-                *held(&this.waits) = Instant::now();
-                *held(&this.doing) = None;
+                drop(end);
                 this.look();
             });
         if let Err(e) = begun {
@@ -364,8 +392,8 @@ impl LiveBackups for Backups {
         backup_place::has_secret(self.folder.root(), kind)
     }
 
-    fn keep_secret(&self, kind: Kind, secret: &str) -> Result<()> {
-        backup_place::keep_secret(self.folder.root(), kind, secret)
+    fn keep_secret(&self, kind: Kind, keys: &str, secret: &str) -> Result<()> {
+        backup_place::keep_secret(self.folder.root(), kind, keys, secret)
     }
 
     fn put_secret_back(&self, kind: Kind) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod machine;
+mod password;
 
 use std::{
     fs,
@@ -9,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use self::password::bound;
 use crate::{
     backup::{
         Network, Settings, State, Target, s3,
@@ -21,7 +23,7 @@ use crate::{
 
 /// The secret half of the key that a store gave out, among the secrets of the machine.
 pub const STORE_SECRET: &str = "s3";
-/// The password on another machine, if there is one.
+/// The password on another machine, if there is one, with the machine that it is for.
 pub const PASSWORD_SECRET: &str = "sftp";
 /// The secret half of the key with which this machine shows itself to another.
 pub const KEY_SECRET: &str = "sftp-key";
@@ -107,7 +109,8 @@ impl Ways {
         }
         let password = match &self.given_secret {
             Some(given) => Some(given.clone()),
-            None => secrets::read(&self.data, PASSWORD_SECRET)?,
+            // One for another place is not sent to this one.
+            None => password::kept_for(&self.data, place)?,
         };
         let own = match secrets::read(&self.data, KEY_SECRET)? {
             None if password.is_none() && self.data.is_dir() => Some(own_key(&self.data)?),
@@ -122,7 +125,10 @@ impl Ways {
             (password, _, _) => password,
         };
         let words = match (&own, &password) {
-            (Some(key), None) => line(key, ", or let `webstead secret set sftp` keep the password"),
+            (Some(key), None) => line(
+                key,
+                ", or let `webstead secret set sftp` keep the password for this machine (one for another is not sent)",
+            ),
             (Some(key), Some(_)) => {
                 line(key, " (neither it nor the password that is kept was taken)")
             }

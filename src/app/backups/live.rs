@@ -99,8 +99,9 @@ pub trait LiveBackups: Send + Sync {
     /// The fields that are wrong, each with what to write.
     fn check_place(&self, keys: &str) -> std::result::Result<(), Vec<FieldError>>;
 
-    /// Goes to the place of these keys, for some seconds, and says what is there. Changes nothing. Without a secret it is
-    /// the one that is kept.
+    /// Goes to the place of these keys, for some seconds, and says what is there. Changes nothing that is
+    /// stored, though the key of this site is made if it has none. Without a secret it is the one that is kept, if that is
+    /// for this place.
     fn look_at(&self, keys: &str, secret: Option<String>) -> Soon<'_, Found>;
 
     /// The line with which another machine lets this site in.
@@ -112,11 +113,11 @@ pub trait LiveBackups: Send + Sync {
     /// Whether there is a secret for such a place.
     fn has_secret(&self, kind: Kind) -> bool;
 
-    /// Keeps another secret for such a place, and puts the one before aside.
+    /// Keeps another secret for the place of these keys, and puts the one before aside.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::base::Error::Invalid) if it is none.
-    fn keep_secret(&self, kind: Kind, secret: &str) -> Result<()>;
+    fn keep_secret(&self, kind: Kind, keys: &str, secret: &str) -> Result<()>;
 
     /// Brings back the secret that was put aside, if one was.
     fn put_secret_back(&self, kind: Kind) -> Result<()>;

@@ -52,6 +52,9 @@ struct Asked {
 struct Before {
     keys: Option<String>,
     at: i64,
+    /// Whether a secret was put aside with it.
+    #[serde(default)]
+    with_secret: bool,
 }
 
 async fn show(
@@ -70,7 +73,7 @@ async fn show(
         },
         _ => kept,
     };
-    form.seen = digest(&stored);
+    form.seen = digest_of(&stored);
     let notice = notice(&asked, &stored);
     page(&visit, &live, form, Vec::new(), None, (&stored, notice))
 }
@@ -117,11 +120,11 @@ async fn save(
     let keys = form.keys();
     let wants_look = form.action == "look";
     // Known to be bad before it is so: the owner is shown it once, and decides.
-    if wants_look || form.looked != form.place() {
+    if wants_look || form.looked != digest(&keys) {
         let given = Some(secret.trim().to_owned()).filter(|secret| !secret.is_empty());
         let found = live.look_at(&keys, given).await;
         if wants_look || !found.is_fine {
-            form.looked = form.place();
+            form.looked = digest(&keys);
             if let Some(shown) = &found.shown_key {
                 form.host_key.clone_from(shown);
             }
@@ -131,14 +134,14 @@ async fn save(
     if let Some(problem) = refused(&visit, &session, password).await? {
         return again(form, vec![problem], None);
     }
-    if form.seen != digest(&stored) {
+    if form.seen != digest_of(&stored) {
         return again(form, vec![changed_elsewhere()], None);
     }
     let is_given = !secret.trim().is_empty();
-    if is_given && let Err(e) = live.keep_secret(kind, &secret) {
+    if is_given && let Err(e) = live.keep_secret(kind, &keys, &secret) {
         return again(form, vec![("secret", e.to_string())], None);
     }
-    let put = put(&visit, &live, &stored, Some(&keys), true).await;
+    let put = put(&visit, &live, &stored, Some(&keys), Some(is_given)).await;
     if is_given && !matches!(put, Ok(true)) {
         // It is for another place than the one that still counts.
         live.put_secret_back(kind)?;
@@ -211,17 +214,19 @@ fn problems(live: &Live, form: &PlaceForm) -> Vec<FieldError> {
     errors
 }
 
-/// Stores and takes over; `false` if somebody else was faster.
+/// Stores and takes over; `false` if somebody else was faster. Where it can be undone, it is said whether with a secret.
 async fn put(
     visit: &Visit,
     live: &Live,
     stored: &StoredPlace,
     keys: Option<&str>,
-    can_undo: bool,
+    undo_with_secret: Option<bool>,
 ) -> Result<bool> {
-    let before = json!({ "keys": stored.keys, "at": Timestamp::now().0 }).to_string();
-    let before = can_undo.then_some(before.as_str());
-    let change = update_place(stored.keys.as_deref(), keys, before);
+    let before = undo_with_secret.map(|with_secret| {
+        let at = Timestamp::now().0;
+        json!({ "keys": stored.keys, "at": at, "with_secret": with_secret }).to_string()
+    });
+    let change = update_place(stored.keys.as_deref(), keys, before.as_deref());
     match visit.app.database.apply(change).await {
         Ok(()) => live.take_over().await.map(|()| true),
         Err(Error::Conflict(guard)) if guard == PLACE_UNCHANGED => Ok(false),
@@ -233,7 +238,7 @@ async fn put(
 async fn remove(visit: Visit, _owner: Owner, live: Live) -> Result<HttpResponse> {
     let stored = visit.app.database.read(find_place).await?;
     if stored.keys.is_some() {
-        put(&visit, &live, &stored, None, true).await?;
+        put(&visit, &live, &stored, None, Some(false)).await?;
     }
     Ok(see_other("/admin/backups/place?done=removed"))
 }
@@ -241,9 +246,10 @@ async fn remove(visit: Visit, _owner: Owner, live: Live) -> Result<HttpResponse>
 async fn undo(visit: Visit, _owner: Owner, live: Live) -> Result<HttpResponse> {
     let stored = visit.app.database.read(find_place).await?;
     let before = before_of(&stored).ok_or(Error::NotFound)?;
-    let is_of_another = stored.keys.is_some();
-    if put(&visit, &live, &stored, before.keys.as_deref(), false).await? && is_of_another {
-        let kind = PlaceForm::of(before.keys.as_deref().unwrap_or_default()).kind();
+    let is_back = put(&visit, &live, &stored, before.keys.as_deref(), None).await?;
+    if is_back && before.with_secret {
+        // The one that was put aside made way for that of the place that goes now.
+        let kind = PlaceForm::of(stored.keys.as_deref().unwrap_or_default()).kind();
         if let Some(kind) = kind {
             live.put_secret_back(kind)?;
         }
@@ -259,9 +265,13 @@ fn before_of(stored: &StoredPlace) -> Option<Before> {
 }
 
 /// What the form was made for.
-fn digest(stored: &StoredPlace) -> String {
-    let text = stored.keys.as_deref().unwrap_or_default();
-    HEXLOWER.encode(&Sha256::digest(text)[..8])
+fn digest_of(stored: &StoredPlace) -> String {
+    digest(stored.keys.as_deref().unwrap_or_default())
+}
+
+/// Keys, in short.
+fn digest(keys: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(keys)[..8])
 }
 
 fn page(

@@ -50,6 +50,14 @@ impl S3Store {
     fn settle(&self) -> Result<()> {
         held(&self.uploads).all()
     }
+
+    /// Who has lost the lock changes nothing that others may use.
+    fn insist_on_lock(&self) -> Result<()> {
+        match held(&self.hold).upgrade() {
+            Some(hold) if hold.is_lost() => Err(self.wire.fault(lock::LOST_WORDS.into())),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Drop for S3Store {
@@ -71,12 +79,7 @@ impl Store for S3Store {
 
     fn publish(&self, name: &str, bytes: &[u8]) -> Result<()> {
         self.settle()?;
-        if held(&self.hold)
-            .upgrade()
-            .is_some_and(|hold| hold.is_lost())
-        {
-            return Err(self.wire.fault(lock::LOST_WORDS.into()));
-        }
+        self.insist_on_lock()?;
         self.wire.put(name, bytes)
     }
 
@@ -97,8 +100,11 @@ impl Store for S3Store {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        // What failed on its way need not be removed.
-        let _ = self.settle();
+        // What failed on its way need not be removed; it is told by whatever is asked next.
+        held(&self.uploads).wait();
+        if lock::guards(name) {
+            self.insist_on_lock()?;
+        }
         self.wire.remove(name)
     }
 

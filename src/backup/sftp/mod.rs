@@ -49,6 +49,14 @@ impl SftpStore {
     fn settle(&self) -> Result<()> {
         held(&self.uploads).all()
     }
+
+    /// Who has lost the lock changes nothing that others may use.
+    fn insist_on_lock(&self) -> Result<()> {
+        match held(&self.hold).upgrade() {
+            Some(hold) if hold.is_lost() => Err(self.shelf.fault(lock::LOST_WORDS)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Drop for SftpStore {
@@ -70,12 +78,7 @@ impl Store for SftpStore {
 
     fn publish(&self, name: &str, bytes: &[u8]) -> Result<()> {
         self.settle()?;
-        if held(&self.hold)
-            .upgrade()
-            .is_some_and(|hold| hold.is_lost())
-        {
-            return Err(self.shelf.fault(lock::LOST_WORDS));
-        }
+        self.insist_on_lock()?;
         self.shelf.put_whole(name, bytes)
     }
 
@@ -109,8 +112,11 @@ impl Store for SftpStore {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        // What failed on its way need not be removed.
-        let _ = self.settle();
+        // What failed on its way need not be removed; it is told by whatever is asked next.
+        held(&self.uploads).wait();
+        if lock::guards(name) {
+            self.insist_on_lock()?;
+        }
         self.shelf.remove(name)
     }
 
