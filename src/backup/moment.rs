@@ -9,6 +9,7 @@ use super::{
     make::Progress,
     repository::{Kept, Repository},
     restore::SCRATCH_LOG,
+    store::Stored,
     writer::Writer,
 };
 use crate::{
@@ -61,6 +62,8 @@ enum Obstacle {
     Apart,
     /// It begins later than the backup ends.
     Begins(Timestamp),
+    /// It is damaged.
+    Damaged,
     /// A change was not kept.
     Unknown(Timestamp),
     /// The site was restored as it was at the first time, at the second one.
@@ -157,24 +160,57 @@ impl Search<'_> {
         let Some((_, first)) = bases.last() else {
             return Ok(None);
         };
-        if let Some(site) = self.site.take()
-            && let Some((number, cut)) = self.leads_from(&bases, &site)?
-        {
-            return Ok(Some((number, (site, None, cut))));
+        if let Some(site) = self.site.take() {
+            let led = self.leads_from(&bases, &site);
+            if let Some((number, cut)) = self.unless_damaged(led)?.flatten() {
+                return Ok(Some((number, (site, None, cut))));
+            }
         }
+        let all_tried = self.repository.all_tried()?;
+        let at = self.at;
         let is_later = |later: &&Kept| {
             let end = later.manifest.changes.map_or(0, |end| end.number);
-            later.manifest.made_at >= self.at && end >= first.number
+            later.manifest.made_at >= at && end >= first.number
         };
         // The first ones after the moment have the oldest part of the log.
-        let later: Vec<&Kept> = kept.iter().filter(is_later).take(MOST_LATER).collect();
-        for later in later {
-            let (log, scratch) = self.log_of(later)?;
-            if let Some((number, cut)) = self.leads_from(&bases, &log)? {
+        let mut looked_at = 0;
+        for later in kept.iter().filter(is_later) {
+            if looked_at == MOST_LATER {
+                break;
+            }
+            if self.is_bad(&all_tried, later)? {
+                self.note(Obstacle::Damaged);
+                continue;
+            }
+            looked_at += 1;
+            let log = self.log_of(later);
+            let Some((log, scratch)) = self.unless_damaged(log)? else {
+                continue;
+            };
+            let led = self.leads_from(&bases, &log);
+            if let Some((number, cut)) = self.unless_damaged(led)?.flatten() {
                 return Ok(Some((number, (log, Some(scratch), cut))));
             }
         }
         Ok(None)
+    }
+
+    /// Damage is in the way of one log, and of no other.
+    fn unless_damaged<T>(&mut self, of_log: Result<T>) -> Result<Option<T>> {
+        match of_log {
+            Err(e @ (Error::Damaged(_) | Error::Database(_) | Error::Invalid(_))) => {
+                log::warn!("a log of changes cannot be used: {e}");
+                self.note(Obstacle::Damaged);
+                Ok(None)
+            }
+            of_log => of_log.map(Some),
+        }
+    }
+
+    /// Whether a backup is known to be bad.
+    fn is_bad(&self, all_tried: &[Stored], backup: &Kept) -> Result<bool> {
+        let tried = self.repository.tried_among(all_tried, &backup.name)?;
+        Ok(tried.is_some_and(|tried| !tried.problems.is_empty()))
     }
 
     /// The backups from before that are not known to be bad, the last one first.
@@ -184,9 +220,7 @@ impl Search<'_> {
             let Some(place) = base.manifest.changes else {
                 continue;
             };
-            let tried = self.repository.tried_among(&all_tried, &base.name)?;
-            let is_bad = tried.is_some_and(|tried| !tried.problems.is_empty());
-            if base.manifest.made_at <= self.at && !is_bad {
+            if base.manifest.made_at <= self.at && !self.is_bad(&all_tried, base)? {
                 bases.push((number, place));
             }
         }
@@ -251,6 +285,9 @@ impl Search<'_> {
                 "the log of changes goes back to {} only (`changes_mib` under [backup] says how large it may become)",
                 clock(from)
             ),
+            Some(Obstacle::Damaged) => {
+                "a log of changes that could lead there is damaged (`webstead backup try` looks through the backups)".to_owned()
+            }
             Some(Obstacle::Unknown(since)) => format!(
                 "after {} something was written by a program that keeps no log of changes, such as an older Webstead",
                 clock(since)

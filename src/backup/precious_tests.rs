@@ -81,3 +81,20 @@ fn what_an_older_backup_names_stays_even_if_it_was_taken_for_damaged() {
     );
     assert_eq!(first.unwrap().problems, Vec::<String>::new());
 }
+
+#[test]
+fn what_the_machine_remembers_of_its_backups_stays_where_a_site_is_restored() {
+    let place = Place::new();
+    place.back_up();
+    let root = place.folder.root().to_path_buf();
+    State::update(&root, |state| {
+        let (machine, key) = ("nas.example:22".to_owned(), "SHA256:x".to_owned());
+        state.host_keys.insert(machine, key);
+    })
+    .unwrap();
+    let before = State::load(&root);
+    let wanted = Wanted::Backup(Which::Latest);
+    let restored = restore(&place.repository(), wanted, &root, &quiet, &NEVER).unwrap();
+    assert!(restored.set_aside.is_some());
+    assert_eq!(State::load(&root), before);
+}

@@ -18,6 +18,7 @@ use super::{
     manifest::Manifest,
     moment::{Moment, Way},
     repository::{Kept, Repository},
+    state,
     writer::{Writer, cannot_write, make_folder, problems_of, row_problems, site_problems},
 };
 use crate::{
@@ -66,8 +67,8 @@ pub struct Restored {
 
 /// Restores a backup or a moment to `to`. A site that is there is set aside, whole, under a dated name.
 ///
-/// Until the last moment everything is as it was; interrupted, this leaves a folder beside `to` that the next
-/// call removes.
+/// Until the last moment everything is as it was; interrupted, this leaves a folder beside `to`, which a later call
+/// removes once it is an hour old.
 ///
 /// # Errors
 /// [`Error::Invalid`] if a server runs there, if the backup is damaged, or if `to` has something else in it;
@@ -197,6 +198,7 @@ fn put_together(
     if !manifest.has_secrets {
         target.keep_secrets(unfinished)?;
     }
+    target.keep_state(unfinished)?;
     if let Some(key) = &repository.key {
         // Later backups of the restored site go on in the same place.
         secrets::write(unfinished, &repository.key_name(), &key.text())?;
@@ -386,6 +388,22 @@ impl Target {
             }
         }
         Ok(())
+    }
+
+    /// What the machine remembers of its backups, such as the keys of other machines, is in none of them.
+    fn keep_state(&self, new: &Path) -> Result<()> {
+        let Some((old, _)) = &self.old else {
+            return Ok(());
+        };
+        let (from, to) = (state::file_in(old.root()), state::file_in(new));
+        match fs::read(&from) {
+            Ok(bytes) => {
+                let written = files::write_whole(&to, &bytes, 0o600);
+                written.map_err(|e| Error::io("writing", to, e))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(Error::io("copying", from, e)),
+        }
     }
 
     /// Gives everything to the owner of the site that was there, such as the user of the service.

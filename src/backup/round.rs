@@ -20,7 +20,8 @@ pub struct Round<'a> {
     pub source: &'a Source,
     /// Where its backups go.
     pub target: &'a Target,
-    /// Whether a place that has no backups yet, or others than the last time, is taken: only when a person says so.
+    /// Whether a place is taken that has other backups than the last time, or none any more: only when a person says so. One
+    /// that was never used is taken in any case.
     pub takes_new_place: bool,
     /// Whether the backup is tried.
     pub tries: bool,

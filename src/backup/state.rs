@@ -1,6 +1,11 @@
 //! What this machine remembers of its backups: `backups.json` in the data folder.
 
-use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +13,14 @@ use crate::base::{Error, Result, Timestamp, files};
 
 /// The file's name in the data folder.
 const FILE: &str = "backups.json";
+
+/// What a file is called that cannot be understood, once another has its name.
+const DAMAGED: &str = "backups.json.damaged";
+
+/// The file in a data folder.
+pub(super) fn file_in(data: &Path) -> PathBuf {
+    data.join(FILE)
+}
 
 /// What is remembered. It is for this machine alone, and a loss of it costs little.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,19 +62,24 @@ struct Former {
 impl State {
     /// What is remembered in a data folder.
     pub fn load(data: &Path) -> Self {
-        let path = data.join(FILE);
-        let begin_anew = |e: String| {
-            let what = "what is remembered of backups begins anew";
-            log::warn!("{} cannot be read, so {what}: {e}", path.display());
+        Self::read(data).unwrap_or_else(|e| {
+            let path = file_in(data);
+            log::warn!(
+                "{} cannot be read, and nothing is remembered of backups: {e}",
+                path.display()
+            );
             Self::default()
+        })
+    }
+
+    /// What is remembered; [`ErrorKind::InvalidData`] if it cannot be understood.
+    fn read(data: &Path) -> io::Result<Self> {
+        let text = match fs::read(file_in(data)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            text => text?,
         };
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Self::default(),
-            Err(e) => return begin_anew(e.to_string()),
-        };
-        let state = serde_json::from_slice(&text);
-        let mut state: Self = state.unwrap_or_else(|e| begin_anew(e.to_string()));
+        let mut state: Self =
+            serde_json::from_slice(&text).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
         let former: Former = serde_json::from_slice(&text).unwrap_or_default();
         // Of several places it is not known to which the moments belong.
         let is_one = former.repositories.len() == 1;
@@ -77,7 +95,7 @@ impl State {
             };
             state.places.entry(place).or_insert(record);
         }
-        state
+        Ok(state)
     }
 
     /// What is remembered of a place.
@@ -88,20 +106,36 @@ impl State {
     /// Remembers something else.
     ///
     /// # Errors
-    /// [`Error::CannotSave`] if it cannot be written.
+    /// [`Error::CannotSave`] if it cannot be written; [`Error::Io`] if what is there cannot be read: it is not written over.
     pub fn update(data: &Path, change: impl FnOnce(&mut Self)) -> Result<Self> {
-        let before = Self::load(data);
+        // The server and a command may do this at the same time. Where there are no locks, it goes without.
+        let alone = File::open(data).and_then(|folder| folder.lock().map(|()| folder));
+        let path = file_in(data);
+        let before = match Self::read(data) {
+            Ok(before) => before,
+            Err(e) if e.kind() == ErrorKind::InvalidData => {
+                let aside = data.join(DAMAGED);
+                log::warn!(
+                    "{} cannot be understood ({e}); it is {} now, and what is remembered of backups begins anew",
+                    path.display(),
+                    aside.display()
+                );
+                fs::rename(&path, &aside).map_err(|e| Error::io("putting aside", &path, e))?;
+                Self::default()
+            }
+            Err(e) => return Err(Error::io("reading", path, e)),
+        };
         let mut state = before.clone();
         change(&mut state);
         if state == before {
             return Ok(state);
         }
         let text = serde_json::to_vec_pretty(&state).map_err(Error::internal)?;
-        let path = data.join(FILE);
         let written = files::write_whole(&path, &text, 0o600);
         written.map_err(|e| {
             Error::CannotSave(format!("{} cannot be written ({e})", path.display()))
         })?;
+        drop(alone);
         Ok(state)
     }
 
@@ -141,5 +175,24 @@ mod tests {
         assert_eq!(record.last_proven, Some(made));
         fs::write(dir.path().join(FILE), "{").unwrap();
         assert_eq!(State::load(dir.path()), State::default());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_written_over_and_nothing_is_lost_between_two() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file_in(dir.path());
+        let note = |place: &str| State::update_place(dir.path(), place, |_| {});
+        fs::create_dir(&file).unwrap();
+        note("/mnt/a").unwrap_err();
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "{").unwrap();
+        note("/mnt/a").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join(DAMAGED)).unwrap(), "{");
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                scope.spawn(move || note(&format!("/mnt/{n}")).unwrap());
+            }
+        });
+        assert_eq!(State::load(dir.path()).places.len(), 9);
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -296,9 +296,18 @@ impl Target {
         }
     }
 
-    /// What of it cannot work for the site in a data folder, seen from which it is.
+    /// What of it cannot work for the site in a data folder, seen from which it is. Only the names are compared: a share
+    /// that hangs is asked nothing.
     pub(super) fn problem(&self, data: &Path) -> Option<String> {
-        let inside = self.seen_from(data).refuse_inside(data).err()?;
+        let Kind::Folder(path) = &self.seen_from(data).kind else {
+            return None;
+        };
+        let (path, named) = (by_name(path), by_name(data));
+        let real = data.canonicalize().unwrap_or_else(|_| named.clone());
+        if !path.starts_with(named) && !path.starts_with(real) {
+            return None;
+        }
+        let inside = self.is_inside();
         Some(match &self.kind {
             Kind::Folder(path) if path.is_relative() => format!(
                 "to = \"{self}\" is seen from the data folder, and so it is inside of that and would be lost with it; \
@@ -317,11 +326,15 @@ impl Target {
         if let Kind::Folder(path) = &self.kind
             && is_inside(path)
         {
-            return Err(Error::Invalid(format!(
-                "{self} is inside of the data folder, and would be lost with it; choose a folder on another disk"
-            )));
+            return Err(self.is_inside());
         }
         Ok(())
+    }
+
+    fn is_inside(&self) -> Error {
+        Error::Invalid(format!(
+            "{self} is inside of the data folder, and would be lost with it; choose a folder on another disk"
+        ))
     }
 
     /// Where disks are mounted, a folder that lies on the disk of the system itself waits for a disk.
@@ -373,4 +386,18 @@ impl Target {
             Kind::Bucket(_) | Kind::Machine(_) => false,
         }
     }
+}
+
+/// A path without `.` and `..`, as far as its name says where it leads.
+fn by_name(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }

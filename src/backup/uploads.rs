@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 
 /// Files that are on their way at the same time.
 const MOST: usize = 6;
-/// Their bytes, more or less: a small board has little memory.
+/// Their bytes at most, unless one alone has more, beside what is on the wire: a small board has little memory.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// What is on its way, the oldest first, with its bytes.

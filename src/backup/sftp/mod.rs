@@ -22,6 +22,10 @@ use super::{
 use crate::base::Result;
 pub(super) use settings::SCHEME;
 
+/// Levels of folders below the one that is listed: `objects/ab/abcd` has one.
+const MOST_LEVELS: usize = 2;
+/// Files that a list has at most; a repository has far fewer.
+const MOST_FILES: usize = 4_000_000;
 /// Folders that are looked through at the same time.
 const MOST_LISTS: usize = 6;
 
@@ -91,13 +95,14 @@ impl Store for SftpStore {
         self.settle()?;
         let mut stored = Vec::new();
         let mut folders = vec![folder.to_owned()];
-        // A level at a time. Names with a dot at their beginning are nobody's.
-        while !folders.is_empty() {
+        // A level at a time. Names with a dot at their beginning are nobody's. What is deeper is not ours.
+        for _ in 0..MOST_LEVELS {
             let mut below = Vec::new();
             for (folder, entries) in self.look_through(&folders)? {
                 for entry in entries {
                     let name = format!("{folder}/{}", entry.name);
-                    let is_named = !entry.name.starts_with('.') && !entry.name.contains('/');
+                    let is_plain = |c: char| c != '/' && !c.is_control();
+                    let is_named = !entry.name.starts_with('.') && entry.name.chars().all(is_plain);
                     if is_named && entry.is_folder {
                         below.push(name);
                     } else if is_named && entry.is_file {
@@ -107,6 +112,9 @@ impl Store for SftpStore {
                 }
             }
             folders = below;
+            if stored.len() + folders.len() > MOST_FILES {
+                return Err(self.shelf.fault("it has more in it than a repository"));
+            }
         }
         Ok(stored)
     }

@@ -130,6 +130,9 @@ pub fn note_restored(database: &Path, as_of: Timestamp) -> Result<()> {
     connection.close().map_err(|(_, e)| Error::Database(e))
 }
 
+/// Rows that are forgotten at a change, at most, where the log has become too large.
+const MOST_FORGOTTEN: i64 = 500;
+
 /// Keeps the changes of one connection.
 pub(super) struct Keeper {
     /// The most bytes of all rows together.
@@ -214,7 +217,14 @@ impl Keeper {
             bytes,
             content
         ])?;
-        self.cut(connection, last, bytes)
+        match self.cut(connection, last, bytes) {
+            // A log that is too large, or damaged, keeps nothing from being saved.
+            Err(e) if !connection.is_autocommit() => {
+                log::warn!("the log of changes was not shortened: {e}");
+                Ok(())
+            }
+            cut => cut,
+        }
     }
 
     fn store_text(&mut self, connection: &Connection, text: &'static str) -> rusqlite::Result<()> {
@@ -230,7 +240,7 @@ impl Keeper {
     }
 
     /// Forgets the oldest rows when all together have become too large: a sixteenth more than they need to, so that
-    /// this does not happen at every change.
+    /// this does not happen at every change. Some hundred at a time: nobody waits for long for a save.
     fn cut(&self, connection: &Connection, last: i64, bytes: i64) -> rusqlite::Result<()> {
         let most = i64::try_from(self.most_bytes.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
         let sql = "SELECT id, bytes_before FROM change_log ORDER BY id LIMIT 1";
@@ -241,9 +251,9 @@ impl Keeper {
             return Ok(());
         }
         let from = bytes - (most - most / 16);
-        // The first row that stays: rows have numbers without a gap, and their sums rise.
+        // The first row that stays: the sums of rows rise. One that is missing is passed over.
         let (mut low, mut high) = (first, last);
-        let sql = "SELECT bytes_before FROM change_log WHERE id = ?1";
+        let sql = "SELECT bytes_before FROM change_log WHERE id >= ?1 ORDER BY id LIMIT 1";
         let mut sum_before = connection.prepare_cached(sql)?;
         while low < high {
             let middle = low + (high - low) / 2;
@@ -254,7 +264,8 @@ impl Keeper {
                 high = middle;
             }
         }
-        connection.execute("DELETE FROM change_log WHERE id < ?1", [low])?;
+        let up_to = low.min(first + MOST_FORGOTTEN);
+        connection.execute("DELETE FROM change_log WHERE id < ?1", [up_to])?;
         Ok(())
     }
 }

@@ -86,6 +86,12 @@ impl KeptChanges {
         Ok(first.optional()?)
     }
 
+    /// Bytes of the database that has it.
+    pub(super) fn bytes(&self) -> Result<i64> {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// Whether a place is in it: the database is what became of the one that had this place at its end.
     pub fn has(&self, place: Place) -> Result<bool> {
         let sql = "SELECT count(*) FROM change_log WHERE id = ?1 AND change_id = ?2";

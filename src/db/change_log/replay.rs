@@ -2,7 +2,12 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
 };
 
 use rusqlite::{Connection, params, params_from_iter};
@@ -19,6 +24,13 @@ use crate::{
 
 /// Rows that are done in one transaction: fewer would be slower, more would take memory.
 const ROWS_TOGETHER: usize = 1000;
+
+/// How often it is looked whether one statement is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Bytes that a database may always grow by.
+const ROOM_BYTES: i64 = 64 * 1024 * 1024;
+/// How many times larger than itself, and than the log, it may become: a log from elsewhere may want to fill the disk.
+const MOST_TIMES: i64 = 8;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +60,54 @@ pub fn replay(
     }
     let mut entries = log.after(begins_at.number)?;
     entries.retain(|entry| entry.number <= up_to);
+    bound(&connection, log)?;
+    let interrupt = connection.get_interrupt_handle();
+    let replayed = thread::scope(|scope| {
+        let (done, is_done) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while is_done.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if stop.load(Ordering::Relaxed) {
+                    interrupt.interrupt();
+                }
+            }
+        });
+        let replayed = rows(log, &mut connection, (begins_at, &entries), progress, stop);
+        drop(done);
+        replayed
+    });
+    let replayed = match replayed {
+        Err(_) if stop.load(Ordering::Relaxed) => return Err(Error::Busy("it was stopped")),
+        replayed => replayed?,
+    };
+    // The log of the file goes into it, and no other file is left beside.
+    connection.close().map_err(|(_, e)| e)?;
+    Ok(replayed)
+}
+
+/// Lets a database become no larger than a log of this size can make it.
+fn bound(connection: &Connection, log: &KeptChanges) -> Result<()> {
+    let asked = |name: &str| -> rusqlite::Result<i64> {
+        connection.pragma_query_value(None, name, |row| row.get(0))
+    };
+    let (pages, page_bytes) = (asked("page_count")?, asked("page_size")?.max(512));
+    let bytes = pages
+        .saturating_mul(page_bytes)
+        .saturating_add(log.bytes()?);
+    let most = bytes.saturating_mul(MOST_TIMES).saturating_add(ROOM_BYTES);
+    // Sets it, and gives it back.
+    let most_pages = (most / page_bytes).min(i64::from(u32::MAX) - 1);
+    connection.pragma_update_and_check(None, "max_page_count", most_pages, |_| Ok(()))?;
+    Ok(())
+}
+
+/// Replays rows behind a place.
+fn rows(
+    log: &KeptChanges,
+    connection: &mut Connection,
+    (begins_at, entries): (Place, &[Entry]),
+    progress: &dyn Fn(usize, usize),
+    stop: &AtomicBool,
+) -> Result<Replayed> {
     let (mut replayed, mut last) = (Replayed::default(), begins_at);
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for (done, entry) in entries.iter().enumerate() {
@@ -57,16 +117,16 @@ pub fn replay(
         if entry.number != last.number + 1 {
             return Err(does_not_fit("rows are missing"));
         }
-        let is_migrated = migrations::version_of(&connection)? >= entry.schema;
+        let is_migrated = migrations::version_of(connection)? >= entry.schema;
         if !is_migrated || (done + 1) % ROWS_TOGETHER == 0 {
             connection.execute_batch("COMMIT")?;
             progress(done, entries.len());
             if !is_migrated {
-                migrations::migrate_to(&mut connection, entry.schema)?;
+                migrations::migrate_to(connection, entry.schema)?;
             }
             connection.execute_batch("BEGIN IMMEDIATE")?;
         }
-        one(log, &connection, entry)?;
+        one(log, connection, entry)?;
         replayed.changes += u64::from(entry.kind == Kind::Change);
         last = Place {
             number: entry.number,
@@ -74,8 +134,6 @@ pub fn replay(
         };
     }
     connection.execute_batch("COMMIT")?;
-    // The log of the file goes into it, and no other file is left beside.
-    connection.close().map_err(|(_, e)| e)?;
     Ok(replayed)
 }
 
@@ -87,11 +145,15 @@ fn one(log: &KeptChanges, connection: &Connection, entry: &Entry) -> Result<()> 
         Kind::Begin | Kind::Restored(_) => Vec::new(),
         Kind::Unknown => return Err(does_not_fit("a change is not known")),
     };
-    let failed = |e: rusqlite::Error| match e.sqlite_error_code() {
+    let failed = |e: rusqlite::Error| {
+        match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => {
-            Error::CannotSave("the disk is full; nothing was changed".into())
+            Error::CannotSave(
+                "the disk is full, or the log would make more of the site than it can be; nothing was changed".into(),
+            )
         }
         _ => does_not_fit(&format!("change {} fails: {e}", entry.number)),
+    }
     };
     let texts = "INSERT INTO change_log_sql (id, sql) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
     // In the order in which the writer does it.

@@ -219,7 +219,8 @@ impl Session {
             };
         }
         match self.files.rename(from, to).await.map_err(failure) {
-            // Version 3 replaces nothing. What is replaced here can be made once more: never a backup.
+            // Version 3 replaces nothing, and for a moment there is neither. What is replaced here is written once more: a
+            // damaged object, the first file, which is made anew from the backups, or a file whose answer was lost.
             Err(Failure::Other(_)) => {
                 let removed = self.files.remove(to).await.map_err(failure);
                 removed?;
