@@ -430,7 +430,7 @@ fn a_site_whose_first_page_is_gone_is_the_same_after_it_was_repaired() {
     let posts = || -> Vec<String> {
         let database = rusqlite::Connection::open(&path).unwrap();
         let mut rows = database
-            .prepare("SELECT title || html FROM posts ORDER BY id")
+            .prepare("SELECT title || coalesce(html, hex(packed)) FROM posts ORDER BY id")
             .unwrap();
         let rows = rows.query_map([], |row| row.get(0)).unwrap();
         rows.map(Result::unwrap).collect()
