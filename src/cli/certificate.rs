@@ -13,7 +13,7 @@ use crate::{
     base::{Error, Result, Timestamp},
     config::Config,
     db::DataFolder,
-    net::acme::{self, CertificateName, Reason, Report, Settings, Wanted},
+    net::acme::{self, CertificateName, FailureKind, Reason, Report, Settings, Wanted},
     server::with_stored,
 };
 
@@ -146,7 +146,7 @@ fn dns_records(data: &Path, config: Config, name: Option<&str>) -> Result<ExitCo
         ));
     }
     for one in &records {
-        let mark = if one.is_right { "right" } else { "not there" };
+        let mark = if one.is_right { "right" } else { "not right" };
         say!("{}  {mark}: {}", one.name, one.says);
         say!(
             "  name  {}\n  type  TXT\n  text  {}",
@@ -211,7 +211,7 @@ fn line(report: &Report) -> String {
     match (&report.failure, report.next) {
         (Some(failure), Some(next)) => {
             let (why, next) = (failure.words(), day(next));
-            if failure.record.is_some() {
+            if failure.kind == FailureKind::Record {
                 return format!(
                     "{text}\n  waits: {why}\n  looked for every few minutes while the site runs"
                 );

@@ -114,7 +114,7 @@ impl Site {
     /// With the place of the program if the site does not run, where that is known.
     pub(super) fn of(folder: DataFolder, at_rest: Option<PathBuf>) -> Result<Self> {
         let running = server::running(&folder)?;
-        if running.is_some() && !control::can_be_asked(&folder)? {
+        if !control::can_be_asked(&folder)? && running.is_some() {
             return Err(Error::Invalid(
                 "the server that runs is of a version that cannot hand over: put the new program in its place and \
                  restart it, this once"
@@ -239,7 +239,7 @@ fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<E
 }
 
 /// Lets a program take over, and puts it into the place of the one before. If that is not to be, nothing was changed.
-pub(super) fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitCode> {
+pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<ExitCode> {
     let rehearsal = rehearse_with(staged.path(), site.folder.root())?;
     say!("database    {}", in_words(&rehearsal));
     if is_dry {
@@ -262,10 +262,22 @@ pub(super) fn replace(site: &Site, staged: Staged, is_dry: bool) -> Result<ExitC
         place: Some(absolute(&site.place)?),
         ready_s: (needed > settings).then_some(needed.as_secs()),
     };
-    keep_calm()?;
+    staged.prepare()?;
+    // Until the other one leads, who is asked to end may: the server takes everything back.
     match control::ask(&site.folder, &request, tell) {
         Ok(text) => {
-            staged.put()?;
+            if let Err(e) = keep_calm() {
+                warn_of!("webstead: {e}");
+            }
+            let beside = staged.path().to_path_buf();
+            staged.put().map_err(|e| {
+                Error::Invalid(format!(
+                    "{e}\nThe new program serves now, and could not be put in its place; at the next start, the \
+                     program before starts. Mend the cause, then: mv {} {}",
+                    beside.display(),
+                    site.place.display()
+                ))
+            })?;
             say!("Done: {text}. The program before is kept; `webstead rollback` goes back to it.");
             Ok(ExitCode::SUCCESS)
         }

@@ -338,9 +338,15 @@ impl DataFolder {
         }
         let mut lines = text.lines();
         let process = lines.next().and_then(|line| line.trim().parse().ok());
-        Ok(Some(RunningServer {
-            process: process.unwrap_or_default(),
-            note: lines.next().map(str::to_owned),
-        }))
+        let process: u32 = process.unwrap_or_default();
+        let note = lines.next().map(str::to_owned);
+        if self.is_on_read_only_disk() && !Path::new("/proc").join(process.to_string()).exists() {
+            // It could not write its own, and this is what another one has left.
+            return Ok(Some(RunningServer {
+                process: 0,
+                note: None,
+            }));
+        }
+        Ok(Some(RunningServer { process, note }))
     }
 }

@@ -29,7 +29,7 @@ mod writer;
 use std::{
     path::Path,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -316,7 +316,12 @@ impl Database {
 
     /// The connections for reading, and how many of them nobody uses.
     pub fn readers(&self) -> (u32, u32) {
-        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        // While they are exchanged there are none, and nobody waits to hear so.
+        let readers = match self.readers.try_read() {
+            Ok(readers) => readers,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => return (0, 0),
+        };
         let state = readers.as_ref().map(r2d2::Pool::state);
         state.map_or((0, 0), |state| (state.connections, state.idle_connections))
     }

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, PoisonError,
+        Arc, PoisonError, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
@@ -24,6 +24,8 @@ use crate::base::{Error, Id, Result};
 const TRY_EVERY: Duration = Duration::from_secs(3);
 /// How long queries are waited for, which use connections that are opened anew.
 const QUERIES_END_WITHIN: Duration = Duration::from_secs(10);
+
+type Pool = r2d2::Pool<r2d2_sqlite::SqliteConnectionManager>;
 
 /// What waits for the disk, on the writer's thread.
 pub(super) struct Waiting {
@@ -57,19 +59,34 @@ impl Waiting {
         }
     }
 
-    fn open(&self) -> Result<AtWork> {
-        let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
-        // Some of them know nothing of locks, and the end of each would take those of the writer along. So they end
-        // first.
+    /// The connections for reading, locked in a moment in which no query uses one. Queries that last are waited for
+    /// without the lock, so that others are answered meanwhile.
+    ///
+    /// Some of the connections know nothing of locks, and the end of each would take those of the writer along. So
+    /// they end before there is one.
+    fn unused(&self) -> Result<RwLockWriteGuard<'_, Option<Pool>>> {
+        let is_used = |readers: &Option<Pool>| {
+            let state = readers.as_ref().map(r2d2::Pool::state);
+            state.is_some_and(|state| state.connections > state.idle_connections)
+        };
         let until = Instant::now() + QUERIES_END_WITHIN;
-        while let Some(pool) = readers.as_ref()
-            && pool.state().connections > pool.state().idle_connections
-        {
+        loop {
+            let seen = is_used(&self.readers.read().unwrap_or_else(PoisonError::into_inner));
+            if !seen {
+                let readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
+                if !is_used(&readers) {
+                    return Ok(readers);
+                }
+            }
             if Instant::now() > until {
                 return Err(Error::Busy("queries do not end"));
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn open(&self) -> Result<AtWork> {
+        let mut readers = self.unused()?;
         *readers = None;
         let opened = pool::open_writer(&self.file, &self.health);
         // As it was, if it is not to be.

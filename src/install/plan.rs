@@ -6,11 +6,14 @@ use std::{
 };
 
 use super::{
-    DATA, PROGRAM, machine,
+    DATA, PROGRAM, machine, replacement,
     step::{self, Step},
     units::{SERVICE, SOCKET},
 };
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    db::DataFolder,
+};
 
 /// The steps to a goal. Until it is performed, nothing is changed.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Before {
 enum Was {
     /// It has not handed over.
     Running,
+    /// It has handed over, and lies in its place as before.
+    HandedOver,
     /// It was put back.
     StartedAgain,
 }
@@ -79,6 +84,11 @@ impl Plan {
                     "The version that was there before goes on serving, as if nothing had been."
                         .to_owned()
                 }
+                Ok(Was::HandedOver) => format!(
+                    "The new program serves now, from {PROGRAM}.new, because it could not be put in its place. At the \
+                     next start, the version that was there before starts. When the cause is mended, say the same \
+                     command again."
+                ),
                 Ok(Was::StartedAgain) => {
                     "The version that was there before is running again.".to_owned()
                 }
@@ -103,6 +113,9 @@ impl Plan {
                 None => step::remove(&file.path)?,
             }
         }
+        if !of_units && serves_from_beside() {
+            return Ok(Was::HandedOver);
+        }
         if !of_units && step::answers(Path::new(DATA)) {
             // It has not handed over, so it is the one before that answers.
             return Ok(Was::Running);
@@ -116,6 +129,15 @@ impl Plan {
         Step::run(&["systemctl", "restart", SERVICE]).perform()?;
         Ok(Was::StartedAgain)
     }
+}
+
+/// Whether the program that serves is the new one, which has not come to its place.
+fn serves_from_beside() -> bool {
+    let running = DataFolder::open_existing(Path::new(DATA)).and_then(|data| data.running_server());
+    running
+        .ok()
+        .flatten()
+        .is_some_and(|server| replacement::is_waiting_run_by(server.process, Path::new(PROGRAM)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, Permissions, TryLockError},
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt as _, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -15,12 +15,21 @@ use crate::base::{Error, Result, files};
 
 /// The end of the name of a program that waits to take its place.
 const WAITING: &str = ".new";
+/// The end of the name of the one before, as long as it is not sure that it is exchanged.
+const UNDO: &str = ".undo";
 /// The end of the name of one that is only looked at; the number of who looks follows.
 const TO_LOOK_AT: &str = ".look-";
 
 /// Where the program is kept that was in a place before.
 pub fn previous_of(place: &Path) -> PathBuf {
     beside(place, ".previous")
+}
+
+/// Whether a process runs the program that waits to take this place.
+pub(super) fn is_waiting_run_by(process: u32, place: &Path) -> bool {
+    let id = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let running = id(&Path::new("/proc").join(process.to_string()).join("exe"));
+    matches!((running, id(&beside(place, WAITING))), (Ok(running), Ok(waiting)) if running == waiting)
 }
 
 fn beside(place: &Path, end: &str) -> PathBuf {
@@ -40,6 +49,10 @@ fn folder_of(place: &Path) -> &Path {
 pub struct Staged {
     place: PathBuf,
     path: PathBuf,
+    /// Whether the one in the place is kept already.
+    is_prepared: bool,
+    /// Whether it is removed when this is dropped.
+    is_spare: bool,
     /// Of the folder, so that two do not exchange one program; `None` for one that is only looked at.
     _turn: Option<File>,
 }
@@ -70,6 +83,8 @@ impl Staged {
         let staged = Self {
             place: place.to_path_buf(),
             path,
+            is_prepared: false,
+            is_spare: true,
             _turn: turn,
         };
         files::write_whole(&staged.path, bytes, 0o755)
@@ -84,24 +99,49 @@ impl Staged {
         &self.path
     }
 
+    /// Does what may fail for want of room or rights before it is put into the place: keeps the one that is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then nothing was changed.
+    pub fn prepare(&mut self) -> Result<()> {
+        let kept = self.undo();
+        keep(&self.place, &kept)
+            .map_err(|e| Error::io("keeping the program before as", kept, e))?;
+        self.is_prepared = true;
+        Ok(())
+    }
+
+    fn undo(&self) -> PathBuf {
+        beside(&self.place, UNDO)
+    }
+
     /// Puts it into the place, and keeps the one before for the way back.
     ///
     /// # Errors
-    /// [`Error::Io`]; then the one before is still in its place.
-    pub fn put(self) -> Result<()> {
-        let kept = beside(&self.place, ".undo");
-        keep(&self.place, &kept)
-            .and_then(|()| fs::rename(&kept, previous_of(&self.place)))
+    /// [`Error::Io`]; then the one before is still in its place, and this one still lies beside it: it may serve already.
+    pub fn put(mut self) -> Result<()> {
+        let kept = self.undo();
+        if !self.is_prepared {
+            self.prepare()?;
+        }
+        self.is_spare = false;
+        let put = fs::rename(&kept, previous_of(&self.place))
             .and_then(|()| fs::rename(&self.path, &self.place))
-            .and_then(|()| files::sync_folder(folder_of(&self.place)))
-            .map_err(|e| Error::io("replacing", &self.place, e))
+            .and_then(|()| files::sync_folder(folder_of(&self.place)));
+        self.is_spare = put.is_ok();
+        put.map_err(|e| Error::io("replacing", &self.place, e))
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
         // It is in its place, or nobody needs it.
-        let _ = fs::remove_file(&self.path);
+        if self.is_spare {
+            let _ = fs::remove_file(&self.path);
+            if self.is_prepared {
+                let _ = fs::remove_file(self.undo());
+            }
+        }
     }
 }
 
@@ -187,6 +227,26 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         drop(looked_at);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_put_in_place_stays_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("webstead");
+        fs::write(&place, "old").unwrap();
+        let mut staged = Staged::new(&place, b"new").unwrap();
+        staged.prepare().unwrap();
+        drop(staged);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "given up");
+        let mut staged = Staged::new(&place, b"new").unwrap();
+        staged.prepare().unwrap();
+        let path = staged.path().to_path_buf();
+        // A folder does not make way for a file.
+        fs::create_dir(previous_of(&place)).unwrap();
+        let refused = staged.put().unwrap_err().to_string();
+        assert!(refused.contains("replacing"), "{refused}");
+        assert_eq!(fs::read_to_string(path).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&place).unwrap(), "old");
     }
 
     #[test]

@@ -120,12 +120,13 @@ impl Step {
             }
             Action::HandOver(bytes) => {
                 let (place, folder) = (Path::new(PROGRAM), data_folder()?);
-                let staged = Staged::new(place, bytes)?;
+                let mut staged = Staged::new(place, bytes)?;
                 let request = Request::Upgrade {
                     program: Some(staged.path().into()),
                     place: Some(place.into()),
                     ready_s: None,
                 };
+                staged.prepare()?;
                 control::ask(&folder, &request, |_| ())?;
                 staged.put()
             }

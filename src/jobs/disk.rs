@@ -106,6 +106,10 @@ impl Ledger {
         serde_json::from_str(ledger).map_err(|_| damaged())
     }
 
+    fn last_full(&self) -> Option<&Check> {
+        self.checks.iter().rev().find(|check| check.is_full)
+    }
+
     fn save(&self, folder: &Path) -> Result<()> {
         let ledger = serde_json::to_string(self).map_err(Error::internal)?;
         let text = format!("{ledger}\n{}\n", hash_of(ledger.as_bytes()));
@@ -182,7 +186,7 @@ impl DiskKeeper {
             health.note_bad_files(vec![e.to_string()]);
             Ledger::default()
         });
-        if let Some(last) = ledger.checks.iter().rev().find(|check| check.is_full) {
+        if let Some(last) = ledger.last_full() {
             health.note_bad_files(last.bad_files.clone());
         }
         if let Ok(space) = Space::of(folder) {
@@ -274,15 +278,15 @@ impl DiskKeeper {
     /// Has everything checked, or the structures only, and takes the consequences.
     fn check(&self, is_full: bool) {
         let started = Instant::now();
-        // That no check could be made says nothing of the disk.
-        let found = self.ask_another_process(is_full).unwrap_or_else(|e| Found {
+        let outcome = self.ask_another_process(is_full);
+        let was_made = outcome.is_ok();
+        let found = outcome.unwrap_or_else(|e| Found {
             database: vec![Verdict::NotSeen(format!(
                 "the check could not be made: {e}"
             ))],
-            small: self.lock().ledger.small.clone(),
             ..Found::default()
         });
-        let check = Check {
+        let mut check = Check {
             at: Timestamp::now(),
             is_full,
             took_s: started.elapsed().as_secs(),
@@ -296,7 +300,11 @@ impl DiskKeeper {
             health.note_damage(first);
         }
         let mut state = self.lock();
-        if is_full {
+        if !was_made {
+            // That says nothing of the disk: what the last one found is so until another one has looked.
+            let last = state.ledger.last_full();
+            check.bad_files = last.map_or_else(Vec::new, |last| last.bad_files.clone());
+        } else if is_full {
             health.note_bad_files(check.bad_files.clone());
             // What has decayed is told until it was restored.
             let decayed =
@@ -410,58 +418,5 @@ fn is_night(started: Instant, last: Option<Instant>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::{Ledger, MAX_DAYS};
-
-    fn totals(log: u64, media: u64) -> BTreeMap<String, u64> {
-        let all = [("site.db-wal", log), ("media/", media)];
-        all.into_iter()
-            .map(|(name, sum)| (name.to_owned(), sum))
-            .collect()
-    }
-
-    #[test]
-    fn a_ledger_that_is_not_what_was_written_is_not_believed() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Ledger::load(dir.path()).unwrap().days.is_empty());
-        let mut ledger = Ledger::default();
-        ledger.add("2026-11-26".into(), &totals(0, 0), &totals(100, 7));
-        ledger.save(dir.path()).unwrap();
-        let path = dir.path().join(super::FILE);
-        assert_eq!(Ledger::load(dir.path()).unwrap().days, ledger.days);
-        let written = std::fs::read(&path).unwrap();
-        for at in 0..written.len() - 1 {
-            let mut damaged = written.clone();
-            damaged[at] ^= 1 << (at % 8);
-            std::fs::write(&path, damaged).unwrap();
-            let error = Ledger::load(dir.path()).unwrap_err();
-            assert!(
-                matches!(error, crate::base::Error::Damaged(_)),
-                "{at}: {error}"
-            );
-        }
-        // One of before has no sum.
-        let end = written.iter().position(|byte| *byte == b'\n').unwrap();
-        std::fs::write(&path, &written[..end]).unwrap();
-        assert_eq!(Ledger::load(dir.path()).unwrap().days, ledger.days);
-    }
-
-    #[test]
-    fn bytes_are_added_to_the_day_on_which_they_were_written() {
-        let mut ledger = Ledger::default();
-        assert!(ledger.add("1970-01-01".into(), &totals(0, 0), &totals(100, 0)));
-        assert!(!ledger.add("1970-01-01".into(), &totals(100, 0), &totals(150, 7)));
-        assert_eq!(ledger.days[0].bytes, totals(150, 7));
-        // The clock jumps, and back.
-        assert!(ledger.add("2026-11-26".into(), &totals(150, 7), &totals(151, 7)));
-        assert_eq!(ledger.days[1].bytes["site.db-wal"], 1);
-        ledger.add("2026-11-27".into(), &totals(151, 7), &totals(151, 7));
-        assert_eq!(ledger.days.len(), 2, "a day without a byte is none");
-        for n in 0..100 {
-            ledger.add(n.to_string(), &totals(n, 0), &totals(n + 1, 0));
-        }
-        assert_eq!(ledger.days.len(), MAX_DAYS);
-    }
-}
+#[path = "disk_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 //! JSON; the answers are lines of JSON, of which the last says how it went.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::{self, BufRead, BufReader as LineReader, ErrorKind, Write},
     os::{
@@ -31,6 +32,7 @@ use tokio::{
 
 use crate::{
     base::{Error, Result},
+    config::Config,
     db::DataFolder,
 };
 
@@ -42,6 +44,8 @@ const MOST_BYTES: u64 = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Time for a server to say that it has heard.
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
+/// Time beyond that of its steps for a server to say more: it may have to end what somebody else has asked for.
+const MORE_WITHIN: Duration = Duration::from_mins(10);
 /// How often it is looked whether a disk that was read-only takes the socket.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Requests that wait for their turn.
@@ -278,7 +282,7 @@ fn line_of(message: &impl Serialize) -> io::Result<Vec<u8>> {
 /// Whether a server runs on a folder that can be asked. An older one cannot.
 ///
 /// # Errors
-/// [`Error::Forbidden`] to who may not ask.
+/// [`Error::Forbidden`] to who may not ask, [`Error::Invalid`] where the disk is read-only.
 pub fn can_be_asked(folder: &DataFolder) -> Result<bool> {
     if folder.running_server()?.is_none() {
         return Ok(false);
@@ -287,8 +291,32 @@ pub fn can_be_asked(folder: &DataFolder) -> Result<bool> {
     match net::UnixStream::connect(short(&root)) {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(not_yours()),
+        Err(_) if folder.is_on_read_only_disk() => Err(is_read_only()),
         Err(_) => Ok(false),
     }
+}
+
+/// What a server gives a step of what it is asked for.
+fn step_within(folder: &DataFolder, request: &Request) -> Duration {
+    let of_settings = || {
+        let config = Config::load(None, folder.root()).unwrap_or_default();
+        config.upgrade.ready()
+    };
+    match request {
+        Request::Upgrade {
+            ready_s: Some(seconds),
+            ..
+        } => Duration::from_secs(*seconds),
+        _ => of_settings(),
+    }
+}
+
+fn is_read_only() -> Error {
+    Error::Invalid(
+        "the disk of the data folder is read-only, so the running server cannot be asked; have the disk take writes \
+         again, or restart the server"
+            .into(),
+    )
 }
 
 fn not_yours() -> Error {
@@ -310,28 +338,34 @@ pub fn ask(folder: &DataFolder, request: &Request, mut tell: impl FnMut(&str)) -
     }
     let root = File::open(folder.root()).map_err(|e| Error::io("opening", folder.root(), e))?;
     let stream = net::UnixStream::connect(short(&root)).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused if folder.is_on_read_only_disk() => {
+            is_read_only()
+        }
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::Invalid(
             "the running server is still starting, or is of a version that cannot be asked; restart it".into(),
         ),
         ErrorKind::PermissionDenied => not_yours(),
         _ => Error::io("asking the server at", folder.root().join(NAME), e),
     })?;
+    let more_within = MORE_WITHIN + step_within(folder, request);
+    let limit = Cell::new(HEARD_WITHIN);
     let lost = |e: io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Internal(format!(
             "the server is there and does not answer, for {} seconds now: it hangs, or has far too much to do. Its log \
              may say why; restart it",
-            HEARD_WITHIN.as_secs()
+            limit.get().as_secs()
         )),
         _ => Error::Internal(format!("the server did not answer: {e}")),
     };
-    let wait = |patience| stream.set_read_timeout(patience);
-    wait(Some(HEARD_WITHIN)).map_err(lost)?;
+    let wait = || stream.set_read_timeout(Some(limit.get()));
+    wait().map_err(lost)?;
     let line = line_of(request).map_err(lost)?;
     (&stream).write_all(&line).map_err(lost)?;
     for line in LineReader::new(&stream).lines() {
         let answer = serde_json::from_str(&line.map_err(lost)?);
-        // It has its own limits for what it does.
-        wait(None).map_err(lost)?;
+        // It has its own limits for what it does, and each word begins them anew.
+        limit.set(more_within);
+        wait().map_err(lost)?;
         match answer.map_err(Error::internal)? {
             Answer::Heard => {}
             Answer::Progress(text) => tell(&text),

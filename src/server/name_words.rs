@@ -29,6 +29,8 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         (None, None) => Some("The certificate for all names below the one above it will cover it."),
         _ => None,
     };
+    let is_waiting = |failure: &acme::Failure| failure.kind == acme::FailureKind::Record;
+    let is_waiting = report.failure.as_ref().is_some_and(is_waiting);
     let record = report.failure.as_ref().and_then(|failure| {
         let record = failure.record.clone()?;
         Some((record.at, record.text))
@@ -44,6 +46,7 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         is_own: report.is_own,
         is_under_way: report.is_under_way,
         failure,
+        is_waiting,
         record,
         record_until: report.record_until,
         next: report.next,

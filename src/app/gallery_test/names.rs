@@ -23,6 +23,7 @@ fn state(name: &str, of: Option<&str>, failure: Option<(&str, &str)>) -> Certifi
         is_own: false,
         is_under_way: of.is_none() && failure.is_none(),
         failure: failure.map(|(why, advice)| (why.to_owned(), advice.to_owned())),
+        is_waiting: false,
         record: None,
         record_until: None,
         next: Some(THEN),
@@ -48,6 +49,7 @@ fn states() -> Vec<CertificateState> {
         state("www.example.org", None, Some((refused, advice))),
         state("new.example.org", None, None),
         CertificateState {
+            is_waiting: true,
             record: Some((
                 "_validation-persist.cgnat.example.org".to_owned(),
                 text.to_owned(),

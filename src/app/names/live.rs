@@ -37,6 +37,8 @@ pub struct CertificateState {
     pub is_under_way: bool,
     /// Why the last try failed, in the authority's own words, and what to do.
     pub failure: Option<(String, String)>,
+    /// Whether nobody is asked before that record is there.
+    pub is_waiting: bool,
     /// The record in the DNS that the owner is to make: where, and with which text.
     pub record: Option<(String, String)>,
     /// Until when the record in the DNS is good that proved the name, if it says so.

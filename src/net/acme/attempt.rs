@@ -10,7 +10,7 @@ use super::{
     keeper::Wanted,
     kept::{self, Kept},
     lasting::Lasting,
-    order::{self, Done, Stage, Wish},
+    order::{self, Done, Issued, Stage, Wish},
     wire::Wire,
 };
 use crate::{
@@ -37,35 +37,46 @@ pub(super) struct Obtained {
     pub(super) challenge: Challenge,
     /// Until when the record in the DNS is good that proves it, if it says so.
     pub(super) record_until: Option<Timestamp>,
+    /// What the disk did not take, and what it said.
+    pub(super) unsaved: Option<(Issued, Failure)>,
 }
 
 impl Attempt<'_> {
     /// Obtains a certificate and keeps it, if it is sound.
     ///
     /// # Errors
-    /// The failure of the way that was thought best.
+    /// The failure of the way that was thought best, of those that the authority was asked about; that a record is
+    /// missing only if it was not asked at all, because then it may be looked again soon.
     pub(super) async fn make(&self) -> Result<Obtained, Failure> {
         let settings = &self.wanted.settings;
         let worked = self.kept.state.challenge;
         let known = account::known(self.data, settings)?;
         let lasting = Lasting::new(self.account, self.wire, known, self.wanted);
-        let mut first = None;
+        let mut failures = Vec::new();
         for challenge in challenges_for(self.name, self.wanted, worked) {
-            match self.by(challenge, &lasting).await {
-                // Another way may be open.
-                Err(failure) if failure.is_of_proof() => {
-                    log::info!(
-                        "{} was not proved by {}: {}",
-                        self.name,
-                        challenge.name(),
-                        failure.text
-                    );
-                    first.get_or_insert(failure);
+            loop {
+                let was_refused = lasting.is_refused();
+                match self.by(challenge, &lasting).await {
+                    // Another way may be open.
+                    Err(failure) if failure.is_of_proof() => {
+                        log::info!(
+                            "{} was not proved by {}: {}",
+                            self.name,
+                            challenge.name(),
+                            failure.text
+                        );
+                        failures.push(failure);
+                    }
+                    other => return other,
                 }
-                other => return other,
+                // A record was taken in its place, and is not from now on.
+                let is_untried = lasting.is_refused() && !was_refused;
+                if !is_untried || challenge == Challenge::DnsPersist {
+                    break;
+                }
             }
         }
-        Err(first.unwrap_or_else(|| self.no_way()))
+        Err(told_of(failures).unwrap_or_else(|| self.no_way()))
     }
 
     /// By one way.
@@ -85,6 +96,7 @@ impl Attempt<'_> {
         if challenge == Challenge::DnsPersist {
             lasting.ensure(self.name, zone.as_deref()).await?;
         }
+        kept::probe(self.data)?;
         let names = [self.name.to_owned()];
         let key = settings.own_key(self.data)?;
         let replaces = identifier_at(settings, self.kept);
@@ -111,8 +123,9 @@ impl Attempt<'_> {
             }
             done = order::order(self.account, &wish, &stage).await;
         }
-        if challenge == Challenge::DnsPersist {
-            self.note_issuers(settings);
+        if challenge == Challenge::DnsPersist && !self.note_issuers(settings) {
+            // Next time it is asked again.
+            done = done.map_err(Failure::after_order);
         }
         let Done {
             issued,
@@ -120,23 +133,37 @@ impl Attempt<'_> {
             record_until,
         } = done?;
         let chain = sound(&issued, &names, self.kept.chain.as_deref())?;
-        kept::save(self.data, self.name, &issued)?;
+        let saved = kept::save(self.data, self.name, &issued);
+        let unsaved = saved.err().map(|e| {
+            let text = format!(
+                "there is a certificate, and it is shown; but it could not be kept, and is lost at the next start: {e}"
+            );
+            (issued, Failure::new(FailureKind::Setup, text))
+        });
         Ok(Obtained {
             chain,
             challenge,
             record_until,
+            unsaved,
         })
     }
 
     /// Keeps how the authority calls itself in records, where its directory does not say so: from then on the record
-    /// is looked for before anything is asked.
-    fn note_issuers(&self, settings: &Settings) {
+    /// is looked for before anything is asked. Says whether that is new.
+    fn note_issuers(&self, settings: &Settings) -> bool {
         let offered = self.wire.offer().map(|offer| offer.issuers);
         let is_known = !self.wire.issuer().names.is_empty();
-        if let Some(issuers) = offered.filter(|issuers| !is_known && !issuers.is_empty())
-            && let Err(e) = account::note_issuers(self.data, settings, issuers)
-        {
-            log::warn!("how the authority calls itself was not kept: {e}");
+        let Some(issuers) = offered.filter(|issuers| !is_known && !issuers.is_empty()) else {
+            return false;
+        };
+        let before = account::known(self.data, settings).map(|known| known.issuers);
+        let is_new = before.is_ok_and(|before| before != issuers);
+        match account::note_issuers(self.data, settings, issuers) {
+            Ok(()) => is_new,
+            Err(e) => {
+                log::warn!("how the authority calls itself was not kept: {e}");
+                false
+            }
         }
     }
 
@@ -155,5 +182,39 @@ impl Attempt<'_> {
             None => "there is no way to prove this name".to_owned(),
         };
         Failure::new(FailureKind::Setup, text)
+    }
+}
+
+/// Which of the failures of all ways, the best first, is told.
+fn told_of(failures: Vec<Failure>) -> Option<Failure> {
+    let is_asked = |failure: &Failure| failure.kind != FailureKind::Record;
+    let at = failures.iter().position(is_asked).unwrap_or_default();
+    failures.into_iter().nth(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, FailureKind, told_of};
+
+    #[test]
+    fn a_missing_record_does_not_hide_what_the_authority_said() {
+        let failures = |kinds: &[FailureKind]| {
+            let all = kinds.iter().enumerate();
+            all.map(|(at, kind)| Failure::new(*kind, at.to_string()))
+                .collect()
+        };
+        let (record, said) = (FailureKind::Record, FailureKind::Validation);
+        for (kinds, told) in [
+            (&[][..], None),
+            (&[record], Some("0")),
+            (&[record, said, said], Some("1")),
+            (&[said, record], Some("0")),
+        ] {
+            let found = told_of(failures(kinds)).map(|failure| failure.text);
+            assert_eq!(found.as_deref(), told, "{kinds:?}");
+        }
+        let after = Failure::new(record, "not there").after_order();
+        assert_eq!(after.kind, said, "the authority was asked");
+        assert!(after.advice().contains("exactly"), "{}", after.advice());
     }
 }

@@ -105,7 +105,8 @@ pub async fn name_records(data: &Path, site: &Wanted) -> Result<Vec<NameRecord>>
         let (record, standing, says) = match lasting.look(&name, None).await {
             Ok(Some(seen)) => (seen.wanted.record.clone(), Some(seen.standing.clone()), seen.in_words()),
             Ok(None) => return Err(Error::Invalid(
-                "this authority does not say beforehand how it calls itself, so the record is not known yet; set                  challenge = \"dns-persist-01\", and once it was asked, `webstead certificate list` has the record"
+                "this authority does not say beforehand how it calls itself, so the record is not known yet; set \
+                 challenge = \"dns-persist-01\", and once it was asked, `webstead certificate list` has the record"
                     .into(),
             )),
             Err(failure) => match lasting.record(&name) {

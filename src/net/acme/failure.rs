@@ -127,6 +127,21 @@ impl Failure {
         matches!(self.kind, FailureKind::Validation | FailureKind::Record)
     }
 
+    /// A record that is missing once the authority was asked: its failed orders count, and it is not asked again so soon.
+    pub(super) fn after_order(self) -> Self {
+        if self.kind != FailureKind::Record {
+            return self;
+        }
+        Self {
+            kind: FailureKind::Validation,
+            text: format!(
+                "the TXT record is not the one that is needed: {}",
+                self.text
+            ),
+            ..self
+        }
+    }
+
     /// Something of this machine: a file, a setting.
     pub(super) fn setup(error: impl std::fmt::Display) -> Self {
         Self::new(FailureKind::Setup, error.to_string())

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, Timestamp},
+    db::DataFolder,
     net::{
         certificates::{Chain, Shown, Watched, clock},
         challenges::Challenges,
@@ -149,9 +150,10 @@ impl Keeper {
             for name in Self::names(&wanted, &memory) {
                 // Names that were taken away, or are covered by one that has come meanwhile, are not asked for.
                 let is_wanted = memory.kept.contains_key(&name);
-                if is_wanted && self.is_due(&mut memory, &name, &wanted).await {
+                let is_asked = is_wanted && kept::take_request(&self.data, &name);
+                if is_asked || is_wanted && self.is_due(&mut memory, &name, &wanted).await {
                     self.note_asking(Some(&name));
-                    self.renew(&mut memory, &name, &wanted).await;
+                    self.renew(&mut memory, &name, &wanted, is_asked).await;
                     self.note_asking(None);
                     self.refresh(&mut memory, &wanted);
                 }
@@ -217,6 +219,15 @@ impl Keeper {
         for name in names {
             let kept = memory.kept.entry(name.clone());
             let kept = kept.or_insert_with(|| Kept::load(&self.data, name));
+            if let Some(issued) = &kept.unsaved {
+                if kept::save(&self.data, name, issued).is_err() {
+                    continue;
+                }
+                log::info!("the certificate for {name} is kept now");
+                kept.unsaved = None;
+                kept.state.failure = None;
+                self.keep_state(kept, name);
+            }
             if kept.chain.is_some() && kept::is_gone(&self.data, name) {
                 kept.chain = None;
             }
@@ -270,9 +281,6 @@ impl Keeper {
 
     /// Whether a certificate for this name is to be obtained now. Asks the authority for its advice, now and then.
     async fn is_due(&self, memory: &mut Memory, name: &str, wanted: &Wanted) -> bool {
-        if kept::is_asked(&self.data, name) {
-            return true;
-        }
         let now = Timestamp::now();
         if !clock::is_believable(SystemTime::now()) {
             if !replace(&mut memory.is_clock_told, true) {
@@ -328,9 +336,7 @@ impl Keeper {
     }
 
     /// Obtains a certificate for a name, and keeps it if it is sound; else keeps why there is none.
-    async fn renew(&self, memory: &mut Memory, name: &str, wanted: &Wanted) {
-        let is_asked = kept::is_asked(&self.data, name);
-        kept::forget_request(&self.data, name);
+    async fn renew(&self, memory: &mut Memory, name: &str, wanted: &Wanted, is_asked: bool) {
         let mut outcome = self.obtain(memory, name, wanted).await;
         let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
         if outcome.as_ref().is_err_and(is_lost) {
@@ -369,6 +375,12 @@ impl Keeper {
                     renewals,
                     ..kept::State::default()
                 };
+                kept.unsaved = None;
+                if let Some((issued, failure)) = obtained.unsaved {
+                    log::error!("{name}: {}", failure.text);
+                    kept.unsaved = Some(issued);
+                    kept.state.failure = Some(failure);
+                }
             }
             Err(mut failure) => {
                 failure.retry_at = failure.retry_at.or(retry_at);
@@ -379,7 +391,8 @@ impl Keeper {
                     log::warn!("no certificate for {name}: {}", failure.words());
                 }
                 let until = kept.chain.as_ref().map(|chain| chain.not_after());
-                kept.state.failures = kept.state.failures.saturating_add(1);
+                let before = kept.state.failure.as_ref();
+                kept.state.failures = schedule::counted(kept.state.failures, before, &failure);
                 let spread = spread(name, now.0);
                 let next = schedule::next_try(kept.state.failures, &failure, until, now, spread);
                 kept.state.next_try = Some(next);
@@ -398,6 +411,13 @@ impl Keeper {
         name: &str,
         wanted: &Wanted,
     ) -> Result<Obtained, Failure> {
+        if DataFolder::at(&self.data).is_on_read_only_disk() {
+            let text = "the data folder is on a disk that is read-only, so a certificate could not be kept";
+            return Err(Failure::new(FailureKind::Setup, text));
+        }
+        if account::written_at(&self.data, &wanted.settings).is_none() {
+            kept::probe(&self.data)?;
+        }
         let (account, wire) = self.account(memory, wanted).await?;
         let attempt = Attempt {
             data: &self.data,

@@ -1,4 +1,4 @@
-//! Tests of which names a certificate is asked for.
+//! Tests of which names a certificate is asked for, and of what is kept.
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
@@ -77,4 +77,59 @@ fn a_certificate_whose_file_is_gone_is_not_shown_any_more() {
     kept::remove(data.path(), "example.org").unwrap();
     keeper.refresh(&mut memory, &wanted);
     assert!(keeper.reports()[0].chain.is_none());
+}
+
+/// A folder in which nothing can be kept, also not by root.
+fn closed(data: &TempDir) {
+    std::fs::create_dir(data.path().join("tls")).unwrap();
+    std::fs::write(data.path().join("tls/public"), "").unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_that_could_not_be_kept() {
+    let data = TempDir::new().unwrap();
+    closed(&data);
+    let mut wanted = wanted(&["example.org"]);
+    // Nobody is there: who is asked at all is not reached.
+    wanted.settings.authority = Some("https://127.0.0.1:9/directory".parse().unwrap());
+    let keeper = keeper(&data, wanted.clone());
+    let mut memory = Memory::default();
+    keeper.refresh(&mut memory, &wanted);
+    let refused = keeper.obtain(&mut memory, "example.org", &wanted).await;
+    let refused = refused.err().expect("there is no certificate");
+    assert_eq!(refused.kind, FailureKind::Setup, "{refused:?}");
+}
+
+#[test]
+fn a_certificate_that_the_disk_did_not_take_is_shown_and_kept_later() {
+    let (data, name) = (TempDir::new().unwrap(), "example.org");
+    closed(&data);
+    let wanted = wanted(&[name]);
+    let keeper = keeper(&data, wanted.clone());
+    let mut memory = Memory::default();
+    keeper.refresh(&mut memory, &wanted);
+    let new = issued(name, (2001, 2999));
+    let kept = memory.kept.get_mut(name).unwrap();
+    kept.chain = Some(Arc::new(Chain::parse(&new.chain, &new.key).unwrap()));
+    kept.unsaved = Some(new);
+    kept.state.failure = Some(Failure::new(FailureKind::Setup, "it could not be kept"));
+    keeper.refresh(&mut memory, &wanted);
+    let report = keeper.reports().remove(0);
+    assert!(report.chain.is_some() && report.failure.is_some());
+    std::fs::remove_file(data.path().join("tls/public")).unwrap();
+    keeper.refresh(&mut memory, &wanted);
+    let report = keeper.reports().remove(0);
+    assert!(report.chain.is_some() && report.failure.is_none());
+    assert!(kept::read_chain(data.path(), name).unwrap().is_some());
+}
+
+#[test]
+fn a_request_is_met_once_and_one_that_stays_is_none() {
+    let (data, name) = (TempDir::new().unwrap(), "example.org");
+    kept::ask_to_renew(data.path(), name).unwrap();
+    assert!(kept::take_request(data.path(), name));
+    assert!(!kept::take_request(data.path(), name));
+    // It cannot be removed.
+    std::fs::create_dir(data.path().join("tls/public/example.org.asked")).unwrap();
+    assert!(!kept::take_request(data.path(), name));
 }

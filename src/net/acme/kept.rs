@@ -18,12 +18,17 @@ use crate::{
 const FOLDER: &str = "public";
 /// A star is a nuisance in a shell.
 const WILDCARD: &str = "_wildcard.";
+/// What is written to see whether anything can be, and how much: as much as a certificate with its chain and key.
+const PROBE: &str = ".probe";
+const PROBE_BYTES: usize = 16 * 1024;
 
 /// What is known of the certificate for a name.
 #[derive(Default)]
 pub(super) struct Kept {
     pub(super) chain: Option<Arc<Chain>>,
     pub(super) state: State,
+    /// What was issued and the disk did not take: it is shown, and kept as soon as that is possible.
+    pub(super) unsaved: Option<Issued>,
 }
 
 /// When what is tried; survives a restart.
@@ -62,6 +67,7 @@ impl Kept {
         Self {
             chain: chain.map(Arc::new),
             state: state.unwrap_or_default(),
+            unsaved: None,
         }
     }
 
@@ -71,6 +77,17 @@ impl Kept {
         files::create_folder_in(data, FOLDER)?;
         files::write(&path(data, name, "json"), &text, files::SECRET)
     }
+}
+
+/// Makes sure that a certificate can be kept before one is asked for: authorities give only so many in a week.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn probe(data: &Path) -> Result<()> {
+    let folder = files::create_folder_in(data, FOLDER)?;
+    let file = folder.join(PROBE);
+    files::write(&file, &" ".repeat(PROBE_BYTES), files::SECRET)?;
+    fs::remove_file(&file).map_err(|e| Error::io("removing", file, e))
 }
 
 /// Keeps a certificate with its key: in one file, so that they cannot come apart.
@@ -102,9 +119,9 @@ pub fn is_asked(data: &Path, name: &str) -> bool {
     path(data, name, "asked").exists()
 }
 
-/// The request is being met.
-pub(super) fn forget_request(data: &Path, name: &str) {
-    let _ = fs::remove_file(path(data, name, "asked"));
+/// Takes a request to meet it. One that cannot be taken away would be met for ever, and is none.
+pub(super) fn take_request(data: &Path, name: &str) -> bool {
+    fs::remove_file(path(data, name, "asked")).is_ok()
 }
 
 /// The certificate for a name, as it lies on the disk.

@@ -1,6 +1,9 @@
 //! Looks whether a proof that stays in the DNS is there (`dns-persist-01`), and puts it there where names may be changed.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use instant_acme::Account;
 
@@ -24,6 +27,8 @@ pub(super) struct Lasting<'a> {
     check_at: &'a [SocketAddr],
     /// Every name that a certificate is wanted for.
     names: Vec<String>,
+    /// The authority did not take a record that looks right.
+    is_refused: AtomicBool,
 }
 
 /// A record that is there, or what it is to be; and all texts that are there.
@@ -48,7 +53,17 @@ impl<'a> Lasting<'a> {
             issuer,
             check_at: &site.dns.check_at,
             names: all_names(site),
+            is_refused: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the authority has not taken a record that looks right: other ways of proving a name do without, then.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_refused(&self) {
+        self.is_refused.store(true, Ordering::Relaxed);
     }
 
     /// The record for a name; `None` as long as nobody knows how the authority calls itself.

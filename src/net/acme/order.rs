@@ -214,12 +214,16 @@ async fn prove(
     if order.state().status == OrderStatus::Ready {
         return Ok(way);
     }
-    match order.poll_ready(&PATIENCE).await {
-        Ok(OrderStatus::Ready) => Ok(way),
-        Ok(_) => Err(why_not(order, None).await),
-        Err(Error::Api(problem)) => Err(why_not(order, Some(problem)).await),
-        Err(e) => Err(e.into()),
+    let refused = match order.poll_ready(&PATIENCE).await {
+        Ok(OrderStatus::Ready) => return Ok(way),
+        Ok(_) => why_not(order, None).await,
+        Err(Error::Api(problem)) => why_not(order, Some(problem)).await,
+        Err(e) => return Err(e.into()),
+    };
+    if way.0 == Challenge::DnsPersist {
+        stage.lasting.note_refused();
     }
+    Err(refused)
 }
 
 /// Takes the proofs away again.
@@ -299,10 +303,12 @@ async fn present(
 
 /// How a name is proved whose authorization was just read: as it is wished; or by a record that stays in the DNS, if the
 /// authority offers that and the record is there already, because then nothing has to be open and nothing changed.
+/// One that it has refused a moment ago stands in nobody's way.
 async fn way_for(name: &str, wish: &Wish<'_>, stage: &Stage<'_>) -> Result<Way, Failure> {
     let is_wished = wish.challenge == Challenge::DnsPersist;
     let offer = stage.wire.offer();
-    let Some(offer) = offer.filter(|_| is_wished || !wish.is_set) else {
+    let may_be = is_wished || !(wish.is_set || stage.lasting.is_refused());
+    let Some(offer) = offer.filter(|_| may_be) else {
         return Ok((wish.challenge, None));
     };
     match stage.lasting.look(name, Some(&offer)).await {

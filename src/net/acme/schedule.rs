@@ -58,6 +58,16 @@ pub(super) fn next_try(
     Timestamp(now.0 + soon.max(asked).min(MOST_WAIT_S))
 }
 
+/// How many failures there are with this one, for [`next_try`]. Days of waiting for a record make nothing later that
+/// comes after it.
+pub(super) fn counted(failures: u32, before: Option<&Failure>, now: &Failure) -> u32 {
+    let is_record = |failure: &Failure| failure.kind == FailureKind::Record;
+    if before.is_some_and(is_record) && !is_record(now) {
+        return 1;
+    }
+    failures.saturating_add(1)
+}
+
 /// Whether the moment of a next try has come, or was noted by a clock that was wrong.
 pub(super) fn has_come(at: Timestamp, now: Timestamp) -> bool {
     at <= now || at.0 - now.0 > MOST_AHEAD_S
@@ -130,6 +140,14 @@ mod tests {
         let record = Failure::new(FailureKind::Record, "not there");
         let waits: Vec<i64> = (1..5).map(|n| wait(n, &record, None)).collect();
         assert_eq!(waits, [60, 300, 300, 300], "its owner is at it");
+        assert_eq!(counted(900, Some(&record), &record), 901);
+        assert_eq!(
+            counted(900, Some(&record), &usual),
+            1,
+            "the first of its kind"
+        );
+        assert_eq!(counted(1, Some(&usual), &usual), 2);
+        assert_eq!(counted(0, None, &usual), 1);
         assert!(has_come(Timestamp(now.0 + 300 * DAY), now), "a wrong clock");
     }
 

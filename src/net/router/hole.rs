@@ -108,7 +108,7 @@ pub(super) async fn open(
             lease_s: LEASE_S,
             number: same.as_ref().and_then(|same| same.number),
             // The router knows by it that it is the same (RFC 6887 section 11.2).
-            nonce: match &same {
+            nonce: match same.as_ref().or_else(|| kept.unsure(port, own)) {
                 Some(same) => same.nonce,
                 None => nonce()?,
             },
@@ -118,6 +118,7 @@ pub(super) async fn open(
         kept.save(data).map_err(|e| e.to_string())?;
         match ask(router, &hole).await {
             Ok((lease_s, number)) => {
+                kept.note_unsure(hole.clone(), false);
                 kept.remember_hole(Hole {
                     until: end_of(lease_s),
                     lease_s,
@@ -126,7 +127,11 @@ pub(super) async fn open(
                 });
                 return Ok(Some(protocol));
             }
-            Err(refusal) => refusals.push((protocol, refusal)),
+            Err(refusal) => {
+                // Without an answer, it may have been granted.
+                kept.note_unsure(hole, matches!(refusal, Refusal::Silent(_)));
+                refusals.push((protocol, refusal));
+            }
         }
     }
     // What was there and could not be renewed may still hold.
@@ -232,6 +237,18 @@ pub(super) async fn close(
         "visitors may still come in over IPv6 to port {} of {} ({why}); it closes by itself within {rest_min} min",
         hole.port, hole.own
     ))
+}
+
+/// Asks for the end of a hole of which nobody knows whether it was made.
+pub(super) async fn close_unsure(router: &Router6, hole: &Hole) {
+    if let Err(e) = end(router, hole).await {
+        log::debug!(
+            "whether port {} of {} was ever let in over {} is not known, nor whether it is closed: {e}",
+            hole.port,
+            hole.own,
+            hole.protocol
+        );
+    }
 }
 
 async fn end(router: &Router6, hole: &Hole) -> Result<(), Refusal> {

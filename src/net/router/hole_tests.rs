@@ -208,6 +208,27 @@ async fn what_a_router_does_not_do_is_told_and_what_it_need_not_do_is_not() {
 }
 
 #[tokio::test]
+async fn what_a_router_did_not_answer_is_remembered_and_asked_for_as_the_same_again() {
+    let dir = TempDir::new().unwrap();
+    let (mut router, _) = router(Habit::Honest, "[::1]:0").await;
+    // It spoke PCP a moment ago, and does not now.
+    router.pcp = Ok(7);
+    let mut kept = Kept::default();
+    let opened = open(&router, 443, &mut kept, dir.path()).await;
+    assert_eq!(opened, Ok(Some(Protocol::Upnp)));
+    assert_eq!(kept.hole(443).unwrap().protocol, Protocol::Upnp);
+    assert_eq!(kept.unsure.len(), 1);
+    assert_eq!(kept.unsure[0].protocol, Protocol::Pcp);
+    let nonce = kept.unsure[0].nonce;
+    router.upnp = Err("it is gone".into());
+    kept.holes.clear();
+    assert_eq!(open(&router, 443, &mut kept, dir.path()).await, Ok(None));
+    assert!(kept.holes.is_empty());
+    assert_eq!(kept.unsure.len(), 1);
+    assert_eq!(kept.unsure[0].nonce, nonce);
+}
+
+#[tokio::test]
 async fn what_is_not_closed_is_told_with_its_end() {
     let dir = TempDir::new().unwrap();
     let (router, _) = router(Habit::KeepsOpen, "[::1]:0").await;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Forward, Gateway, Gateway6, Kept, Mapping, Protocol, Settings,
+    epoch::Epoch,
     keeper6::{self, Memory6},
     kept::half_of,
     opening::{self, Opened},
@@ -263,6 +264,7 @@ impl Keeper {
         memory.gateway = found.clone().ok();
         let found6 = Gateway6::find((self.published)(&self.data)).ok();
         kept.holes.retain(|hole| !hole.is_over());
+        kept.unsure.retain(|hole| !hole.is_over());
         let mut trouble = Vec::new();
         let (mut service, mut has_restarted) =
             (Err("it is asked over IPv4 for that".to_owned()), false);
@@ -358,45 +360,13 @@ fn renewal_in(mapped: &super::Mapped) -> Option<Duration> {
     Some(half_of(mapped.until?, mapped.lease_s))
 }
 
-/// When a router was asked last, and its seconds then.
-#[derive(Default)]
-pub(super) struct Epoch(Option<(Instant, u32)>);
-
-impl Epoch {
-    /// Whether the router's seconds say that it has started anew and knows nothing more (RFC 6887 section 8.5, RFC 6886
-    /// section 3.6).
-    pub(super) fn is_anew(&mut self, seconds: Option<u32>) -> bool {
-        let Some(now_s) = seconds else {
-            return false;
-        };
-        let before = self.0.replace((Instant::now(), now_s));
-        let is_anew =
-            before.is_some_and(|(at, then_s)| is_anew(then_s, now_s, at.elapsed().as_secs()));
-        if is_anew {
-            log::info!("the router has started anew; what it was asked for is asked for again");
-        }
-        is_anew
-    }
-}
-
-/// Two seconds and a sixteenth of the time are no difference.
-fn is_anew(then_s: u32, now_s: u32, passed_s: u64) -> bool {
-    let (Some(server), client) = (
-        now_s.checked_add(1).and_then(|now| now.checked_sub(then_s)),
-        passed_s,
-    ) else {
-        return true;
-    };
-    let server = u64::from(server.saturating_sub(1));
-    client + 2 < server - server / 16 || server + 2 < client - client / 16
-}
-
 /// Closes everything that the router was asked to open; gives what may still be open, in sentences.
 async fn close_all(kept: &mut Kept) -> Vec<String> {
     // What was asked over UPnP can be seen, and may be there though its time is over.
     let may_be_open = |one: &super::Mapped| one.protocol == Protocol::Upnp || !one.is_over();
     kept.mapped.retain(may_be_open);
     kept.holes.retain(|hole| !hole.is_over());
+    kept.unsure.retain(|hole| !hole.is_over());
     if kept.is_empty() {
         return Vec::new();
     }
@@ -447,7 +417,7 @@ pub async fn close(data: &Path) -> Result<(), Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_anew, ports6};
+    use super::ports6;
 
     #[test]
     fn over_ipv6_only_the_ports_that_everybody_uses_are_opened() {
@@ -461,22 +431,6 @@ mod tests {
         ] {
             let found = ports6(https.parse().unwrap(), http.parse().unwrap());
             assert_eq!(found.ok().as_deref(), ports, "{https} {http}");
-        }
-    }
-
-    #[test]
-    fn a_router_that_started_anew_is_known_by_its_seconds() {
-        for (then, now, passed, anew) in [
-            (100, 400, 300, false),
-            (100, 398, 300, false),
-            (100, 5, 300, true),
-            // In the time since, it has counted further than before.
-            (100, 150, 300, true),
-            (100, 4000, 300, true),
-            (100, 99, 0, false),
-            (0, 3600, 3500, false),
-        ] {
-            assert_eq!(is_anew(then, now, passed), anew, "{then} {now} {passed}");
         }
     }
 }

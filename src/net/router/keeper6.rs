@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     Gateway6, Kept,
+    epoch::Epoch,
     hole::{self, Router6},
-    keeper::{Epoch, pause_after},
+    keeper::pause_after,
     soap::Service,
 };
 
@@ -102,13 +103,22 @@ async fn close_others(router: &Router6, ports: &[u16], kept: &mut Kept) -> Vec<S
 /// Closes everything that the router was asked to let in over IPv6; gives what may still be open, in sentences.
 pub(super) async fn close_all(kept: &mut Kept, service: Result<&Service, &String>) -> Vec<String> {
     kept.holes.retain(|hole| !hole.is_over());
-    let Some(first) = kept.holes.first() else {
+    kept.unsure.retain(|hole| !hole.is_over());
+    let Some(first) = kept.holes.first().or_else(|| kept.unsure.first()) else {
         return Vec::new();
     };
     let router = match Gateway6::find(Some(first.own)) {
         Ok(gateway) => Ok(Router6::meet(gateway, service).await),
         Err(why) => Err(why),
     };
+    let unsure = std::mem::take(&mut kept.unsure);
+    if let Ok(router) = &router {
+        for hole in &unsure {
+            hole::close_unsure(router, hole).await;
+        }
+    } else {
+        kept.unsure = unsure;
+    }
     let mut trouble = Vec::new();
     for mut hole in std::mem::take(&mut kept.holes) {
         match hole::close(router.as_ref(), &mut hole).await {

@@ -105,6 +105,9 @@ pub struct Kept {
     /// The same, over IPv6.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holes: Vec<Hole>,
+    /// What it was asked for over IPv6 and did not answer: it may have been granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) unsure: Vec<Hole>,
     /// What is wrong now, as sentences.
     pub trouble: Vec<String>,
     /// The same of IPv6.
@@ -115,7 +118,7 @@ pub struct Kept {
 impl Kept {
     /// Whether nothing was asked for.
     pub fn is_empty(&self) -> bool {
-        self.mapped.is_empty() && self.holes.is_empty()
+        self.mapped.is_empty() && self.holes.is_empty() && self.unsure.is_empty()
     }
 
     /// Of this data folder. A file that cannot be read counts as none.
@@ -169,6 +172,24 @@ impl Kept {
 
     pub(super) fn forget_hole(&mut self, port: u16) {
         self.holes.retain(|one| one.port != port);
+    }
+
+    /// One that the router has not answered, for this port of this machine.
+    pub(super) fn unsure(&self, port: u16, own: Ipv6Addr) -> Option<&Hole> {
+        let mut all = self.unsure.iter();
+        all.find(|hole| hole.port == port && hole.own == own)
+    }
+
+    /// It is known now, or not known, what became of a hole.
+    pub(super) fn note_unsure(&mut self, hole: Hole, is_unsure: bool) {
+        let is_same = |one: &Hole| {
+            (one.port, one.own, one.router, one.protocol)
+                == (hole.port, hole.own, hole.router, hole.protocol)
+        };
+        self.unsure.retain(|one| !is_same(one));
+        if is_unsure {
+            self.unsure.push(hole);
+        }
     }
 
     pub(super) fn remember_hole(&mut self, hole: Hole) {

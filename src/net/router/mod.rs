@@ -9,6 +9,7 @@
 //! nothing that it says leads to another machine, and every answer is limited in size and time.
 
 mod datagram;
+mod epoch;
 mod firewall;
 mod gateway;
 mod gateway6;

@@ -13,6 +13,8 @@ const ANSWER: u8 = 0x80;
 const TCP: u8 = 6;
 /// The option that makes a router refuse instead of choosing another port (section 13.2).
 const PREFER_FAILURE: u8 = 2;
+/// No longer lease is believed (section 15 has a day as the most that a router should grant).
+const MOST_LEASE_S: u32 = 24 * 3600;
 /// Bytes of the common header and of what a MAP adds (sections 7.2 and 11.1).
 const HEAD: usize = 24;
 const MAP_BYTES: usize = 36;
@@ -135,7 +137,7 @@ fn read_map(answer: &[u8], forward: Forward, nonce: Nonce) -> Option<Result<Gran
     let body = body?;
     Some(Ok(Granted {
         port: u16::from_be_bytes([body[18], body[19]]),
-        lease_s: said.lease_s,
+        lease_s: said.lease_s.min(MOST_LEASE_S),
     }))
 }
 

@@ -76,6 +76,11 @@ pub(super) fn with_port_80(facts: &Facts, station: Station) -> Station {
 }
 
 fn known(facts: &Facts) -> Known {
+    let ours = || facts.doors.iter().filter(|door| door.who == Who::Ours);
+    // What an authority said may be hours old; this is seen now.
+    if ours().any(|door| door.plain == Some(Who::Ours) && !door.is_here) {
+        return Known::Open;
+    }
     if let Some(words) = said_closed(facts) {
         return Known::Closed(format!("the authority said: {words}"));
     }
@@ -83,11 +88,9 @@ fn known(facts: &Facts) -> Known {
     if came.is_some_and(|at| facts.now.0 - at.0 < FRESH_S) {
         return Known::Open;
     }
-    let ours = || facts.doors.iter().filter(|door| door.who == Who::Ours);
     if ours().any(|door| door.plain == Some(Who::Ours)) {
         // What answers on this machine itself says nothing of what is in front of it.
-        let is_seen = ours().any(|door| door.plain == Some(Who::Ours) && !door.is_here);
-        return if is_seen { Known::Open } else { Known::Nothing };
+        return Known::Nothing;
     }
     // The way through the router is seen, or nothing lies between.
     let closed = ours().find_map(|door: &Door| match door.plain.as_ref()? {
@@ -207,8 +210,12 @@ mod tests {
         // The authority is outside, and has tried.
         let mut facts = well();
         facts.certificates.is_by_http = true;
-        facts.doors[0].plain = Some(Who::Ours);
         facts.certificates.of_names[0].failure = Some(failure(FailureKind::Validation, authority));
+        // That was hours ago, and now it is seen to be open.
+        facts.doors[0].plain = Some(Who::Ours);
+        let station = super::super::judge(&facts).into_iter().nth(3).unwrap();
+        assert_eq!(station.state, "port-open", "{}", station.says);
+        facts.doors[0].plain = Some(Who::Silent);
         let station = super::super::judge(&facts).into_iter().nth(3).unwrap();
         assert_eq!(station.state, "port-80-closed");
         assert!(
