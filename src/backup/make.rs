@@ -264,7 +264,7 @@ impl Work<'_> {
         for folder in ["public", "tls", "secrets"] {
             if folder != "secrets" || source.with_secrets {
                 walk(&root.join(folder), folder, &mut others, &mut |told| {
-                    self.warn(told)
+                    self.warn(told);
                 })?;
             }
         }

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn html_costs_little_beside_its_text() {
-        let text: String = (0..700).map(|n| format!("w{} ", n * 7919 % 9973)).collect();
+        let words = (0..700).map(|n| format!("w{}", n * 7919 % 9973));
+        let text = words.collect::<Vec<_>>().join(" ");
         let html = format!("<p>{text}</p>\n");
         let alone = pack(&text, "").unwrap();
         let both = pack(&text, &html).unwrap();

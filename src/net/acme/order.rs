@@ -264,8 +264,7 @@ async fn present(
         let name = authorization.identifier().to_string();
         way = way_for(&name, wish, stage).await?;
         let Some(mut challenge) = authorization.challenge(way.0.kind()) else {
-            let text = format!("the authority does not offer {} for this", way.0.name());
-            return Err(Failure::new(FailureKind::Validation, text));
+            return Err(not_offered(way.0, wish));
         };
         let proof = challenge.key_authorization();
         let challenges = stage.challenges;
@@ -325,6 +324,21 @@ async fn way_for(name: &str, wish: &Wish<'_>, stage: &Stage<'_>) -> Result<Way, 
         }
         _ => Ok((wish.challenge, None)),
     }
+}
+
+/// That the authority knows no proof of this kind. One for all names below a name, for which only a record that stays
+/// was left, hears which other way there is.
+fn not_offered(challenge: Challenge, wish: &Wish<'_>) -> Failure {
+    let text = format!("the authority does not offer {} for this", challenge.name());
+    let is_left_over = challenge == Challenge::DnsPersist && !wish.is_set;
+    if !is_left_over {
+        return Failure::new(FailureKind::Validation, text);
+    }
+    let text = format!(
+        "all names below one (*.) are proved through the DNS, which needs [dns] in webstead.toml with a provider that \
+         has texts (dyndns2 has none); the other way is a record that stays, but {text}"
+    );
+    Failure::new(FailureKind::Setup, text)
 }
 
 /// What the authority did not like, which it says of each proof.
