@@ -54,7 +54,7 @@ pub struct Staged {
     /// Whether it is removed when this is dropped.
     is_spare: bool,
     /// Of the folder, so that two do not exchange one program; `None` for one that is only looked at.
-    _turn: Option<File>,
+    _turn: Option<Turn>,
 }
 
 impl Staged {
@@ -64,9 +64,9 @@ impl Staged {
     /// [`Error::Invalid`] if somebody else is exchanging the program now, [`Error::Io`] if the folder may not be
     /// written to, or the disk is full.
     pub fn new(place: &Path, bytes: &[u8]) -> Result<Self> {
-        let turn = turn_at(place)?;
+        let turn = Turn::at(place)?;
         sweep(place);
-        Self::write(place, beside(place, WAITING), turn, bytes)
+        Self::write(place, beside(place, WAITING), Some(turn), bytes)
     }
 
     /// Writes one that is only looked at, and takes no turn.
@@ -74,12 +74,12 @@ impl Staged {
     /// # Errors
     /// As [`Staged::new`].
     pub fn to_look_at(place: &Path, bytes: &[u8]) -> Result<Self> {
-        drop(turn_at(place)?);
+        drop(Turn::at(place)?);
         let path = beside(place, &format!("{TO_LOOK_AT}{}", std::process::id()));
         Self::write(place, path, None, bytes)
     }
 
-    fn write(place: &Path, path: PathBuf, turn: Option<File>, bytes: &[u8]) -> Result<Self> {
+    fn write(place: &Path, path: PathBuf, turn: Option<Turn>, bytes: &[u8]) -> Result<Self> {
         let staged = Self {
             place: place.to_path_buf(),
             path,
@@ -146,17 +146,31 @@ impl Drop for Staged {
 }
 
 /// The right to exchange the program in a place. Where a file system knows no locks, everybody has it.
-fn turn_at(place: &Path) -> Result<Option<File>> {
-    let folder = folder_of(place);
-    let turn = File::open(folder).map_err(|e| Error::io("opening", folder, e))?;
-    match turn.try_lock() {
-        Ok(()) => Ok(Some(turn)),
-        Err(TryLockError::Error(_)) => Ok(None),
-        Err(TryLockError::WouldBlock) => Err(Error::Invalid(format!(
-            "another upgrade, rollback or installation is exchanging {} now; wait until that has ended. Nothing was \
-             changed",
-            place.display()
-        ))),
+struct Turn(Option<File>);
+
+impl Turn {
+    /// Takes it, if nobody else has it.
+    fn at(place: &Path) -> Result<Self> {
+        let folder = folder_of(place);
+        let turn = File::open(folder).map_err(|e| Error::io("opening", folder, e))?;
+        match turn.try_lock() {
+            Ok(()) => Ok(Self(Some(turn))),
+            Err(TryLockError::Error(_)) => Ok(Self(None)),
+            Err(TryLockError::WouldBlock) => Err(Error::Invalid(format!(
+                "another upgrade, rollback or installation is exchanging {} now; wait until that has ended. Nothing \
+                 was changed",
+                place.display()
+            ))),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Closing would not do: a child that is about to become another program has the file open for a moment, too.
+        if let Some(turn) = &self.0 {
+            let _ = turn.unlock();
+        }
     }
 }
 
