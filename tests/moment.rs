@@ -18,7 +18,7 @@ use crate::{
 /// Now, as `--at` takes it. Moments are whole seconds, so that what is done in the next one is after it.
 fn now() -> String {
     std::thread::sleep(Duration::from_millis(1100));
-    let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap();
+    let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap();
     std::thread::sleep(Duration::from_millis(1100));
     now.to_string()
 }

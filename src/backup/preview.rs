@@ -38,6 +38,8 @@ pub struct Preview {
     pub bytes: u64,
     /// Against the site that is there, if there is one.
     pub changes: Option<Changes>,
+    /// Whether there is a site that is too damaged to be compared.
+    pub is_unreadable: bool,
     /// How it comes to be, if it is a moment.
     pub replay: Option<Replay>,
 }
@@ -102,6 +104,7 @@ pub fn preview(
         files: manifest.file_count,
         bytes: manifest.database.bytes + manifest.file_bytes,
         changes: None,
+        is_unreadable: false,
         replay: None,
     };
     let database = DataFolder::at(to).database();
@@ -121,9 +124,16 @@ pub fn preview(
         preview.replay = Some(replay_of(&way, moment, repository, &then, &of_backup)?);
     }
     if database.exists() {
-        let mut changes = compare(&open_to_look(&then)?, &open_to_look(&database)?)?;
-        files(&manifest, repository, to, &mut changes)?;
-        preview.changes = Some(changes);
+        let then = open_to_look(&then)?;
+        match open_to_look(&database).and_then(|now| compare(&then, &now)) {
+            Ok(mut changes) => {
+                files(&manifest, repository, to, &mut changes)?;
+                preview.changes = Some(changes);
+            }
+            // That is when a backup is wanted most.
+            Err(Error::Damaged(_) | Error::Database(_)) => preview.is_unreadable = true,
+            Err(e) => return Err(e),
+        }
     }
     Ok(preview)
 }

@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,20 @@ struct Former {
     record: Record,
 }
 
+/// A lock of the folder. Where there are no locks, or somebody has it for long, as who serves from a disk that cannot be
+/// written to, it goes without: what is written is written whole.
+fn alone_in(data: &Path) -> Option<File> {
+    let folder = File::open(data).ok()?;
+    for _ in 0..40 {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::Error(_)) => break,
+        }
+    }
+    None
+}
+
 impl State {
     /// What is remembered in a data folder.
     pub fn load(data: &Path) -> Self {
@@ -108,8 +124,8 @@ impl State {
     /// # Errors
     /// [`Error::CannotSave`] if it cannot be written; [`Error::Io`] if what is there cannot be read: it is not written over.
     pub fn update(data: &Path, change: impl FnOnce(&mut Self)) -> Result<Self> {
-        // The server and a command may do this at the same time. Where there are no locks, it goes without.
-        let alone = File::open(data).and_then(|folder| folder.lock().map(|()| folder));
+        // The server and a command may do this at the same time.
+        let alone = alone_in(data);
         let path = file_in(data);
         let before = match Self::read(data) {
             Ok(before) => before,
@@ -178,6 +194,15 @@ mod tests {
     }
 
     #[test]
+    fn who_has_the_folder_for_long_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = File::open(dir.path()).unwrap();
+        folder.lock().unwrap();
+        State::update_place(dir.path(), "/mnt/a", |_| {}).unwrap();
+        assert!(State::load(dir.path()).places.contains_key("/mnt/a"));
+    }
+
+    #[test]
     fn what_cannot_be_read_is_not_written_over_and_nothing_is_lost_between_two() {
         let dir = tempfile::tempdir().unwrap();
         let file = file_in(dir.path());
@@ -188,7 +213,7 @@ mod tests {
         fs::write(&file, "{").unwrap();
         note("/mnt/a").unwrap();
         assert_eq!(fs::read_to_string(dir.path().join(DAMAGED)).unwrap(), "{");
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for n in 0..8 {
                 scope.spawn(move || note(&format!("/mnt/{n}")).unwrap());
             }

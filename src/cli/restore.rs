@@ -137,7 +137,12 @@ fn print_preview(preview: &backup::Preview, to: &std::path::Path) {
         Some(replay) => print_replay(preview, replay, to),
     }
     let Some(changes) = &preview.changes else {
-        say!("There is no site yet.");
+        let what = if preview.is_unreadable {
+            "The site that is there is damaged and cannot be compared. It would be set aside."
+        } else {
+            "There is no site yet."
+        };
+        say!("{what}");
         return;
     };
     say!("The site that is there would be set aside. Compared with it:");

@@ -118,6 +118,8 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
             "what could be read does not make a sound database ({first}); restore a backup"
         )));
     }
+    // As the site has it: its first writing would change the first page behind the back of the checksums.
+    into.pragma_update(None, "journal_mode", "WAL")?;
     into.close().map_err(|(_, e)| e)?;
     File::open(new)
         .and_then(|file| file.sync_all())
