@@ -135,7 +135,7 @@ fn another_machine_is_met_lets_us_in_and_keeps_the_backups() {
     };
     let (site, client) = Site::with_owner();
     let (_, html) = site.text(&client, &format!("{PAGE}?kind=sftp"));
-    let line = between(&html, "<pre><code>", "</code>").to_owned();
+    let line = between(&html, "machine\"><code>", "</code></pre>").to_owned();
     assert!(line.starts_with("ssh-ed25519 "), "{line}");
     let port = machine.port().to_string();
     let form = |key| {
