@@ -11,6 +11,7 @@ use std::{
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
+use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
 use super::{
     before,
@@ -118,11 +119,19 @@ pub(super) fn open_readers_of_read_only(
 }
 
 fn pool_of(manager: SqliteConnectionManager) -> Result<r2d2::Pool<SqliteConnectionManager>> {
+    // One thread opens and closes connections, and ends with the pool. By default there are three, which stay until the
+    // next round of theirs, up to half a minute later.
+    let keeper = ScheduledThreadPool::builder()
+        .num_threads(1)
+        .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
+        .thread_name_pattern("readers")
+        .build();
     r2d2::Pool::builder()
         .max_size(MAX_READERS)
         .min_idle(Some(1))
         .connection_timeout(Duration::from_secs(5))
         .test_on_check_out(false) // a local file does not hang up
+        .thread_pool(Arc::new(keeper))
         .build(manager)
         .map_err(Error::internal)
 }
