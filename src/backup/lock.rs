@@ -35,7 +35,7 @@ const LOST: Duration = Duration::from_mins(5);
 const MOST_BYTES: usize = 1024;
 
 /// A place in which locks are files.
-pub(super) trait Shelf: Send + Sync {
+pub(super) trait LockFiles: Send + Sync {
     /// What people call the place.
     fn place(&self) -> String;
 
@@ -97,7 +97,7 @@ fn is_long_ago((at, by_wall_clock): (Instant, SystemTime)) -> bool {
 
 /// A file in `locks/`, for as long as this is there.
 struct Lock {
-    shelf: Arc<dyn Shelf>,
+    shelf: Arc<dyn LockFiles>,
     name: String,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -122,7 +122,10 @@ struct Unlocked;
 impl Held for Unlocked {}
 
 /// Takes the repository, or says who has it.
-pub(super) fn take(shelf: &Arc<dyn Shelf>, to_change: bool) -> Result<(Box<dyn Held>, Arc<Hold>)> {
+pub(super) fn take(
+    shelf: &Arc<dyn LockFiles>,
+    to_change: bool,
+) -> Result<(Box<dyn Held>, Arc<Hold>)> {
     let kind = if to_change { CHANGES } else { READS };
     let name = format!("{FOLDER}{kind}{}", Id::new());
     let (me, hold) = (own_process(), Arc::new(Hold::default()));
@@ -165,7 +168,7 @@ pub(super) fn take(shelf: &Arc<dyn Shelf>, to_change: bool) -> Result<(Box<dyn H
 }
 
 /// Writes the file of a lock anew, if it is still there and ours: who finds it stale removes it, and takes the repository.
-fn renew(shelf: &dyn Shelf, name: &str, me: &[u8], hold: &Hold) {
+fn renew(shelf: &dyn LockFiles, name: &str, me: &[u8], hold: &Hold) {
     let renewed = shelf.get(name, MOST_BYTES).and_then(|there| {
         if there.as_deref() != Some(me) {
             hold.lose();
@@ -183,7 +186,7 @@ fn renew(shelf: &dyn Shelf, name: &str, me: &[u8], hold: &Hold) {
 }
 
 /// The lock of another that is in the way; those of who was cut off are removed.
-fn other(shelf: &dyn Shelf, own: &str, to_change: bool) -> Result<Option<String>> {
+fn other(shelf: &dyn LockFiles, own: &str, to_change: bool) -> Result<Option<String>> {
     let locks = shelf.locks()?;
     // It was written just now: that is the time by the clock of the place.
     let now = locks.iter().find(|(name, _)| name == own);
@@ -210,7 +213,7 @@ fn other(shelf: &dyn Shelf, own: &str, to_change: bool) -> Result<Option<String>
 }
 
 /// Whether the process that left a lock was one of this machine, since it was started, and is there no more.
-fn has_ended(shelf: &dyn Shelf, name: &str) -> bool {
+fn has_ended(shelf: &dyn LockFiles, name: &str) -> bool {
     let Ok(Some(left)) = shelf.get(name, MOST_BYTES) else {
         return false;
     };
@@ -247,7 +250,7 @@ mod tests {
     /// A folder in which locks are files.
     struct OfFiles(FolderStore);
 
-    impl Shelf for OfFiles {
+    impl LockFiles for OfFiles {
         fn place(&self) -> String {
             self.0.place()
         }

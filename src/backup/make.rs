@@ -13,9 +13,10 @@ use ring::digest::{Context, SHA256};
 
 use super::{
     ahead::{self, Read, changed},
+    gather::named_by,
     manifest::{self, BLOCK_BYTES, BLOCKS_IN_LIST, DatabaseEntry, FileEntry, Manifest},
     object::{self, Reference},
-    repository::{Known, Repository},
+    repository::{Known, Repository, Unpublished},
     source::Source,
     walk::walk,
 };
@@ -102,16 +103,16 @@ pub fn make(
         stop,
     };
     let made = work.manifest(source, number, last);
-    let made = made.map_err(|why| (why, true)).and_then(|manifest| {
-        let published = repository.publish(&manifest);
-        published.map_err(|e| (e.why, e.is_away))?;
-        Ok(manifest)
-    });
+    let made = made.map_err(|why| Unpublished { why, is_away: true });
+    let made = made.and_then(|manifest| repository.publish(&manifest).map(|()| manifest));
     let manifest = match made {
         Ok(manifest) => manifest,
         // A manifest that may be there needs them.
-        Err((e, false)) => return Err(e),
-        Err((e, true)) => {
+        Err(Unpublished {
+            why,
+            is_away: false,
+        }) => return Err(why),
+        Err(Unpublished { why: e, .. }) => {
             // What no manifest names is rubbish. If this is interrupted too, the next backup sweeps it.
             // Where the place is gone, so is the way to remove them.
             let remove = |written: Reference| repository.store.remove(&written.file());
@@ -151,14 +152,6 @@ fn refuse_damaged(source: &Source) -> Result<()> {
         "the data of this site are damaged ({damage}), and a backup of them would push out a sound one; see `webstead repair`, \
          or restore an earlier backup"
     )))
-}
-
-/// The hash and the name of each media file.
-fn media_of(snapshot: &Snapshot) -> Result<Vec<(String, String)>> {
-    let sql = "SELECT hash, name FROM media ORDER BY hash";
-    let mut statement = snapshot.connection().prepare(sql)?;
-    let media = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(media.collect::<Result<_, _>>()?)
 }
 
 struct Work<'a> {
@@ -207,7 +200,7 @@ impl Work<'_> {
             .query_row(first_account, [], |row| row.get(0))?;
         self.refuse_another_site(last, first_account)?;
         let database = self.database(&snapshot)?;
-        let media = media_of(&snapshot)?;
+        let media: Vec<_> = named_by(snapshot.connection())?.into_iter().collect();
         let title = "SELECT value FROM settings WHERE name = 'title'";
         let title = snapshot.connection().query_row(title, [], |row| row.get(0));
         // While it is there, the log of the database grows with every save. Files that are never changed need none.

@@ -17,6 +17,7 @@ mod object;
 mod preview;
 mod prune;
 mod rebuild;
+mod remote;
 mod repository;
 mod restore;
 mod round;

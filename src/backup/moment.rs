@@ -120,8 +120,7 @@ impl Way {
         stop: &AtomicBool,
     ) -> Result<()> {
         let progress = |done: usize, total: usize| progress("changes", done, total.max(1));
-        replay(&self.log, database, self.cut.up_to, &progress, stop)?;
-        Ok(())
+        replay(&self.log, database, self.cut.up_to, &progress, stop)
     }
 }
 
@@ -156,7 +155,8 @@ struct Search<'a> {
 impl Search<'_> {
     /// The last backup from which a log leads to the moment: where it is in the list, and the log.
     fn base(&mut self, kept: &[Kept]) -> Result<Option<(usize, Found)>> {
-        let bases = self.bases(kept)?;
+        let all_tried = self.repository.all_tried()?;
+        let bases = self.bases(kept, &all_tried)?;
         let Some((_, first)) = bases.last() else {
             return Ok(None);
         };
@@ -166,7 +166,6 @@ impl Search<'_> {
                 return Ok(Some((number, (site, None, cut))));
             }
         }
-        let all_tried = self.repository.all_tried()?;
         let at = self.at;
         let is_later = |later: &&Kept| {
             let end = later.manifest.changes.map_or(0, |end| end.number);
@@ -214,13 +213,13 @@ impl Search<'_> {
     }
 
     /// The backups from before that are not known to be bad, the last one first.
-    fn bases(&self, kept: &[Kept]) -> Result<Vec<(usize, Place)>> {
-        let (mut bases, all_tried) = (Vec::new(), self.repository.all_tried()?);
+    fn bases(&self, kept: &[Kept], all_tried: &[Stored]) -> Result<Vec<(usize, Place)>> {
+        let mut bases = Vec::new();
         for (number, base) in kept.iter().enumerate().rev() {
             let Some(place) = base.manifest.changes else {
                 continue;
             };
-            if base.manifest.made_at <= self.at && !self.is_bad(&all_tried, base)? {
+            if base.manifest.made_at <= self.at && !self.is_bad(all_tried, base)? {
                 bases.push((number, place));
             }
         }
@@ -286,7 +285,7 @@ impl Search<'_> {
                 clock(from)
             ),
             Some(Obstacle::Damaged) => {
-                "a log of changes that could lead there is damaged (`webstead backup try` looks through the backups)".to_owned()
+                "a log of changes that could lead there is damaged (`webstead backup verify --all` looks through the backups)".to_owned()
             }
             Some(Obstacle::Unknown(since)) => format!(
                 "after {} something was written by a program that keeps no log of changes, such as an older Webstead",

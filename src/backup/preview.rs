@@ -213,14 +213,14 @@ fn compare(then: &Connection, now: &Connection) -> Result<Changes> {
         .iter()
         .filter(|(id, _)| !posts_then.contains_key(id));
     changes.gone = only_now.map(|(_, (title, _))| title.clone()).collect();
-    let (media_then, media_now) = (media(then)?, media(now)?);
+    let (media_then, media_now) = (gather::named_by(then)?, gather::named_by(now)?);
     changes.media_back = media_then
-        .iter()
-        .filter(|hash| !media_now.contains(*hash))
+        .keys()
+        .filter(|hash| !media_now.contains_key(*hash))
         .count();
     changes.media_gone = media_now
-        .iter()
-        .filter(|hash| !media_then.contains(*hash))
+        .keys()
+        .filter(|hash| !media_then.contains_key(*hash))
         .count();
     for (what, table, columns) in [
         ("setting", "settings", "name, value"),
@@ -249,12 +249,6 @@ fn compare(then: &Connection, now: &Connection) -> Result<Changes> {
 fn posts(connection: &Connection) -> Result<BTreeMap<i64, (String, i64)>> {
     let mut statement = connection.prepare("SELECT id, title, revision FROM posts")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn media(connection: &Connection) -> Result<BTreeSet<String>> {
-    let mut statement = connection.prepare("SELECT hash FROM media")?;
-    let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -92,7 +92,8 @@ impl Repository {
     /// The repository in a place, if there is one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if something else is there or its key is not known.
+    /// [`Error::Invalid`] if something else is there or its key is not known, [`Error::Damaged`] if its first file is
+    /// damaged and there are no backups.
     pub(super) fn open(store: Box<dyn Store>, keys: &Keys<'_>) -> Result<Option<Self>> {
         let bytes = store.get(FORMAT_FILE, SMALL)?;
         let place = store.place();
@@ -244,14 +245,14 @@ impl Repository {
         })
     }
 
-    /// Writes a manifest: from now on the backup exists. Returns its name.
-    pub(super) fn publish(&self, manifest: &Manifest) -> Result<String, Unpublished> {
+    /// Writes a manifest: from now on the backup exists.
+    pub(super) fn publish(&self, manifest: &Manifest) -> Result<(), Unpublished> {
         let (name, bytes) = self
             .written(manifest)
             .map_err(|why| Unpublished { why, is_away: true })?;
         let file = format!("backups/{name}.json");
         match self.store.publish(&file, &bytes) {
-            Ok(()) => Ok(name),
+            Ok(()) => Ok(()),
             // It may be there all the same, and only the answer was lost.
             Err(why) => Err(Unpublished {
                 is_away: self.store.remove(&file).is_ok(),

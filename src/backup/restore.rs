@@ -71,8 +71,8 @@ pub struct Restored {
 /// removes once it is an hour old.
 ///
 /// # Errors
-/// [`Error::Invalid`] if a server runs there, if the backup is damaged, or if `to` has something else in it;
-/// [`Error::CannotSave`] if there is no room.
+/// [`Error::Invalid`] if a server runs there or `to` has something else in it, [`Error::Damaged`] if the backup is
+/// damaged, [`Error::CannotSave`] if there is no room.
 pub fn restore(
     repository: &Repository,
     wanted: Wanted<'_>,
@@ -85,11 +85,11 @@ pub fn restore(
     let target = Target::look(to)?;
     target.sweep();
     let from = match wanted {
-        Wanted::Backup(which) => From::Backup(Box::new(list::find(repository, which)?)),
+        Wanted::Backup(which) => Origin::Backup(Box::new(list::find(repository, which)?)),
         Wanted::Moment(moment) => {
             let scratch = target.parent();
             let way = Way::find(repository, moment, scratch, (progress, stop))?;
-            From::Moment(Box::new(way), moment)
+            Origin::Moment(Box::new(way), moment)
         }
     };
     let unfinished = target.beside(&format!("{UNFINISHED}{}", Id::new()));
@@ -107,8 +107,8 @@ pub fn restore(
         number: manifest.number,
         made_at: manifest.made_at,
         changes: match &from {
-            From::Backup(_) => None,
-            From::Moment(way, _) => Some(way.cut.changes),
+            Origin::Backup(_) => None,
+            Origin::Moment(way, _) => Some(way.cut.changes),
         },
         posts: made.posts,
         files: made.files,
@@ -118,12 +118,12 @@ pub fn restore(
 }
 
 /// Where everything comes from.
-enum From<'a> {
+enum Origin<'a> {
     Backup(Box<Kept>),
     Moment(Box<Way>, Moment<'a>),
 }
 
-impl From<'_> {
+impl Origin<'_> {
     /// The backup with which it begins.
     fn base(&self) -> &Kept {
         match self {
@@ -150,7 +150,7 @@ struct Put {
 
 fn put_together(
     repository: &Repository,
-    from: &From<'_>,
+    from: &Origin<'_>,
     unfinished: &Path,
     target: &Target,
     (progress, stop): (Progress<'_>, &AtomicBool),
@@ -168,8 +168,8 @@ fn put_together(
     let mut warnings = manifest.warnings.clone();
     let database = unfinished.join("site.db");
     let problems = match from {
-        From::Backup(_) => problems_of(unfinished, manifest, &writer.media, progress)?,
-        From::Moment(way, moment) => {
+        Origin::Backup(_) => problems_of(unfinished, manifest, &writer.media, progress)?,
+        Origin::Moment(way, moment) => {
             let mut problems = row_problems(unfinished, manifest)?;
             if problems.is_empty() {
                 way.go(&database, progress, stop)?;

@@ -1,6 +1,9 @@
 //! Where a repository is: the few operations that everything else is made of.
 
-use std::{io::ErrorKind, path::Path};
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use crate::base::{Error, Result};
 
@@ -57,6 +60,14 @@ pub(super) trait Store: Send + Sync {
 
     /// A folder on the same disk, if there is one, in which a backup can be tried.
     fn scratch(&self) -> Option<&Path>;
+}
+
+/// An error of a place, which says nothing about what is kept there.
+pub(super) fn out_of_reach(place: String, why: &str) -> Error {
+    Error::Io {
+        what: place,
+        source: io::Error::new(ErrorKind::NotConnected, why),
+    }
 }
 
 /// Whether an error says that a place does not answer, and nothing about what is kept there: then nothing is taken for

@@ -14,8 +14,8 @@ use super::{
     folder::FolderStore,
     keys::{Encryption, Keys},
     repository::Repository,
-    s3::{self, Bucket, S3Store},
-    sftp::{self, Place, SftpStore},
+    s3::{self, Bucket},
+    sftp::{self, Place},
     store::Store,
 };
 use crate::base::{Error, Result, secrets};
@@ -164,13 +164,8 @@ impl Target {
                     None => store,
                 })
             }
-            Kind::Bucket(bucket) => {
-                Box::new(S3Store::new(bucket.clone(), network()?.to_bucket()?)?)
-            }
-            Kind::Machine(place) => {
-                let access = network()?.to_machine(place)?;
-                Box::new(SftpStore::new(place.clone(), access))
-            }
+            Kind::Bucket(bucket) => s3::store(bucket.clone(), network()?.to_bucket()?)?,
+            Kind::Machine(place) => sftp::store(place.clone(), network()?.to_machine(place)?),
         })
     }
 
@@ -197,7 +192,7 @@ impl Target {
     /// The repository that is there, if there is one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it cannot be read.
+    /// As [`Repository::open`].
     pub fn find(&self, keys: &Keys<'_>) -> Result<Option<Repository>> {
         Repository::open(self.store(None)?, keys)
     }
@@ -241,13 +236,7 @@ impl Target {
             }
             (None, None) => {
                 let store = self.store(Some(data))?;
-                match &self.kind {
-                    Kind::Folder(path) => {
-                        self.refuse_empty_mount_point(path)?;
-                        self.refuse_other_content(path)?;
-                    }
-                    Kind::Bucket(_) | Kind::Machine(_) => self.refuse_other_objects(&*store)?,
-                }
+                self.refuse_taken(&*store)?;
                 Repository::create(store, encryption)?
             }
         };
@@ -264,20 +253,24 @@ impl Target {
     pub fn look(&self, data: &Path, keys: &Keys<'_>) -> Result<Option<Repository>> {
         self.refuse_inside(data)?;
         let found = self.find(keys)?;
-        match &self.kind {
-            Kind::Folder(path) => {
-                if found.is_none() {
-                    self.refuse_empty_mount_point(path)?;
-                    self.refuse_other_content(path)?;
-                }
-                self.refuse_unwritable(path)?;
-            }
-            Kind::Bucket(_) | Kind::Machine(_) if found.is_none() => {
-                self.refuse_other_objects(&*self.store(None)?)?;
-            }
-            Kind::Bucket(_) | Kind::Machine(_) => {}
+        if found.is_none() {
+            self.refuse_taken(&*self.store(None)?)?;
+        }
+        if let Kind::Folder(path) = &self.kind {
+            self.refuse_unwritable(path)?;
         }
         Ok(found)
+    }
+
+    /// A new repository begins only where nothing else is.
+    fn refuse_taken(&self, store: &dyn Store) -> Result<()> {
+        match &self.kind {
+            Kind::Folder(path) => {
+                self.refuse_empty_mount_point(path)?;
+                self.refuse_other_content(path)
+            }
+            Kind::Bucket(_) | Kind::Machine(_) => self.refuse_other_objects(store),
+        }
     }
 
     /// A folder in which this program may not write is none for backups.
@@ -298,7 +291,7 @@ impl Target {
 
     /// What of it cannot work for the site in a data folder, seen from which it is. Only the names are compared: a share
     /// that hangs is asked nothing.
-    pub(super) fn problem(&self, data: &Path) -> Option<String> {
+    pub fn problem(&self, data: &Path) -> Option<String> {
         let Kind::Folder(path) = &self.seen_from(data).kind else {
             return None;
         };

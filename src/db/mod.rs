@@ -40,9 +40,7 @@ use tokio::sync::oneshot;
 
 pub use before::{Before, before_upgrade, put_back, show_before_upgrade};
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
-pub use change_log::{
-    Entry, KeptChanges, Kind, Place, Replayed, end_of_log, note_restored, replay,
-};
+pub use change_log::{Entry, KeptChanges, Kind, Place, end_of_log, note_restored, replay};
 pub use check::{
     Depth, Found, SmallFile, check, integrity_problems, look_at_pages, quick_problems,
 };

@@ -1,7 +1,7 @@
 //! The one writer: a thread that applies changes, together where they arrive together.
 //!
-//! Group commit: what waits, and what comes in a moment, is applied in one transaction, and one fsync makes all of it durable. A
-//! change that fails undoes itself alone. Nobody is answered before the commit is on the disk.
+//! Group commit: what waits, and what comes in a moment, is applied in one transaction, and one fsync makes all of it
+//! durable. A change that fails undoes itself alone. Nobody is answered before the commit is on the disk.
 
 use std::{
     sync::{
@@ -379,10 +379,10 @@ struct Failed {
 
 fn apply_one(connection: &Connection, kept: &mut Keeper, change: &Change) -> Result<(), Failed> {
     let plain = |error| Failed { error, guard: None };
-    if !change.is_upkeep() && is_applied(connection, change).map_err(plain)? {
-        return Ok(());
-    }
     if !change.is_upkeep() {
+        if is_applied(connection, change).map_err(plain)? {
+            return Ok(());
+        }
         // First, so that the trigger of `applied_changes` sees that this one is kept.
         kept.insert(connection, change).map_err(plain)?;
         let sql = "INSERT INTO applied_changes (id) VALUES (?1)";

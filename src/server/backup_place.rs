@@ -56,18 +56,11 @@ pub(super) fn check(keys: &str, data: &Path) -> std::result::Result<(), Vec<Fiel
     };
     let mut errors = Vec::new();
     match to.parse::<Target>() {
-        Ok(target) if of_place == "folder" && !(to.starts_with('/') && is_folder(&target)) => {
+        Ok(_) if of_place == "folder" && !to.starts_with('/') => {
             let why = "Write the whole path, which begins with /, such as /mnt/stick/backups.";
             errors.push((of_place, why.to_owned()));
         }
-        Ok(target) => {
-            let inside = Settings {
-                to: Some(target),
-                ..Settings::default()
-            };
-            let inside = inside.problems(data).into_iter();
-            errors.extend(inside.map(|why| (of_place, bare(&why))));
-        }
+        Ok(target) => errors.extend(target.problem(data).map(|why| (of_place, why))),
         Err(why) => errors.push((of_place, why)),
     }
     let mut check = |field: &'static str, text: String, parsed: fn(&str) -> Option<String>| {
@@ -103,15 +96,6 @@ pub(super) fn check(keys: &str, data: &Path) -> std::result::Result<(), Vec<Fiel
     } else {
         Err(errors)
     }
-}
-
-fn is_folder(target: &Target) -> bool {
-    !target.is_bucket() && target.on_machine().is_none()
-}
-
-/// Without the name of the table in the file.
-fn bare(why: &str) -> String {
-    why.strip_prefix("[backup]: ").unwrap_or(why).to_owned()
 }
 
 /// Goes to the place of these settings, and says what is there. Changes nothing.

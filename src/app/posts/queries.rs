@@ -1,6 +1,6 @@
 //! Reading posts: one, a list, its neighbours.
 
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::post::{Content, Kind, Post, Rendered, Tag};
 use crate::{
@@ -47,7 +47,7 @@ pub fn find_at_address(connection: &Connection, path: &str) -> Result<Option<AtA
 /// A post, whole.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is none of this id.
+/// [`Error::NotFound`] if there is none of this id, [`Error::Damaged`] if its text is not what was written.
 pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
     let mut statement = connection.prepare_cached(
         "SELECT p.kind, p.title, p.description, p.excerpt, p.words, p.published_at, p.created_at, \
@@ -55,16 +55,9 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
          p.packed \
          FROM posts AS p JOIN addresses AS a ON a.post_id = p.id AND a.is_current = 1 WHERE p.id = ?1",
     )?;
-    statement
+    let found = statement
         .query_row([id.0], |row| {
             let words: i64 = row.get(4)?;
-            let (markdown, html) = match row.get_ref(15)?.as_blob_or_null()? {
-                None => (row.get(11)?, row.get(12)?),
-                Some(blob) => {
-                    let (markdown, html) = packed::unpack(blob).ok_or_else(|| damaged(15))?;
-                    (markdown, Some(html))
-                }
-            };
             Ok(Post {
                 id,
                 created_at: Timestamp(row.get(6)?),
@@ -75,7 +68,7 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     kind: Kind::from_name(row.get_ref(0)?.as_str()?),
                     title: row.get(1)?,
                     description: row.get(2)?,
-                    markdown,
+                    markdown: row.get(11)?,
                     tags: tags_of(connection, id)?
                         .into_iter()
                         .map(|tag| tag.name)
@@ -89,13 +82,23 @@ pub fn find_post(connection: &Connection, id: Id) -> Result<Post> {
                     excerpt: row.get(3)?,
                     words: usize::try_from(words).unwrap_or(0),
                     renderer: row.get(10)?,
-                    html,
-                    packed: None,
+                    html: row.get(12)?,
+                    packed: row.get(15)?,
                 },
             })
         })
-        .optional()?
-        .ok_or(Error::NotFound)
+        .optional()?;
+    let mut post = found.ok_or(Error::NotFound)?;
+    if let Some(packed) = post.rendered.packed.take() {
+        let (markdown, html) = packed::unpack(&packed).ok_or_else(|| {
+            Error::Damaged(format!(
+                "the text of post {id} is damaged; `webstead check` says how much is"
+            ))
+        })?;
+        post.content.markdown = markdown;
+        post.rendered.html = Some(html);
+    }
+    Ok(post)
 }
 
 /// The tags of a post, in its order.
@@ -332,12 +335,6 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<ListedPost> {
         published_at: Timestamp(row.get(4)?),
         updated_at: Timestamp(row.get(5)?),
     })
-}
-
-/// A column that cannot be what was stored.
-fn damaged(column: usize) -> rusqlite::Error {
-    let what = "it is damaged; `webstead check` says how much is".into();
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what)
 }
 
 /// An address that was checked when it was stored.

@@ -1,6 +1,6 @@
 //! Asks a store, again where that may help, and says in words what is wrong.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -14,7 +14,10 @@ use super::{
     settings::{Bucket, S3Settings},
     sign::{Asked, Signer},
 };
-use crate::base::{Error, Result};
+use crate::{
+    backup::store::out_of_reach,
+    base::{Error, Result},
+};
 
 /// The wait before the second try; before each further one it is twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -161,10 +164,10 @@ impl Wire {
             query.insert(0, ("continuation-token", next));
         }
         let answer = self.ask(Method::GET, None, &query, Bytes::new(), MOST_XML)?;
-        let answer = answer.ok_or_else(|| self.fault("it has no list".into()))?;
+        let answer = answer.ok_or_else(|| self.fault("it has no list"))?;
         Listed::parse(answer.body()).map_err(|why| {
             let host = self.host();
-            self.fault(format!("{host} does not answer as S3 does: {why}"))
+            self.fault(&format!("{host} does not answer as S3 does: {why}"))
         })
     }
 
@@ -204,7 +207,7 @@ impl Wire {
                     }
                     let words = self.words(&asked.method, &answer, &refusal);
                     if !is_passing(answer.status(), &refusal.code) {
-                        return Err(self.fault(words));
+                        return Err(self.fault(&words));
                     }
                     let asked = answer.headers().get(RETRY_AFTER);
                     let asked = asked.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -215,7 +218,7 @@ impl Wire {
                 Err(Unanswered::Unreachable(why)) => why,
             };
             if tried >= self.tries {
-                return Err(self.fault(why));
+                return Err(self.fault(&why));
             }
             log::debug!("{bucket}: {why}; it is tried again");
             thread::sleep(pause.min(LONGEST_PAUSE));
@@ -230,11 +233,8 @@ impl Wire {
 
     /// An error of the place, which says nothing about what is kept there: see
     /// [`is_out_of_reach`](crate::backup::store::is_out_of_reach).
-    pub(super) fn fault(&self, why: String) -> Error {
-        Error::Io {
-            what: self.bucket.to_string(),
-            source: io::Error::new(io::ErrorKind::NotConnected, why),
-        }
+    pub(super) fn fault(&self, why: &str) -> Error {
+        out_of_reach(self.bucket.to_string(), why)
     }
 
     /// A refusal for people, with the remedy. The codes:

@@ -1,10 +1,10 @@
 //! Asks another machine, again where that may help, and says in words what is wrong.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use super::settings::Place;
 use crate::{
-    backup::lock,
+    backup::{lock, store::out_of_reach},
     base::{Error, Id, Result, Timestamp},
 };
 
@@ -199,10 +199,7 @@ impl Shelf {
     /// An error of the place, which says nothing about what is kept there: see
     /// [`is_out_of_reach`](crate::backup::store::is_out_of_reach).
     pub(super) fn fault(&self, why: &str) -> Error {
-        Error::Io {
-            what: self.place.to_string(),
-            source: io::Error::new(io::ErrorKind::NotConnected, why),
-        }
+        out_of_reach(self.place.to_string(), why)
     }
 
     /// A refusal for people, with the remedy.
@@ -259,7 +256,7 @@ impl Shelf {
     }
 }
 
-impl lock::Shelf for Shelf {
+impl lock::LockFiles for Shelf {
     fn place(&self) -> String {
         self.place.to_string()
     }

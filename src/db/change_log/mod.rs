@@ -24,7 +24,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 pub use read::{Entry, KeptChanges, Kind};
-pub use replay::{Replayed, replay};
+pub use replay::replay;
 
 use super::{
     change::{Change, Statement},

@@ -32,18 +32,12 @@ const ROOM_BYTES: i64 = 64 * 1024 * 1024;
 /// How many times larger than itself, and than the log, it may become: a log from elsewhere may want to fill the disk.
 const MOST_TIMES: i64 = 8;
 
-/// What was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Replayed {
-    /// Changes.
-    pub changes: u64,
-}
-
 /// Replays the rows of a log up to a number on a database that is at an earlier place of the same log. Nobody else may
 /// use the database; it is not synced.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the log does not fit the database, has a gap or is damaged; the database is of no use then.
+/// [`Error::Invalid`] if the log does not fit the database or has a gap, [`Error::Damaged`] if it is damaged,
+/// [`Error::CannotSave`] if it would fill the disk; the database is of no use then.
 /// [`Error::Busy`] if `stop` was set.
 pub fn replay(
     log: &KeptChanges,
@@ -51,7 +45,7 @@ pub fn replay(
     up_to: i64,
     progress: &dyn Fn(usize, usize),
     stop: &AtomicBool,
-) -> Result<Replayed> {
+) -> Result<()> {
     let mut connection = door::open(database, Purpose::Replay)?;
     let begins_at = end_of_log(&connection)?;
     let begins_at = begins_at.ok_or_else(|| does_not_fit("it has no beginning there"))?;
@@ -75,13 +69,13 @@ pub fn replay(
         drop(done);
         replayed
     });
-    let replayed = match replayed {
+    match replayed {
         Err(_) if stop.load(Ordering::Relaxed) => return Err(Error::Busy("it was stopped")),
         replayed => replayed?,
-    };
+    }
     // The log of the file goes into it, and no other file is left beside.
     connection.close().map_err(|(_, e)| e)?;
-    Ok(replayed)
+    Ok(())
 }
 
 /// Lets a database become no larger than a log of this size can make it.
@@ -107,14 +101,14 @@ fn rows(
     (begins_at, entries): (Place, &[Entry]),
     progress: &dyn Fn(usize, usize),
     stop: &AtomicBool,
-) -> Result<Replayed> {
-    let (mut replayed, mut last) = (Replayed::default(), begins_at);
+) -> Result<()> {
+    let mut last = begins_at.number;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for (done, entry) in entries.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Busy("it was stopped"));
         }
-        if entry.number != last.number + 1 {
+        if entry.number != last + 1 {
             return Err(does_not_fit("rows are missing"));
         }
         let is_migrated = migrations::version_of(connection)? >= entry.schema;
@@ -127,14 +121,10 @@ fn rows(
             connection.execute_batch("BEGIN IMMEDIATE")?;
         }
         one(log, connection, entry)?;
-        replayed.changes += u64::from(entry.kind == Kind::Change);
-        last = Place {
-            number: entry.number,
-            change: entry.change,
-        };
+        last = entry.number;
     }
     connection.execute_batch("COMMIT")?;
-    Ok(replayed)
+    Ok(())
 }
 
 /// Does one row, and keeps it as it was kept then.

@@ -112,9 +112,9 @@ fn known_tables(known: &Connection) -> Result<Vec<Entry>> {
 fn says_what_is_where(whole: &Path, known: &[Entry]) -> bool {
     let names = || -> Result<Vec<String>> {
         let connection = door::open(whole, Purpose::Damaged)?;
-        let application: i64 =
+        let application: i32 =
             connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        if i32::try_from(application).ok() != Some(APPLICATION_ID) {
+        if application != APPLICATION_ID {
             return Ok(Vec::new());
         }
         let mut statement =
