@@ -93,6 +93,17 @@ pub struct Notice {
     pub undo: Option<Undo>,
 }
 
+impl Notice {
+    /// It worked; with a way back, if there is one.
+    pub fn good(text: &str, undo: Option<Undo>) -> Self {
+        Self {
+            kind: NoticeKind::Good,
+            text: text.to_owned(),
+            undo,
+        }
+    }
+}
+
 /// What kind of message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
@@ -113,9 +124,12 @@ pub struct Undo {
     pub label: String,
 }
 
-/// What is wrong with a form: the name of each field and the message that is shown beside it.
+/// The name of a field, and the message that is shown beside it.
+pub type FieldError = (&'static str, String);
+
+/// What is wrong with a form.
 #[derive(Clone, Debug, Default)]
-pub struct FieldErrors(pub Vec<(&'static str, String)>);
+pub struct FieldErrors(pub Vec<FieldError>);
 
 impl FieldErrors {
     /// The message for a field.

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::{
     backups::live::LiveBackups,
-    layout::{Notice, NoticeKind, Reader, Shell, Site},
+    layout::{FieldError, Notice, NoticeKind, Reader, Shell, Site},
     settings,
 };
 use crate::{
@@ -199,6 +199,26 @@ impl Visit {
             self.app.throttle.confirmed(&counted_as);
         }
         Ok(stored.filter(|_| is_right))
+    }
+
+    /// What keeps the person from saving: not knowing the password. It stands beside the field `password`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn password_problem(
+        &self,
+        session: &Session,
+        typed: String,
+    ) -> Result<Option<FieldError>> {
+        let text = match self.confirm_password(session, typed).await {
+            Ok(Some(_)) => return Ok(None),
+            Ok(None) => "This is not your password.".to_owned(),
+            Err(Error::TooMany { retry_after_s }) => {
+                format!("Too many tries. Wait {retry_after_s} seconds, and save it again.")
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(Some(("password", text)))
     }
 
     /// Sends a page that everybody may see; kept by the page cache unless somebody is signed in.

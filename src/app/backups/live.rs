@@ -68,8 +68,7 @@ pub struct Seen {
     pub is_of_file: bool,
 }
 
-/// A field of the form, and what is wrong with it.
-pub type FieldError = (&'static str, String);
+pub use crate::app::layout::FieldError;
 
 /// What was found at a place.
 #[derive(Clone, Debug, Default)]

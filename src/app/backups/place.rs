@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind, Undo},
+        layout::{FieldErrors, Notice, Undo},
         visit::{Visit, see_other},
     },
-    auth::{guards::Owner, sessions::Session},
+    auth::guards::Owner,
     base::{Error, Result, Timestamp},
 };
 
@@ -95,11 +95,7 @@ fn notice(asked: &Asked, stored: &StoredPlace) -> Option<Notice> {
         "undone" => ("It is as it was before.", None),
         _ => return None,
     };
-    Some(Notice {
-        kind: NoticeKind::Good,
-        text: text.to_owned(),
-        undo,
-    })
+    Some(Notice::good(text, undo))
 }
 
 async fn save(
@@ -131,7 +127,7 @@ async fn save(
             return again(form, Vec::new(), Some(found));
         }
     }
-    if let Some(problem) = refused(&visit, &session, password).await? {
+    if let Some(problem) = visit.password_problem(&session, password).await? {
         return again(form, vec![problem], None);
     }
     if form.seen != digest_of(&stored) {
@@ -151,19 +147,6 @@ async fn save(
     } else {
         again(form, vec![changed_elsewhere()], None)
     }
-}
-
-/// What keeps the owner from saving: not knowing the password.
-async fn refused(visit: &Visit, session: &Session, password: String) -> Result<Option<FieldError>> {
-    let text = match visit.confirm_password(session, password).await {
-        Ok(Some(_)) => return Ok(None),
-        Ok(None) => "This is not your password.".to_owned(),
-        Err(Error::TooMany { retry_after_s }) => {
-            format!("Too many tries. Wait {retry_after_s} seconds, and save it again.")
-        }
-        Err(e) => return Err(e),
-    };
-    Ok(Some(("password", text)))
 }
 
 fn changed_elsewhere() -> FieldError {

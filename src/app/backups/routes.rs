@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{Notice, NoticeKind},
+        layout::Notice,
         visit::{Visit, see_other},
     },
     auth::guards::Owner,
@@ -46,11 +46,10 @@ async fn show(
     let seen = live.seen().await;
     let mut shell = visit.private_shell("Backups");
     if done.done.as_deref() == Some("begun") && seen.doing.is_some() {
-        shell.notice = Some(Notice {
-            kind: NoticeKind::Good,
-            text: "A backup is being made. You can go on working meanwhile.".into(),
-            undo: None,
-        });
+        shell.notice = Some(Notice::good(
+            "A backup is being made. You can go on working meanwhile.",
+            None,
+        ));
     }
     let rows = seen.backups.iter().take(SHOWN).map(row_of).collect();
     visit.private_page(&BackupsPage {

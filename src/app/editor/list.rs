@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{Notice, NoticeKind, Undo},
+        layout::{Notice, Undo},
         lists::{Cursor, cut, format_place},
         posts::queries::Place,
         visit::Visit,
@@ -134,9 +134,5 @@ fn notice(query: &Query) -> Option<Notice> {
         ("deleted", _) => ("It is deleted for ever.", None),
         _ => return None,
     };
-    Some(Notice {
-        kind: NoticeKind::Good,
-        text: text.into(),
-        undo,
-    })
+    Some(Notice::good(text, undo))
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind, Shell},
+        layout::{FieldErrors, Notice, Shell},
         media::queries::{Medium, list_newest},
         posts::{
             post::{Kind, Post},
@@ -81,11 +81,7 @@ pub(super) async fn edit(
         Some("unpublished") => "It is a draft again; visitors no longer see it.",
         _ => "",
     };
-    let notice = (!text.is_empty()).then(|| Notice {
-        kind: NoticeKind::Good,
-        text: text.to_owned(),
-        undo: None,
-    });
+    let notice = (!text.is_empty()).then(|| Notice::good(text, None));
     let form = view_of(&post, &visit.site.zone);
     page(
         &visit,

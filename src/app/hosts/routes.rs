@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind, Undo},
+        layout::{FieldErrors, Notice, Undo},
         visit::{Visit, see_other},
     },
     auth::{guards::Owner, sessions::Session},
@@ -130,11 +130,7 @@ fn notice(done: &Done) -> Option<Notice> {
         }
         _ => return None,
     };
-    Some(Notice {
-        kind: NoticeKind::Good,
-        text: text.to_owned(),
-        undo,
-    })
+    Some(Notice::good(text, undo))
 }
 
 /// Whether it was removed today: nobody who has got hold of an open browser finds what was served long ago.
@@ -199,19 +195,14 @@ async fn put(
         // It costs no try of the password.
         Err(error) => return page(visit, kind, id, form, vec![error]),
     };
-    let problem = match visit.confirm_password(session, password).await {
+    let problem = match visit.password_problem(session, password).await? {
+        Some(problem) => Some(problem),
         // Where things are on this machine is nothing for who does not know the password.
-        Ok(Some(_)) => live
+        None => live
             .check_keys(&name, &keys)
             .await
             .err()
             .map(|text| (field_of(kind, &text), text)),
-        Ok(None) => Some(("password", "This is not your password.".to_owned())),
-        Err(Error::TooMany { retry_after_s }) => Some((
-            "password",
-            format!("Too many tries. Wait {retry_after_s} seconds, and save it again."),
-        )),
-        Err(e) => return Err(e),
     };
     if let Some(problem) = problem {
         return page(visit, kind, id, form, vec![problem]);

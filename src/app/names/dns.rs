@@ -11,12 +11,12 @@ use super::{
     live::FieldError,
     providers::{PROVIDERS, Provider},
     queries::list_names,
-    routes::{Live, refused},
+    routes::Live,
     views::{DnsField, DnsPage},
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind},
+        layout::{FieldErrors, Notice},
         visit::{Visit, see_other},
     },
     auth::guards::Owner,
@@ -64,15 +64,13 @@ async fn show(
     let kept = typed.get("provider").cloned();
     let wanted = asked.provider.clone().or(kept.clone());
     let typed = if wanted == kept { typed } else { Typed::new() };
-    let notice = asked.done.as_deref().map(|done| Notice {
-        kind: NoticeKind::Good,
-        text: match done {
+    let notice = asked.done.as_deref().map(|done| {
+        let text = match done {
             "removed" => "Names are not changed any more, and the token is gone.",
             "compared" => "All names are compared now; look again in a few seconds.",
             _ => "It is saved, and counts from now on.",
-        }
-        .to_owned(),
-        undo: None,
+        };
+        Notice::good(text, None)
     });
     let provider = wanted.as_deref().and_then(Provider::find);
     page(&visit, &live, provider, kept, &typed, notice, Vec::new())
@@ -165,7 +163,7 @@ async fn save(
         errors.push(("token", "Type the new one.".to_owned()));
     }
     if errors.is_empty()
-        && let Some(problem) = refused(&visit, &session, password).await?
+        && let Some(problem) = visit.password_problem(&session, password).await?
     {
         errors.push(problem);
     }

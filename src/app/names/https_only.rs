@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{
     changes::update_https_only,
     live::{FieldError, HttpsOnly},
-    routes::{Live, refused},
+    routes::Live,
     views::HttpsOnlyPage,
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind},
+        layout::{FieldErrors, Notice},
         visit::{Visit, see_other},
     },
     auth::guards::Owner,
@@ -46,11 +46,10 @@ async fn show(
     live: Live,
     done: web::Query<Done>,
 ) -> Result<HttpResponse> {
-    let notice = done.done.as_ref().map(|_| Notice {
-        kind: NoticeKind::Good,
-        text: "It is saved, and counts from now on.".to_owned(),
-        undo: None,
-    });
+    let notice = done
+        .done
+        .as_ref()
+        .map(|_| Notice::good("It is saved, and counts from now on.", None));
     page(&visit, live.https_only(), notice, Vec::new())
 }
 
@@ -94,7 +93,9 @@ async fn save(
         }
     }
     if errors.is_empty()
-        && let Some(problem) = refused(&visit, &session, value("password").to_owned()).await?
+        && let Some(problem) = visit
+            .password_problem(&session, value("password").to_owned())
+            .await?
     {
         errors.push(problem);
     }

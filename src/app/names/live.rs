@@ -7,8 +7,7 @@ use crate::base::{Names, Result, Timestamp};
 /// An answer that takes a moment.
 pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// A field of the form, and what is wrong with it.
-pub type FieldError = (&'static str, String);
+pub use crate::app::layout::FieldError;
 
 /// What `webstead.toml` sets, which cannot be changed in the browser: field of the form and value, as it is shown.
 pub type OfFile = Vec<(&'static str, String)>;

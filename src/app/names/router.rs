@@ -11,12 +11,12 @@ use serde_json::json;
 use super::{
     changes::{delete_router, update_router},
     live::{FieldError, LiveRouter},
-    routes::{Live, refused},
+    routes::Live,
     views::RouterPage,
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind},
+        layout::{FieldErrors, Notice},
         visit::{Visit, see_other},
     },
     auth::guards::Owner,
@@ -65,11 +65,7 @@ async fn show(
         Some("closed") => Some("It is saved. What the router was asked to open is closed."),
         _ => None,
     };
-    let notice = text.map(|text| Notice {
-        kind: NoticeKind::Good,
-        text: text.to_owned(),
-        undo: None,
-    });
+    let notice = text.map(|text| Notice::good(text, None));
     page(&visit, &router, notice, Vec::new())
 }
 
@@ -89,7 +85,10 @@ async fn open(
     if router.state().is_of_file {
         return page(&visit, &router, None, vec![("password", of_file())]);
     }
-    if let Some(problem) = refused(&visit, &session, form.into_inner().password).await? {
+    if let Some(problem) = visit
+        .password_problem(&session, form.into_inner().password)
+        .await?
+    {
         return page(&visit, &router, None, vec![problem]);
     }
     let keys = json!({ "open_ports": true }).to_string();

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind, Undo},
+        layout::{FieldErrors, Notice, Undo},
         visit::{Visit, see_other},
     },
-    auth::{csrf::host_of, guards::Owner, sessions::Session},
+    auth::{csrf::host_of, guards::Owner},
     base::{Error, Names, Result, Timestamp},
 };
 
@@ -131,11 +131,7 @@ fn notice(done: &Done, stored: &StoredNames) -> Option<Notice> {
         "asked" => ("The authority is being asked.", None),
         _ => return None,
     };
-    Some(Notice {
-        kind: NoticeKind::Good,
-        text: text.to_owned(),
-        undo,
-    })
+    Some(Notice::good(text, undo))
 }
 
 async fn save(
@@ -180,7 +176,7 @@ async fn save(
             return page(&visit, &live, form, Vec::new(), Some((leads, &keys, &here)));
         }
     }
-    if let Some(problem) = refused(&visit, &session, password).await? {
+    if let Some(problem) = visit.password_problem(&session, password).await? {
         return page(&visit, &live, form, vec![problem], None);
     }
     if form.seen != digest(&stored) {
@@ -191,23 +187,6 @@ async fn save(
         return page(&visit, &live, form, vec![changed_elsewhere()], None);
     }
     Ok(see_other("/admin/name/progress?done=saved"))
-}
-
-/// What keeps the owner from saving: not knowing the password.
-pub(super) async fn refused(
-    visit: &Visit,
-    session: &Session,
-    password: String,
-) -> Result<Option<FieldError>> {
-    let text = match visit.confirm_password(session, password).await {
-        Ok(Some(_)) => return Ok(None),
-        Ok(None) => "This is not your password.".to_owned(),
-        Err(Error::TooMany { retry_after_s }) => {
-            format!("Too many tries. Wait {retry_after_s} seconds, and save it again.")
-        }
-        Err(e) => return Err(e),
-    };
-    Ok(Some(("password", text)))
 }
 
 fn changed_elsewhere() -> FieldError {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind},
+        layout::{FieldErrors, Notice},
         visit::{Visit, see_other},
     },
     auth::guards::Owner,
@@ -54,11 +54,7 @@ async fn show(visit: Visit, _owner: Owner, done: web::Query<Done>) -> Result<Htt
     };
     let mut shell = visit.private_shell("Settings");
     if done.done.is_some() {
-        shell.notice = Some(Notice {
-            kind: NoticeKind::Good,
-            text: "The settings are saved.".into(),
-            undo: None,
-        });
+        shell.notice = Some(Notice::good("The settings are saved.", None));
     }
     visit.private_page(&page(shell, form, FieldErrors::default()))
 }

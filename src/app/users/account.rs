@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::views::{AccountPage, SessionRow};
 use crate::{
     app::{
-        layout::{FieldErrors, Notice, NoticeKind},
+        layout::{FieldErrors, Notice},
         visit::{Visit, see_other},
     },
     auth::{
@@ -41,11 +41,7 @@ pub(super) async fn show(
         Some("others") => "You are signed out everywhere else.",
         _ => "",
     };
-    let notice = (!text.is_empty()).then(|| Notice {
-        kind: NoticeKind::Good,
-        text: text.to_owned(),
-        undo: None,
-    });
+    let notice = (!text.is_empty()).then(|| Notice::good(text, None));
     page(&visit, &session, &last_seen, notice, FieldErrors::default()).await
 }
 
