@@ -217,28 +217,16 @@ fn every_state_of_a_name_is_told_apart() {
     }
 }
 
+/// What becomes of somebody of the internet who opens an address: the status, 000 if nobody answers.
+fn status(machine: &Machine, from: &str, url: &str) -> String {
+    let line = format!("curl -sk -m 10 --interface {from} -o /dev/null -w %{{http_code}} {url}");
+    let words: Vec<&str> = line.split(' ').collect();
+    String::from_utf8(machine.network.run("net", &words).stdout).unwrap()
+}
+
 /// Somebody of the internet opens the site.
 fn visit(machine: &Machine, from: &str) {
-    let url = format!("https://{HOME}/");
-    let words = [
-        "curl",
-        "-sk",
-        "-m",
-        "10",
-        "--interface",
-        from,
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        &url,
-    ];
-    let visited = machine.network.run("net", &words);
-    assert_eq!(
-        String::from_utf8_lossy(&visited.stdout),
-        "200",
-        "{visited:?}"
-    );
+    assert_eq!(status(machine, from, &format!("https://{HOME}/")), "200");
 }
 
 #[test]
@@ -375,42 +363,13 @@ fn what_a_router_does_with_visitors_is_told_apart() {
             "port-80-untold",
             &["http-01", "http://home.example.net on a telephone"],
         );
-    let visited = machine.network.run(
-        "net",
-        &[
-            "curl",
-            "-s",
-            "-m",
-            "10",
-            "--interface",
-            "11.22.33.99",
-            "-o",
-            "/dev/null",
-            &format!("http://{HOME}/"),
-        ],
-    );
-    assert!(
-        !visited.status.success(),
-        "it is not forwarded: {visited:?}"
-    );
+    let plainly = format!("http://{HOME}/");
+    let visited = status(&machine, "11.22.33.99", &plainly);
+    assert_eq!(visited, "000", "it is not forwarded");
     machine.network.forward(&format!(
         "iifname \"to-net\" ip daddr {HOME} {to_home} iifname \"to-net\" ip daddr {HOME} {plain}"
     ));
-    let visited = machine.network.run(
-        "net",
-        &[
-            "curl",
-            "-s",
-            "-m",
-            "10",
-            "--interface",
-            "11.22.33.99",
-            "-o",
-            "/dev/null",
-            &format!("http://{HOME}/"),
-        ],
-    );
-    assert!(visited.status.success(), "{visited:?}");
+    assert_ne!(status(&machine, "11.22.33.99", &plainly), "000");
     machine
         .examine_with(name, "[certificate]\nchallenge = \"http-01\"\n")
         .must("port", "port-visited", &["so is port 80"]);

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -31,8 +32,15 @@ fn unpacked() -> Option<PathBuf> {
     is_there("systemd-resolved, unpacked, with dbus-daemon", found).then_some(folder)
 }
 
+/// It, and the bus that it wants; both are ended when this is dropped. (The bus cannot be ended with it by the kernel:
+/// it gives its rights away, and may not.)
+struct Resolved {
+    _daemon: Running,
+    bus: Running,
+}
+
 /// Starts it on a machine, with mDNS switched on.
-fn start(network: &Network, machine: usize, unpacked: &Path) -> Running {
+fn start(network: &Network, machine: usize, unpacked: &Path) -> Resolved {
     let user = "systemd-resolve:x:991:991::/:/usr/sbin/nologin\n";
     let users = fs::read_to_string("/etc/passwd").unwrap();
     network.etc(machine, "passwd", &format!("{users}{user}"));
@@ -53,27 +61,38 @@ fn start(network: &Network, machine: usize, unpacked: &Path) -> Running {
         "set -e; mount -t tmpfs none /run; mkdir -p /run/dbus /run/systemd/resolve
          chown systemd-resolve: /run/systemd/resolve
          mount -t tmpfs none /etc/systemd; cp {at}/resolved.conf /etc/systemd/
-         setpriv --pdeathsig KILL dbus-daemon --config-file={at}/bus --nofork &
-         while [ ! -S /run/dbus/system_bus_socket ]; do sleep 0.1; done
-         exec {}/lib/systemd/systemd-resolved",
-        unpacked.display()
+         exec dbus-daemon --config-file={at}/bus --nofork --print-address"
     );
     let mut command = network.command(machine, "unshare");
     command.args(["--mount", "sh", "-c", &script]);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    let bus = Running::with(child, dir);
+    // It says where it listens; from then on, who comes beside it is on that machine.
+    let mut first = String::new();
+    BufReader::new(output).read_line(&mut first).unwrap();
+    assert!(first.starts_with("unix:"), "{first}");
+    let daemon = unpacked.join("lib/systemd/systemd-resolved");
+    let mut command = bus.beside(daemon.to_str().unwrap());
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let running = Running::with(command.spawn().unwrap(), dir);
+    let resolved = Resolved {
+        _daemon: Running::of(command.spawn().unwrap()),
+        bus,
+    };
     let control = unpacked.join("usr/bin/resolvectl");
     until("it does mDNS", || {
-        let mut command = running.beside(control.to_str().unwrap());
+        let mut command = resolved.bus.beside(control.to_str().unwrap());
         command.args(["mdns", "eth0", "yes"]).stderr(Stdio::null());
         command.status().unwrap().success()
     });
-    running
+    resolved
 }
 
 /// What the system of a machine says of a name.
-fn addresses(resolved: &Running, unpacked: &Path, name: &str) -> String {
+fn addresses(resolved: &Resolved, unpacked: &Path, name: &str) -> String {
     let output = resolved
+        .bus
         .beside("getent")
         .args(["ahosts", name])
         .env("LD_LIBRARY_PATH", unpacked.join("usr/lib").join(triplet()))
@@ -96,7 +115,13 @@ fn a_system_with_systemd_resolved_finds_the_site_and_one_beside_the_site_takes_n
     };
     let dir = tempfile::tempdir().unwrap();
     let visitor = start(&network, 2, &unpacked);
-    let finds = || addresses(&visitor, &unpacked, "pi.local").contains("192.168.77.1");
+    let control = unpacked.join("usr/bin/resolvectl");
+    let finds = || {
+        // What it has heard before is no answer.
+        let mut forget = visitor.bus.beside(control.to_str().unwrap());
+        assert!(forget.arg("flush-caches").status().unwrap().success());
+        addresses(&visitor, &unpacked, "pi.local").contains("192.168.77.1")
+    };
     {
         let _site = Machine::start(&network, 1, dir.path());
         until("the visitor finds the site", finds);

@@ -83,10 +83,7 @@ impl Network {
         let mut command = self.command(machine, "unshare");
         command.args(["--mount", "sh", "-c", &script]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Some(Running {
-            child: command.spawn().unwrap(),
-            _dir: Some(dir),
-        })
+        Some(Running::with(command.spawn().unwrap(), dir))
     }
 
     /// Puts a file of this name in the place of that in `/etc`, for what is started on a machine from now on.

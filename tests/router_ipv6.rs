@@ -51,6 +51,16 @@ fn serve(home: &Home) -> Server {
     home.serve_at("[::]:443", "[::]:80")
 }
 
+/// A home whose router hears UPnP only, and whose site may ask it.
+fn over_upnp(name: &str, more: &str) -> Option<(Home, Dns, Server)> {
+    let home = home(name, &format!("enable_natpmp=no\n{more}"))?;
+    deaf(&home);
+    let dns = Dns::start(&home, &format!("home AAAA {OWN}"))?;
+    set(&home, true);
+    let site = serve(&home);
+    Some((home, dns, site))
+}
+
 /// What the router's kernel lets in.
 fn lets_in(home: &Home) -> String {
     home.chain("miniupnpd")
@@ -233,15 +243,9 @@ fn of_several_addresses_the_one_that_the_name_has_is_let_in() {
 #[test]
 fn a_router_that_refuses_over_ipv6_is_told_in_its_own_words_and_seen_in_the_browser() {
     // Over UPnP, miniupnpd opens no port below 1024, as the standard advises.
-    let Some(home) = home("w", "enable_natpmp=no") else {
+    let Some((home, _dns, _site)) = over_upnp("w", "") else {
         return;
     };
-    deaf(&home);
-    let Some(_dns) = Dns::start(&home, &format!("home AAAA {OWN}")) else {
-        return;
-    };
-    set(&home, true);
-    let _site = serve(&home);
     wait_until("it is told", || {
         home.says(&["router"])
             .contains("does not let visitors in over IPv6 to port 443 of 2a0b:77::20")
@@ -274,15 +278,9 @@ fn a_router_that_refuses_over_ipv6_is_told_in_its_own_words_and_seen_in_the_brow
 
 #[test]
 fn a_router_that_knows_no_such_request_is_told_apart_from_one_that_refuses() {
-    let Some(home) = home("t", "enable_natpmp=no\nforce_igd_desc_v1=yes") else {
+    let Some((home, _dns, _site)) = over_upnp("t", "force_igd_desc_v1=yes") else {
         return;
     };
-    deaf(&home);
-    let Some(_dns) = Dns::start(&home, &format!("home AAAA {OWN}")) else {
-        return;
-    };
-    set(&home, true);
-    let _site = serve(&home);
     wait_until("IPv4 is passed on", || {
         home.passes_on().contains("192.168.77.20:443")
     });

@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -13,10 +12,10 @@ use std::{
 };
 
 use crate::{
-    backup::{page, site_with_posts},
-    site::{OWNER, PASSWORD, Site, command},
+    backup::{killed, page, site_with_posts},
+    site::{OWNER, PASSWORD, Site},
     sshd::{DISK_MIB, Machine, WORD, place_behind, ran, text},
-    stores::{done, free_port, refused},
+    stores::{all_are_busy, done, free_port, refused},
 };
 
 /// A line to a machine that can be cut.
@@ -302,15 +301,11 @@ fn a_line_that_is_cut_or_a_process_that_is_killed_leaves_what_was_there() {
     line.bears.store(usize::MAX, Ordering::Relaxed);
     for n in 0..4 {
         noise(&format!("{n}.bin"), 1_500_000);
-        let mut making = command(site.data())
-            .arg("backup")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(150 + 150 * n));
-        making.kill().unwrap();
-        making.wait().unwrap();
+        killed(
+            site.data(),
+            &["backup"],
+            Duration::from_millis(150 + 150 * n),
+        );
         let told = done(site.data(), &["backup", "verify"], "");
         assert!(told.contains("is sound"), "{told}");
     }
@@ -319,13 +314,7 @@ fn a_line_that_is_cut_or_a_process_that_is_killed_leaves_what_was_there() {
     assert!(told.contains("is in sftp://"), "{told}");
     let locks = text(&machine.path("home/x/locks")).to_owned();
     machine.inside(&format!("echo another machine 1 > {locks}/change-other"));
-    for arguments in [&["backup"][..], &["backup", "verify"], &["backup", "prune"]] {
-        let told = refused(site.data(), arguments, "");
-        assert!(
-            told.contains("busy") && told.contains("change-other"),
-            "{told}"
-        );
-    }
+    all_are_busy(site.data());
     machine.inside(&format!("touch -d '11 minutes ago' {locks}/change-other"));
     done(site.data(), &["backup"], "");
     let left = machine.inside(&format!("find {locks} {locks}/../.meantime -type f"));

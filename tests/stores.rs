@@ -13,7 +13,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use rustls::crypto::ring;
 
 use crate::{
-    backup::{page, site_with_posts},
+    backup::{killed, page, site_with_posts},
     site::{OWNER, PASSWORD, Site, command},
     tools::{is_there, node_modules},
 };
@@ -178,6 +178,17 @@ pub(crate) fn refused(data: &Path, arguments: &[&str], lines: &str) -> String {
     let (is_done, text) = said(data, arguments, lines);
     assert!(!is_done, "{text}");
     text
+}
+
+/// Nobody goes on as long as another machine has its lock.
+pub(crate) fn all_are_busy(data: &Path) {
+    for arguments in [&["backup"][..], &["backup", "verify"], &["backup", "prune"]] {
+        let told = refused(data, arguments, "");
+        assert!(
+            told.contains("busy") && told.contains("change-other"),
+            "{told}"
+        );
+    }
 }
 
 fn set_up(site: &Site, store: &Store, to: &str) {
@@ -348,15 +359,11 @@ fn a_backup_that_is_cut_off_leaves_the_bucket_as_it_was_and_nobody_interferes() 
         getrandom::fill(&mut noise).unwrap();
         fs::create_dir_all(site.data().join("public")).unwrap();
         fs::write(site.data().join(format!("public/{n}.bin")), noise).unwrap();
-        let mut making = command(site.data())
-            .arg("backup")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(150 + 150 * n));
-        making.kill().unwrap();
-        making.wait().unwrap();
+        killed(
+            site.data(),
+            &["backup"],
+            Duration::from_millis(150 + 150 * n),
+        );
         let told = done(site.data(), &["backup", "verify"], "");
         assert!(told.contains("is sound"), "{told}");
     }
@@ -366,13 +373,7 @@ fn a_backup_that_is_cut_off_leaves_the_bucket_as_it_was_and_nobody_interferes() 
     store.check_keys("inf");
     let lock = format!("{}/my-bucket/x/locks/change-other", store.endpoint);
     answered(store.client.put(&lock).body("another machine 1"), "s3");
-    for arguments in [&["backup"][..], &["backup", "verify"], &["backup", "prune"]] {
-        let told = refused(site.data(), arguments, "");
-        assert!(
-            told.contains("busy") && told.contains("change-other"),
-            "{told}"
-        );
-    }
+    all_are_busy(site.data());
     answered(store.client.delete(&lock), "s3");
     done(site.data(), &["backup"], "");
     let all = format!("{}/my-bucket?list-type=2&prefix=x/locks/", store.endpoint);

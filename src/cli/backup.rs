@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Global,
-    place::{From, MachineArgs, StoreArgs, ask, target},
+    place::{FromArgs, MachineArgs, StoreArgs, ask_passphrase, target},
     progress::Bar,
     say,
 };
@@ -47,7 +47,7 @@ enum BackupCommand {
     /// List the backups, the last one first
     List {
         #[command(flatten)]
-        from: From,
+        from: FromArgs,
     },
     /// Try a backup: restore it for a look at everything, and throw that away
     Verify {
@@ -60,7 +60,7 @@ enum BackupCommand {
         all: bool,
 
         #[command(flatten)]
-        from: From,
+        from: FromArgs,
     },
     /// Make a pair of keys for encrypted backups: the public one for webstead.toml, the secret one to be kept safe
     NewKey,
@@ -73,7 +73,7 @@ enum BackupCommand {
         dry_run: bool,
 
         #[command(flatten)]
-        from: From,
+        from: FromArgs,
     },
 }
 
@@ -81,14 +81,8 @@ enum BackupCommand {
 #[derive(Args)]
 struct MakeArgs {
     /// A folder, best on another disk, a bucket such as `s3://my-bucket/site`, or a folder on another machine such as
-    /// `sftp://ada@nas.example/backups` [default: `to` under [backup] in webstead.toml]
+    /// `sftp://ada@nas.example/backups` [default: the place that is set]
     to: Option<Target>,
-
-    #[command(flatten)]
-    store: StoreArgs,
-
-    #[command(flatten)]
-    machine: MachineArgs,
 
     /// Do not try the backup: it counts as unproven then
     #[arg(long)]
@@ -109,6 +103,13 @@ struct MakeArgs {
     /// A file with the secret key of age, for an encrypted place that this machine does not know
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+
+    // Last, because their headings hold for what comes behind them.
+    #[command(flatten)]
+    store: StoreArgs,
+
+    #[command(flatten)]
+    machine: MachineArgs,
 }
 
 /// Does it.
@@ -178,7 +179,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
         keys: Keys {
             data: Some(source.folder.root()),
             identity: args.key.clone(),
-            passphrase: Some(&ask),
+            passphrase: Some(&ask_passphrase),
         },
         encryption: encryption(args, config.backup.encrypt_to)?,
         rule: None,
@@ -225,13 +226,13 @@ fn encryption(args: &MakeArgs, of_file: Vec<Recipient>) -> Result<Encryption> {
 
 fn ask_twice() -> Result<String> {
     const SHORTEST: usize = 12;
-    let first = ask()?;
+    let first = ask_passphrase()?;
     if first.chars().count() < SHORTEST {
         return Err(Error::Invalid(format!(
             "a passphrase has {SHORTEST} characters or more: whoever has the backups can try as many as they like"
         )));
     }
-    if std::io::stdin().is_terminal() && ask()? != first {
+    if std::io::stdin().is_terminal() && ask_passphrase()? != first {
         return Err(Error::Invalid(
             "these are two different passphrases; nothing was written".into(),
         ));

@@ -53,7 +53,7 @@ impl StoreArgs {
 #[derive(Args)]
 #[command(next_help_heading = "For another machine")]
 pub(super) struct MachineArgs {
-    /// The key by which it is known, as `ssh-keygen -lf FILE.pub` shows it there; it is remembered
+    /// The key by which it is known, as `ssh-keygen -lf FILE.pub` shows it there; who makes backups there remembers it
     #[arg(long, value_name = "SHA256:…")]
     host_key: Option<HostKey>,
 
@@ -75,25 +75,26 @@ impl MachineArgs {
 
 /// Where backups are.
 #[derive(Args)]
-pub(super) struct From {
+pub(super) struct FromArgs {
     /// The folder with the backups, a bucket such as `s3://my-bucket/site`, or a folder on another machine such as
-    /// `sftp://ada@nas.example/backups` [default: `to` under [backup] in webstead.toml]
+    /// `sftp://ada@nas.example/backups` [default: the place that is set]
     #[arg(long = "from", value_name = "PLACE")]
     place: Option<Target>,
-
-    #[command(flatten)]
-    store: StoreArgs,
-
-    #[command(flatten)]
-    machine: MachineArgs,
 
     /// A file with the secret key of age that opens them, if they are encrypted and this machine does not
     /// have their key
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+
+    // Last, because their headings hold for what comes behind them.
+    #[command(flatten)]
+    store: StoreArgs,
+
+    #[command(flatten)]
+    machine: MachineArgs,
 }
 
-impl From {
+impl FromArgs {
     /// Opens the place that is meant.
     ///
     /// # Errors
@@ -103,7 +104,7 @@ impl From {
         let keys = Keys {
             data: Some(&data),
             identity: self.key.clone(),
-            passphrase: Some(&ask),
+            passphrase: Some(&ask_passphrase),
         };
         self.target(global)?.open(&keys)
     }
@@ -133,7 +134,8 @@ pub(super) fn target(
     global: &Global,
 ) -> Result<Target> {
     let data = global.data_path();
-    let config = Config::load(global.config.as_deref(), &data).map(|file| counting(file, &data));
+    let config =
+        Config::load(global.config.as_deref(), &data).map(|file| with_browsers(file, &data));
     // A mistake in the settings is no reason not to bring a site back from a place that is said here.
     let of_file = match (given, config) {
         (_, Ok(config)) => config.backup,
@@ -165,7 +167,7 @@ pub(super) fn target(
 }
 
 /// These settings, and those of the browser. What cannot be read of the latter is no reason not to bring a site back.
-fn counting(file: Config, data: &std::path::Path) -> Config {
+pub(super) fn with_browsers(file: Config, data: &std::path::Path) -> Config {
     let folder = DataFolder::open_existing(data).ok();
     let both = folder.and_then(|folder| with_stored(&file, &folder).ok());
     both.unwrap_or(file)
@@ -188,7 +190,7 @@ fn is_its_key(machine: &str, key: &str) -> Result<bool> {
 }
 
 /// Asks for the passphrase of encrypted backups.
-pub(super) fn ask() -> Result<String> {
+pub(super) fn ask_passphrase() -> Result<String> {
     let typed = secret::ask("these backups")?;
     Ok(typed.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::Args;
 
-use super::{Global, backup::clock, moment, place::From, progress::Bar};
+use super::{Global, backup::clock, moment, place::FromArgs, progress::Bar};
 use crate::{
     backup::{self, Moment, Wanted, Which},
     base::{Result, Timestamp, size_text},
@@ -26,9 +26,6 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "WHEN", value_parser = moment::parse, conflicts_with = "backup")]
     at: Option<Timestamp>,
 
-    #[command(flatten)]
-    from: From,
-
     /// The folder for the site [default: the data folder]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
@@ -36,6 +33,9 @@ pub(super) struct RestoreArgs {
     /// Only say what would change; write nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    from: FromArgs,
 }
 
 /// Does it.

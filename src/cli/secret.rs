@@ -7,17 +7,14 @@ use std::{
 
 use clap::Subcommand;
 
-use super::Global;
+use super::{Global, place::with_browsers};
 use crate::{
     backup::Target,
     base::{Error, Result, secrets},
     config::Config,
     db::DataFolder,
     net::dns,
-    server::{
-        stores::{self, PASSWORD_SECRET, STORE_SECRET},
-        with_stored,
-    },
+    server::stores::{self, PASSWORD_SECRET, STORE_SECRET},
 };
 
 /// What to do with secrets.
@@ -27,7 +24,7 @@ pub(super) enum SecretCommand {
     Set {
         /// What it is for: dns, s3 for backups in a bucket, or sftp for the password on another machine
         name: String,
-        /// The place that the password is for [default: `to` under [backup]]; it is sent to no other
+        /// The place that the password is for [default: the place that is set]; it is sent to no other
         #[arg(long = "for", value_name = "sftp://…")]
         place: Option<Target>,
     },
@@ -88,7 +85,7 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
 fn ask_for_dns(folder: &DataFolder, global: &Global) -> Result<String> {
     // A setting that is wrong is told of elsewhere, and keeps no secret from being kept.
     let config = Config::load(global.config.as_deref(), folder.root()).unwrap_or_default();
-    let config = with_stored(&config, folder).unwrap_or(config);
+    let config = with_browsers(config, folder.root());
     let parts = config.dns.parts_of_secret();
     let secret = ask_parts(dns::SECRET_NAME, parts)?;
     dns::parts_of_secret(&secret, parts)?;
@@ -99,7 +96,7 @@ fn ask_for_dns(folder: &DataFolder, global: &Global) -> Result<String> {
 fn ask_for_machine(given: Option<Target>, folder: &DataFolder, global: &Global) -> Result<String> {
     let target = given.or_else(|| {
         let config = Config::load(global.config.as_deref(), folder.root()).ok()?;
-        with_stored(&config, folder).unwrap_or(config).backup.to
+        with_browsers(config, folder.root()).backup.to
     });
     let place = target.as_ref().and_then(Target::on_machine);
     let place = place.ok_or_else(|| {

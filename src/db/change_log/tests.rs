@@ -239,7 +239,7 @@ impl Site {
         let copy = self.file.with_file_name(format!("copy-{}.db", Id::new()));
         fs::copy(base, &copy).unwrap();
         let log = KeptChanges::open(&self.file).unwrap().unwrap();
-        replay(&log, &copy, up_to, &quiet, &NEVER).map(|_| copy)
+        replay(&log, &copy, up_to, &quiet, &NEVER).map(|()| copy)
     }
 }
 

@@ -133,11 +133,13 @@ pub(super) fn known(data: &Path, settings: &Settings) -> Result<Known> {
     }))
 }
 
-/// Keeps how the authority calls itself in records.
-pub(super) fn note_issuers(data: &Path, settings: &Settings, issuers: Vec<String>) -> Result<()> {
+/// Keeps how the authority calls itself in records; says whether that is new.
+pub(super) fn note_issuers(data: &Path, settings: &Settings, issuers: Vec<String>) -> Result<bool> {
     match read(&path_of(data, authority_of(settings)))? {
-        Some(kept) if kept.issuers != issuers => write(data, &Kept { issuers, ..kept }),
-        _ => Ok(()),
+        Some(kept) if kept.issuers != issuers => {
+            write(data, &Kept { issuers, ..kept }).map(|()| true)
+        }
+        _ => Ok(false),
     }
 }
 

@@ -156,15 +156,10 @@ impl Attempt<'_> {
         let Some(issuers) = offered.filter(|issuers| !is_known && !issuers.is_empty()) else {
             return false;
         };
-        let before = account::known(self.data, settings).map(|known| known.issuers);
-        let is_new = before.is_ok_and(|before| before != issuers);
-        match account::note_issuers(self.data, settings, issuers) {
-            Ok(()) => is_new,
-            Err(e) => {
-                log::warn!("how the authority calls itself was not kept: {e}");
-                false
-            }
-        }
+        account::note_issuers(self.data, settings, issuers).unwrap_or_else(|e| {
+            log::warn!("how the authority calls itself was not kept: {e}");
+            false
+        })
     }
 
     /// Why there is no way to prove this name.

@@ -95,30 +95,27 @@ impl<'a> Lasting<'a> {
         // An authority may ask any of them: the one that has least counts.
         let standings = found.iter().map(|texts| wanted.standing(texts, now));
         Ok(Some(Seen {
-            standing: standings.max().unwrap_or(Standing::Missing),
+            standing: standings
+                .max_by_key(Standing::rank)
+                .unwrap_or(Standing::Missing),
             texts: found.into_iter().flatten().collect(),
             wanted,
         }))
     }
 
     /// Makes sure that the record is there before the authority is asked: puts it there if there is a zone for it.
-    /// Gives until when it is good, if it says so.
     ///
     /// # Errors
     /// With the record that the owner is to make.
-    pub(super) async fn ensure(
-        &self,
-        name: &str,
-        zone: Option<&dyn Zone>,
-    ) -> Result<Option<Timestamp>, Failure> {
+    pub(super) async fn ensure(&self, name: &str, zone: Option<&dyn Zone>) -> Result<(), Failure> {
         // How it calls itself is in its offer, which is looked at then.
         let Some(seen) = self.look(name, None).await? else {
-            return Ok(None);
+            return Ok(());
         };
         match (&seen.standing, zone) {
-            (Standing::Right(until), _) => Ok(*until),
+            (Standing::Right(_), _) => Ok(()),
             (_, None) => Err(seen.failure()),
-            (_, Some(zone)) => seen.put(zone).await.map(|()| None),
+            (_, Some(zone)) => seen.put(zone).await,
         }
     }
 }

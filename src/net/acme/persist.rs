@@ -4,6 +4,8 @@
 //! After <https://datatracker.ietf.org/doc/draft-ietf-acme-dns-persist/02/>, where a record names the account by a
 //! digest. An authority whose directory has no prefix for one goes by 00 or 01, where it is the account's address.
 
+use std::cmp::Reverse;
+
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -137,7 +139,7 @@ pub(super) struct Wanted {
 }
 
 /// How it stands with a record, best first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It is there; until when it is good, if it says so.
     Right(Option<Timestamp>),
@@ -151,6 +153,20 @@ pub(super) enum Standing {
     Garbled,
     /// There is none.
     Missing,
+}
+
+impl Standing {
+    /// By this they are sorted, best first: of two that end, the one that lasts longer.
+    pub(super) fn rank(&self) -> (u8, Reverse<i64>) {
+        match self {
+            Self::Right(until) => (0, Reverse(until.map_or(i64::MAX, |at| at.0))),
+            Self::Over(until) => (1, Reverse(until.0)),
+            Self::NameAlone => (2, Reverse(0)),
+            Self::OtherAccount => (3, Reverse(0)),
+            Self::Garbled => (4, Reverse(0)),
+            Self::Missing => (5, Reverse(0)),
+        }
+    }
 }
 
 impl Wanted {
@@ -186,7 +202,7 @@ impl Wanted {
     /// How it stands with the texts of a name: the best of them counts.
     pub(super) fn standing(&self, texts: &[String], now: Timestamp) -> Standing {
         let all = texts.iter().map(|text| self.standing_of(text, now));
-        all.min().unwrap_or(Standing::Missing)
+        all.min_by_key(Standing::rank).unwrap_or(Standing::Missing)
     }
 
     fn standing_of(&self, text: &str, now: Timestamp) -> Standing {

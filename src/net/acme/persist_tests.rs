@@ -67,6 +67,20 @@ fn the_account_is_named_by_the_digest_of_the_drafts_own_example() {
 }
 
 #[test]
+fn of_two_records_that_end_the_one_that_lasts_longer_counts() {
+    let until = |seconds| {
+        format!("authority.example; accounturi=https://ca.example/acct/123; persistUntil={seconds}")
+    };
+    let (old, new) = (until(1_850_000_000), until(1_900_000_000));
+    for texts in [[old.clone(), new.clone()], [new, old]] {
+        assert_eq!(
+            wanted("a.example").standing(&texts, NOW),
+            Standing::Right(Some(Timestamp(1_900_000_000)))
+        );
+    }
+}
+
+#[test]
 fn a_record_does_or_does_not_and_it_is_known_why() {
     let right = "authority.example; accounturi=https://ca.example/acct/123";
     let over = format!("{right}; persistUntil=1799999999");

@@ -76,7 +76,7 @@ async fn follow(server: SocketAddr, name: &str, kind: Rtype) -> Said {
     let mut chain = vec![name.to_owned()];
     loop {
         let asked = chain[chain.len() - 1].clone();
-        let answer = match one(server, &asked, kind).await {
+        let answer = match ask_in_time(server, &asked, kind).await {
             Ok(answer) => answer,
             Err(nothing) => return nothing,
         };
@@ -107,7 +107,7 @@ fn read(answer: &Answer, chain: &mut Vec<String>) -> Read {
             return Read::Said(Said::Loop(chain.clone()));
         }
     }
-    let found = addresses(answer);
+    let found = addresses_in(answer);
     if !found.is_empty() {
         return Read::Said(Said::Addresses(found));
     }
@@ -121,7 +121,7 @@ fn read(answer: &Answer, chain: &mut Vec<String>) -> Read {
 }
 
 /// The addresses of an answer, in order.
-pub(in crate::net) fn addresses(answer: &Answer) -> Vec<IpAddr> {
+pub(in crate::net) fn addresses_in(answer: &Answer) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = answer
         .data
         .iter()
@@ -136,7 +136,7 @@ pub(in crate::net) fn addresses(answer: &Answer) -> Vec<IpAddr> {
 }
 
 /// One answer in time, or that there was none.
-pub(in crate::net) async fn one(
+pub(in crate::net) async fn ask_in_time(
     server: SocketAddr,
     name: &str,
     kind: Rtype,

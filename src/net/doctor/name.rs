@@ -6,7 +6,7 @@ use domain::base::Rtype;
 use futures_util::future::join_all;
 
 use super::facts::Named;
-use crate::net::dns::{Data, Said, addresses, one, resolvers, said_of};
+use crate::net::dns::{Data, Said, addresses_in, ask_in_time, resolvers, said_of};
 
 /// Servers of a zone that are asked.
 const MOST_SERVERS: usize = 8;
@@ -56,7 +56,7 @@ async fn ask_zone(resolver: SocketAddr, name: &str) -> Vec<(String, Said)> {
 async fn servers_of(resolver: SocketAddr, name: &str) -> Vec<(String, IpAddr)> {
     let mut zone = name;
     while zone.contains('.') {
-        let servers: Vec<String> = one(resolver, zone, Rtype::NS)
+        let servers: Vec<String> = ask_in_time(resolver, zone, Rtype::NS)
             .await
             .map_or_else(|_| Vec::new(), |answer| answer.data)
             .into_iter()
@@ -68,9 +68,9 @@ async fn servers_of(resolver: SocketAddr, name: &str) -> Vec<(String, IpAddr)> {
             .collect();
         if !servers.is_empty() {
             let found = servers.into_iter().map(|server| async move {
-                let addresses = one(resolver, &server, Rtype::A)
+                let addresses = ask_in_time(resolver, &server, Rtype::A)
                     .await
-                    .map(|a| addresses(&a));
+                    .map(|a| addresses_in(&a));
                 let first = addresses.unwrap_or_default().into_iter().next();
                 first.map(|address| (server, address))
             });

@@ -37,7 +37,7 @@ const MOST_HEAD_BYTES: usize = 8 * 1024;
 pub(super) struct Place {
     /// Where it listens.
     pub(super) at: SocketAddr,
-    /// From which address of this machine it is asked, if not from any.
+    /// From which IPv6 address of this machine it is asked, if not from any.
     own: Option<SocketAddr>,
     /// Path and query.
     path: String,
@@ -89,11 +89,7 @@ impl Place {
         let Some(own) = self.own else {
             return TcpStream::connect(self.at).await;
         };
-        let socket = if own.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let socket = TcpSocket::new_v6()?;
         socket.bind(own)?;
         socket.connect(self.at).await
     }

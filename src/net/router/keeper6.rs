@@ -102,8 +102,6 @@ async fn close_others(router: &Router6, ports: &[u16], kept: &mut Kept) -> Vec<S
 
 /// Closes everything that the router was asked to let in over IPv6; gives what may still be open, in sentences.
 pub(super) async fn close_all(kept: &mut Kept, service: Result<&Service, &String>) -> Vec<String> {
-    kept.holes.retain(|hole| !hole.is_over());
-    kept.unsure.retain(|hole| !hole.is_over());
     let Some(first) = kept.holes.first().or_else(|| kept.unsure.first()) else {
         return Vec::new();
     };

@@ -182,7 +182,6 @@ async fn enter_by(login: &Login, kinds: &[Algorithm]) -> Result<Session, Failure
         },
         keepalive_interval: Some(SILENCE),
         keepalive_max: MOST_SILENT,
-        nodelay: true,
         ..client::Config::default()
     };
     let shown = Arc::new(Short::new(None));

@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// Characters of what a stranger calls itself.
-const MOST_CHARS: usize = 200;
+/// Characters of what a stranger calls itself, or an authority says.
+pub(super) const MOST_CHARS: usize = 200;
 /// How long a visitor from outside counts as evidence that the door is open.
-const FRESH_S: i64 = 24 * 3600;
+pub(super) const FRESH_S: i64 = 24 * 3600;
 /// What everybody can do to see it from outside.
 const TELEPHONE: &str = "open the site on a telephone whose Wi-Fi is off";
 

@@ -1,6 +1,9 @@
 //! Port 80: who types a name without https:// comes there, and an authority that looks there for a proof.
 
-use super::{ABOUT_NAMES, network::here};
+use super::{
+    ABOUT_NAMES,
+    network::{FRESH_S, MOST_CHARS, here},
+};
 use crate::{
     base::{Health, Place, Station, one_line},
     net::{
@@ -8,12 +11,6 @@ use crate::{
         doctor::facts::{Door, Facts, Who},
     },
 };
-
-/// How long a visitor from outside counts as evidence that the door is open.
-const FRESH_S: i64 = 24 * 3600;
-
-/// Characters of what an authority said.
-const MOST_CHARS: usize = 200;
 
 /// What is known of port 80, where port 443 is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
