@@ -52,7 +52,7 @@ CREATE TABLE posts (
   extra          TEXT    NOT NULL,                  -- front matter that is kept for export only; JSON object
   renderer       INTEGER NOT NULL,                  -- version of the Markdown renderer that made html
   markdown       TEXT    NOT NULL,
-  html           TEXT,                              -- NULL: too large to keep, rendered when it is read
+  html           TEXT,                              -- NULL: in packed, or too large to keep and rendered when it is read
   packed         BLOB                               -- if not NULL: both, compressed (src/text/packed.rs), and markdown is ''
 ) STRICT;
 -- What visitors can list, read from its end: newest first, no drafts, nothing from the trash. With the title, so that a
