@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::repository::{Kept, Repository};
 use crate::{
     base::{Error, Result, Timestamp},
-    db::Place,
+    db::LogPlace,
 };
 
 /// A backup, as people ask for it.
@@ -61,7 +61,7 @@ pub struct Listed {
     /// Whether it can be relied on.
     pub trust: Trust,
     /// The end of its log of changes, if it has one.
-    pub changes: Option<Place>,
+    pub changes: Option<LogPlace>,
 }
 
 /// Every backup of a repository, the last one first.

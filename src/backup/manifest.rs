@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::object::Reference;
 use crate::{
     base::{Error, Result, Timestamp},
-    db::Place,
+    db::LogPlace,
 };
 
 /// Bytes of the database in one object: what one change of it costs. A multiple of every size that a page has.
@@ -44,7 +44,7 @@ pub(super) struct Manifest {
     pub(super) first_account: Option<i64>,
     /// The end of its log of changes: from here on, the log of a later database leads to any moment in between.
     #[serde(default)]
-    pub(super) changes: Option<Place>,
+    pub(super) changes: Option<LogPlace>,
     /// The database.
     pub(super) database: DatabaseEntry,
     /// Lists of the files: objects with a line of JSON ([`FileEntry`]) for each, by path.

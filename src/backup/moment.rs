@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, Timestamp},
-    db::{DataFolder, Entry, KeptChanges, Kind, Place, replay},
+    db::{DataFolder, KeptChanges, LogEntry, LogKind, LogPlace, replay},
 };
 
 /// Databases of later backups that are restored for their log, at most.
@@ -213,7 +213,7 @@ impl Search<'_> {
     }
 
     /// The backups from before that are not known to be bad, the last one first.
-    fn bases(&self, kept: &[Kept], all_tried: &[Stored]) -> Result<Vec<(usize, Place)>> {
+    fn bases(&self, kept: &[Kept], all_tried: &[Stored]) -> Result<Vec<(usize, LogPlace)>> {
         let mut bases = Vec::new();
         for (number, base) in kept.iter().enumerate().rev() {
             let Some(place) = base.manifest.changes else {
@@ -228,7 +228,7 @@ impl Search<'_> {
 
     fn leads_from(
         &mut self,
-        bases: &[(usize, Place)],
+        bases: &[(usize, LogPlace)],
         log: &KeptChanges,
     ) -> Result<Option<(usize, Cut)>> {
         for (number, place) in bases {
@@ -316,7 +316,7 @@ impl Search<'_> {
 }
 
 /// Whether a log leads from the end of a backup to a moment.
-fn look(log: &KeptChanges, base: Place, at: Timestamp) -> Result<Result<Cut, Obstacle>> {
+fn look(log: &KeptChanges, base: LogPlace, at: Timestamp) -> Result<Result<Cut, Obstacle>> {
     if log.has(base)? {
         return Ok(cut(&log.after(base.number)?, base, at));
     }
@@ -327,7 +327,7 @@ fn look(log: &KeptChanges, base: Place, at: Timestamp) -> Result<Result<Cut, Obs
 }
 
 /// Where a moment is in what was written after a backup: behind the last change before it.
-fn cut(entries: &[Entry], base: Place, at: Timestamp) -> Result<Cut, Obstacle> {
+fn cut(entries: &[LogEntry], base: LogPlace, at: Timestamp) -> Result<Cut, Obstacle> {
     let (before, after) = match entries.iter().rposition(|entry| entry.at < at) {
         Some(last) => entries.split_at(last + 1),
         None => entries.split_at(0),
@@ -340,18 +340,18 @@ fn cut(entries: &[Entry], base: Place, at: Timestamp) -> Result<Cut, Obstacle> {
     };
     for entry in before {
         match entry.kind {
-            Kind::Unknown => return Err(Obstacle::Unknown(entry.at)),
-            Kind::Change => {
+            LogKind::Unknown => return Err(Obstacle::Unknown(entry.at)),
+            LogKind::Change => {
                 cut.changes += 1;
                 cut.last = Some(entry.at);
             }
-            Kind::Upkeep | Kind::Begin | Kind::Restored(_) => {}
+            LogKind::Upkeep | LogKind::Begin | LogKind::Restored(_) => {}
         }
         cut.up_to = entry.number;
         cut.is_clock_back |= entry.at >= at;
     }
     for entry in after {
-        if let Kind::Restored(as_of) = entry.kind
+        if let LogKind::Restored(as_of) = entry.kind
             && as_of < at
         {
             return Err(Obstacle::Restored(as_of, entry.at));
@@ -375,9 +375,9 @@ pub fn reach(backups: &[Listed], data: &Path) -> Result<Option<Timestamp>> {
     let (mut unknown, mut restored) = (0, None);
     for mark in log.marks()? {
         match mark.kind {
-            Kind::Unknown => unknown = mark.number,
-            Kind::Restored(_) => restored = Some(mark.at),
-            Kind::Change | Kind::Upkeep | Kind::Begin => {}
+            LogKind::Unknown => unknown = mark.number,
+            LogKind::Restored(_) => restored = Some(mark.at),
+            LogKind::Change | LogKind::Upkeep | LogKind::Begin => {}
         }
     }
     let mut since = None;
@@ -403,17 +403,17 @@ fn clock(moment: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    const BASE: Place = Place {
+    const BASE: LogPlace = LogPlace {
         number: 7,
         change: 70,
     };
 
     /// What is in the log, a moment, and where it is.
-    type Case<'a> = (&'a [(i64, Kind)], i64, Result<Cut, Obstacle>);
+    type Case<'a> = (&'a [(i64, LogKind)], i64, Result<Cut, Obstacle>);
 
     /// Rows after number 7, at these times.
-    fn rows(all: &[(i64, Kind)]) -> Vec<Entry> {
-        let row = |(n, (at, kind)): (usize, &(i64, Kind))| Entry {
+    fn rows(all: &[(i64, LogKind)]) -> Vec<LogEntry> {
+        let row = |(n, (at, kind)): (usize, &(i64, LogKind))| LogEntry {
             number: 8 + n as i64,
             change: 80 + n as i64,
             at: Timestamp(*at),
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_behind_the_last_change_before_it() {
-        use Kind::{Begin, Change, Restored, Unknown, Upkeep};
+        use LogKind::{Begin, Change, Restored, Unknown, Upkeep};
         let then = |up_to, changes, last: Option<i64>| {
             Ok(Cut {
                 up_to,

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -38,6 +38,20 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     written?;
     super::written::count_file(path, bytes.len() as u64);
     sync_folder(folder)
+}
+
+/// A name that nothing has: this one, or the first of `NAME-2`, `NAME-3` … that is free.
+pub fn free_name(wanted: &Path) -> PathBuf {
+    let numbered = |number: u32| {
+        let mut name = wanted.as_os_str().to_owned();
+        name.push(format!("-{number}"));
+        PathBuf::from(name)
+    };
+    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+    std::iter::once(wanted.to_path_buf())
+        .chain((2..1000).map(numbered))
+        .find(is_free)
+        .unwrap_or_else(|| numbered(1000))
 }
 
 fn temporary_name(id: Id) -> String {
@@ -112,7 +126,9 @@ mod tests {
         time::{Duration, SystemTime},
     };
 
-    use super::{close_to_others, give_to_owner_of, sweep_temporary, temporary_name, write_whole};
+    use super::{
+        close_to_others, free_name, give_to_owner_of, sweep_temporary, temporary_name, write_whole,
+    };
     use crate::base::Id;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -155,6 +171,23 @@ mod tests {
         expected.push(new);
         expected.sort();
         assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn a_name_that_something_has_gets_a_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = dir.path().join("site.db.damaged-20261127-140200");
+        for name in ["", "-2", "-3"] {
+            let free = free_name(&wanted);
+            assert_eq!(free, beside(&wanted, name));
+            fs::write(free, "x").unwrap();
+        }
+        std::os::unix::fs::symlink("nowhere", beside(&wanted, "-4")).unwrap();
+        assert_eq!(free_name(&wanted), beside(&wanted, "-5"));
+    }
+
+    fn beside(path: &Path, end: &str) -> std::path::PathBuf {
+        format!("{}{end}", path.display()).into()
     }
 
     #[test]

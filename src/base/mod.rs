@@ -5,6 +5,7 @@ pub mod error;
 pub mod files;
 pub mod id;
 pub mod limited;
+pub mod minisign;
 pub mod network;
 pub mod request_id;
 pub mod secrets;

@@ -174,11 +174,7 @@ fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
 /// A name that nothing has yet: `site.db.after-upgrade-20261126-193000`.
 fn aside(database: &Path) -> PathBuf {
     let now = Timestamp::now().to_jiff().strftime("%Y%m%d-%H%M%S");
-    let dated = format!(".after-upgrade-{now}");
-    let numbered = (2..1000).map(|n| beside(database, &format!("{dated}-{n}")));
-    let mut names = std::iter::once(beside(database, &dated)).chain(numbered);
-    let free = names.find(|name| !name.exists());
-    free.unwrap_or_else(|| beside(database, &dated))
+    files::free_name(&beside(database, &format!(".after-upgrade-{now}")))
 }
 
 fn copy_of(database: &Path) -> PathBuf {

@@ -11,6 +11,7 @@ mod change_log;
 mod check;
 mod door;
 mod folder;
+mod header;
 mod health;
 mod log_keeper;
 mod media_store;
@@ -40,7 +41,7 @@ use tokio::sync::oneshot;
 
 pub use before::{Before, before_upgrade, put_back, show_before_upgrade};
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
-pub use change_log::{Entry, KeptChanges, Kind, Place, end_of_log, note_restored, replay};
+pub use change_log::{KeptChanges, LogEntry, LogKind, LogPlace, end_of_log, note_restored, replay};
 pub use check::{
     Depth, Found, SmallFile, check, integrity_problems, look_at_pages, quick_problems,
 };
@@ -50,7 +51,7 @@ pub use health::{Health, Space, Trouble};
 pub use media_store::{MediaStore, hash_of};
 pub use page_sums::note_page_sums;
 pub use rehearsal::{Rehearsal, rehearse};
-pub use salvage::{Salvaged, replace, salvage};
+pub use salvage::{Salvaged, is_sound, replace, salvage};
 pub use snapshot::{Snapshot, rows_of_tables};
 pub use writer::WriterStats;
 
@@ -233,14 +234,18 @@ impl Database {
 
     /// [`Database::read`] for the command line and for threads of our own.
     pub fn read_blocking<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let reader = self.reader()?;
+        query(&reader)
+    }
+
+    /// A connection for reading. For as long as somebody has one, a database on a disk that was mounted read-only is not
+    /// opened for writing.
+    fn reader(&self) -> Result<pool::Reader> {
         let busy = || Error::Busy("no database connection was free");
-        let connection = {
-            // Held until there is a connection: none is opened while they are exchanged.
-            let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
-            let pool = readers.as_ref().ok_or_else(busy)?;
-            pool.get().map_err(|_| busy())?
-        };
-        query(&connection)
+        // Held until there is a connection: none is opened while they are exchanged.
+        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        let pool = readers.as_ref().ok_or_else(busy)?;
+        pool.get().map_err(|_| busy())
     }
 
     /// Applies a change as a whole or not at all; returns when it is on the disk.

@@ -27,6 +27,9 @@ use crate::base::{Error, Id, Result, Timestamp, Verdict, files};
 /// Connections for reading; `None` for the moment in which they are exchanged.
 pub(super) type Readers = Arc<RwLock<Option<r2d2::Pool<SqliteConnectionManager>>>>;
 
+/// One of them, until it is dropped.
+pub(super) type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
+
 /// Readers at once.
 const MAX_READERS: u32 = 4;
 

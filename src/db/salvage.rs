@@ -30,7 +30,8 @@ use self::{
     whole::{logs_put_aside, put_together},
 };
 use super::{
-    check::integrity_problems,
+    DataFolder,
+    check::{Depth, check, integrity_problems},
     door::{self, Purpose},
     folder::ServerLock,
     migrations,
@@ -53,6 +54,14 @@ impl Salvaged {
     pub fn is_whole(&self) -> bool {
         self.notes.is_empty()
     }
+}
+
+/// Whether nothing is wrong with the database of a folder: nothing that was found before, nothing in what lies there now,
+/// and no log that was put aside. Nobody has it open.
+pub fn is_sound(folder: &DataFolder) -> bool {
+    let nothing = BTreeMap::new();
+    let found = check(folder, Depth::WithoutMedia, &nothing, || ());
+    found.database.is_empty() && logs_put_aside(&folder.database()).is_empty()
 }
 
 /// Saves what can be read of `damaged` into `new`, which must not exist.

@@ -1,12 +1,15 @@
 //! The database as it is at one moment, page by page, while others go on writing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::{
+    Database,
     door::{self, Purpose},
     migrations,
+    pool::Reader,
+    read_only::{Way, is_on_read_only_disk},
     wal::look_at_log,
 };
 use crate::base::{Error, Result};
@@ -20,6 +23,11 @@ pub struct Snapshot {
     connection: Connection,
     pages: u32,
     page_bytes: usize,
+    /// Where nothing can be written, and nobody else is kept from it: the file, and how it is looked into.
+    unlocked: Option<(PathBuf, Way)>,
+    /// Keeps this process from opening the file for writing: the end of a connection that knows of no locks would take
+    /// the writer's away. So it stands behind that connection, and is dropped after it.
+    _reader: Option<Reader>,
 }
 
 impl Snapshot {
@@ -28,9 +36,27 @@ impl Snapshot {
     /// # Errors
     /// As [`open_to_look`](super::open_to_look), and [`Error::Damaged`] if the log has lost what was saved.
     pub fn take(file: &Path) -> Result<Self> {
+        Self::with(file, None)
+    }
+
+    /// Takes that of a database which this process has open.
+    ///
+    /// # Errors
+    /// As [`Snapshot::take`], and [`Error::Busy`].
+    pub fn of(database: &Database) -> Result<Self> {
+        let reader = is_on_read_only_disk(&database.file).then(|| database.reader());
+        Self::with(&database.file, reader.transpose()?)
+    }
+
+    fn with(file: &Path, reader: Option<Reader>) -> Result<Self> {
         // Who closes the file as the last one tidies the log up, and what is behind the damage would be gone.
         look_at_log(file).insist()?;
-        let connection = door::open(file, Purpose::Snapshot)?;
+        let unlocked = is_on_read_only_disk(file).then(|| (file.to_path_buf(), Way::into(file)));
+        let purpose = match unlocked {
+            Some(_) => Purpose::Look,
+            None => Purpose::Snapshot,
+        };
+        let connection = door::open(file, purpose)?;
         connection.execute_batch("BEGIN")?;
         // The transaction has its moment from the first time that something is read.
         migrations::check_version(&connection)?;
@@ -42,7 +68,25 @@ impl Snapshot {
             pages: u32::try_from(pages).map_err(Error::internal)?,
             page_bytes: usize::try_from(page_bytes).map_err(Error::internal)?,
             connection,
+            unlocked,
+            _reader: reader,
         })
+    }
+
+    /// Whether all that was read is of one moment. On a disk that was mounted read-only it is not if somebody could
+    /// write there meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it may not be.
+    pub fn insist_on_one_moment(&self) -> Result<()> {
+        let is_as_before =
+            |(file, way): &(PathBuf, Way)| is_on_read_only_disk(file) && Way::into(file) == *way;
+        if self.unlocked.as_ref().is_none_or(is_as_before) {
+            return Ok(());
+        }
+        Err(Error::Busy(
+            "somebody has written to the site's disk, which was read-only, while it was read; try again",
+        ))
     }
 
     /// What can be asked at the same moment.

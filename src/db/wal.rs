@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::page_sums::noted_page_bytes;
+use super::{header::PAGE_SIZE_AT, page_sums::noted_page_bytes};
 use crate::base::Verdict;
 
 const HEADER_BYTES: usize = 32;
@@ -26,8 +26,6 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) const NEW_PAGE_BYTES: usize = 1024;
 /// Bytes of a page of the databases that were made before: they keep theirs.
 pub(super) const OLD_PAGE_BYTES: usize = 4096;
-/// Where the first page says how large a page is (<https://www.sqlite.org/fileformat2.html>, 1.3.2).
-const PAGE_SIZE_AT: u64 = 16;
 
 /// Where the log of a database is.
 pub(super) fn log_of(database: &Path) -> PathBuf {

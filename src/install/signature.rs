@@ -4,10 +4,7 @@ use std::{ffi::OsString, fs, io::ErrorKind, path::Path};
 
 use minisign_verify::{PublicKey, Signature};
 
-use crate::{
-    base::{Error, Result},
-    net::leaving::public_key,
-};
+use crate::base::{Error, Result, minisign::public_key};
 
 /// Keys that are compiled in.
 const RELEASE_KEYS: &str = include_str!("release_keys.txt");

@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-use minisign_verify::PublicKey;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tokio::sync::watch;
+
+use crate::base::minisign;
 
 /// The longest time that can be set: a day.
 const MOST_S: u64 = 24 * 3600;
@@ -59,21 +60,9 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let keys = Vec::<String>::deserialize(from)?;
     for key in &keys {
-        public_key(key).map_err(D::Error::custom)?;
+        minisign::public_key(key).map_err(D::Error::custom)?;
     }
     Ok(keys)
-}
-
-/// Reads a public key of minisign: what `minisign -G` shows and writes, as a line beginning with `RW`.
-///
-/// # Errors
-/// What is wrong with it, and where the right one is.
-pub fn public_key(text: &str) -> Result<PublicKey, String> {
-    PublicKey::from_base64(text.trim()).map_err(|_| {
-        format!(
-            "{text:?} is no public key of minisign: it is the second line of minisign.pub, and begins with RW"
-        )
-    })
 }
 
 impl Settings {

@@ -264,6 +264,33 @@ fn a_damaged_database_is_served_and_not_written_to_until_it_was_repaired() {
 }
 
 #[test]
+fn a_repair_leaves_a_sound_database_and_its_log_of_changes_as_they_are() {
+    let (dir, data) = a_site();
+    let store = dir.path().join("backups");
+    assert!(run(&data, &["backup", store.to_str().unwrap()]).0);
+    let files = || {
+        let found = fs::read_dir(&data).unwrap();
+        let mut names: Vec<_> = found.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let (before, there) = (fs::read(data.join("site.db")).unwrap(), files());
+    for _ in 0..2 {
+        let (is_well, said) = run(&data, &["repair", "--replace"]);
+        assert!(is_well && said.contains("nothing was changed"), "{said}");
+        assert_eq!(fs::read(data.join("site.db")).unwrap(), before);
+        assert_eq!(files(), there);
+    }
+    // Another program has been at it.
+    let open = rusqlite::Connection::open(data.join("site.db")).unwrap();
+    open.execute_batch("DELETE FROM guard").unwrap();
+    drop(open);
+    let (_, said) = run(&data, &["repair", "--replace"]);
+    assert!(said.contains("is kept as"), "{said}");
+    assert!(run(&data, &["check"]).0);
+}
+
+#[test]
 fn nothing_is_saved_on_top_of_damage_and_what_was_written_stays_in_the_form() {
     let (_dir, data) = a_site();
     fs::write(data.join("damaged.txt"), "page 7 is not what was written\n").unwrap();

@@ -23,7 +23,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
-pub use read::{Entry, KeptChanges, Kind};
+pub use read::{KeptChanges, LogEntry, LogKind};
 pub use replay::replay;
 
 use super::{
@@ -38,7 +38,7 @@ use crate::base::{Error, Id, Result, Timestamp};
 /// Two sites that were one once have the same place only up to where they part, because the id of a change is never
 /// made twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct LogPlace {
     /// The number of the row.
     pub number: i64,
     /// The id of its change.
@@ -49,13 +49,13 @@ pub struct Place {
 ///
 /// # Errors
 /// [`Error::Database`] if it cannot be read.
-pub fn end_of_log(connection: &Connection) -> Result<Option<Place>> {
+pub fn end_of_log(connection: &Connection) -> Result<Option<LogPlace>> {
     if !has_table(connection)? {
         return Ok(None);
     }
     let sql = "SELECT id, change_id FROM change_log ORDER BY id DESC LIMIT 1";
     let place = connection.query_row(sql, [], |row| {
-        Ok(Place {
+        Ok(LogPlace {
             number: row.get(0)?,
             change: row.get(1)?,
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{Place, has_table, number_of_text, record};
+use super::{LogPlace, has_table, number_of_text, record};
 use crate::{
     base::{Error, Result, Timestamp},
     db::open_to_look,
@@ -12,7 +12,7 @@ use crate::{
 
 /// What a row of the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LogKind {
     /// A change.
     Change,
     /// One that only forgets what has had its time.
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// A row of the log, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct LogEntry {
     /// Its number: 1, 2, 3 …
     pub number: i64,
     /// The id of the change.
@@ -35,7 +35,7 @@ pub struct Entry {
     /// When it was applied, by the clock of then.
     pub at: Timestamp,
     /// What it is.
-    pub kind: Kind,
+    pub kind: LogKind,
     /// The schema that it was written for.
     pub schema: i64,
 }
@@ -79,7 +79,7 @@ impl KeptChanges {
     ///
     /// # Errors
     /// [`Error::Database`] if it cannot be read, which is true of all of these.
-    pub fn first(&self) -> Result<Option<Entry>> {
+    pub fn first(&self) -> Result<Option<LogEntry>> {
         let sql =
             "SELECT id, change_id, at, kind, schema, content FROM change_log ORDER BY id LIMIT 1";
         let first = self.connection.query_row(sql, [], entry_of);
@@ -93,7 +93,7 @@ impl KeptChanges {
     }
 
     /// Whether a place is in it: the database is what became of the one that had this place at its end.
-    pub fn has(&self, place: Place) -> Result<bool> {
+    pub fn has(&self, place: LogPlace) -> Result<bool> {
         let sql = "SELECT count(*) FROM change_log WHERE id = ?1 AND change_id = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows: i64 = statement.query_row([place.number, place.change], |row| row.get(0))?;
@@ -101,7 +101,7 @@ impl KeptChanges {
     }
 
     /// The rows after a number, in order.
-    pub fn after(&self, number: i64) -> Result<Vec<Entry>> {
+    pub fn after(&self, number: i64) -> Result<Vec<LogEntry>> {
         // The contents of most rows are not read at all.
         let sql = "SELECT id, change_id, at, kind, schema, iif(kind = 'restored', content, x'') FROM change_log \
                    WHERE id > ?1 ORDER BY id";
@@ -111,7 +111,7 @@ impl KeptChanges {
     }
 
     /// The rows that are no change that could be replayed, in order.
-    pub fn marks(&self) -> Result<Vec<Entry>> {
+    pub fn marks(&self) -> Result<Vec<LogEntry>> {
         let sql = "SELECT id, change_id, at, kind, schema, content FROM change_log \
                    WHERE kind NOT IN ('change', 'upkeep') ORDER BY id";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -119,7 +119,7 @@ impl KeptChanges {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What [`Entry`] does not say of a row.
+    /// What [`LogEntry`] does not say of a row.
     pub(super) fn row(&self, number: i64) -> Result<Row> {
         let sql = "SELECT kind, bytes_before, content FROM change_log WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -159,23 +159,23 @@ impl KeptChanges {
     }
 }
 
-fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<LogEntry> {
     let kind: String = row.get(3)?;
-    Ok(Entry {
+    Ok(LogEntry {
         number: row.get(0)?,
         change: row.get(1)?,
         at: Timestamp(row.get(2)?),
         kind: match &kind[..] {
-            "change" => Kind::Change,
-            "upkeep" => Kind::Upkeep,
-            "begin" => Kind::Begin,
+            "change" => LogKind::Change,
+            "upkeep" => LogKind::Upkeep,
+            "begin" => LogKind::Begin,
             "restored" => {
                 let content: Vec<u8> = row.get(5)?;
                 // One that cannot be read says that nothing is known of any time.
                 let as_of = <[u8; 8]>::try_from(&content[..]).map_or(i64::MIN, i64::from_le_bytes);
-                Kind::Restored(Timestamp(as_of))
+                LogKind::Restored(Timestamp(as_of))
             }
-            _ => Kind::Unknown,
+            _ => LogKind::Unknown,
         },
         schema: row.get(4)?,
     })

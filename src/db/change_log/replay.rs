@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::{Entry, KeptChanges, Kind, Place, end_of_log, read::Read};
+use super::{KeptChanges, LogEntry, LogKind, LogPlace, end_of_log, read::Read};
 use crate::{
     base::{Error, Result},
     db::{
@@ -98,7 +98,7 @@ fn bound(connection: &Connection, log: &KeptChanges) -> Result<()> {
 fn rows(
     log: &KeptChanges,
     connection: &mut Connection,
-    (begins_at, entries): (Place, &[Entry]),
+    (begins_at, entries): (LogPlace, &[LogEntry]),
     progress: &dyn Fn(usize, usize),
     stop: &AtomicBool,
 ) -> Result<()> {
@@ -128,12 +128,12 @@ fn rows(
 }
 
 /// Does one row, and keeps it as it was kept then.
-fn one(log: &KeptChanges, connection: &Connection, entry: &Entry) -> Result<()> {
+fn one(log: &KeptChanges, connection: &Connection, entry: &LogEntry) -> Result<()> {
     let row = log.row(entry.number)?;
     let statements = match entry.kind {
-        Kind::Change | Kind::Upkeep => log.statements(&row.content)?,
-        Kind::Begin | Kind::Restored(_) => Vec::new(),
-        Kind::Unknown => return Err(does_not_fit("a change is not known")),
+        LogKind::Change | LogKind::Upkeep => log.statements(&row.content)?,
+        LogKind::Begin | LogKind::Restored(_) => Vec::new(),
+        LogKind::Unknown => return Err(does_not_fit("a change is not known")),
     };
     let failed = |e: rusqlite::Error| {
         match e.sqlite_error_code() {
@@ -147,7 +147,7 @@ fn one(log: &KeptChanges, connection: &Connection, entry: &Entry) -> Result<()> 
     };
     let texts = "INSERT INTO change_log_sql (id, sql) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
     // In the order in which the writer does it.
-    if entry.kind == Kind::Upkeep {
+    if entry.kind == LogKind::Upkeep {
         all(connection, &statements).map_err(failed)?;
     }
     for Read { number, sql, .. } in &statements {
@@ -168,7 +168,7 @@ fn one(log: &KeptChanges, connection: &Connection, entry: &Entry) -> Result<()> 
             row.content
         ])
         .map_err(failed)?;
-    if entry.kind == Kind::Change {
+    if entry.kind == LogKind::Change {
         let sql = "INSERT INTO applied_changes (id) VALUES (?1)";
         let mut statement = connection.prepare_cached(sql)?;
         statement.execute([entry.change]).map_err(failed)?;

@@ -288,10 +288,15 @@ fn changes_of_a_program_that_keeps_none_are_known_to_be_missing() {
         .unwrap();
     site.act(&Act::Account(2));
     let log = KeptChanges::open(&site.file).unwrap().unwrap();
-    let kinds: Vec<Kind> = log.after(0).unwrap().iter().map(|e| e.kind).collect();
+    let kinds: Vec<LogKind> = log.after(0).unwrap().iter().map(|e| e.kind).collect();
     assert_eq!(
         kinds,
-        [Kind::Begin, Kind::Change, Kind::Unknown, Kind::Change]
+        [
+            LogKind::Begin,
+            LogKind::Change,
+            LogKind::Unknown,
+            LogKind::Change
+        ]
     );
     let marks: Vec<i64> = log.marks().unwrap().iter().map(|e| e.number).collect();
     assert_eq!(marks, [1, 3]);
@@ -368,7 +373,7 @@ fn two_sites_that_were_one_do_not_take_what_was_written_to_the_other() {
     database.close();
     let log = KeptChanges::open(&other).unwrap().unwrap();
     let as_of = log.after(1).unwrap()[0].kind;
-    assert_eq!(as_of, Kind::Restored(Timestamp(5)));
+    assert_eq!(as_of, LogKind::Restored(Timestamp(5)));
     let error = replay(&log, &mine, 9, &quiet, &NEVER).unwrap_err();
     assert!(error.to_string().contains("another site"), "{error}");
     let copy = site.file.with_file_name("copy.db");

@@ -20,12 +20,10 @@ use crate::{
     base::{Error, Result},
     db::{
         door::{self, Purpose},
+        header::FREE_LIST_AT,
         migrations::APPLICATION_ID,
     },
 };
-
-/// Where the header has the first of the free pages; behind it is how many there are.
-const FREE_LIST: u64 = 32;
 
 /// A row of the list of tables and indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,6 +261,7 @@ fn write_entries(whole: &Path, entries: &[Entry]) -> Result<()> {
 fn write_free_list(whole: &Path, free: &Free) -> io::Result<()> {
     let count = u32::try_from(free.pages.len()).unwrap_or(0);
     let file = File::options().write(true).open(whole)?;
-    file.write_all_at(&free.first.to_be_bytes(), FREE_LIST)?;
-    file.write_all_at(&count.to_be_bytes(), FREE_LIST + 4)
+    let at = FREE_LIST_AT as u64;
+    file.write_all_at(&free.first.to_be_bytes(), at)?;
+    file.write_all_at(&count.to_be_bytes(), at + 4)
 }

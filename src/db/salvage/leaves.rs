@@ -11,10 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use rusqlite::{Connection, types::Value};
 
 use super::pages::{Pages, TABLE_INNER, TABLE_LEAF, four, head_of, two};
-use crate::base::Result;
-
-/// Where the first page has the first page of the list of free ones (1.3).
-const FREE_LIST: usize = 32;
+use crate::{base::Result, db::header::FREE_LIST_AT};
 
 /// The leaves of a database file, and whose they are.
 pub(super) struct Leaves<'a> {
@@ -194,7 +191,7 @@ impl<'a> Leaves<'a> {
 
     fn note_free(&mut self) {
         let first = self.pages.page(1);
-        let mut next = first.map_or(0, |page| four(&page, FREE_LIST));
+        let mut next = first.map_or(0, |page| four(&page, FREE_LIST_AT));
         while self.pages.has(next) && !self.owners.contains_key(&next) {
             self.owners.insert(next, None);
             let Ok(page) = self.pages.page(next) else {

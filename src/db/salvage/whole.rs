@@ -10,7 +10,10 @@ use std::{
 
 use crate::{
     base::{Error, Result},
-    db::wal::{log_of, read_log},
+    db::{
+        header::PAGE_SIZE_AT,
+        wal::{log_of, read_log},
+    },
 };
 
 /// What the first page of our databases begins with (<https://www.sqlite.org/fileformat2.html>, 1.3), but for the size
@@ -22,8 +25,6 @@ const HEADER: [(u64, &[u8]); 5] = [
     (44, &[0, 0, 0, 4]),
     (56, &[0, 0, 0, 1]),
 ];
-/// Where it has the size of a page; 1 stands for 64 KiB (1.3.2).
-const PAGE_SIZE_AT: u64 = 16;
 
 /// A copy of the database with all of its log that adds up, and a header that can be read. Gives the pages that the
 /// log has.
