@@ -335,10 +335,10 @@ fn where_nothing_can_be_written_no_site_is_begun_and_the_remedy_is_told() {
 }
 
 /// A folder that is mounted read-only over itself, until dropped.
-struct ReadOnly(PathBuf);
+pub(crate) struct ReadOnly(PathBuf);
 
 impl ReadOnly {
-    fn over(folder: &Path) -> Option<Self> {
+    pub(crate) fn over(folder: &Path) -> Option<Self> {
         let mount = |args: &[&str]| {
             Command::new("mount")
                 .args(args)

@@ -36,6 +36,7 @@ mod http;
 mod http_edge;
 mod https_only;
 mod install;
+mod last_backup;
 mod lifecycle;
 mod lists_and_links;
 mod load_judge;

@@ -192,7 +192,7 @@ impl Work<'_> {
     ) -> Result<Manifest> {
         // Before, so that nothing is missing that was there at this time.
         let made_at = Timestamp::now();
-        let snapshot = Snapshot::take(&source.folder.database())?;
+        let snapshot = source.snapshot()?;
         let changes = end_of_log(snapshot.connection())?;
         let first_account = "SELECT min(id) FROM users";
         let first_account = snapshot
@@ -203,6 +203,7 @@ impl Work<'_> {
         let media: Vec<_> = named_by(snapshot.connection())?.into_iter().collect();
         let title = "SELECT value FROM settings WHERE name = 'title'";
         let title = snapshot.connection().query_row(title, [], |row| row.get(0));
+        snapshot.insist_on_one_moment()?;
         // While it is there, the log of the database grows with every save. Files that are never changed need none.
         drop(snapshot);
         let files = self.files(source, &media)?;

@@ -22,7 +22,7 @@ pub enum When {
 
 impl When {
     /// Seconds between two.
-    fn period_s(self) -> i64 {
+    pub fn period_s(self) -> i64 {
         match self {
             Self::Daily(_) => DAY_S,
             Self::Every(seconds) => seconds,

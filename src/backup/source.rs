@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     base::Result,
-    db::{DataFolder, Database, end_of_log, open_to_look},
+    db::{DataFolder, Database, Snapshot, end_of_log, open_to_look},
 };
 
 /// What of a site is backed up.
@@ -22,6 +22,19 @@ pub struct Source {
 }
 
 impl Source {
+    /// Whether nothing can be written to its data folder: no backup of it is remembered there.
+    pub fn is_read_only(&self) -> bool {
+        self.folder.is_on_read_only_disk()
+    }
+
+    /// Its database as it is now.
+    pub(super) fn snapshot(&self) -> Result<Snapshot> {
+        match &self.database {
+            Some(database) => Snapshot::of(database),
+            None => Snapshot::take(&self.folder.database()),
+        }
+    }
+
     /// Does something with the database. One of an older program is left as it is.
     pub(super) fn with_database(&self, work: impl Fn(&Database) -> Result<()>) -> Result<()> {
         if let Some(database) = &self.database {
@@ -40,7 +53,7 @@ impl Source {
         let is_begun = || -> Result<bool> {
             Ok(end_of_log(&open_to_look(&self.folder.database())?)?.is_some())
         };
-        if !self.keeps_changes || is_begun().unwrap_or(false) {
+        if !self.keeps_changes || self.is_read_only() || is_begun().unwrap_or(false) {
             return;
         }
         // A backup of a site whose disk is full is worth more than this.

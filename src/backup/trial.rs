@@ -1,6 +1,6 @@
 //! Tries a backup: restores it into a folder of its own, looks at everything, and throws it away.
 
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::{io::ErrorKind, path::Path, sync::atomic::AtomicBool};
 
 use super::{
     folder::{SCRATCH, sweep_scratch},
@@ -44,10 +44,12 @@ pub fn try_out(
     let folder_in = |dir: &Path| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir);
     // A disk that nobody can write to can still be tried.
     let made = own.map(folder_in).and_then(std::io::Result::ok);
-    let dir = match made {
-        Some(dir) => dir,
-        None => folder_in(scratch).map_err(|e| Error::io("making a folder in", scratch, e))?,
+    let dir = match made.map_or_else(|| folder_in(scratch), Ok) {
+        // That of the site may be such a disk, too.
+        Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem => folder_in(&std::env::temp_dir()),
+        made => made,
     };
+    let dir = dir.map_err(|e| Error::io("making a folder in", scratch, e))?;
     let root = dir.path().join("site");
     let mut writer = Writer::new(repository, &root, progress, stop)?;
     writer.is_trial = true;
