@@ -137,6 +137,23 @@ fn a_new_machine_with_one_backup_from_another_machine_is_the_same_site() {
         assert_eq!(page(&site, &path), page(&restored, &path));
     }
     assert_eq!(restored.text(&restored.client(), "/since-then").0, 200);
+    // The new one knows the machine, and goes on with the backups there once it is let in.
+    let line = done(&new, &["backup", "ssh-key"], "");
+    machine.allow(line.trim());
+    let told = done(&new, &["backup"], "");
+    assert!(
+        told.contains("Backup 3") && told.contains("is sound"),
+        "{told}"
+    );
+    // A copy beside it knows the machine, too.
+    let copy = dir.path().join("copy");
+    done(
+        &new,
+        &["restore", "latest", "--to", copy.to_str().unwrap()],
+        "",
+    );
+    let remembered = fs::read_to_string(copy.join("backups.json")).unwrap();
+    assert!(remembered.contains(&key), "{remembered}");
 }
 
 #[test]

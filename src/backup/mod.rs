@@ -5,6 +5,7 @@
 //! names does not exist, so a backup can be interrupted at any moment. ARCHITECTURE.md has the form in full.
 
 mod ahead;
+mod destination;
 mod folder;
 mod gather;
 pub mod keys;
@@ -53,7 +54,7 @@ pub use moment::{Moment, reach};
 pub use preview::{Changes, Preview, Replay, preview};
 pub use prune::{Pruned, Rule, prune};
 pub use repository::Repository;
-pub use restore::{Restored, Wanted, restore};
+pub use restore::{Restored, To, Wanted, restore};
 pub use round::{Outcome, Round};
 pub use settings::Settings;
 pub use source::Source;

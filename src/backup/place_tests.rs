@@ -6,7 +6,10 @@ use super::{
     tests::{NEVER, Place, everything, noise, quiet},
     *,
 };
-use crate::db::{Change, Database};
+use crate::{
+    base::{Error, Id, Result},
+    db::{Change, DataFolder, Database},
+};
 
 #[test]
 fn a_first_file_that_is_damaged_or_gone_is_made_anew_from_the_backups() {
@@ -84,10 +87,7 @@ fn the_log_of_the_database_does_not_grow_while_files_are_copied() {
             let sql = "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3)";
             let text = format!("{n} {}", "x".repeat(400_000));
             let slug = format!("large-{n}");
-            change.push(
-                sql,
-                vec![crate::base::Id::new().into(), slug.into(), text.into()],
-            );
+            change.push(sql, vec![Id::new().into(), slug.into(), text.into()]);
             database.apply_blocking(change).unwrap();
             saves.set(saves.get() + 1);
         }
@@ -146,6 +146,7 @@ fn a_place_that_the_settings_name_is_not_begun_anew_where_its_disk_is_gone() {
     let place = Place::new();
     let (source, target) = (place.source(), place.target());
     let round = |takes_new_place| Round {
+        takes_over: takes_new_place,
         source: &source,
         target: &target,
         takes_new_place,
@@ -173,6 +174,7 @@ fn a_round_is_remembered_whether_it_went_well_or_not() {
     let place = Place::new();
     let (source, target) = (place.source(), place.target());
     let round = Round {
+        takes_over: true,
         source: &source,
         target: &target,
         takes_new_place: false,
@@ -195,4 +197,137 @@ fn a_round_is_remembered_whether_it_went_well_or_not() {
         !place.store().exists(),
         "nothing was made where the disk should be"
     );
+}
+
+/// A round for a site, as the server makes it by itself, or as a person says so.
+fn round_of(folder: &DataFolder, target: &Target, takes_over: bool) -> Result<Outcome> {
+    let source = Source {
+        folder: folder.clone(),
+        settings: folder.root().join("webstead.toml"),
+        with_secrets: false,
+        database: None,
+        keeps_changes: false,
+    };
+    let round = Round {
+        source: &source,
+        target,
+        takes_new_place: false,
+        takes_over,
+        tries: false,
+        keys: Keys::of_machine(folder.root()),
+        encryption: Encryption::default(),
+        rule: None,
+    };
+    round.go(&quiet, &NEVER)
+}
+
+#[test]
+fn a_copy_beside_a_site_goes_on_with_its_backups_only_when_a_person_says_so() {
+    let place = Place::new();
+    add_account(&place);
+    let target = place.target();
+    round_of(&place.folder, &target, false).unwrap();
+    let [copy, machine] = ["copy", "machine"].map(|name| place.dir.path().join(name));
+    for (folder, is_copy) in [(&copy, true), (&machine, false)] {
+        let to = To { folder, is_copy };
+        let latest = Wanted::Backup(Which::Latest);
+        restore(&place.repository(), latest, to, &quiet, &NEVER).unwrap();
+    }
+    let (copy, machine) = (DataFolder::at(&copy), DataFolder::at(&machine));
+    let before = everything(&place.store());
+    let error = round_of(&copy, &target, false).unwrap_err().to_string();
+    assert!(error.contains("restored beside another one"), "{error}");
+    let mut after = everything(&place.store());
+    after.retain(|name, _| before.contains_key(name));
+    assert_eq!(after, before);
+    assert!(State::load(copy.root()).of(&target.to_string()).asks);
+    // What is restored on another machine, as itself, goes on; and so does a copy in a place of its own.
+    round_of(&machine, &target, false).unwrap();
+    let own: Target = place
+        .dir
+        .path()
+        .join("own")
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    round_of(&copy, &own, false).unwrap();
+    round_of(&copy, &target, false).unwrap_err();
+    round_of(&copy, &target, true).unwrap();
+    assert!(!State::load(copy.root()).of(&target.to_string()).asks);
+    round_of(&copy, &target, false).unwrap();
+}
+
+#[test]
+fn of_two_sites_without_an_account_the_second_takes_no_place_of_the_first_unasked() {
+    let (first, second) = (Place::new(), Place::new());
+    let target = first.target();
+    round_of(&first.folder, &target, false).unwrap();
+    let error = round_of(&second.folder, &target, false)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("without any account"), "{error}");
+    round_of(&first.folder, &target, false).unwrap();
+}
+
+fn add_account(place: &Place) {
+    let mut change = Change::new();
+    let sql = "INSERT INTO users (id, name, display_name, password_hash, role, created_at) \
+               VALUES (?1, 'ada', 'Ada', 'x', 'owner', 0)";
+    change.push(sql, vec![Id::new().into()]);
+    let database = Database::open(&place.folder.database()).unwrap();
+    database.apply_blocking(change).unwrap();
+    database.close();
+}
+
+#[test]
+fn nothing_is_restored_into_a_site_by_whatever_name() {
+    let place = Place::new();
+    place.back_up();
+    let (dir, data) = (place.dir.path(), place.folder.root());
+    fs::create_dir(data.join("room")).unwrap();
+    std::os::unix::fs::symlink(data, dir.join("link")).unwrap();
+    std::os::unix::fs::symlink(data.join("room"), dir.join("another")).unwrap();
+    let before = everything(data);
+    for inside in [
+        "data/copy",
+        "data/room",
+        "data/room/deep/copy",
+        "data/../data/copy",
+        "data/room/../copy",
+        "nothing/../data/copy",
+        "link",
+        "link/copy",
+        "link/room",
+        "another/copy",
+    ] {
+        let folder = dir.join(inside);
+        let is_copy = true;
+        let to = To {
+            folder: &folder,
+            is_copy,
+        };
+        let latest = Wanted::Backup(Which::Latest);
+        let error = restore(&place.repository(), latest, to, &quiet, &NEVER).unwrap_err();
+        assert!(matches!(error, Error::Invalid(_)), "{inside}: {error}");
+        if inside != "link" {
+            assert!(
+                error.to_string().contains("is inside of the site"),
+                "{inside}: {error}"
+            );
+            let error = preview(&place.repository(), latest, &folder, &quiet, &NEVER);
+            assert!(error.is_err(), "{inside}");
+        }
+        assert_eq!(everything(data), before, "{inside}");
+    }
+    for beside in ["copy", "data/../copy-2", "new/deep/copy"] {
+        let folder = dir.join(beside);
+        let to = To {
+            folder: &folder,
+            is_copy: true,
+        };
+        let latest = Wanted::Backup(Which::Latest);
+        restore(&place.repository(), latest, to, &quiet, &NEVER).unwrap();
+        assert!(folder.join("site.db").exists(), "{beside}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    tests::{NEVER, Place, everything, noise, quiet},
+    tests::{NEVER, Place, at, everything, noise, quiet},
     *,
 };
 use crate::{
@@ -94,7 +94,7 @@ fn what_the_machine_remembers_of_its_backups_stays_where_a_site_is_restored() {
     .unwrap();
     let before = State::load(&root);
     let wanted = Wanted::Backup(Which::Latest);
-    let restored = restore(&place.repository(), wanted, &root, &quiet, &NEVER).unwrap();
+    let restored = restore(&place.repository(), wanted, at(&root), &quiet, &NEVER).unwrap();
     assert!(restored.set_aside.is_some());
     assert_eq!(State::load(&root), before);
 }

@@ -9,6 +9,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
+    destination::refuse_inside_of_a_site,
     gather::{self, Whence},
     list,
     make::Progress,
@@ -87,6 +88,7 @@ pub fn preview(
     progress: Progress<'_>,
     stop: &AtomicBool,
 ) -> Result<Preview> {
+    refuse_inside_of_a_site(to)?;
     let _reading = repository.store.lock(false)?;
     let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
     let root = scratch.path().join("site");

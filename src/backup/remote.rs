@@ -20,6 +20,11 @@ pub(super) trait RemoteFiles: LockFiles + 'static {
     /// The files below a folder.
     fn files_below(&self, folder: &str) -> Result<Vec<Stored>>;
 
+    /// The machine that has them, and the key by which it is known because a person said so.
+    fn met(&self) -> Option<(String, String)> {
+        None
+    }
+
     /// Removes what interrupted writes have left, where they leave something.
     fn sweep(&self) {}
 }
@@ -106,6 +111,10 @@ impl<F: RemoteFiles> Store for RemoteStore<F> {
         // The lock's own thread keeps it for as long as the lock is there.
         *held(&self.hold) = Arc::downgrade(&hold);
         Ok(lock)
+    }
+
+    fn met(&self) -> Option<(String, String)> {
+        self.files.met()
     }
 
     fn sweep(&self) {

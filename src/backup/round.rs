@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    Encryption, Keys, Made, Progress, Repository, Rule, Source, State, Target, Trial, Which, make,
-    prune, repository::Kept, try_out,
+    Encryption, Keys, Made, Progress, Record, Repository, Rule, Source, State, Target, Trial,
+    Which, make, prune, repository::Kept, try_out,
 };
 use crate::{
-    base::{Result, Timestamp},
+    base::{Error, Result, Timestamp},
     db::KeptChanges,
 };
 
@@ -23,6 +23,9 @@ pub struct Round<'a> {
     /// Whether a place is taken that has other backups than the last time, or none any more: only when a person says so. One
     /// that was never used is taken in any case.
     pub takes_new_place: bool,
+    /// Whether a place is gone on with that has backups of which it is not certain that they are this site's alone: only
+    /// when a person says so.
+    pub takes_over: bool,
     /// Whether the backup is tried.
     pub tries: bool,
     /// Where its key is found.
@@ -50,12 +53,11 @@ impl Round<'_> {
     pub fn go(&self, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
         let data = self.source.folder.root();
         let outcome = self.go_on(data, progress, stop);
-        let place = self.target.to_string();
-        let remembered = State::update_place(data, &place, |record| match &outcome {
+        let remembered = self.remember(|record| match &outcome {
             Ok(Outcome { made, trial }) => {
                 let now = Timestamp::now();
                 record.last_made = Some(now);
-                record.failed = None;
+                (record.failed, record.asks) = (None, false);
                 match trial {
                     Some(trial) if trial.problems.is_empty() => record.last_proven = Some(now),
                     Some(trial) => {
@@ -78,15 +80,27 @@ impl Round<'_> {
         outcome
     }
 
+    /// Remembers something else of the place. Where nothing can be written that is known, and nothing is said of it.
+    fn remember(&self, change: impl FnOnce(&mut Record)) -> Result<()> {
+        if self.source.is_read_only() {
+            return Ok(());
+        }
+        let data = self.source.folder.root();
+        State::update_place(data, &self.target.to_string(), change).map(drop)
+    }
+
     fn go_on(&self, data: &Path, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
-        let place = self.target.to_string();
-        let known = State::load(data).of(&place).repository;
-        let known = known.filter(|_| !self.takes_new_place);
+        let state = State::load(data);
+        let was_used = state.of(&self.target.to_string()).repository;
+        let known = was_used.clone().filter(|_| !self.takes_new_place);
         let repository =
             self.target
                 .open_or_create(data, known.as_deref(), &self.keys, &self.encryption)?;
-        let noted = State::update_place(data, &place, |record| {
-            record.repository = Some(repository.id().to_owned());
+        if was_used.is_none() && !self.takes_over {
+            self.refuse_unasked(&repository, state.is_copy)?;
+        }
+        let noted = self.remember(|record| {
+            (record.repository, record.asks) = (Some(repository.id().to_owned()), false);
         });
         if let Err(e) = noted {
             // A backup of a site whose disk is full is worth more than this.
@@ -102,10 +116,41 @@ impl Round<'_> {
         if let Some(rule) = self.rule {
             prune(&repository, rule, false)?;
         }
-        if let Err(e) = self.sweep_log(data, &repository) {
+        if !self.source.is_read_only()
+            && let Err(e) = self.sweep_log(data, &repository)
+        {
             log::warn!("the log of changes was not shortened: {e}");
         }
         Ok(Outcome { made, trial })
+    }
+
+    /// In a place that this machine has never used, there may be the backups of another site that goes on: two would push
+    /// out each other's.
+    fn refuse_unasked(&self, repository: &Repository, is_copy: bool) -> Result<()> {
+        let contents = repository.contents()?;
+        let Some(last) = contents.kept.last() else {
+            return Ok(());
+        };
+        let place = self.target;
+        let why = if is_copy {
+            format!(
+                "this site was restored beside another one, whose backups are in {place}, and the two would push out each \
+                 other's; if the other one is not used any more, go on with them"
+            )
+        } else if last.manifest.first_account.is_none() {
+            format!(
+                "there are backups in {place} already, of a site without any account, so it cannot be told whether it was \
+                 this one; if it was, go on with them"
+            )
+        } else {
+            return Ok(());
+        };
+        if let Err(e) = self.remember(|record| record.asks = true) {
+            log::warn!("that the owner is asked is not remembered: {e}");
+        }
+        Err(Error::Invalid(format!(
+            "{why}: webstead backup {place}, or the button under Backups in the browser; if not, choose another place"
+        )))
     }
 
     /// Forgets the changes that no backup could use any more, in no place that this machine knows.

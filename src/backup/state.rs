@@ -34,6 +34,8 @@ pub struct State {
     pub needed_changes: BTreeMap<String, i64>,
     /// The keys by which other machines are known, since somebody said that they are right.
     pub host_keys: BTreeMap<String, String>,
+    /// Whether the site was restored beside another one, which may go on.
+    pub is_copy: bool,
 }
 
 /// What is remembered of one place.
@@ -50,6 +52,8 @@ pub struct Record {
     pub last_proven: Option<Timestamp>,
     /// When one last failed, and why; nothing once another succeeded.
     pub failed: Option<(Timestamp, String)>,
+    /// Whether it failed because a person has to say first that the backups there are gone on with.
+    pub asks: bool,
 }
 
 /// The file as it was before places were remembered one by one.

@@ -55,6 +55,12 @@ pub(super) trait Store: Send + Sync {
     /// [`Invalid`](crate::base::Error::Invalid) if another has it.
     fn lock(&self, to_change: bool) -> Result<Box<dyn Held>>;
 
+    /// The machine that has it, and the key by which that is known because a person said so, as a restored site is to
+    /// remember it.
+    fn met(&self) -> Option<(String, String)> {
+        None
+    }
+
     /// Removes what interrupted writes have left. Only with the lock for changing.
     fn sweep(&self);
 

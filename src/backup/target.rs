@@ -18,7 +18,10 @@ use super::{
     sftp::{self, Place},
     store::Store,
 };
-use crate::base::{Error, Result, secrets};
+use crate::{
+    base::{Error, Result, secrets},
+    db::DataFolder,
+};
 
 /// Where disks are put that come and go.
 const FOR_DISKS: [&str; 3] = ["/mnt", "/media", "/run/media"];
@@ -241,7 +244,7 @@ impl Target {
             }
         };
         if let Some(key) = &repository.key {
-            secrets::write(data, &repository.key_name(), &key.text())?;
+            keep_key(data, &repository.key_name(), &key.text())?;
         }
         Ok(repository)
     }
@@ -381,8 +384,23 @@ impl Target {
     }
 }
 
+/// Keeps the key of encrypted backups among the secrets of a machine.
+fn keep_key(data: &Path, name: &str, text: &str) -> Result<()> {
+    if secrets::read(data, name)?.as_deref() == Some(text) {
+        return Ok(());
+    }
+    match secrets::write(data, name, text) {
+        // Whoever may open the backups finds it beside them.
+        Err(e) if DataFolder::at(data).is_on_read_only_disk() => {
+            log::warn!("the key of these backups is not kept on this machine: {e}");
+            Ok(())
+        }
+        written => written,
+    }
+}
+
 /// A path without `.` and `..`, as far as its name says where it leads.
-fn by_name(path: &Path) -> PathBuf {
+pub(super) fn by_name(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut plain = PathBuf::new();
     for part in path.components() {

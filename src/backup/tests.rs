@@ -117,7 +117,7 @@ impl Place {
         restore(
             &self.repository(),
             Wanted::Backup(which),
-            &to,
+            at(&to),
             &quiet,
             &NEVER,
         )
@@ -132,6 +132,14 @@ impl Place {
 }
 
 const LATEST: Wanted<'static> = Wanted::Backup(Which::Latest);
+
+/// Where the site itself is to be.
+pub(super) fn at(folder: &Path) -> To<'_> {
+    To {
+        folder,
+        is_copy: false,
+    }
+}
 
 pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -233,7 +241,7 @@ fn encrypted_backups_tell_nothing_and_come_back_with_the_passphrase_alone() {
     assert!(with_word("wrong horse").is_err() && place.target().open(&Keys::default()).is_err());
     let repository = with_word("correct horse").unwrap();
     let to = place.dir.path().join("restored");
-    restore(&repository, LATEST, &to, &quiet, &NEVER).unwrap();
+    restore(&repository, LATEST, at(&to), &quiet, &NEVER).unwrap();
     let mut restored = everything(&to);
     let kept = restored
         .keys()
@@ -385,13 +393,13 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     let now = of_site(place.folder.root());
     let root = place.folder.root();
     let lock = place.folder.lock_for_server().unwrap();
-    let error = restore(&place.repository(), LATEST, root, &quiet, &NEVER).unwrap_err();
+    let error = restore(&place.repository(), LATEST, at(root), &quiet, &NEVER).unwrap_err();
     assert!(error.to_string().contains("running"), "{error}");
     assert_eq!(of_site(root), now);
     drop(lock);
     let changes = preview(&place.repository(), LATEST, root, &quiet, &NEVER).unwrap();
     assert_eq!(changes.changes, Some(Changes::default()), "no post differs");
-    let restored = restore(&place.repository(), LATEST, root, &quiet, &NEVER).unwrap();
+    let restored = restore(&place.repository(), LATEST, at(root), &quiet, &NEVER).unwrap();
     assert_eq!(of_site(root), then);
     assert_eq!(fs::read(root.join("secrets/dns")).unwrap(), b"a secret");
     assert_eq!(of_site(&restored.set_aside.unwrap()), now);
@@ -404,7 +412,7 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     let other = place.dir.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("thesis.doc"), "x").unwrap();
-    let error = restore(&place.repository(), LATEST, &other, &quiet, &NEVER).unwrap_err();
+    let error = restore(&place.repository(), LATEST, at(&other), &quiet, &NEVER).unwrap_err();
     assert!(error.to_string().contains("not a data folder"), "{error}");
     assert!(other.join("thesis.doc").exists());
 }

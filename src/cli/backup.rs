@@ -175,6 +175,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
         target: &target,
         // Who names a place knows it; that of the settings may be a disk that is not there.
         takes_new_place: args.to.is_some(),
+        takes_over: args.to.is_some(),
         tries: !args.without_verify,
         keys: Keys {
             data: Some(source.folder.root()),
@@ -198,6 +199,12 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     );
     for warning in &made.warnings {
         warn_of!("warning: {warning}");
+    }
+    if source.is_read_only() {
+        warn_of!(
+            "warning: the disk of the site is mounted read-only, so this machine does not remember the backup, and takes \
+             no changes; if it is a card that is dying, put another one in and restore this backup there"
+        );
     }
     if target.is_on_disk_of(source.folder.root()) {
         warn_of!("warning: it is on the same disk as the site, and would be lost with it");

@@ -1,6 +1,6 @@
 //! Where backups are, as it is said on the command line, and who is asked for the way there.
 
-use std::{io::IsTerminal as _, path::PathBuf};
+use std::{io::IsTerminal as _, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
@@ -162,6 +162,7 @@ pub(super) fn target(
             password: |whose| secret::ask(&format!("the password of {whose}")),
             is_its_key,
         }),
+        stop: Arc::default(),
     };
     Ok(ways.to(target))
 }

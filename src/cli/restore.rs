@@ -1,12 +1,16 @@
 //! `webstead restore`: a site from a backup, or as it was at a moment. What is there before is set aside, whole.
 
-use std::{path::PathBuf, process::ExitCode, sync::atomic::AtomicBool};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::AtomicBool,
+};
 
 use clap::Args;
 
 use super::{Global, backup::clock, moment, place::FromArgs, progress::Bar};
 use crate::{
-    backup::{self, Moment, Wanted, Which},
+    backup::{self, Moment, To, Wanted, Which},
     base::{Result, Timestamp, size_text},
 };
 
@@ -63,7 +67,16 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let restored = backup::restore(&repository, wanted, &to, &progress, &stop)?;
+    let whole = |path: &Path| {
+        path.canonicalize()
+            .or_else(|_| std::path::absolute(path))
+            .ok()
+    };
+    let folder = To {
+        folder: &to,
+        is_copy: whole(&to) != whole(&data),
+    };
+    let restored = backup::restore(&repository, wanted, folder, &progress, &stop)?;
     drop(bar);
     let what = match (args.at, restored.changes) {
         (Some(at), Some(changes)) => format!(
@@ -96,7 +109,7 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &std::path::Path) {
+fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &Path) {
     say!(
         "The site as it was at {} would be restored to {}, with {} posts and pages. Nothing was changed.",
         moment::exactly(replay.at),
@@ -123,7 +136,7 @@ fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &std::pa
     }
 }
 
-fn print_preview(preview: &backup::Preview, to: &std::path::Path) {
+fn print_preview(preview: &backup::Preview, to: &Path) {
     match &preview.replay {
         None => say!(
             "Backup {} of {} would be restored to {}: {} posts and pages and {} files, {}. Nothing was changed.",

@@ -119,8 +119,10 @@ pub(super) struct Backups {
     /// Since when this waits for the next one, by a clock that nobody sets.
     waits: Mutex<Instant>,
     doing: Mutex<Option<(String, usize, usize)>>,
+    /// When one was last begun that could not be noted.
+    begun_unnoted: Mutex<Option<Instant>>,
     warning: Mutex<Option<String>>,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     /// Itself: a thread that makes one keeps it.
     this: Weak<Self>,
 }
@@ -139,8 +141,9 @@ impl Backups {
             looked: Looks::new(PATIENCE_TO_LOOK),
             waits: Mutex::new(Instant::now()),
             doing: Mutex::default(),
+            begun_unnoted: Mutex::default(),
             warning: Mutex::default(),
-            stop: AtomicBool::new(false),
+            stop: Arc::default(),
             this: this.clone(),
         })
     }
@@ -157,7 +160,8 @@ impl Backups {
 
     /// What is in the place of these settings, as it is now or was when it last answered.
     async fn listed(&self, settings: &Settings, seen: &mut Seen) {
-        let Some(target) = target_of(settings, &self.folder, stores::FEW_TRIES) else {
+        let ways = Ways::of(settings, self.folder.root(), stores::FEW_TRIES);
+        let Some(target) = target_of(settings, ways) else {
             return;
         };
         let root = self.folder.root().to_path_buf();
@@ -194,9 +198,18 @@ impl Backups {
         let (when, now) = (settings.when(), Timestamp::now());
         let warning = schedule::warning(when, &record, now, waited_s);
         *held(&self.warning) = warning.map(|why| format!("{why} The page Backups says more."));
-        if schedule::is_due(when, &record, now, waited_s, &TimeZone::system()) {
-            self.start(settings);
+        if self.is_fresh(when.period_s()) {
+            return;
         }
+        if schedule::is_due(when, &record, now, waited_s, &TimeZone::system()) {
+            self.start(settings, false);
+        }
+    }
+
+    /// Whether one was begun within so many seconds that could not be noted, because the disk takes no writes.
+    fn is_fresh(&self, period_s: i64) -> bool {
+        let begun = *held(&self.begun_unnoted);
+        begun.is_some_and(|begun| begun.elapsed().as_secs() < period_s.unsigned_abs())
     }
 
     /// What is remembered of the place.
@@ -216,8 +229,8 @@ impl Backups {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Begins one, unless one is being made.
-    fn start(&self, settings: Settings) {
+    /// Begins one, unless one is being made. `takes_over` is what a person says: see [`Round`].
+    fn start(&self, settings: Settings, takes_over: bool) {
         let mut doing = held(&self.doing);
         let Some(this) = self.this.upgrade() else {
             return;
@@ -235,7 +248,7 @@ impl Backups {
                     log::debug!("the priority of the backup stays as it is: {e}");
                 }
                 let end = End(&this, &settings);
-                this.tell(&this.round(&settings));
+                this.tell(&this.round(&settings, takes_over));
                 drop(end);
                 this.look();
             });
@@ -245,14 +258,23 @@ impl Backups {
         }
     }
 
-    fn round(&self, settings: &Settings) -> Result<Outcome> {
+    fn round(&self, settings: &Settings, takes_over: bool) -> Result<Outcome> {
         let root = self.folder.root();
-        let target = target_of(settings, &self.folder, stores::TRIES)
+        let ways = Ways {
+            stop: Arc::clone(&self.stop),
+            ..Ways::of(settings, root, stores::TRIES)
+        };
+        let target = target_of(settings, ways)
             .ok_or_else(|| Error::Invalid("no place is set for backups".into()))?;
         // Before it begins, so that one that ends with the power is not begun at each start.
-        State::update_place(root, &target.to_string(), |record| {
+        let noted = State::update_place(root, &target.to_string(), |record| {
             record.last_begun = Some(Timestamp::now());
-        })?;
+        });
+        if self.folder.is_on_read_only_disk() {
+            *held(&self.begun_unnoted) = Some(Instant::now());
+        } else {
+            noted?;
+        }
         let source = Source {
             folder: self.folder.clone(),
             settings: self.file.clone(),
@@ -264,6 +286,7 @@ impl Backups {
             source: &source,
             target: &target,
             takes_new_place: false,
+            takes_over,
             tries: true,
             keys: Keys::of_machine(root),
             encryption: Encryption {
@@ -300,10 +323,9 @@ impl Backups {
     }
 }
 
-fn target_of(settings: &Settings, folder: &DataFolder, tries: u32) -> Option<Target> {
-    let (to, data) = (settings.to.as_ref()?, folder.root());
-    let to = to.seen_from(data);
-    Some(Ways::of(settings, data, tries).to(to))
+fn target_of(settings: &Settings, ways: Ways) -> Option<Target> {
+    let to = settings.to.as_ref()?.seen_from(&ways.data);
+    Some(ways.to(to))
 }
 
 fn listing(target: &Target, data: &Path) -> Listing {
@@ -340,7 +362,7 @@ impl LiveBackups for Backups {
             seen.place = Some(to.seen_from(self.folder.root()).to_string());
             seen.when = in_words(settings.when());
             seen.last_proven = record.last_proven;
-            seen.failed = record.failed;
+            (seen.failed, seen.asks) = (record.failed, record.asks);
             self.listed(&settings, &mut seen).await;
             seen.doing.clone_from(&held(&self.doing));
             seen
@@ -418,10 +440,10 @@ impl LiveBackups for Backups {
         })
     }
 
-    fn begin(&self) {
+    fn begin(&self, takes_over: bool) {
         let settings = held(&self.settings).clone();
         if settings.to.is_some() {
-            self.start(settings);
+            self.start(settings, takes_over);
         }
     }
 }

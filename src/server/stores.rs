@@ -7,7 +7,7 @@ mod password;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 pub use self::password::bound;
@@ -18,6 +18,7 @@ use crate::{
         sftp::{self, HostKey, Place, Refused, SftpSettings},
     },
     base::{Error, Result, secrets},
+    db::DataFolder,
     net::ssh::{Login, Proof, keys},
 };
 
@@ -60,6 +61,8 @@ pub struct Ways {
     pub tries: u32,
     /// Who can be asked.
     pub person: Option<Person>,
+    /// Set when what is asked there has to end.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Ways {
@@ -73,6 +76,7 @@ impl Ways {
             data: data.to_path_buf(),
             tries,
             person: None,
+            stop: Arc::default(),
         }
     }
 
@@ -89,10 +93,13 @@ impl Ways {
     fn host_key(&self, place: &Place) -> Option<String> {
         let said = self.given_host_key.as_ref().or(self.sftp.host_key.as_ref());
         let said = said.map(|key| key.as_str().to_owned());
-        said.or_else(|| {
-            let mut state = State::load(&self.data);
-            state.host_keys.remove(&place.machine())
-        })
+        said.or_else(|| self.remembered_key(place))
+    }
+
+    /// The key by which a machine is known since a person said that it is right.
+    fn remembered_key(&self, place: &Place) -> Option<String> {
+        let mut state = State::load(&self.data);
+        state.host_keys.remove(&place.machine())
     }
 
     /// How we show who we are there, and what to do if that is not enough.
@@ -113,7 +120,7 @@ impl Ways {
             None => password::kept_for(&self.data, place)?,
         };
         let own = match secrets::read(&self.data, KEY_SECRET)? {
-            None if password.is_none() && self.data.is_dir() => Some(own_key(&self.data)?),
+            None if password.is_none() && self.may_keep_a_key() => Some(own_key(&self.data)?),
             None => None,
             Some(text) => Some(read_own(&text)?),
         };
@@ -145,6 +152,11 @@ impl Ways {
         let password = password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
         proofs.extend(password.map(Proof::Password));
         Ok((proofs, words))
+    }
+
+    /// Whether there is a data folder that takes a new key.
+    fn may_keep_a_key(&self) -> bool {
+        self.data.is_dir() && !DataFolder::at(&self.data).is_on_read_only_disk()
     }
 
     /// The key of a file, if one is set.
@@ -210,35 +222,43 @@ impl Ways {
     fn machine(&self, place: &Place) -> Result<sftp::Access> {
         let (proofs, shown) = self.proofs(place)?;
         let messenger = self.messenger(place, proofs)?;
-        if let Some(person) = self.person {
-            self.meet(place, &messenger, person)?;
-        }
+        let met = match self.person {
+            Some(person) => self.meet(place, &messenger, person)?,
+            None => None,
+        };
         Ok(sftp::Access {
             remote: Arc::new(messenger),
             tries: self.tries,
             shown,
+            met: met.or_else(|| self.remembered_key(place)),
+            stop: Arc::clone(&self.stop),
         })
     }
 
     /// Lets a person say whether a machine that was never met is the right one. Whatever else is wrong is told by what
-    /// is asked of it first.
-    fn meet(&self, place: &Place, messenger: &machine::Messenger, person: Person) -> Result<()> {
+    /// is asked of it first. Gives the key that a person let count just now.
+    fn meet(
+        &self,
+        place: &Place,
+        messenger: &machine::Messenger,
+        person: Person,
+    ) -> Result<Option<String>> {
         let machine = place.machine();
-        match messenger.greet() {
-            Err(Refused::UnknownHost(key)) => {
-                if (person.is_its_key)(&machine, &key)? {
-                    messenger.trust(&key);
-                    remember(&self.data, &machine, &key);
-                }
+        let key = match messenger.greet() {
+            Err(Refused::UnknownHost(key)) if (person.is_its_key)(&machine, &key)? => {
+                messenger.trust(&key);
+                Some(key)
             }
             Ok(()) | Err(Refused::NotLetIn) => {
-                if let Some(key) = &self.given_host_key {
-                    remember(&self.data, &machine, key.as_str());
-                }
+                let given = self.given_host_key.as_ref();
+                given.map(|key| key.as_str().to_owned())
             }
-            Err(_) => {}
+            Err(_) => None,
+        };
+        if let Some(key) = &key {
+            remember(&self.data, &machine, key);
         }
-        Ok(())
+        Ok(key)
     }
 }
 

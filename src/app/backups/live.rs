@@ -55,6 +55,8 @@ pub struct Seen {
     pub last_proven: Option<Timestamp>,
     /// When one last failed, and why; nothing once another succeeded.
     pub failed: Option<(Timestamp, String)>,
+    /// Whether it failed because somebody has to say first that the backups there are gone on with.
+    pub asks: bool,
     /// Those that there are, the last one first.
     pub backups: Vec<Backup>,
     /// Since when the site can be brought back to any moment; nothing if only to those of the backups.
@@ -127,6 +129,7 @@ pub trait LiveBackups: Send + Sync {
     /// If it cannot be read.
     fn take_over(&self) -> Soon<'_, Result<()>>;
 
-    /// Begins one now; does nothing if one is being made, or if no place is set.
-    fn begin(&self);
+    /// Begins one now; does nothing if one is being made, or if no place is set. `takes_over` says that the backups that
+    /// are in the place are gone on with, where that is asked.
+    fn begin(&self, takes_over: bool);
 }

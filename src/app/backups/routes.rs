@@ -60,7 +60,13 @@ async fn show(
     })
 }
 
-async fn begin(_owner: Owner, live: Live) -> HttpResponse {
-    live.begin();
+#[derive(Deserialize)]
+struct Begin {
+    /// Whether the backups that are there are gone on with.
+    take_over: Option<String>,
+}
+
+async fn begin(_owner: Owner, live: Live, form: Option<web::Form<Begin>>) -> HttpResponse {
+    live.begin(form.is_some_and(|form| form.into_inner().take_over.is_some()));
     see_other("/admin/backups?done=begun")
 }

@@ -54,6 +54,11 @@ pub(super) fn backup_pages() -> Vec<Rendered> {
         unlisted: Some("/mnt/stick cannot be read".to_owned()),
         ..usual.clone()
     };
+    let asking = Seen {
+        asks: true,
+        failed: Some((THEN, "this site was restored beside another one".to_owned())),
+        ..usual.clone()
+    };
     let silent = Seen {
         silent: Some((75, Some(THEN))),
         ..usual.clone()
@@ -63,6 +68,7 @@ pub(super) fn backup_pages() -> Vec<Rendered> {
     vec![
         ("backups", render(&page(usual))),
         ("backups-failing", render(&failing)),
+        ("backups-asking", render(&page(asking))),
         ("backups-silent", render(&page(silent))),
         ("backups-none", render(&page(Seen::default()))),
         ("backups-place", render(&place(None, None, false))),

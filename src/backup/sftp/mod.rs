@@ -61,6 +61,11 @@ impl RemoteFiles for Shelf {
         Ok(stored)
     }
 
+    fn met(&self) -> Option<(String, String)> {
+        let key = self.access.met.clone();
+        key.map(|key| (self.place.machine(), key))
+    }
+
     fn sweep(&self) {
         // What cannot be looked through is swept another time.
         let left = self.list(shelf::MEANTIME).unwrap_or_default();
@@ -80,6 +85,7 @@ impl Shelf {
                 .map(|folders| {
                     scope.spawn(|| {
                         let list = |folder: &String| {
+                            self.insist_on_going_on()?;
                             let entries = self.list(folder)?;
                             Ok((folder.clone(), entries))
                         };
@@ -94,5 +100,103 @@ impl Shelf {
             }
             Ok(all)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::base::Error;
+
+    /// A machine with many folders, whose owner has enough after so many questions.
+    #[derive(Default)]
+    struct Many {
+        asked: AtomicUsize,
+        stop: Arc<AtomicBool>,
+        stops_after: usize,
+        is_lost: bool,
+    }
+
+    impl Remote for Many {
+        fn write(&self, _: &str, _: &[u8]) -> Result<(), Refused> {
+            Err(Refused::NoRights)
+        }
+        fn write_whole(&self, _: &str, _: &str, _: &[u8]) -> Result<(), Refused> {
+            Err(Refused::NoRights)
+        }
+        fn read(&self, _: &str, _: usize) -> Result<Vec<u8>, Refused> {
+            Err(Refused::NotThere)
+        }
+        fn list(&self, path: &str) -> Result<Vec<Entry>, Refused> {
+            if self.asked.fetch_add(1, Ordering::Relaxed) == self.stops_after {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            if self.is_lost {
+                return Err(Refused::Unreachable("the line was cut".into()));
+            }
+            let is_folder = path.ends_with("/objects");
+            let entry = |n: usize| Entry {
+                name: format!("{n:02x}"),
+                is_folder,
+                is_file: !is_folder,
+                bytes: 1,
+                written_at_s: None,
+            };
+            Ok((0..256).map(entry).collect())
+        }
+        fn remove(&self, _: &str) -> Result<(), Refused> {
+            Ok(())
+        }
+        fn make_folder(&self, _: &str) -> Result<(), Refused> {
+            Ok(())
+        }
+        fn free_bytes(&self, _: &str) -> Option<u64> {
+            None
+        }
+    }
+
+    fn shelf(many: Many) -> (Shelf, Arc<Many>) {
+        let many = Arc::new(many);
+        let access = Access {
+            remote: Arc::clone(&many) as Arc<dyn Remote>,
+            tries: 7,
+            shown: String::new(),
+            met: None,
+            stop: Arc::clone(&many.stop),
+        };
+        let place = "sftp://ada@nas.example/x".parse().unwrap();
+        (Shelf::new(place, access), many)
+    }
+
+    #[test]
+    fn a_long_list_ends_soon_when_whoever_asks_has_to_end() {
+        let (all, _) = shelf(Many {
+            stops_after: usize::MAX,
+            ..Many::default()
+        });
+        assert_eq!(all.files_below("objects").unwrap().len(), 256 * 256);
+        let (stopped, many) = shelf(Many {
+            stops_after: 10,
+            ..Many::default()
+        });
+        let error = stopped.files_below("objects").unwrap_err();
+        assert!(matches!(error, Error::Busy(_)), "{error}");
+        let asked = many.asked.load(Ordering::Relaxed);
+        assert!(asked < 11 + MOST_LISTS, "{asked}");
+        let (lost, many) = shelf(Many {
+            is_lost: true,
+            ..Many::default()
+        });
+        lost.files_below("objects").unwrap_err();
+        assert_eq!(
+            many.asked.load(Ordering::Relaxed),
+            1,
+            "nothing is tried again"
+        );
     }
 }

@@ -1,6 +1,13 @@
 //! Asks another machine, again where that may help, and says in words what is wrong.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use super::settings::Place;
 use crate::{
@@ -88,12 +95,16 @@ pub struct Access {
     pub tries: u32,
     /// How we show who we are, in words for who is not let in.
     pub shown: String,
+    /// The key by which the machine is known because a person said so.
+    pub met: Option<String>,
+    /// Set when whoever asks has to end: what takes long ends then, and nothing is tried again.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A place on another machine, and how to ask for what is in it.
 pub(super) struct Shelf {
     pub(super) place: Place,
-    access: Access,
+    pub(super) access: Access,
 }
 
 impl Shelf {
@@ -162,6 +173,22 @@ impl Shelf {
         }
     }
 
+    /// Whether whoever asks has to end.
+    fn is_stopped(&self) -> bool {
+        self.access.stop.load(Ordering::Relaxed)
+    }
+
+    /// For what asks again and again.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if whoever asks has to end.
+    pub(super) fn insist_on_going_on(&self) -> Result<()> {
+        if self.is_stopped() {
+            return Err(Error::Busy("it was stopped"));
+        }
+        Ok(())
+    }
+
     /// What a folder has; nothing if it is not there.
     pub(super) fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let path = self.place.path(folder);
@@ -186,7 +213,9 @@ impl Shelf {
         loop {
             tried += 1;
             match what(&*self.access.remote) {
-                Err(Refused::Unreachable(why)) if tried < self.access.tries => {
+                Err(Refused::Unreachable(why))
+                    if tried < self.access.tries && !self.is_stopped() =>
+                {
                     log::debug!("{}: {why}; it is tried again", self.place);
                 }
                 done => return done,
