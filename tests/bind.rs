@@ -51,8 +51,10 @@ impl Bind {
              recursion no; pid-file none; session-keyfile \"{at}/session.key\"; dnssec-validation no; }};\n\
              controls {{}};\n\
              key \"home\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
+             key \"home-384\" {{ algorithm hmac-sha384; secret \"{SECRET}\"; }};\n\
+             key \"home-512\" {{ algorithm hmac-sha512; secret \"{SECRET}\"; }};\n\
              key \"other\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
-             zone \"dyn.test\" {{ type primary; file \"zone\"; allow-update {{ key \"home\"; }}; }};\n"
+             zone \"dyn.test\" {{ type primary; file \"zone\"; allow-update {{ key \"home\"; key \"home-384\"; key \"home-512\"; }}; }};\n"
         );
         let zone = "$TTL 60\n@ SOA ns.dyn.test. root.dyn.test. 1 3600 600 86400 60\n@ NS ns\n@ A 127.0.0.1\n\
                     ns A 127.0.0.1\n* A 127.0.0.1\n";

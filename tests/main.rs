@@ -28,6 +28,7 @@ mod doctor_router;
 mod durability;
 mod dynamic_dns;
 mod faketime;
+mod following;
 mod guards;
 mod hostile;
 mod hosts;

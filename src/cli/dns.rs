@@ -106,7 +106,11 @@ fn text(report: &Report) -> String {
             _ if state.is_stopped() => lines.push(
                 "  not tried again before [dns] or its secret changes; `webstead dns update` tries once".into(),
             ),
+            _ if state.waits_for_address() => lines.push(
+                "  not tried again with this address; `webstead dns update` tries once".into(),
+            ),
             Some(at) => lines.push(format!("  tried again {}", moment(at))),
+            None if state.failure.is_some() => lines.push("  tried again all the time".into()),
             None => {}
         }
     }

@@ -56,6 +56,15 @@ pub(super) fn has_v6() -> Option<bool> {
     told(Path::new(IPV6)).map(|text| entries(&text).any(|entry| is_global(entry.address.into())))
 }
 
+/// Whether this machine has an IPv4 address for others, be it one of a home.
+pub(super) fn has_v4() -> bool {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.iter().any(|one| match one.ip() {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(_) => false,
+    })
+}
+
 /// What Linux tells. Without IPv6 there is no such file in the folder, and no address.
 fn told(file: &Path) -> Option<String> {
     match fs::read_to_string(file) {

@@ -30,10 +30,21 @@ const MOST_BYTES: usize = 256 * 1024;
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// In words: nobody answers, not in time, or nobody to believe.
+    /// In words: no connection came about, or none to somebody to believe. Perhaps there is no line.
+    Unconnected(String),
+    /// In words: there was a connection, but no answer, or not in time.
     Unreachable(String),
     /// Far too much.
     TooLarge(String),
+}
+
+impl Unanswered {
+    /// Only the words.
+    pub fn into_words(self) -> String {
+        match self {
+            Self::Unconnected(why) | Self::Unreachable(why) | Self::TooLarge(why) => why,
+        }
+    }
 }
 
 /// What makes one client different from another.
@@ -130,13 +141,21 @@ impl WebClient {
         &self,
         request: Request<Bytes>,
     ) -> std::result::Result<Response<Bytes>, String> {
-        let answer = self.send_within(request, MOST_BYTES, PATIENCE).await;
-        answer.map_err(|e| match e {
-            Unanswered::Unreachable(why) | Unanswered::TooLarge(why) => why,
-        })
+        self.ask(request).await.map_err(Unanswered::into_words)
     }
 
-    /// [`WebClient::send`] with other limits.
+    /// [`WebClient::send`] that says how far it came.
+    ///
+    /// # Errors
+    /// [`Unanswered`] with the reason.
+    pub async fn ask(
+        &self,
+        request: Request<Bytes>,
+    ) -> std::result::Result<Response<Bytes>, Unanswered> {
+        self.send_within(request, MOST_BYTES, PATIENCE).await
+    }
+
+    /// [`WebClient::ask`] with other limits.
     ///
     /// # Errors
     /// [`Unanswered`] with the reason.
@@ -150,7 +169,12 @@ impl WebClient {
         let asked = async {
             let answer = self.client.request(request.map(Full::new)).await;
             let answer = answer.map_err(|e| {
-                Unanswered::Unreachable(format!("{host} cannot be reached: {}", causes(&e)))
+                let why = format!("{host} cannot be reached: {}", causes(&e));
+                if e.is_connect() {
+                    Unanswered::Unconnected(why)
+                } else {
+                    Unanswered::Unreachable(why)
+                }
             })?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, most_bytes).collect().await;

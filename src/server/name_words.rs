@@ -129,8 +129,11 @@ pub(super) fn following_of(report: follow::Report) -> Following {
 fn advice(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Unreachable => {
-            "The provider does not answer. If that stays so, look whether this machine reaches the internet, and \
-             whether the provider has a fault."
+            "The provider cannot be reached. It is tried again all the time; if that stays so, look whether this \
+             machine reaches the internet, and whether the provider has a fault."
+        }
+        FailureKind::Trouble => {
+            "The provider has trouble. There is nothing to do; if that stays so, look there whether it says why."
         }
         FailureKind::RateLimited => {
             "The provider wants to be asked less often. There is nothing to do: it is."
@@ -141,6 +144,9 @@ fn advice(kind: FailureKind) -> &'static str {
         FailureKind::Final => {
             "The provider wants not to be asked again like this. Put right there what it says, save the token once \
              more, or compare now."
+        }
+        FailureKind::Address => {
+            "Look at the provider which addresses it takes. The next one that this home gets is tried by itself."
         }
         FailureKind::Setup => {
             "Something is missing here. Look at the provider's fields, and save its token once more."

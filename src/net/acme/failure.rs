@@ -185,11 +185,12 @@ impl From<AcmeError> for Failure {
 impl From<dns::Failure> for Failure {
     fn from(failure: dns::Failure) -> Self {
         let kind = match failure.kind {
-            dns::FailureKind::Unreachable => FailureKind::Unreachable,
+            dns::FailureKind::Unreachable | dns::FailureKind::Trouble => FailureKind::Unreachable,
             dns::FailureKind::RateLimited => FailureKind::RateLimited,
-            dns::FailureKind::Refused | dns::FailureKind::Final | dns::FailureKind::Setup => {
-                FailureKind::Setup
-            }
+            dns::FailureKind::Refused
+            | dns::FailureKind::Final
+            | dns::FailureKind::Address
+            | dns::FailureKind::Setup => FailureKind::Setup,
         };
         Self {
             retry_at: failure.retry_at,

@@ -100,7 +100,7 @@ async fn exchange(
         let asked = timeout(PATIENCE, over_udp(server, query, &is_garbled)).await;
         match asked {
             Ok(Ok(answer)) if !answer.header().tc() => return Ok(answer),
-            Ok(Ok(_)) => return Ok(over_tcp(server, query).await?),
+            Ok(Ok(_)) => return over_tcp(server, query).await,
             Ok(Err(e)) => return Err(format!("{server} gives no answer: {e}").into()),
             // Nothing was lost on the way.
             Err(_) if is_garbled.load(Ordering::Relaxed) => return Err(NoAnswer::garbled(server)),
@@ -146,7 +146,7 @@ async fn over_udp(
 pub(super) async fn over_tcp(
     server: SocketAddr,
     query: &Message<Vec<u8>>,
-) -> Result<Message<Vec<u8>>, String> {
+) -> Result<Message<Vec<u8>>, NoAnswer> {
     let talk = async {
         let mut stream = TcpStream::connect(server).await?;
         let length = u16::try_from(query.as_slice().len()).map_err(std::io::Error::other)?;
@@ -159,12 +159,12 @@ pub(super) async fn over_tcp(
     };
     let answer = match timeout(PATIENCE * 2, talk).await {
         Ok(answer) => answer.map_err(|e| format!("{server} gives no answer: {e}"))?,
-        Err(_) => return Err(format!("{server} gives no answer in time")),
+        Err(_) => return Err(format!("{server} gives no answer in time").into()),
     };
-    let answer = Message::from_octets(answer);
-    let answer = answer.map_err(|_| format!("{server} answered what is no answer"))?;
+    let answer = Message::from_octets(answer).map_err(|_| NoAnswer::garbled(server))?;
     if answer.header().id() != query.header().id() || !answer.header().qr() {
-        return Err(format!("{server} answered something else"));
+        let words = format!("{server} answered something else");
+        return Err(NoAnswer::Garbled(words));
     }
     Ok(answer)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::NoAnswer;
 use crate::base::{self, Timestamp};
 
 /// Why a name could not be asked for or changed.
@@ -20,14 +21,19 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// Nobody answered, or not what is an answer.
+    /// Nobody could be asked: perhaps there is no line. That is no fault of the name or the provider, and nobody is
+    /// bothered by another try.
     Unreachable,
+    /// The provider was reached, but has trouble, or answered what is no answer.
+    Trouble,
     /// The provider was asked too often.
     RateLimited,
     /// The provider will not do this; the owner may change its mind there.
     Refused,
     /// The provider will not do this, and wants not to be asked again before something changes here.
     Final,
+    /// The provider does not take this address, and may take another one.
+    Address,
     /// Something here keeps us from asking.
     Setup,
 }
@@ -45,6 +51,10 @@ impl Failure {
         Self::new(FailureKind::Unreachable, text)
     }
 
+    pub(super) fn trouble(text: impl Into<String>) -> Self {
+        Self::new(FailureKind::Trouble, text)
+    }
+
     pub(super) fn refused(text: impl Into<String>) -> Self {
         Self::new(FailureKind::Refused, text)
     }
@@ -58,6 +68,15 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl From<NoAnswer> for Failure {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Silent(words) => Self::unreachable(words),
+            NoAnswer::Garbled(words) => Self::trouble(words),
+        }
     }
 }
 

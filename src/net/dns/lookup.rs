@@ -180,9 +180,9 @@ async fn first_word(servers: &[SocketAddr], name: &str, kind: Rtype) -> Result<A
             }
             Ok(answer) => {
                 let text = format!("the DNS server {server} says {} to {name}", answer.rcode);
-                last = Failure::unreachable(text);
+                last = Failure::trouble(text);
             }
-            Err(why) => last = Failure::unreachable(why.to_string()),
+            Err(why) => last = why.into(),
         }
     }
     Err(last)

@@ -33,8 +33,8 @@ const TTL_S: u32 = 60;
 /// A server with what it takes to change its zone.
 pub(super) struct Server {
     address: SocketAddr,
-    /// Itself, and others that are asked whether a change is there.
-    asked: Vec<SocketAddr>,
+    /// Others that are asked whether a change is there.
+    check_at: Vec<SocketAddr>,
     zone: Name<Vec<u8>>,
     shown_zone: String,
     key: Arc<Key>,
@@ -62,7 +62,7 @@ impl Server {
         let key = Key::new(settings.algorithm.into(), &bytes, name, None, None);
         Ok(Self {
             address: settings.address,
-            asked: [&[settings.address], check_at].concat(),
+            check_at: check_at.to_vec(),
             zone: settings.zone.as_str().parse().map_err(Error::internal)?,
             shown_zone: settings.zone.as_str().to_owned(),
             key: Arc::new(key.map_err(|e| wrong(&e))?),
@@ -135,7 +135,7 @@ impl Server {
         let signed = ClientTransaction::request(Arc::clone(&self.key), &mut message, Time48::now());
         let signed = signed.map_err(Failure::setup)?;
         let answer = over_tcp(server, &message.into_message()).await;
-        let mut answer = answer.map_err(Failure::unreachable)?;
+        let mut answer = answer?;
         let rcode = answer.header().rcode();
         let verified = signed.answer(&mut answer, Time48::now());
         match (rcode, verified) {
@@ -152,11 +152,11 @@ impl Server {
             (Rcode::NOTZONE, _) => Err(Failure::refused(format!(
                 "{server} does not have this zone"
             ))),
-            (Rcode::NOERROR, Err(e)) => Err(Failure::unreachable(format!(
+            (Rcode::NOERROR, Err(e)) => Err(Failure::trouble(format!(
                 "{server} answered without a signature that is right ({e}), so nobody knows whether it was \
                  changed"
             ))),
-            (rcode, _) => Err(Failure::unreachable(format!("{server} says {rcode}"))),
+            (rcode, _) => Err(Failure::trouble(format!("{server} says {rcode}"))),
         }
     }
 
@@ -205,16 +205,12 @@ impl Zone for Server {
 
     fn await_text<'a>(&'a self, name: &'a str, text: &'a str) -> Soon<'a> {
         // It may copy its zone to others, who are asked by the world.
-        Box::pin(visible::everywhere(
-            &self.shown_zone,
-            &self.asked,
-            name,
-            text,
-        ))
+        let asked = (Some(self.address), &*self.check_at);
+        Box::pin(visible::everywhere(&self.shown_zone, asked, name, text))
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> Soon<'a, Vec<IpAddr>> {
-        Box::pin(lookup::addresses(name, &self.asked[..1]))
+        Box::pin(async move { lookup::addresses(name, &[self.address]).await })
     }
 
     fn set_addresses<'a>(&'a self, name: &'a str, wanted: Addresses) -> Soon<'a> {

@@ -20,24 +20,38 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// authority looks for itself.
 const BLIND: Duration = Duration::from_mins(1);
 
-/// Returns when every server of the zone that answers has the text. `known` are asked too; others are found as
-/// everybody finds them. If none answers, some time is given to them.
+/// Returns when every server of the zone that answers has the text. `own` is the one that was told of it, if it can be
+/// asked; others are found as everybody finds them, or are those of `check_at`: where the network's own DNS shows
+/// something else inside, those that are found here never have the text. If none answers, some time is given to them.
 ///
 /// # Errors
 /// If one that answers does not have it in time.
 pub(super) async fn everywhere(
     zone: &str,
-    known: &[SocketAddr],
+    (own, check_at): (Option<SocketAddr>, &[SocketAddr]),
     name: &str,
     text: &str,
 ) -> Result<(), Failure> {
-    let mut servers: Vec<SocketAddr> = known.to_vec();
-    servers.extend(servers_of(zone).await);
+    let servers = whom(own, check_at, servers_of(zone)).await;
     if !have(&servers, name, text).await? {
         log::info!("no DNS server of {zone} answers here, so {name} is believed to be there soon");
         sleep(BLIND).await;
     }
     Ok(())
+}
+
+/// Who is asked: those that are set, or else those that are found.
+async fn whom(
+    own: Option<SocketAddr>,
+    check_at: &[SocketAddr],
+    found: impl Future<Output = Vec<SocketAddr>>,
+) -> Vec<SocketAddr> {
+    let others = if check_at.is_empty() {
+        found.await
+    } else {
+        check_at.to_vec()
+    };
+    own.into_iter().chain(others).collect()
 }
 
 /// Returns when each of these servers that answers has the text; whether one did.
@@ -54,7 +68,7 @@ async fn have(servers: &[SocketAddr], name: &str, text: &str) -> Result<bool, Fa
                     break;
                 }
                 Ok(_) if Instant::now() > deadline => {
-                    return Err(Failure::unreachable(format!(
+                    return Err(Failure::trouble(format!(
                         "{name} was changed, but the DNS server {server} does not have it after {} minutes",
                         PATIENCE.as_secs() / 60
                     )));
@@ -68,9 +82,24 @@ async fn have(servers: &[SocketAddr], name: &str, text: &str) -> Result<bool, Fa
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{SocketAddr, UdpSocket};
 
-    use super::have;
+    use super::{have, whom};
+
+    #[tokio::test]
+    async fn servers_that_are_set_are_asked_instead_of_those_that_are_found_inside() {
+        let [own, set, inside]: [SocketAddr; 3] =
+            ["192.0.2.1:53", "192.0.2.2:53", "10.0.0.1:53"].map(|at| at.parse().unwrap());
+        for (own_one, check_at, expected) in [
+            (Some(own), &[set][..], &[own, set][..]),
+            (None, &[set], &[set]),
+            (Some(own), &[], &[own, inside]),
+            (None, &[], &[inside]),
+        ] {
+            let asked = whom(own_one, check_at, async { vec![inside] }).await;
+            assert_eq!(asked, expected);
+        }
+    }
 
     #[tokio::test]
     async fn servers_that_nobody_can_ask_have_seen_nothing() {

@@ -44,7 +44,8 @@ impl Messenger {
                     let (request, most) = (errand.request, errand.most_bytes);
                     let answer = client.send_within(request, most, PATIENCE + slow).await;
                     let answer = answer.map_err(|e| match e {
-                        web_client::Unanswered::Unreachable(why) => Unanswered::Unreachable(why),
+                        web_client::Unanswered::Unconnected(why)
+                        | web_client::Unanswered::Unreachable(why) => Unanswered::Unreachable(why),
                         web_client::Unanswered::TooLarge(_) => Unanswered::TooLarge,
                     });
                     // Who does not wait any more does not want it.

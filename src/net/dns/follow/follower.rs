@@ -9,11 +9,13 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
+use futures_util::future::join;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::{
     by_hand,
+    due::{Looked, is_due},
     found::Finder,
     pause,
     state::{self, NameState, Report},
@@ -52,8 +54,9 @@ struct Memory {
     v6: Finder,
     /// What lies on the disk.
     kept: Report,
-    /// For each name what it was compared with last, and when it is looked at again.
-    looked: HashMap<String, (Vec<IpAddr>, Instant)>,
+    looked: HashMap<String, Looked>,
+    /// The fingerprint of the settings and the secret, as they were seen last.
+    with: Option<String>,
 }
 
 impl Memory {
@@ -100,6 +103,7 @@ impl Follower {
             v6: Finder::new(false),
             kept: self.report(),
             looked: HashMap::new(),
+            with: None,
         };
         let mut changes = self.wanted.subscribe();
         let mut look_at = Instant::now();
@@ -107,11 +111,18 @@ impl Follower {
             let wanted = changes.borrow_and_update().clone();
             let names = wanted.settings.followed(&wanted.names);
             let is_asked = by_hand::is_asked(&self.data);
+            let with = self.fingerprint(&wanted.settings);
+            let before = memory.with.replace(with.clone());
+            if before.is_some_and(|before| before != with) {
+                // Another secret is tried soon, and not before settings have come that may belong to it: it is not for
+                // another provider.
+                look_at = Instant::now() + ASKED_EVERY;
+            }
             let is_time = is_asked || Instant::now() >= look_at;
             if is_time && (!names.is_empty() || !memory.kept.names.is_empty()) {
                 look_at = Instant::now() + LOOK_EVERY;
-                self.look(&mut memory, &wanted.settings, &names, is_asked)
-                    .await;
+                let settings = (&wanted.settings, &*with);
+                self.look(&mut memory, settings, &names, is_asked).await;
             }
             if is_asked {
                 by_hand::forget_request(&self.data);
@@ -123,6 +134,7 @@ impl Follower {
                     }
                     // What failed with other settings may work now.
                     memory.looked.clear();
+                    memory.with = None;
                     look_at = Instant::now();
                     memory.v4.forget();
                     memory.v6.forget();
@@ -136,7 +148,7 @@ impl Follower {
     async fn look(
         &self,
         memory: &mut Memory,
-        settings: &Settings,
+        (settings, with): (&Settings, &str),
         names: &[String],
         is_asked: bool,
     ) {
@@ -151,37 +163,33 @@ impl Follower {
             }
             let roots = settings.roots(&self.data);
             let from = &settings.addresses_from;
-            report.v4 = memory
-                .v4
-                .find(from, roots.as_ref(), report.v4.address)
-                .await;
-            report.v6 = memory
-                .v6
-                .find(from, roots.as_ref(), report.v6.address)
-                .await;
+            // At the same time: without a line, each takes its time to see that.
+            (report.v4, report.v6) = join(
+                memory.v4.find(from, roots.as_ref(), report.v4.address),
+                memory.v6.find(from, roots.as_ref(), report.v6.address),
+            )
+            .await;
         }
         let now = Timestamp::now();
-        let with = self.fingerprint(settings);
+        let wanted = report.wanted();
         for name in names {
             let mut state = report.names.get(name).cloned().unwrap_or_default();
             let mut published = state.published.iter();
             let has_gone = published.any(|address| memory.is_gone(*address));
-            if is_due(
-                &state,
-                memory.looked.get(name).filter(|_| !has_gone),
-                &report.wanted(),
-                &with,
-                now,
-            ) || is_asked
-            {
-                let wanted = report.wanted();
-                self.follow(&mut state, memory, settings, name, &wanted, &with)
-                    .await;
-                let pause = pause::spread_out(AGAIN_S, pause::chance());
-                let pause = Duration::from_secs(u64::try_from(pause).unwrap_or_default());
-                memory
-                    .looked
-                    .insert(name.clone(), (wanted, Instant::now() + pause));
+            let looked = memory.looked.get(name);
+            if is_due(&state, looked, &wanted, with, has_gone, now) || is_asked {
+                let follows = self.follow(&mut state, memory, settings, name, &wanted, with);
+                follows.await;
+                let pause = if state.has_failed_as(FailureKind::Unreachable) {
+                    pause::while_unreachable()
+                } else {
+                    pause::seconds(pause::spread_out(AGAIN_S, pause::chance()))
+                };
+                let looked = Looked {
+                    wanted: wanted.clone(),
+                    again_at: Instant::now() + pause,
+                };
+                memory.looked.insert(name.clone(), looked);
             }
             report.names.insert(name.clone(), state);
         }
@@ -206,6 +214,13 @@ impl Follower {
     ) {
         let had = state.has.clone();
         let done = match zone_of(settings, &self.data) {
+            // That there is nothing to do says nothing of what the provider refuses.
+            Ok(Some(_)) if wanted.is_empty() && state.published.is_empty() => {
+                if !state.has_failed_as(FailureKind::Setup) {
+                    return;
+                }
+                Ok(())
+            }
             Ok(Some(zone)) => {
                 let gone = |address: &IpAddr| memory.is_gone(*address);
                 bring_up(&*zone, settings, state, name, wanted, gone).await
@@ -217,27 +232,15 @@ impl Follower {
             state.since = Some(Timestamp::now());
         }
         match done {
-            Ok(()) => {
-                state.failure = None;
-                state.failures = 0;
-                state.next_try = None;
-                state.stopped_with = None;
-            }
+            Ok(()) => state.forget_failure(),
             Err(failure) => {
-                if state
-                    .failure
-                    .as_ref()
-                    .is_none_or(|last| last.text != failure.text)
+                let before = state.failure.clone();
+                state.note(failure, wanted, with);
+                if let Some(failure) = &state.failure
+                    && before.is_none_or(|before| before.text != failure.text)
                 {
                     log::warn!("{name} does not follow: {}", failure.text);
                 }
-                state.failures = state.failures.saturating_add(1);
-                let is_last = failure.kind == FailureKind::Final;
-                state.stopped_with = is_last.then(|| with.to_owned());
-                let next =
-                    pause::next_try(state.failures, &failure, Timestamp::now(), pause::chance());
-                state.next_try = (!is_last).then_some(next);
-                state.failure = Some(failure);
             }
         }
     }
@@ -245,34 +248,16 @@ impl Follower {
     /// What changes when the settings or the secret do; says nothing of the secret itself.
     fn fingerprint(&self, settings: &Settings) -> String {
         let written = secrets::written_at(&self.data, SECRET_NAME);
-        let digest = Sha256::digest(format!("{:?} {written:?}", settings.provider));
+        let Settings {
+            provider,
+            check_at,
+            api_roots,
+            ..
+        } = settings;
+        let all = format!("{provider:?} {check_at:?} {api_roots:?} {written:?}");
+        let digest = Sha256::digest(all);
         HEXLOWER.encode(&digest[..8])
     }
-}
-
-/// Whether a name is looked at now.
-fn is_due(
-    state: &NameState,
-    looked: Option<&(Vec<IpAddr>, Instant)>,
-    wanted: &[IpAddr],
-    with: &str,
-    now: Timestamp,
-) -> bool {
-    if state.stopped_with.as_deref() == Some(with) {
-        return false;
-    }
-    let was_stopped = state.stopped_with.is_some();
-    if let (Some(at), false) = (state.next_try, was_stopped)
-        && state.failures > 0
-    {
-        // A setup that was wrong is repaired by hand, and shows at once.
-        let is_ours = state
-            .failure
-            .as_ref()
-            .is_some_and(|failure| failure.kind == FailureKind::Setup);
-        return pause::has_come(at, now) || (is_ours && looked.is_none());
-    }
-    looked.is_none_or(|(before, again_at)| before != wanted || Instant::now() >= *again_at)
 }
 
 /// Lets a name have the wanted addresses, and takes away what was published and is gone.
@@ -284,13 +269,15 @@ async fn bring_up(
     wanted: &[IpAddr],
     is_gone: impl Fn(&IpAddr) -> bool,
 ) -> Result<(), Failure> {
-    if wanted.is_empty() && state.published.is_empty() {
-        return Ok(());
-    }
     let has = match zone.addresses(name).await {
         Ok(has) => has,
         // Who cannot be asked is believed to have what it said that it has.
-        Err(failure) if failure.kind == FailureKind::Unreachable && !settings.can_be_asked() => {
+        Err(failure)
+            if matches!(
+                failure.kind,
+                FailureKind::Unreachable | FailureKind::Trouble
+            ) && !settings.can_be_asked() =>
+        {
             state.published.clone()
         }
         Err(failure) => return Err(failure),

@@ -8,7 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{outside, pause, source::Source};
+use super::{
+    outside::{self, Untold},
+    pause,
+    source::Source,
+};
 use crate::net::{
     interfaces,
     router::{self, External},
@@ -16,8 +20,14 @@ use crate::net::{
 
 /// How often the router or somebody outside is asked. A name follows within a minute.
 const ASKED_EVERY: Duration = Duration::from_secs(45);
-/// The longest pause after answers that are none.
+/// The pause where nobody could be asked, because of the line or because a router is starting: as long as that takes,
+/// be it for hours.
+const UNREACHABLE_S: i64 = 25;
+/// The first pause after an answer that is none, doubled each time, and the longest one.
+const FIRST_PAUSE_S: i64 = 45;
 const MOST_PAUSE_S: i64 = 30 * 60;
+/// The longest pause with a router that has told nothing yet: most never do.
+const MOST_ROUTER_PAUSE_S: i64 = 5 * 60;
 /// How long there must be no address before those that were published are taken away: routers restart.
 const GONE_AFTER: Duration = Duration::from_mins(10);
 
@@ -58,10 +68,49 @@ pub(super) struct Finder {
 struct Asked {
     source: Source,
     said: Result<IpAddr, String>,
+    at: Instant,
     /// Whether nobody else knows better: the provider shares the address that others would see.
     is_last_word: bool,
+    /// Whether it has ever said something.
+    has_spoken: bool,
+    /// Nobody could be asked.
+    is_unreachable: bool,
     failures: u32,
-    again_at: Instant,
+    /// From 0 to 1, so that not all homes ask at once.
+    spread: f64,
+}
+
+impl Asked {
+    /// Of nobody yet.
+    fn new(source: &Source) -> Self {
+        Self {
+            source: source.clone(),
+            said: Err(String::new()),
+            at: Instant::now(),
+            is_last_word: false,
+            has_spoken: false,
+            is_unreachable: false,
+            failures: 0,
+            spread: pause::chance(),
+        }
+    }
+
+    /// How long nobody is asked again. `has_way`: this machine has an address of the kind that is asked for, from which
+    /// it could ask. `is_last`: nobody else is asked after this one.
+    fn pause(&self, has_way: bool, is_last: bool) -> Duration {
+        if self.failures == 0 {
+            return ASKED_EVERY;
+        }
+        let doubled = FIRST_PAUSE_S.saturating_mul(1 << self.failures.min(10));
+        let seconds = match self.source {
+            // It is at home: asking it costs nobody anything.
+            Source::Router if self.has_spoken || is_last => UNREACHABLE_S,
+            Source::Router => doubled.min(MOST_ROUTER_PAUSE_S),
+            _ if self.is_unreachable && has_way => UNREACHABLE_S,
+            _ => doubled.min(MOST_PAUSE_S),
+        };
+        pause::seconds(pause::spread_out(seconds, self.spread))
+    }
 }
 
 impl Finder {
@@ -95,7 +144,10 @@ impl Finder {
         for source in sources {
             let said = match source {
                 Source::Interfaces => self.of_interfaces(before),
-                Source::Router | Source::Outside(_) => self.of_other(source, roots).await,
+                Source::Router | Source::Outside(_) => {
+                    let is_last = sources.last() == Some(source);
+                    self.of_other(source, is_last, roots).await
+                }
             };
             match said {
                 Ok(address) => {
@@ -150,62 +202,68 @@ impl Finder {
         })
     }
 
-    /// What the router or somebody outside says, who is not asked more often than necessary.
+    /// What the router or somebody outside says, who is not asked more often than necessary. `is_last`: nobody is asked
+    /// after this.
     async fn of_other(
         &mut self,
         source: &Source,
+        is_last: bool,
         roots: Option<&PathBuf>,
     ) -> Result<IpAddr, String> {
-        let now = Instant::now();
-        let last = self.asked.iter().find(|last| last.source == *source);
-        if let Some(last) = last.filter(|last| now < last.again_at) {
-            return last.said.clone();
-        }
-        let failures = last.map_or(0, |last| last.failures);
-        let mut is_last_word = false;
+        let place = self.asked.iter().position(|last| last.source == *source);
+        let mut asked = match place {
+            Some(place) if self.asked[place].at.elapsed() < self.pause(place, is_last) => {
+                return self.asked[place].said.clone();
+            }
+            Some(place) => self.asked.swap_remove(place),
+            None => Asked::new(source),
+        };
+        asked.is_last_word = false;
+        asked.is_unreachable = false;
         let said = match source {
             Source::Outside(url) => {
-                outside::ask(url, self.is_v4, roots.map(PathBuf::as_path)).await
+                let told = outside::ask(url, self.is_v4, roots.map(PathBuf::as_path)).await;
+                asked.is_unreachable = matches!(told, Err(Untold::Unreachable(_)));
+                told.map_err(|(Untold::Unreachable(why) | Untold::Refused(why))| why)
             }
             _ if self.is_v4 => {
                 let external = router::external_ipv4().await;
-                is_last_word = matches!(external, External::Shared(_));
+                asked.is_last_word = matches!(external, External::Shared(_));
+                asked.has_spoken |= !matches!(external, External::Unknown(_));
                 external.reachable().map(IpAddr::V4)
             }
             _ => Err("routers are asked for IPv4 only".into()),
         };
-        let said = said.and_then(|address| {
-            // Through one that changes daily, it has been seen; that one is not published.
-            let is_own = !self.is_v4 && interfaces::has_v6() == Some(true) && !is_stable(address);
-            if is_own {
-                return Err(format!(
-                    "{address} is seen outside, but this machine has no IPv6 address that stays"
-                ));
-            }
-            Ok(address)
-        });
-        let failures = if said.is_ok() {
-            0
-        } else {
-            failures.saturating_add(1)
+        asked.said = said.and_then(|address| self.stays(address));
+        asked.failures = match asked.said {
+            Ok(_) => 0,
+            Err(_) => asked.failures.saturating_add(1),
         };
-        let pause = match failures {
-            0 => ASKED_EVERY,
-            more => {
-                let doubled = 45i64.saturating_mul(1 << more.min(10)).min(MOST_PAUSE_S);
-                let seconds = pause::spread_out(doubled, pause::chance());
-                Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
-            }
-        };
-        self.asked.retain(|last| last.source != *source);
-        self.asked.push(Asked {
-            source: source.clone(),
-            said: said.clone(),
-            is_last_word,
-            failures,
-            again_at: Instant::now() + pause,
-        });
+        asked.at = Instant::now();
+        asked.spread = pause::chance();
+        let said = asked.said.clone();
+        self.asked.push(asked);
         said
+    }
+
+    /// How long the one at this place is not asked again, as things are now.
+    fn pause(&self, place: usize, is_last: bool) -> Duration {
+        let has_way = if self.is_v4 {
+            interfaces::has_v4()
+        } else {
+            interfaces::has_v6() != Some(false)
+        };
+        self.asked[place].pause(has_way, is_last)
+    }
+
+    /// An address that was seen outside, unless this machine changes it daily: that one is not published.
+    fn stays(&self, address: IpAddr) -> Result<IpAddr, String> {
+        if !self.is_v4 && interfaces::has_v6() == Some(true) && !is_stable(address) {
+            return Err(format!(
+                "{address} is seen outside, but this machine has no IPv6 address that stays"
+            ));
+        }
+        Ok(address)
     }
 }
 
@@ -214,4 +272,43 @@ fn is_stable(address: IpAddr) -> bool {
         .into_iter()
         .flatten()
         .any(|v6| IpAddr::V6(v6) == address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_outage_of_hours_everybody_is_asked_within_a_minute_who_could_not_be_before() {
+        let outside = Source::Outside("https://localhost".into());
+        // Whether it is unreachable, has spoken before, has a way to go, and is the last one; seconds at most.
+        for (source, unreachable, spoken, way, last, most_s) in [
+            (&outside, true, false, true, true, 32),
+            (&outside, true, false, false, true, 2250),
+            (&outside, false, false, true, true, 2250),
+            (&Source::Router, false, true, true, false, 32),
+            (&Source::Router, false, false, true, true, 32),
+            (&Source::Router, false, false, true, false, 375),
+        ] {
+            let pause = |failures, spread| {
+                let asked = Asked {
+                    is_unreachable: unreachable,
+                    has_spoken: spoken,
+                    failures,
+                    spread,
+                    ..Asked::new(source)
+                };
+                asked.pause(way, last).as_secs()
+            };
+            for failures in [1, 2, 5, 100] {
+                assert!(
+                    pause(failures, 1.0) <= most_s,
+                    "{source:?} {failures} {most_s}"
+                );
+            }
+            let is_capped_low = most_s < 60;
+            assert_eq!(pause(4, 0.5) > 60, !is_capped_low, "{source:?} {most_s}");
+            assert_eq!(pause(0, 1.0), ASKED_EVERY.as_secs());
+        }
+    }
 }

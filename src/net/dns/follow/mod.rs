@@ -5,6 +5,7 @@
 //! changes.
 
 mod by_hand;
+mod due;
 mod follower;
 mod found;
 mod outside;

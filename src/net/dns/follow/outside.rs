@@ -7,31 +7,46 @@ use std::{
 
 use hyper::{Request, body::Bytes, header::USER_AGENT};
 
-use crate::{base::is_global, net::web_client::WebClient};
+use crate::{
+    base::is_global,
+    net::web_client::{Unanswered, WebClient},
+};
 
 /// No address is longer, with a line's end.
 const MOST_BYTES: usize = 64;
 
+/// Why nobody outside has told an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// Nobody could be asked, in words: perhaps there is no line.
+    Unreachable(String),
+    /// No address of the internet was answered, in words.
+    Refused(String),
+}
+
 /// What somebody outside sees, over IPv4 or IPv6. `roots`: whom to believe, beside whom this machine trusts.
 ///
 /// # Errors
-/// In words: no answer, or what is no address of the internet.
-pub(super) async fn ask(url: &str, is_v4: bool, roots: Option<&Path>) -> Result<IpAddr, String> {
+/// [`Untold`]
+pub(super) async fn ask(url: &str, is_v4: bool, roots: Option<&Path>) -> Result<IpAddr, Untold> {
     let any: IpAddr = if is_v4 {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
         Ipv6Addr::UNSPECIFIED.into()
     };
-    let client = WebClient::over(roots, any).map_err(|e| e.to_string())?;
+    let client = WebClient::over(roots, any).map_err(|e| Untold::Refused(e.to_string()))?;
     let request = Request::get(url)
         .header(USER_AGENT, concat!("Webstead/", env!("CARGO_PKG_VERSION")))
         .body(Bytes::new())
-        .map_err(|e| e.to_string())?;
-    let answer = client.send(request).await?;
+        .map_err(|e| Untold::Refused(e.to_string()))?;
+    let answer = client.ask(request).await.map_err(|why| match why {
+        Unanswered::Unconnected(why) => Untold::Unreachable(why),
+        Unanswered::Unreachable(why) | Unanswered::TooLarge(why) => Untold::Refused(why),
+    })?;
     if !answer.status().is_success() {
-        return Err(format!("{url} says {}", answer.status()));
+        return Err(Untold::Refused(format!("{url} says {}", answer.status())));
     }
-    read(answer.body(), is_v4).map_err(|why| format!("{url} {why}"))
+    read(answer.body(), is_v4).map_err(|why| Untold::Refused(format!("{url} {why}")))
 }
 
 /// The address of an answer.

@@ -11,10 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::found::Found;
+use super::{found::Found, pause};
 use crate::{
     base::{Error, Result, Timestamp, files},
-    net::dns::Failure,
+    net::dns::{Failure, FailureKind},
 };
 
 /// The folder in the data folder.
@@ -48,15 +48,19 @@ pub struct NameState {
     /// Why the last try failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Failures since it worked last.
+    /// Failures since it worked last; that nobody could be asked is none.
     #[serde(skip_serializing_if = "is_zero")]
     pub failures: u32,
-    /// When it is tried again; `None` if nothing failed, or if it is not tried again ([`NameState::is_stopped`]).
+    /// When it is tried again; `None` if nothing failed, if it is tried all the time because nobody can be asked, or if
+    /// it is not tried again ([`NameState::is_stopped`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try: Option<Timestamp>,
-    /// The settings with which it is not tried again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) stopped_with: Option<String>,
+    /// The settings and the secret with which the last try failed, without saying anything of them.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) failed_with: String,
+    /// The addresses with which it failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) failed_for: Vec<IpAddr>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
@@ -67,7 +71,47 @@ fn is_zero(number: &u32) -> bool {
 impl NameState {
     /// Whether it is not tried again before the settings or the secret change, or the owner asks for it.
     pub fn is_stopped(&self) -> bool {
-        self.stopped_with.is_some()
+        self.has_failed_as(FailureKind::Final)
+    }
+
+    /// Whether it is not tried again before the address changes too.
+    pub fn waits_for_address(&self) -> bool {
+        self.has_failed_as(FailureKind::Address)
+    }
+
+    pub(super) fn has_failed_as(&self, kind: FailureKind) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|failure| failure.kind == kind)
+    }
+
+    /// Notes that it worked.
+    pub(super) fn forget_failure(&mut self) {
+        self.failure = None;
+        self.failures = 0;
+        self.next_try = None;
+        self.failed_with.clear();
+        self.failed_for.clear();
+    }
+
+    /// Notes a failure with these addresses, settings and secret.
+    ///
+    /// While nobody can be asked, the first time is kept: what is tried twice a minute is not written as often.
+    pub(super) fn note(&mut self, failure: Failure, wanted: &[IpAddr], with: &str) {
+        let is_unreachable = failure.kind == FailureKind::Unreachable;
+        let is_same_with = self.failed_with == with;
+        wanted.clone_into(&mut self.failed_for);
+        with.clone_into(&mut self.failed_with);
+        if is_unreachable && is_same_with && self.has_failed_as(FailureKind::Unreachable) {
+            return;
+        }
+        if !is_same_with {
+            self.failures = 0;
+        }
+        if !is_unreachable {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.next_try = pause::next_try(self.failures, &failure, Timestamp::now(), pause::chance());
+        self.failure = Some(failure);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
             settings::Web,
         },
         retry_after::retry_at,
-        web_client::WebClient,
+        web_client::{Unanswered, WebClient},
     },
 };
 
@@ -88,6 +88,24 @@ impl Api {
         headers: &[(HeaderName, String)],
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
+        let answer = self.ask(method, path, headers, body).await?;
+        if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
+            return Ok(answer);
+        }
+        Err(self.failure(&answer))
+    }
+
+    /// [`Api::send`] that gives the answer whatever its status is.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -107,19 +125,22 @@ impl Api {
             None => Bytes::new(),
         };
         let request = request.body(bytes).map_err(Failure::setup)?;
-        let answer = self.client.send(request).await;
-        let (head, body) = answer
-            .map_err(|why| Failure::unreachable(self.without_secrets(&why)))?
-            .into_parts();
-        let answer = Answer {
+        let answer = self.client.ask(request).await;
+        let (head, body) = answer.map_err(|why| self.no_answer(why))?.into_parts();
+        Ok(Answer {
             status: head.status,
             headers: head.headers,
             body,
+        })
+    }
+
+    /// Why nothing came back.
+    fn no_answer(&self, why: Unanswered) -> Failure {
+        let kind = match &why {
+            Unanswered::Unconnected(_) => FailureKind::Unreachable,
+            Unanswered::Unreachable(_) | Unanswered::TooLarge(_) => FailureKind::Trouble,
         };
-        if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
-            return Ok(answer);
-        }
-        Err(self.failure(&answer))
+        Failure::new(kind, self.without_secrets(&why.into_words()))
     }
 
     /// What a provider has against a request, in plain words and its own.
@@ -148,7 +169,7 @@ impl Api {
                 self.zone
             )),
             _ if status.is_client_error() => Failure::refused(format!("{provider} refuses{said}")),
-            _ => Failure::unreachable(format!("{provider} cannot do this now{said}")),
+            _ => Failure::trouble(format!("{provider} cannot do this now{said}")),
         }
     }
 
@@ -157,7 +178,7 @@ impl Api {
         serde_json::from_slice(&answer.body).map_err(|e| {
             // Where it is wrong, but not what is there: that may be anything.
             let place = (e.line(), e.column());
-            Failure::unreachable(format!(
+            Failure::trouble(format!(
                 "{} answered what is no answer (line {}, column {})",
                 self.provider, place.0, place.1
             ))

@@ -142,7 +142,7 @@ fn checked(id: String) -> Result<String, Failure> {
     if is_plain && (1..=MOST_ID_BYTES).contains(&id.len()) {
         return Ok(id);
     }
-    Err(Failure::unreachable(
+    Err(Failure::trouble(
         "Cloudflare answered with a strange identifier",
     ))
 }

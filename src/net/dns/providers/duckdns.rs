@@ -50,7 +50,7 @@ impl DuckDns {
         let answer = self.api.send(Method::GET, &path, &[], None).await?;
         is_done(&answer).then_some(()).ok_or_else(|| {
             if answer.status == StatusCode::NOT_FOUND {
-                return Failure::unreachable("there is no DuckDNS where it was asked for");
+                return Failure::trouble("there is no DuckDNS where it was asked for");
             }
             // It says no more than KO.
             let zone = &self.api.zone;
@@ -132,12 +132,8 @@ impl Zone for DuckDns {
     }
 
     fn await_text<'a>(&'a self, name: &'a str, text: &'a str) -> Soon<'a> {
-        Box::pin(visible::everywhere(
-            &self.api.zone,
-            &self.check_at,
-            name,
-            text,
-        ))
+        let asked = (None, &*self.check_at);
+        Box::pin(visible::everywhere(&self.api.zone, asked, name, text))
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> Soon<'a, Vec<IpAddr>> {

@@ -102,9 +102,7 @@ impl Hetzner {
             let path = format!("/zones/actions/{}", action.id);
             answer = self.send(Method::GET, &path, None).await?;
         }
-        Err(Failure::unreachable(
-            "Hetzner takes too long to change a name",
-        ))
+        Err(Failure::trouble("Hetzner takes too long to change a name"))
     }
 }
 

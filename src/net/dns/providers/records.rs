@@ -181,7 +181,8 @@ impl<R: Records> Zone for OfRecords<R> {
 
     fn await_text<'a>(&'a self, name: &'a str, text: &'a str) -> Soon<'a> {
         let zone = self.records.zone();
-        Box::pin(visible::everywhere(zone, &self.check_at, name, text))
+        let asked = (None, &*self.check_at);
+        Box::pin(visible::everywhere(zone, asked, name, text))
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> Soon<'a, Vec<IpAddr>> {
