@@ -186,43 +186,39 @@ fn assert_answers_are_not_believed<P: Protocol>(case: &mut Case<P>, provider: &s
     for (reply, kind, word) in [
         (
             Reply::text(200, "garbage"),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "no answer",
         ),
-        (Reply::text(200, ""), FailureKind::Unreachable, "no answer"),
+        (Reply::text(200, ""), FailureKind::Trouble, "no answer"),
         (
             Reply::text(200, "[[[{}]]]"),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "no answer",
         ),
         (
             Reply::text(200, "{\"success\":true,\"result\":3}"),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "no answer",
         ),
         (
             Reply::text(200, &"[".repeat(100_000)),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "no answer",
         ),
-        (
-            Reply::text(200, &big),
-            FailureKind::Unreachable,
-            "broke off",
-        ),
+        (Reply::text(200, &big), FailureKind::Trouble, "broke off"),
         (
             Reply::text(500, "<html>oops</html>"),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "(status 500)",
         ),
         (
             Reply::text(503, "maintenance"),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "maintenance",
         ),
         (
             Reply::text(302, "").with("location", "https://127.0.0.1/"),
-            FailureKind::Unreachable,
+            FailureKind::Trouble,
             "status 302",
         ),
         (
@@ -277,6 +273,7 @@ fn assert_answers_are_not_believed<P: Protocol>(case: &mut Case<P>, provider: &s
     let good = case.server.base().to_owned();
     case.settings = case.settings.replace(&good, &format!("https://{free}"));
     let failure = case.addresses(name).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
     assert!(failure.text.contains("cannot be reached"), "{failure}");
 }
 
@@ -412,9 +409,11 @@ fn dyndns2_is_spoken_as_its_documentation_says_and_has_no_texts() {
         ("abuse", FailureKind::Final, "blocked"),
         ("nohost", FailureKind::Final, "not in this account"),
         ("!donator", FailureKind::Final, "money"),
-        ("dnserr", FailureKind::Unreachable, "in trouble"),
-        ("911", FailureKind::Unreachable, "in trouble"),
-        ("what?", FailureKind::Unreachable, "does not know"),
+        ("badip", FailureKind::Address, "accept the address"),
+        ("good 127.0.0.1", FailureKind::Final, "ignored"),
+        ("dnserr", FailureKind::Trouble, "in trouble"),
+        ("911", FailureKind::Trouble, "in trouble"),
+        ("what?", FailureKind::Trouble, "does not know"),
     ] {
         case.server.state().says = Some(says);
         let failure = case.set(name, &["8.8.8.8"]).unwrap_err();
@@ -425,15 +424,24 @@ fn dyndns2_is_spoken_as_its_documentation_says_and_has_no_texts() {
             .map(|at| at.0 - webstead::base::Timestamp::now().0);
         assert_eq!(
             pause.is_some_and(|s| s > 1700),
-            kind == FailureKind::Unreachable,
+            kind == FailureKind::Trouble,
             "{says}"
         );
     }
-    case.server.answer_next(Reply::text(401, ""));
-    assert_eq!(
-        case.set(name, &["8.8.8.8"]).unwrap_err().kind,
-        FailureKind::Final
-    );
+    for (reply, kind) in [
+        (Reply::text(401, ""), FailureKind::Final),
+        (Reply::text(400, "badip"), FailureKind::Address),
+        (Reply::text(400, "good 8.8.8.8"), FailureKind::Address),
+        (Reply::text(404, "nohost"), FailureKind::Final),
+        (Reply::text(404, "<html>"), FailureKind::Refused),
+        (Reply::text(429, "abuse"), FailureKind::Final),
+        (Reply::text(429, "slow down"), FailureKind::RateLimited),
+        (Reply::text(500, ""), FailureKind::Trouble),
+    ] {
+        case.server.answer_next(reply.clone());
+        let failure = case.set(name, &["8.8.8.8"]).unwrap_err();
+        assert_eq!(failure.kind, kind, "{reply:?}: {failure}");
+    }
     let failure = case
         .add("_acme-challenge.home.dyn.test", FIRST)
         .unwrap_err();

@@ -1,5 +1,6 @@
-//! dyndns2, the language of most registrars and routers (<https://help.dyn.com/remote-access-api/perform-update/>,
-//! <https://help.dyn.com/return-codes/>). It changes addresses, and nothing else.
+//! dyndns2, the language of most registrars and routers (<https://help.dyn.com/remote-access-api/perform-update/>). It
+//! changes addresses, and nothing else. What answers mean is published at <https://help.dyn.com/return-codes/> and
+//! <https://www.noip.com/integrate/response>; each is judged in [`meaning`].
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -40,39 +41,42 @@ impl DynDns2 {
             AUTHORIZATION,
             format!("Basic {}", BASE64.encode(pair.as_bytes())),
         )];
-        let sent = self.api.send(Method::GET, &path, &headers, None).await;
-        let answer = sent.map_err(|failure| match failure.kind {
-            // Before any word of the protocol is said.
-            FailureKind::Refused => Failure {
-                kind: FailureKind::Final,
-                ..failure
-            },
-            _ => failure,
-        })?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Err(Failure::refused(
-                "there is no interface at the address api of [dns]",
-            ));
-        }
+        let answer = self.api.ask(Method::GET, &path, &headers, None).await?;
         // One line for each name, and only one was named.
-        meaning(&String::from_utf8_lossy(&answer.body), name).map_err(|failure| Failure {
-            text: self.api.without_secrets(&failure.text),
-            ..failure
-        })
+        let said = meaning(&String::from_utf8_lossy(&answer.body), name);
+        if answer.status.is_success() || matches!(said, Some(Err(_))) {
+            let said = said.unwrap_or_else(|| later(UNKNOWN.into()));
+            return said.map_err(|failure| Failure {
+                text: self.api.without_secrets(&failure.text),
+                ..failure
+            });
+        }
+        Err(of_status(answer.status, self.api.failure(&answer)))
     }
 }
 
-/// What an answer means. What ends here for good would be called abuse if it were tried again.
-fn meaning(answer: &str, name: &str) -> Result<(), Failure> {
-    let word = answer.split_whitespace().next().unwrap_or_default();
+/// What is said of an answer that says nothing.
+const UNKNOWN: &str = "the provider answered what dyndns2 does not know; is api in [dns] right?";
+
+/// A provider in trouble is left alone for a while.
+fn later(text: String) -> Result<(), Failure> {
+    Err(Failure {
+        retry_at: Some(Timestamp(Timestamp::now().0 + TROUBLE_S)),
+        ..Failure::trouble(text)
+    })
+}
+
+/// What an answer means; `None` if it is no word of the protocol. What ends here for good would be called abuse if it
+/// were tried again: whatever fails, says Dyn, fails until somebody has put it right.
+fn meaning(answer: &str, name: &str) -> Option<Result<(), Failure>> {
+    let mut words = answer.split_whitespace();
+    let word = words.next().unwrap_or_default();
     let last = |text: String| Err(Failure::new(FailureKind::Final, text));
-    let later = |text: String| {
-        Err(Failure {
-            retry_at: Some(Timestamp(Timestamp::now().0 + TROUBLE_S)),
-            ..Failure::unreachable(text)
-        })
-    };
-    match word {
+    Some(match word {
+        // Dyn says so where it has ignored what it was asked for.
+        "good" if words.next() == Some("127.0.0.1") => last(
+            "the provider has ignored this and does not want to hear from Webstead (good 127.0.0.1)".into(),
+        ),
         "good" | "nochg" => Ok(()),
         "badauth" => {
             last("the provider does not accept the user and the password (badauth)".into())
@@ -92,13 +96,40 @@ fn meaning(answer: &str, name: &str) -> Result<(), Failure> {
             "the provider has blocked {name} for too many changes (abuse)"
         )),
         "badagent" => last("the provider does not want to hear from Webstead (badagent)".into()),
-        "badip" => last("the provider does not accept the address (badip)".into()),
+        // On no page: Hurricane Electric says it of an address, and of nothing else.
+        "badip" => Err(Failure::new(
+            FailureKind::Address,
+            "the provider does not accept the address (badip)",
+        )),
         "dnserr" => later("the provider's DNS is in trouble (dnserr)".into()),
         "911" => later("the provider is in trouble (911)".into()),
-        _ => {
-            later("the provider answered what dyndns2 does not know; is api in [dns] right?".into())
+        _ => return None,
+    })
+}
+
+/// What a status means (RFC 9110 section 15) where the answer has no word of the protocol; `said` is what any provider
+/// would mean by it.
+fn of_status(status: StatusCode, said: Failure) -> Failure {
+    let kind = match status.as_u16() {
+        // The same user and password must not come again.
+        401 | 403 => FailureKind::Final,
+        // Something in the question is wrong: in that, only the address becomes another one.
+        400 | 422 => FailureKind::Address,
+        404 | 405 | 410 => {
+            return Failure::refused("there is no interface at the address api of [dns]");
         }
-    }
+        // It took too long, came too early, or something else is being changed there.
+        408 | 409 | 423 | 425 => FailureKind::Trouble,
+        // No-IP says it where it would say 911, and wants to be left alone as long.
+        500..600 => {
+            return Failure {
+                retry_at: Some(Timestamp(Timestamp::now().0 + TROUBLE_S)),
+                ..said
+            };
+        }
+        _ => return said,
+    };
+    Failure { kind, ..said }
 }
 
 impl Zone for DynDns2 {
@@ -123,33 +154,77 @@ impl Zone for DynDns2 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{FailureKind, meaning};
+    use super::*;
+
+    /// What is made of an answer: `None` if it is no word, or the kind of failure if it is one.
+    fn kind_of(answer: &str) -> Option<Result<(), FailureKind>> {
+        let said = meaning(answer, "a.example")?;
+        Some(said.map_err(|failure| failure.kind))
+    }
 
     #[test]
     fn every_word_of_the_protocol_is_known() {
-        for (answer, kind) in [
-            ("good 192.0.2.1", None),
-            ("nochg 192.0.2.1\r\n", None),
-            ("good", None),
-            ("badauth", Some(FailureKind::Final)),
-            ("!donator", Some(FailureKind::Final)),
-            ("notfqdn", Some(FailureKind::Final)),
-            ("nohost", Some(FailureKind::Final)),
-            ("!yours", Some(FailureKind::Final)),
-            ("numhost", Some(FailureKind::Final)),
-            ("abuse", Some(FailureKind::Final)),
-            ("badagent", Some(FailureKind::Final)),
-            ("dnserr", Some(FailureKind::Unreachable)),
-            ("911", Some(FailureKind::Unreachable)),
-            ("", Some(FailureKind::Unreachable)),
-            ("<html>good</html>", Some(FailureKind::Unreachable)),
-            ("goodness", Some(FailureKind::Unreachable)),
+        for (answers, kind) in [
+            (
+                &[
+                    "good 192.0.2.1",
+                    "nochg 192.0.2.1\r\n",
+                    "good",
+                    "good 127.0.0.10",
+                ][..],
+                Some(Ok(())),
+            ),
+            (
+                &[
+                    "badauth",
+                    "!donator",
+                    "notfqdn",
+                    "nohost",
+                    "!yours",
+                    "numhost",
+                    "abuse",
+                    "badagent",
+                    "good 127.0.0.1",
+                ],
+                Some(Err(FailureKind::Final)),
+            ),
+            (&["badip"], Some(Err(FailureKind::Address))),
+            (&["dnserr", "911"], Some(Err(FailureKind::Trouble))),
+            (&["", "<html>good</html>", "goodness"], None),
         ] {
-            let found = meaning(answer, "a.example")
-                .err()
-                .map(|failure| failure.kind);
-            assert_eq!(found, kind, "{answer:?}");
+            for answer in answers {
+                assert_eq!(kind_of(answer), kind, "{answer:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_status_is_final_only_where_the_account_is_meant() {
+        for (status, kind) in [
+            (400, FailureKind::Address),
+            (401, FailureKind::Final),
+            (402, FailureKind::Refused),
+            (403, FailureKind::Final),
+            (404, FailureKind::Refused),
+            (405, FailureKind::Refused),
+            (408, FailureKind::Trouble),
+            (409, FailureKind::Trouble),
+            (410, FailureKind::Refused),
+            (418, FailureKind::Refused),
+            (422, FailureKind::Address),
+            (423, FailureKind::Trouble),
+            (425, FailureKind::Trouble),
+            (451, FailureKind::Refused),
+        ] {
+            let said = Failure::refused("no");
+            let judged = of_status(StatusCode::from_u16(status).unwrap(), said);
+            assert_eq!(judged.kind, kind, "{status}");
+        }
+        let down = of_status(StatusCode::BAD_GATEWAY, Failure::trouble("no"));
+        assert!(down.retry_at.is_some(), "it is left alone");
+        let limited = Failure::new(FailureKind::RateLimited, "slow down");
+        let judged = of_status(StatusCode::TOO_MANY_REQUESTS, limited.clone());
+        assert_eq!(judged, limited);
     }
 
     proptest! {
@@ -157,7 +232,8 @@ mod tests {
         fn an_answer_that_does_not_begin_with_a_good_word_is_none(answer in "\\PC{0,80}") {
             let first = answer.split_whitespace().next().unwrap_or_default();
             let is_good = matches!(first, "good" | "nochg");
-            prop_assert_eq!(meaning(&answer, "a.example").is_ok(), is_good);
+            let is_ignored = answer.split_whitespace().nth(1) == Some("127.0.0.1");
+            prop_assert_eq!(matches!(meaning(&answer, "a.example"), Some(Ok(()))), is_good && !is_ignored);
         }
     }
 }
