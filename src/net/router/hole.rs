@@ -58,6 +58,11 @@ impl Router6 {
         all
     }
 
+    /// Whether it answers in no language.
+    pub(super) fn is_silent(&self) -> bool {
+        self.upnp.is_err() && self.pcp.is_err()
+    }
+
     /// Whether it says that it keeps nobody out.
     fn is_open(&self) -> bool {
         self.upnp.as_ref().is_ok_and(|firewall| !firewall.is_on)

@@ -113,6 +113,32 @@ struct Memory {
     /// What was said in the log.
     told: Vec<String>,
     failures: u32,
+    absence: Absence,
+}
+
+/// Whether a router that has answered before is away, such as one that is switched off behind a switch that is not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Absence {
+    has_answered: bool,
+    is_silent: bool,
+}
+
+impl Absence {
+    /// How it was met now; `was_asked` if it has granted something before.
+    pub(super) fn note(&mut self, is_silent: bool, was_asked: bool) {
+        self.is_silent = is_silent;
+        self.has_answered |= was_asked || !is_silent;
+    }
+
+    /// Time until the next try, after so many failures. One that has never answered will hardly do so, and one that
+    /// refuses has said so.
+    pub(super) fn pause_after(self, failures: u32) -> Duration {
+        if self.has_answered && self.is_silent {
+            return LOOK_EVERY;
+        }
+        let doubled = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(8));
+        doubled.min(LAST_RETRY)
+    }
 }
 
 impl Memory {
@@ -239,7 +265,7 @@ impl Keeper {
             log::error!("what the router was asked for is not written down: {e}");
         }
         if memory.failures > 0 {
-            return pause_after(memory.failures);
+            return memory.absence.pause_after(memory.failures);
         }
         if !wanted.is_open {
             return Duration::from_hours(24);
@@ -272,6 +298,8 @@ impl Keeper {
             (Ok(gateway), Ok(_)) if is_global(gateway.own.into()) => {}
             (Ok(gateway), Ok(ports)) => {
                 let router = Router::meet(gateway).await;
+                let was_asked = !kept.mapped.is_empty();
+                memory.absence.note(router.is_silent(), was_asked);
                 has_restarted = memory.epoch.is_anew(router.seconds()) | memory.has_restarted;
                 memory.has_restarted = false;
                 trouble = self.open_ports(&router, &ports, has_restarted, kept).await;
@@ -324,12 +352,6 @@ impl Keeper {
         }
         trouble
     }
-}
-
-/// After so many failures.
-pub(super) fn pause_after(failures: u32) -> Duration {
-    let doubled = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(8));
-    doubled.min(LAST_RETRY)
 }
 
 /// Whether a port is as it should be, and not half over.
@@ -417,7 +439,31 @@ pub async fn close(data: &Path) -> Result<(), Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::ports6;
+    use super::{Absence, LAST_RETRY, LOOK_EVERY, ports6};
+
+    #[test]
+    fn a_router_that_is_away_is_asked_each_minute_and_one_that_refuses_ever_more_rarely() {
+        // Whether it is silent, and whether it was asked for something before.
+        for (rounds, pauses) in [
+            (&[(false, false), (true, false)][..], [1, 1, 1]),
+            (&[(true, true)], [1, 1, 1]),
+            (&[(true, false)], [1, 4, 30]),
+            (&[(false, false)], [1, 4, 30]),
+            (&[(true, true), (false, true)], [1, 4, 30]),
+        ] {
+            let mut absence = Absence::default();
+            for (is_silent, was_asked) in rounds {
+                absence.note(*is_silent, *was_asked);
+            }
+            let found = [1, 3, 90].map(|failures| absence.pause_after(failures));
+            assert_eq!(
+                found,
+                pauses.map(|minutes| LOOK_EVERY * minutes),
+                "{rounds:?}"
+            );
+        }
+        assert_eq!(LAST_RETRY, LOOK_EVERY * 30);
+    }
 
     #[test]
     fn over_ipv6_only_the_ports_that_everybody_uses_are_opened() {

@@ -9,7 +9,7 @@ use super::{
     Gateway6, Kept,
     epoch::Epoch,
     hole::{self, Router6},
-    keeper::pause_after,
+    keeper::Absence,
     soap::Service,
 };
 
@@ -19,6 +19,7 @@ pub(super) struct Memory6 {
     pub(super) gateway: Option<Gateway6>,
     epoch: Epoch,
     failures: u32,
+    absence: Absence,
     /// When it is tried again what failed.
     again_at: Option<Instant>,
     /// What is wrong, in sentences.
@@ -56,6 +57,8 @@ impl Memory6 {
             return self.trouble.clone();
         }
         let router = Router6::meet(gateway, service).await;
+        let was_asked = !kept.holes.is_empty();
+        self.absence.note(router.is_silent(), was_asked);
         let has_restarted = self.epoch.is_anew(router.pcp.as_ref().ok().copied()) || has_restarted;
         let mut trouble = close_others(&router, ports, kept).await;
         for port in ports {
@@ -77,7 +80,7 @@ impl Memory6 {
             self.again_at = None;
         } else {
             self.failures += 1;
-            self.again_at = Some(Instant::now() + pause_after(self.failures));
+            self.again_at = Some(Instant::now() + self.absence.pause_after(self.failures));
         }
         self.trouble.clone_from(&trouble);
         trouble

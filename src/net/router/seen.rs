@@ -331,6 +331,11 @@ impl Router {
         said.ok().map(|said| said.epoch_s)
     }
 
+    /// Whether it answers in no language.
+    pub(super) fn is_silent(&self) -> bool {
+        self.igd.is_err() && self.pcp.is_err() && self.nat_pmp.is_err()
+    }
+
     /// Why it cannot be asked, in each language.
     pub(super) fn silence(&self) -> Vec<String> {
         let all = [
