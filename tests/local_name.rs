@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket},
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -22,6 +22,7 @@ use crate::{
 };
 
 const GROUP: &str = "224.0.0.251:5353";
+const GROUP6: &str = "ff02::fb";
 /// Time for everything that is to happen.
 const PATIENCE: Duration = Duration::from_secs(45);
 
@@ -98,16 +99,29 @@ impl<'a> Machine<'a> {
 /// What the machines of the network answer to a question, as a simple resolver asks it (RFC 6762 section 5.1).
 fn ask(name: &str, kind: Rtype) -> Vec<String> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    // A machine without a route has nobody to ask.
+    let interface = socket2::SockRef::from(&socket);
+    interface.set_multicast_if_v4(&own_address()).unwrap();
+    ask_over(&socket, GROUP.parse().unwrap(), name, kind)
+}
+
+/// The same over IPv6, as machines ask that have nothing else.
+fn ask6(name: &str, kind: Rtype) -> Vec<String> {
+    let socket = UdpSocket::bind("[::]:0").unwrap();
+    let all = if_addrs::get_if_addrs().unwrap();
+    let own = all.iter().find(|one| !one.is_loopback()).unwrap();
+    let group = SocketAddrV6::new(GROUP6.parse().unwrap(), 5353, 0, own.index.unwrap());
+    ask_over(&socket, group.into(), name, kind)
+}
+
+fn ask_over(socket: &UdpSocket, group: SocketAddr, name: &str, kind: Rtype) -> Vec<String> {
     socket
         .set_read_timeout(Some(Duration::from_millis(300)))
         .unwrap();
     let mut question = MessageBuilder::new_vec().question();
     let name: Name<Vec<u8>> = name.parse().unwrap();
     question.push((&name, kind)).unwrap();
-    // A machine without a route has nobody to ask.
-    let interface = socket2::SockRef::from(&socket);
-    interface.set_multicast_if_v4(&own_address()).unwrap();
-    socket.send_to(&question.finish(), GROUP).unwrap();
+    socket.send_to(&question.finish(), group).unwrap();
     let mut buffer = [0; 9000];
     let mut found = Vec::new();
     while let Ok((length, _)) = socket.recv_from(&mut buffer) {
@@ -202,6 +216,18 @@ fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed
             .is_ok()
     });
     assert!(second.status().contains("https://192.168.77.99"));
+
+    // Over IPv6 as well: who has nothing else asks so, and is told another address when there is one.
+    let asked6 = |kind: Rtype| network.on(3, || ask6("pi-2.local", kind));
+    until("it answers over IPv6", || {
+        asked6(Rtype::AAAA) == ["fd77::2"]
+    });
+    assert_eq!(asked6(Rtype::A), ["192.168.77.99"]);
+    network.ip(2, "address add fd77::99/64 dev eth0 nodad");
+    network.ip(2, "address delete fd77::2/64 dev eth0");
+    until("the new IPv6 address", || {
+        asked6(Rtype::AAAA) == ["fd77::99"] && asked("pi-2.local", Rtype::AAAA) == ["fd77::99"]
+    });
 
     let listening = network.on(3, || {
         let socket = UdpSocket::bind("0.0.0.0:5353").unwrap();
