@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::tools::{is_there, node_modules};
+use crate::tools::{free_port, is_there, node_modules};
 
 /// How it calls itself in records.
 pub(crate) const ISSUER: &str = "ca.test";
@@ -48,9 +48,7 @@ impl Acme2Certifier {
             return None;
         }
         let dir = TempDir::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = free_port();
         let path = |name: &str| dir.path().join(name);
         make_authority(dir.path());
         fs::create_dir(path("issued")).unwrap();

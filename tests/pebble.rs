@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -13,7 +13,10 @@ use reqwest::{Certificate, blocking::Client};
 use rustls::crypto::ring;
 use tempfile::TempDir;
 
-use crate::{site::Site, tools::is_there};
+use crate::{
+    site::Site,
+    tools::{free_port, is_there},
+};
 
 /// An authority and a DNS server; both end when this is dropped.
 pub(crate) struct Pebble {
@@ -276,9 +279,4 @@ fn make_certificate(dir: &TempDir) {
     write("ca.pem", issuer.pem());
     write("cert.pem", certificate.pem());
     write("key.pem", key.serialize_pem());
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

@@ -15,7 +15,8 @@ use crate::{
     backup::{killed, page, site_with_posts},
     site::{OWNER, PASSWORD, Site},
     sshd::{DISK_MIB, Machine, WORD, place_behind, ran, text},
-    stores::{all_are_busy, done, free_port, refused},
+    stores::{all_are_busy, done, refused},
+    tools::free_port,
 };
 
 /// A line to a machine that can be cut.

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use crate::{
     site::Site,
-    stores::{done, free_port},
-    tools::is_there,
+    stores::done,
+    tools::{free_port, is_there},
 };
 
 /// What the user `ada` types there.

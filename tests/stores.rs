@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use rustls::crypto::ring;
 use crate::{
     backup::{killed, page, site_with_posts},
     site::{OWNER, PASSWORD, Site, command},
-    tools::{is_there, node_modules},
+    tools::{free_port, is_there, node_modules},
 };
 
 const REGION: &str = "us-east-1";
@@ -138,14 +138,6 @@ fn answered(request: RequestBuilder, service: &str) -> String {
     let (status, text) = (answer.status(), answer.text().unwrap());
     assert!(status.is_success(), "{text}");
     text
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Runs a command with lines on its standard input; says whether it succeeded, and what it said.

@@ -2,6 +2,7 @@
 //! it says so and is skipped; with `WEBSTEAD_REQUIRE_TOOLS` set it fails instead.
 
 use std::{
+    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -31,6 +32,12 @@ pub(crate) fn node_modules() -> PathBuf {
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules"),
         PathBuf::from,
     )
+}
+
+/// A port of loopback that nobody has now.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 fn runs(program: &str, argument: &str) -> bool {
@@ -117,11 +124,7 @@ impl Browser {
         }
         // One after the other: each is several processes.
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let driver = Driver(
             driver
                 .arg(format!("--port={port}"))
