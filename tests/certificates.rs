@@ -268,6 +268,14 @@ fn a_certificate_is_renewed_and_revoked_by_hand_and_the_account_gets_another_key
         none.status.success() && said.contains("no certificate"),
         "{said}"
     );
+    // Nobody is asked for consent to nothing.
+    let early = certificate(&site, &["revoke", "site.test"]);
+    let said = String::from_utf8_lossy(&early.stderr);
+    assert_eq!(early.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("nothing to revoke") && !said.contains("--yes"),
+        "{said}"
+    );
     set(
         &site,
         &format!("domain = \"site.test\"\n{}", pebble.settings()),

@@ -90,6 +90,9 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
         CertificateCommand::Renew { name } => renew(&folder, name.as_deref()),
         CertificateCommand::Revoke { name, reason, yes } => {
             let name = typed(name)?;
+            if !acme::has_certificate(data, &name)? {
+                return Err(nothing_to_revoke(&name, data));
+            }
             if !yes {
                 confirm(
                     &format!("Browsers will refuse the certificate for {name}, wherever it is."),
@@ -100,7 +103,7 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
             let settings = settings()?;
             let revoked = acme::revoke(data, &settings, &name, (*reason).into());
             wait_for(revoked).map_err(|e| match e {
-                Error::NotFound => unknown(&name, data),
+                Error::NotFound => nothing_to_revoke(&name, data),
                 e => e,
             })?;
             let next = if folder.running_server()?.is_some() {
@@ -122,20 +125,20 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
 
 /// Which records there are to be, and how it stands with them; exits with 1 if one is not right.
 fn dns_records(data: &Path, config: Config, name: Option<&str>) -> Result<ExitCode> {
+    let name = name.map(typed).transpose()?;
     let mut site = Wanted {
         names: config.names().all().map(str::to_owned).collect(),
         settings: config.certificate,
         dns: config.dns,
     };
-    if let Some(name) = name {
-        site.names.push(typed(name)?);
+    if let Some(name) = &name {
+        site.names.push(name.clone());
     } else {
         let kept = acme::kept_certificates(data).into_iter();
         site.names.extend(kept.map(|report| report.name));
     }
     let mut records = wait_for(acme::name_records(data, &site))?;
     if let Some(name) = name {
-        let name = typed(name)?;
         records.retain(|one| one.name == name);
     }
     if records.is_empty() {
@@ -304,6 +307,14 @@ fn typed(name: &str) -> Result<String> {
 fn unknown(name: &str, data: &Path) -> Error {
     Error::Invalid(format!(
         "there is no certificate for {name} in {}; `webstead certificate list` shows those that are there",
+        data.display()
+    ))
+}
+
+fn nothing_to_revoke(name: &str, data: &Path) -> Error {
+    Error::Invalid(format!(
+        "there is no certificate for {name} of a public authority in {}, so there is nothing to revoke; `webstead \
+         certificate list` shows those that are there",
         data.display()
     ))
 }

@@ -47,6 +47,14 @@ pub fn kept_certificates(data: &Path) -> Vec<Report> {
         .collect()
 }
 
+/// Whether there is a certificate for a name that could be revoked.
+///
+/// # Errors
+/// If there is one that cannot be read.
+pub fn has_certificate(data: &Path, name: &str) -> Result<bool> {
+    kept::read_chain(data, name).map(|chain| chain.is_some())
+}
+
 /// Has the authority revoke the certificate for a name, forgets it, and asks for another one.
 ///
 /// # Errors

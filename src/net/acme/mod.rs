@@ -23,7 +23,8 @@ mod wire;
 
 pub(super) use account::authority_of;
 pub use by_hand::{
-    NameRecord, Reason, change_account_key, kept_certificates, name_records, revoke,
+    NameRecord, Reason, change_account_key, has_certificate, kept_certificates, name_records,
+    revoke,
 };
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Wanted};
