@@ -37,10 +37,12 @@ fn read(text: &str, now: &Zoned) -> Result<Instant, String> {
         let then = now.checked_sub(span.abs()).map_err(|_| wrong())?;
         return Ok(then.timestamp());
     }
-    let civil = text
+    let padded = with_two_digits(text);
+    let civil = padded
         .parse::<DateTime>()
         .or_else(|_| {
-            text.parse::<Time>()
+            padded
+                .parse::<Time>()
                 .map(|time| DateTime::from_parts(now.date(), time))
         })
         .map_err(|_| wrong())?;
@@ -63,6 +65,21 @@ fn read(text: &str, now: &Zoned) -> Result<Instant, String> {
     Ok(moment.timestamp())
 }
 
+/// The same with a zero before an hour of one digit: `9:05`, `2026-11-27 9:05`.
+fn with_two_digits(text: &str) -> String {
+    let hour = text.find(':').map(|colon| {
+        text[..colon]
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .len()
+    });
+    match hour {
+        Some(hour) if text[hour..].find(':') == Some(1) => {
+            format!("{}0{}", &text[..hour], &text[hour..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
@@ -80,6 +97,9 @@ mod tests {
             ("2026-07-01 14:02", "2026-07-01T12:02:00Z"),
             ("2026-11-27", "2026-11-26T23:00:00Z"),
             ("14:02", "2026-11-27T13:02:00Z"),
+            ("9:05", "2026-11-27T08:05:00Z"),
+            ("2026-11-27 9:05", "2026-11-27T08:05:00Z"),
+            ("2026-11-27T9:05", "2026-11-27T08:05:00Z"),
             ("2026-11-27T14:02:00+05:00", "2026-11-27T09:02:00Z"),
             ("2026-11-27T14:02:00Z", "2026-11-27T14:02:00Z"),
             ("2026-11-27 14:02Z", "2026-11-27T14:02:00Z"),
