@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     local_name::{Machine, until},
-    networks::{Network, Running},
+    networks::{Network, Running, UNTIL_WE_END},
     tools::{is_there, node_modules},
 };
 
@@ -32,8 +32,8 @@ fn unpacked() -> Option<PathBuf> {
     is_there("systemd-resolved, unpacked, with dbus-daemon", found).then_some(folder)
 }
 
-/// It, and the bus that it wants; both are ended when this is dropped. (The bus cannot be ended with it by the kernel:
-/// it gives its rights away, and may not.)
+/// It, and the bus that it wants; both are ended when this is dropped, or when the test is killed. (The kernel cannot
+/// be asked for that: the bus gives its rights away, and the request with them.)
 struct Resolved {
     _daemon: Running,
     bus: Running,
@@ -61,11 +61,13 @@ fn start(network: &Network, machine: usize, unpacked: &Path) -> Resolved {
         "set -e; mount -t tmpfs none /run; mkdir -p /run/dbus /run/systemd/resolve
          chown systemd-resolve: /run/systemd/resolve
          mount -t tmpfs none /etc/systemd; cp {at}/resolved.conf /etc/systemd/
-         exec dbus-daemon --config-file={at}/bus --nofork --print-address"
+         dbus-daemon --config-file={at}/bus --nofork --print-address &
+         {UNTIL_WE_END}"
     );
     let mut command = network.command(machine, "unshare");
     command.args(["--mount", "sh", "-c", &script]);
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let output = child.stdout.take().unwrap();
     let bus = Running::with(child, dir);
@@ -74,7 +76,9 @@ fn start(network: &Network, machine: usize, unpacked: &Path) -> Resolved {
     BufReader::new(output).read_line(&mut first).unwrap();
     assert!(first.starts_with("unix:"), "{first}");
     let daemon = unpacked.join("lib/systemd/systemd-resolved");
-    let mut command = bus.beside(daemon.to_str().unwrap());
+    let mut command = bus.beside("sh");
+    command.args(["-c", &format!("{} & {UNTIL_WE_END}", daemon.display())]);
+    command.stdin(Stdio::piped());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let resolved = Resolved {
         _daemon: Running::of(command.spawn().unwrap()),

@@ -2,10 +2,12 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead as _, BufReader},
     os::fd::AsFd as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -92,7 +94,11 @@ impl Network {
     }
 }
 
-/// A program; it is ended when this is dropped.
+/// What a shell does last, so that the program that it began last ends with this process, however that ends: it waits
+/// for the end of its input, which is a pipe.
+pub(crate) const UNTIL_WE_END: &str = "read -r _ || :; kill -KILL $!";
+
+/// A program; it is ended when this is dropped. A shell whose input is a pipe is told so by its end.
 pub(crate) struct Running {
     child: Child,
     /// Its settings.
@@ -136,7 +142,34 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        if self.child.stdin.take().is_none() {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_program_beside_a_shell_ends_with_the_pipe_and_so_with_a_test_that_panics_or_is_killed() {
+    let script = format!("sleep 1000 & echo $!; {UNTIL_WE_END}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = Running::of(command.spawn().unwrap());
+    let mut line = String::new();
+    let mut output = BufReader::new(running.child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let process = Path::new("/proc").join(line.trim());
+    let is_there = || {
+        let state = fs::read_to_string(process.join("stat"));
+        state.is_ok_and(|state| state.contains("(sleep)") && !state.contains(") Z "))
+    };
+    assert!(is_there());
+    drop(running);
+    // It was told to end, and that takes a moment.
+    let until = Instant::now() + Duration::from_secs(10);
+    while is_there() {
+        assert!(Instant::now() < until, "{line}");
+        thread::sleep(Duration::from_millis(10));
     }
 }
