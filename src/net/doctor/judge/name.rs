@@ -18,7 +18,7 @@ const NAME: Place = Place::Name;
 
 pub(super) fn judge(facts: &Facts) -> Station {
     let Some(first) = facts.names.first() else {
-        let says = "The site has no name of its own, so only your own network finds it.";
+        let says = "The site has no name of its own, so only your own network can find it.";
         return Station::unknown(NAME, "name-unset", says)
             .remedy("If the world is to read it, get a name and tell it to the site.")
             .page(SET_NAME);

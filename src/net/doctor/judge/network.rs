@@ -244,11 +244,16 @@ pub(super) fn judge_router(facts: &Facts) -> Station {
 pub(super) fn judge_port(facts: &Facts) -> Station {
     const PORT: Place = Place::Port;
     match way(facts) {
-        Way::Nowhere if facts.names.is_empty() => Station::unknown(
-            PORT,
-            "port-no-name",
-            "Without a name nobody outside knocks; in your own network the site answers.",
-        ),
+        Way::Nowhere if facts.names.is_empty() => {
+            let says = match (&facts.server.state, &facts.server.first_page) {
+                (Running::Yes(at), Some(Ok(_))) => format!(
+                    "Without a name nobody outside knocks; on this machine the site answers on port {}.",
+                    at.port()
+                ),
+                _ => "Without a name nobody outside knocks.".to_owned(),
+            };
+            Station::unknown(PORT, "port-no-name", says)
+        }
         Way::Nowhere => {
             let says = "As long as the name leads nowhere, there is no door to knock at.";
             Station::unknown(PORT, "port-nowhere", says)
@@ -420,4 +425,40 @@ fn own_port(facts: &Facts) -> u16 {
 pub(super) fn here(facts: &Facts) -> String {
     let outward = facts.home.outward;
     outward.map_or_else(|| "this machine".into(), |ip| ip.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{station, well},
+        *,
+    };
+
+    #[test]
+    fn that_the_site_answers_is_said_where_it_was_seen_and_nowhere_else() {
+        let running = || Running::Yes("[::]:8443".parse().unwrap());
+        for (state, first_page, is_seen) in [
+            (running(), Some(Ok(200)), true),
+            (running(), Some(Err("refused".to_owned())), false),
+            (running(), None, false),
+            (Running::Starting, None, false),
+            (Running::No, None, false),
+            (Running::Unreadable("x".into()), None, false),
+        ] {
+            let mut facts = well();
+            facts.names.clear();
+            facts.doors.clear();
+            facts.server.state = state;
+            facts.server.first_page = first_page;
+            let said = station(&facts, Place::Port);
+            assert_eq!(said.state, "port-no-name");
+            let shown = format!("{:?}: {}", facts.server.state, said.says);
+            assert_eq!(
+                said.says.contains("answers on port 8443"),
+                is_seen,
+                "{shown}"
+            );
+            assert_eq!(said.says.contains("answer"), is_seen, "{shown}");
+        }
+    }
 }
