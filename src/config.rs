@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     backup,
-    base::{Error, Names, Result, words},
+    base::{Error, Names, Result, mistakes},
     edge::{hosts, observe::access_log, page_cache, render_limit},
     net::{acme, admission, dns, leaving, listen, mdns, names::DomainName, router, trust},
 };
@@ -78,8 +78,10 @@ impl Config {
                 path.display()
             )));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("reading", &path, e))?;
-        let config = Self::parse(&text);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|e| Error::Invalid(mistakes::no_text(&bytes, e.valid_up_to())));
+        let config = text.and_then(Self::parse);
         let config = config.map_err(|e| Error::Invalid(format!("{}: {e}", path.display())))?;
         Ok(Self {
             file: path,
@@ -90,15 +92,16 @@ impl Config {
     /// Reads the text of a settings file.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with line, key and remedy.
+    /// [`Error::Invalid`] with line, column, key and remedy.
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map_or(1, |span| {
-                text[..span.start.min(text.len())].matches('\n').count() + 1
-            });
-            let source = text.lines().nth(line - 1).unwrap_or("").trim();
-            let why = words::of_settings(e.message());
-            Error::Invalid(format!("line {line}, `{source}`: {why}"))
+            let key = key_of(&e);
+            Error::Invalid(mistakes::in_text(
+                text,
+                e.span(),
+                e.message(),
+                key.as_deref(),
+            ))
         })?;
         let names = config.names();
         let is_own = |host: &str| {
@@ -126,6 +129,15 @@ impl Config {
             next: None,
         }
     }
+}
+
+/// The setting whose value is wrong. A mistake says it only where it does not know the text around it.
+fn key_of(mistake: &toml::de::Error) -> Option<String> {
+    let mut alone = mistake.clone();
+    alone.set_input(None);
+    let said = alone.to_string();
+    let key = said.trim_end().rsplit('\n').next()?.strip_prefix("in `")?;
+    key.strip_suffix('`').map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -164,6 +176,36 @@ mod tests {
                 "a whole number from 0 to 65535",
             ),
             ("[backup]\nkeep_days = 99999", "line 2", "from 0 to 65535"),
+            (
+                "[backup]\nkeep_days = 99999999999999999999999",
+                "line 2, column 13",
+                "99999999999999999999999 does not belong at backup.keep_days, but a whole number from 0 to 65535",
+            ),
+            (
+                "[limits]\nconnections = 99999999999999999999999",
+                "line 2, column 15",
+                "limits.connections, but a whole number from 1 to ",
+            ),
+            (
+                "[listen]\nhttps = 99999999999999999999999",
+                "line 2, column 9",
+                "listen.https, but a port from 0 to 65535",
+            ),
+            (
+                "[cache]\nmax_mib = 9999999999999999999999999999999999999999",
+                "line 2, column 11",
+                "larger than any that belongs at cache.max_mib",
+            ),
+            (
+                "[hosts.a]\nproxy = \"http://x\"\nanswer_timeout_s = 99999999999999999999999",
+                "line 3, column 20",
+                "answer_timeout_s, but a smaller one",
+            ),
+            (
+                "[upgrade]\nready_s = 99999999999999999999999",
+                "line 2",
+                "from 1 to 86400",
+            ),
             ("[upgrade]\nready_s = 0", "line 2", "from 1 to 86400"),
             ("[upgrade]\nready_s = -5", "line 2", "from 1 to 86400"),
             (
@@ -195,6 +237,22 @@ mod tests {
                 message.contains(place) && message.contains(word),
                 "{text:?} gave {message:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_named_with_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(super::FILE_NAME);
+        std::fs::write(&file, b"# fine\n[local]\nname = \"k\xfcche\"\n").unwrap();
+        let said = Config::load(None, dir.path()).unwrap_err().to_string();
+        for words in [
+            "webstead.toml: line 3, column 10",
+            "name = \"k",
+            "0xFC",
+            "UTF-8",
+        ] {
+            assert!(said.contains(words), "{said}");
         }
     }
 

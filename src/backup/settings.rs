@@ -96,7 +96,7 @@ impl Settings {
     }
 }
 
-/// A time of day: `03:30`.
+/// A time of day: `03:30`, or `3:30`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
 pub struct At(pub(super) Time);
@@ -104,7 +104,9 @@ pub struct At(pub(super) Time);
 impl TryFrom<String> for At {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let time = text.parse().map(Self);
+        // People leave the zero out; who reads times of ISO 8601 does not.
+        let zero = if text.find(':') == Some(1) { "0" } else { "" };
+        let time = format!("{zero}{text}").parse().map(Self);
         time.map_err(|_| format!("{text:?} is not a time of day; write one such as \"03:30\""))
     }
 }
@@ -151,10 +153,16 @@ mod tests {
     fn settings_are_read_and_mistakes_have_a_remedy() {
         let read =
             |text: &str| toml::from_str::<Settings>(text).map_err(|e| e.message().to_owned());
-        let settings = read("to = \"/mnt/x\"\nat = \"4:05\"")
-            .or_else(|_| read("to = \"/mnt/x\"\nat = \"04:05\""));
-        let settings = settings.unwrap();
-        assert_eq!(settings.when(), When::Daily(Time::constant(4, 5, 0, 0)));
+        for (time, hour, minute) in [
+            ("4:05", 4, 5),
+            ("04:05", 4, 5),
+            ("0:00", 0, 0),
+            ("23:59", 23, 59),
+        ] {
+            let settings = read(&format!("to = \"/mnt/x\"\nat = \"{time}\"")).unwrap();
+            let daily = When::Daily(Time::constant(hour, minute, 0, 0));
+            assert_eq!(settings.when(), daily, "{time}");
+        }
         assert_eq!(
             read("every = \"6 hours\"").unwrap().when(),
             When::Every(6 * 3600)
@@ -165,9 +173,16 @@ mod tests {
         );
         for (text, word) in [
             ("at = \"noon\"", "03:30"),
+            ("at = \"24:00\"", "03:30"),
+            ("at = \"9:60\"", "03:30"),
+            ("at = \":30\"", "03:30"),
+            ("at = \"a:30\"", "03:30"),
             ("every = \"1 minute\"", "6 hours"),
             ("every = \"often\"", "6 hours"),
             ("to = \"\"", "folder"),
+            ("to = \"~/backups\"", "/home/ada/backups"),
+            ("[s3]\nroots = \"~/ca.pem\"", "/home/ada/ca.pem"),
+            ("[sftp]\nkey_file = \"~/.ssh/id\"", "/home/ada/.ssh/id"),
             ("to = \"gopher://x\"", "path"),
             ("to = \"s3://X\"", "s3://my-bucket/site"),
             ("[s3]\nendpoint = \"http://example.org\"", "https://"),

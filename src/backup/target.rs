@@ -19,7 +19,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    base::{Error, Result, secrets},
+    base::{Error, Result, paths, secrets},
     db::DataFolder,
 };
 
@@ -99,7 +99,7 @@ impl std::str::FromStr for Target {
                  \"s3://my-bucket/site\", or \"sftp://ada@nas.example/backups\""
             ));
         } else {
-            Kind::Folder(PathBuf::from(text))
+            Kind::Folder(paths::whole(text)?)
         };
         Ok(Self {
             kind,

@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how it stands with the way to it, what looking at something has shown, words of others in one line. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how it stands with the way to it, what looking at something has shown, words of others in one line, mistakes in settings, paths as people type them. Imports nothing of ours.
 
 pub mod diagnosis;
 pub mod error;
@@ -6,7 +6,9 @@ pub mod files;
 pub mod id;
 pub mod limited;
 pub mod minisign;
+pub mod mistakes;
 pub mod network;
+pub mod paths;
 pub mod request_id;
 pub mod secrets;
 pub mod shares;

@@ -101,7 +101,7 @@ struct MakeArgs {
     passphrase: bool,
 
     /// A file with the secret key of age, for an encrypted place that this machine does not know
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::typed_path())]
     key: Option<PathBuf>,
 
     // Last, because their headings hold for what comes behind them.

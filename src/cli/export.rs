@@ -15,6 +15,7 @@ use crate::{
 #[derive(Args)]
 pub(super) struct ExportArgs {
     /// A new or empty folder; nothing is overwritten
+    #[arg(value_parser = super::typed_path())]
     dir: PathBuf,
 }
 

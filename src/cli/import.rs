@@ -24,6 +24,7 @@ const SOME_LEFT_OUT: u8 = 3;
 #[allow(clippy::struct_excessive_bools)] // five switches of the command line
 pub(super) struct ImportArgs {
     /// The folder: Markdown files, or a site of Zola, Hugo or Jekyll
+    #[arg(value_parser = super::typed_path())]
     dir: PathBuf,
 
     /// Only say what would come in; write nothing

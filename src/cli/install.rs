@@ -37,7 +37,7 @@ pub(super) struct InstallArgs {
     #[arg(long, value_name = "PORT", value_parser = port)]
     http: Option<NonZeroU16>,
     /// Begin with a copy of the site in this data folder, e.g. that of a trial
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::typed_path())]
     from: Option<PathBuf>,
 }
 
@@ -49,9 +49,9 @@ fn port(text: &str) -> std::result::Result<NonZeroU16, String> {
 /// What the other commands take, kept out of `--help`: the service has its own folder, and they are refused.
 #[derive(Args)]
 struct Elsewhere {
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, value_parser = super::typed_path())]
     data: Option<PathBuf>,
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, value_parser = super::typed_path())]
     config: Option<PathBuf>,
 }
 

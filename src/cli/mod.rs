@@ -30,10 +30,13 @@ mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Result, paths},
     db::DataFolder,
     server::guard,
 };
@@ -61,11 +64,11 @@ pub struct Cli {
 struct Global {
     /// The data folder, where everything of a site is [default: $STATE_DIRECTORY; for the installed
     /// program /var/lib/webstead; else ./webstead-data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_parser = typed_path())]
     data: Option<PathBuf>,
 
     /// The settings file [default: webstead.toml in the data folder]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = typed_path())]
     config: Option<PathBuf>,
 }
 
@@ -84,6 +87,11 @@ impl Global {
                 .map_or_else(|| PathBuf::from("webstead-data"), PathBuf::from),
         }
     }
+}
+
+/// A path of the command line. A shell has made a folder of `~` before, if there was one and it was not quoted.
+fn typed_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(paths::whole::<PathBuf>)
 }
 
 #[derive(Subcommand)]
@@ -183,5 +191,44 @@ impl Cli {
                 guard::run(&folder).map(ExitCode::from)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::Cli;
+
+    /// Every command below this one, with its words.
+    fn all(command: &Command, words: &str, found: &mut Vec<(String, Command)>) {
+        found.push((words.to_owned(), command.clone()));
+        for below in command.get_subcommands() {
+            all(below, &format!("{words} {}", below.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn each_heading_of_help_has_the_flags_that_it_is_about_and_no_others() {
+        let mut command = Cli::command();
+        command.build();
+        let mut commands = Vec::new();
+        all(&command, "webstead", &mut commands);
+        let mut with_headings = Vec::new();
+        for (words, command) in commands {
+            for argument in command.get_arguments() {
+                let flag = argument.get_long().unwrap_or_default();
+                let heading = match flag {
+                    "endpoint" | "region" | "key-id" => Some("For a bucket"),
+                    "host-key" | "ssh-key" => Some("For another machine"),
+                    _ => None,
+                };
+                assert_eq!(argument.get_help_heading(), heading, "{words} --{flag}");
+                if heading.is_some() && !with_headings.contains(&words) {
+                    with_headings.push(words.clone());
+                }
+            }
+        }
+        assert_eq!(with_headings.len(), 5, "{with_headings:?}");
     }
 }

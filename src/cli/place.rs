@@ -58,7 +58,7 @@ pub(super) struct MachineArgs {
     host_key: Option<HostKey>,
 
     /// A file with a key that is allowed there [default: the one of this site, which `webstead backup ssh-key` shows]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::typed_path())]
     ssh_key: Option<PathBuf>,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct FromArgs {
 
     /// A file with the secret key of age that opens them, if they are encrypted and this machine does not
     /// have their key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::typed_path())]
     key: Option<PathBuf>,
 
     // Last, because their headings hold for what comes behind them.

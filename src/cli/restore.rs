@@ -31,7 +31,7 @@ pub(super) struct RestoreArgs {
     at: Option<Timestamp>,
 
     /// The folder for the site [default: the data folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::typed_path())]
     to: Option<PathBuf>,
 
     /// Only say what would change; write nothing

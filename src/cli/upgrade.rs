@@ -43,7 +43,7 @@ pub(super) const REHEARSE: &str = "rehearse";
 #[allow(clippy::doc_markdown)] // --help shows these comments as they are
 pub(super) struct UpgradeArgs {
     /// The new program; its signature is beside it, as FILE.minisig
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = super::typed_path())]
     file: PathBuf,
     /// Look at everything, rehearse the changes of the database, and change nothing
     #[arg(long)]

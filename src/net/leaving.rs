@@ -47,7 +47,8 @@ impl Default for Settings {
 }
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let found = i64::deserialize(from)?;
+    // As many digits as anybody writes, so that all are told the same.
+    let found = i128::deserialize(from)?;
     let seconds = u64::try_from(found).ok();
     let seconds = seconds.filter(|seconds| (1..=MOST_S).contains(seconds));
     seconds.ok_or_else(|| {

@@ -10,7 +10,7 @@ use std::{
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, paths};
 
 /// How the address of a bucket begins.
 pub(in crate::backup) const SCHEME: &str = "s3://";
@@ -28,6 +28,7 @@ pub struct S3Settings {
     /// The key that it gave out; its secret half is the secret `s3`.
     pub key_id: Option<String>,
     /// A file in PEM with whom to believe that the store is who it says, beside whom this machine trusts.
+    #[serde(deserialize_with = "paths::written_or_none")]
     pub roots: Option<PathBuf>,
 }
 

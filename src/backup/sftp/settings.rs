@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::{Host, Url};
 
+use crate::base::paths;
+
 /// How the address of a place on another machine begins.
 pub(in crate::backup) const SCHEME: &str = "sftp://";
 /// The port of SSH.
@@ -24,6 +26,7 @@ pub struct SftpSettings {
     /// The key by which it is known.
     pub host_key: Option<HostKey>,
     /// A file with a key of one's own, instead of the one that Webstead makes.
+    #[serde(deserialize_with = "paths::written_or_none")]
     pub key_file: Option<PathBuf>,
 }
 

@@ -11,12 +11,14 @@ use actix_web::http::header::HeaderValue;
 use serde::Deserialize;
 
 use super::{caching::CacheRules, forbidden, hot::Hot, root::Root};
+use crate::base::paths;
 
 /// A host's keys in `webstead.toml`, if it has files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::edge) struct Settings {
     /// The folder; below the data folder if it is not absolute.
+    #[serde(deserialize_with = "paths::written")]
     pub(in crate::edge) files: PathBuf,
     /// Whether folders without an `index.html` show what is in them.
     #[serde(default)]

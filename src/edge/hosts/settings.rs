@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::name;
 use crate::{
-    base::words,
+    base::mistakes,
     edge::{files, proxy},
 };
 
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for Settings {
 
 /// Which kind of host a table is, by the key that every host of the kind has.
 fn host_of(table: toml::Table) -> Result<Host, String> {
-    let words = |e: toml::de::Error| words::of_settings(e.message());
+    let words = |e: toml::de::Error| mistakes::in_words(e.message(), None);
     match (table.contains_key("files"), table.contains_key("proxy")) {
         (true, false) => table.try_into().map(Host::Files).map_err(words),
         (false, true) => {
@@ -104,7 +104,12 @@ mod tests {
             ("[\"a.b\"]", "not said what"),
             ("[\"a.b\"]\nfiles = \"/\"\nproxy = \"http://x\"", "not both"),
             ("[\"a.b\"]\nfiles = \"/\"\nlsting = true", "lsting"),
-            ("[\"a.b\"]\nfiles = 1", "string"),
+            ("[\"a.b\"]\nfiles = 1", "text in quotation marks"),
+            ("[\"a.b\"]\nfiles = \"~/www\"", "/home/ada/www"),
+            (
+                "[\"a.b\"]\nproxy = \"https://x\"\ncertificate = \"~/x.pem\"",
+                "/home/ada/x.pem",
+            ),
             ("[\"https://a.b\"]\nfiles = \"/\"", "an address"),
             (
                 "[\"a.b\"]\nfiles = \"/\"\n[\"A.b\"]\nfiles = \"/\"",

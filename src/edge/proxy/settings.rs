@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use hyper::http::{Uri, uri::Scheme};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::base::paths;
+
 /// Seconds that a program may take until it begins to answer.
 const ANSWER_TIMEOUT_S: u64 = 60;
 
@@ -27,7 +29,7 @@ pub(in crate::edge) struct Settings {
     pub(super) keep_host: Option<bool>,
     /// A PEM file with the authority, or the very certificate, that a program behind HTTPS shows. Without it,
     /// those that this machine trusts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "paths::written_or_none")]
     pub(super) certificate: Option<PathBuf>,
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{Challenge, KeyKind};
 use crate::{
-    base::{Error, Result as OrError},
+    base::{Error, Result as OrError, paths},
     net::{
         certificates::{OwnFiles, files},
         dns,
@@ -36,7 +36,10 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Authority>,
     /// A file in PEM with whom to believe that the authority is who it says, beside whom this machine trusts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "paths::written_or_none"
+    )]
     pub authority_roots: Option<PathBuf>,
     /// How it is proved that a name leads here; if it is not set, what works.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +51,10 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyKind>,
     /// A file in PEM with the key that each certificate is for; if it is not set, each has a new one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "paths::written_or_none"
+    )]
     pub key_file: Option<PathBuf>,
     /// More names, such as `*.example.org`, or addresses.
     pub names: Vec<CertificateName>,
@@ -365,6 +371,12 @@ mod tests {
             ("agree = true", "agree_to_terms"),
             ("files = [{ certificate = \"a.pem\" }]", "key"),
             ("external_account = { id = \"a\" }", "key"),
+            ("authority_roots = \"~/ca.pem\"", "/home/ada/ca.pem"),
+            ("key_file = \"~/own.pem\"", "/home/ada/own.pem"),
+            (
+                "files = [{ certificate = \"~/a.pem\", key = \"b.pem\" }]",
+                "/home/ada/a.pem",
+            ),
         ] {
             let message = toml::from_str::<Settings>(bad).unwrap_err().to_string();
             assert!(message.contains(word), "{bad:?} gave {message}");

@@ -10,15 +10,17 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Chain, files};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, paths};
 
 /// `files = [{ certificate = "FILE.pem", key = "FILE.pem" }]`; paths that are not absolute are below the data folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnFiles {
     /// The certificate and those that lead to its authority, in PEM.
+    #[serde(deserialize_with = "paths::written")]
     pub certificate: PathBuf,
     /// Its private key, in PEM; may be in the same file.
+    #[serde(deserialize_with = "paths::written")]
     pub key: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use super::{
     follow::Source,
     settings::{ApiAddress, Follow, Provider, Server, Settings, Signature, Web, WebKind, is_in},
 };
-use crate::net::names::DomainName;
+use crate::{base::paths, net::names::DomainName};
 
 /// The section as it is written.
 #[derive(Default, Deserialize)]
@@ -24,6 +24,7 @@ pub(super) struct Keys {
     algorithm: Option<Signature>,
     user: Option<String>,
     api: Option<ApiAddress>,
+    #[serde(deserialize_with = "paths::written_or_none")]
     api_roots: Option<PathBuf>,
     follow: Follow,
     addresses_from: Option<Vec<Source>>,
@@ -247,6 +248,10 @@ mod tests {
                 "not in the zone",
             ),
             (&format!("{web}\nfollow = [\"a b\"]"), "DNS"),
+            (
+                &format!("{web}\napi_roots = \"~/ca.pem\""),
+                "/home/ada/ca.pem",
+            ),
             (&format!("{web}\nfollow = 3"), "list of names"),
             (
                 &format!("{web}\nfollow = true\naddresses_from = []"),
@@ -264,6 +269,27 @@ mod tests {
         ] {
             let message = toml::from_str::<Settings>(bad).unwrap_err().to_string();
             assert!(message.contains(word), "{bad:?} gave {message}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_has_none_of_the_names_is_told() {
+        let web = "provider = \"gandi\"\nzone = \"example.org\"";
+        let user = "provider = \"dyndns2\"\nuser = \"ada\"\napi = \"https://a.example\"";
+        for (text, names, is_told) in [
+            (web, &["www.example.org"][..], false),
+            (web, &["a.example", "*.example.org"], false),
+            (web, &[], false),
+            (web, &["example.com", "notexample.org"], true),
+            (user, &["example.com"], false),
+            ("", &["example.com"], false),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            let said = settings.zone_problem(names.iter().copied());
+            assert_eq!(said.is_some(), is_told, "{text} {names:?}: {said:?}");
+            assert!(
+                said.is_none_or(|said| said.contains("example.org") && said.contains(names[0]))
+            );
         }
     }
 
