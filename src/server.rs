@@ -65,7 +65,7 @@ use self::{
 };
 pub use self::{
     hosts::stored_problems,
-    names::{stored_name_problems, with_stored},
+    names::{stored_name_problems, with_stored, zone_problem},
 };
 use crate::{
     app::{
@@ -73,7 +73,10 @@ use crate::{
         backups::live::LiveBackups,
         doctor::live::LiveDoctor,
         errors,
-        hosts::{live::LiveHosts, queries::list_hosts},
+        hosts::{
+            live::LiveHosts,
+            queries::{StoredHost, list_hosts},
+        },
         names::{
             live::{LiveNames, LiveRouter},
             queries::list_names,
@@ -188,7 +191,7 @@ pub fn run(
     let local = Local::of(&config);
     let names = local_names(&local.name);
     let stored = database.read_blocking(list_hosts)?;
-    let counts = counting(&config, &database)?;
+    let counts = counting(&config, &stored, &database)?;
     let own = own_names(&counts.names, &names);
     let (settings, hosts) = together(&config.hosts, &stored, &own, folder.root(), None)?;
     let (tls, certificates) = Certificates::new(&folder, &local.name, &counts, &settings)?;
@@ -356,11 +359,9 @@ fn hold(
 }
 
 /// The settings that count: the file's, with the names that were set in the browser.
-fn counting(file: &Config, database: &Database) -> Result<Effective> {
+fn counting(file: &Config, hosts: &[StoredHost], database: &Database) -> Result<Effective> {
     let effective = effective(file, &database.read_blocking(list_names)?);
-    for why in &effective.problems {
-        log::warn!("of the site's name, set in the browser: {why}");
-    }
+    effective.log_problems(hosts);
     Ok(effective)
 }
 

@@ -259,11 +259,17 @@ fn a_site_on_a_disk_that_is_read_only_is_served_and_takes_changes_as_soon_as_the
                 &["export", out.to_str().unwrap()],
             ] {
                 let output = command(&data).args(arguments).output().unwrap();
+                let told = said(&output);
                 assert!(
                     output.status.success(),
-                    "{left:?} {when} {arguments:?}: {}",
-                    said(&output)
+                    "{left:?} {when} {arguments:?}: {told}"
                 );
+                assert_eq!(
+                    told.contains("nothing can be saved"),
+                    arguments == ["check"],
+                    "{arguments:?}: {told}"
+                );
+                assert!(!told.contains("All is well"), "{told}");
             }
             assert!(fs::read_dir(&out).unwrap().count() > 0);
         };

@@ -267,6 +267,11 @@ fn settings_that_cannot_work_are_found_before_an_authority_is_asked() {
         output.status.success(),
         "a record by hand may prove it: {output:?}"
     );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("nothing says where names are changed"),
+        "{said}"
+    );
 }
 
 #[test]

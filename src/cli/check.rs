@@ -17,7 +17,7 @@ use crate::{
     edge::hosts::Hosts,
     jobs::disk::Ledger,
     net::certificates::LocalAuthority,
-    server::{self, stored_name_problems, stored_problems, stores},
+    server::{self, stored_name_problems, stored_problems, stores, zone_problem},
 };
 
 /// How long a gentle check rests after each file.
@@ -67,42 +67,65 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     if args.json {
         return as_json(args, &data);
     }
-    let mut problems = Vec::new();
     let config = Config::load(global.config.as_deref(), &data);
-    match &config {
-        Ok(config) => {
-            let found = Hosts::problems(&config.hosts, &data);
-            problems.extend(found.map(|(name, why)| format!("hosts.\"{name}\": {why}")));
-            let own = config.certificate.files.iter();
-            let own = own.filter_map(|files| files.read(&data).err());
-            problems.extend(own.map(|e| e.to_string()));
-            problems.extend(config.certificate.problems(&data));
-            problems.extend(stores::problems(&config.backup, &data));
-            if problems.is_empty() {
-                say!("settings   fine");
-            }
-        }
-        Err(e) => problems.push(e.to_string()),
+    let mut problems = match &config {
+        Ok(config) => problems_of_file(config, &data),
+        Err(e) => vec![e.to_string()],
+    };
+    if problems.is_empty() {
+        say!("settings   fine");
     }
     let config = config.unwrap_or_default();
     let folder = DataFolder::at(&data);
+    let mut warnings = Vec::new();
+    if folder.is_on_read_only_disk() {
+        warnings.push(DataFolder::says_read_only(&data.display().to_string()));
+    }
     let found = look(args, &folder);
     problems.extend(found.damage().map(str::to_owned));
     if found.database.is_empty() {
         say!("{}", counts(args, &found));
-        let others = problems_beside(&folder, &config);
-        problems.extend(others.unwrap_or_else(|e| vec![e.to_string()]));
+        match problems_beside(&folder, &config) {
+            Ok((others, doubts)) => {
+                problems.extend(others);
+                warnings.extend(doubts);
+            }
+            Err(e) => problems.push(e.to_string()),
+        }
     }
     for problem in &problems {
         warn_of!("problem: {problem}");
+    }
+    for warning in &warnings {
+        warn_of!("warning: {warning}");
     }
     for why in found.unseen() {
         warn_of!("could not be looked at: {why}");
     }
     if problems.is_empty() && found.unseen().next().is_none() {
-        say!("All is well.");
+        say!(
+            "{}",
+            match warnings[..] {
+                [] => "All is well.",
+                _ => "Nothing is damaged or wrongly set, but mind what is above.",
+            }
+        );
     }
     exit_code(!problems.is_empty(), &found)
+}
+
+/// What is wrong with what is in `webstead.toml`.
+fn problems_of_file(config: &Config, data: &Path) -> Vec<String> {
+    let hosts = Hosts::problems(&config.hosts, data);
+    let hosts = hosts.map(|(name, why)| format!("hosts.\"{name}\": {why}"));
+    let own = config.certificate.files.iter();
+    let own = own.filter_map(|files| files.read(data).err());
+    hosts
+        .chain(own.map(|e| e.to_string()))
+        .chain(config.certificate.problems(data))
+        .chain(stores::problems(&config.backup, data))
+        .chain(config.listen.problem())
+        .collect()
 }
 
 fn counts(args: &CheckArgs, found: &Found) -> String {
@@ -162,8 +185,9 @@ fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
     list_hosts(connection)
 }
 
-/// What is wrong with the local authority and with what is set in the browser.
-fn problems_beside(folder: &DataFolder, config: &Config) -> Result<Vec<String>> {
+/// What is wrong with the local authority and with what is set in the browser and in the file together; and what may
+/// work, and may not.
+fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>, Vec<String>)> {
     LocalAuthority::check(folder.root())?;
     let connection = open_to_look(&folder.database())?;
     let (names, hosts) = (list_names(&connection)?, stored_hosts(&connection)?);
@@ -171,9 +195,11 @@ fn problems_beside(folder: &DataFolder, config: &Config) -> Result<Vec<String>> 
     let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));
     problems.extend(counting.certificate.unproved(&counting.dns));
+    problems.extend(zone_problem(&counting, &hosts));
     if config.backup.to.is_none() {
         problems.extend(stores::problems(&counting.backup, folder.root()));
     }
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
-    Ok(problems)
+    let doubts = counting.certificate.proved_by_hand(&counting.dns);
+    Ok((problems, doubts))
 }

@@ -241,6 +241,13 @@ impl DataFolder {
         is_on_read_only_disk(&self.database())
     }
 
+    /// What that means for a site in this folder, in a sentence.
+    pub fn says_read_only(folder: &str) -> String {
+        format!(
+            "The disk of {folder} is read-only, as a worn-out SD card often is; pages are shown, but nothing can be saved."
+        )
+    }
+
     /// Claims the folder for one running server.
     ///
     /// # Errors

@@ -31,6 +31,20 @@ impl Address {
         }
     }
 
+    /// Whether a socket on one of them leaves no room for one on the other.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        let ip = |address: Self| match address {
+            Self::Socket(address) => address.ip().to_canonical(),
+            Self::Port(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        // [::] takes IPv4 too.
+        let takes = |one: IpAddr, other: IpAddr| {
+            one == other || (one.is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
+        };
+        let (one, two) = (ip(self), ip(other));
+        self.port() == other.port() && self.port() != 0 && (takes(one, two) || takes(two, one))
+    }
+
     /// What to try to bind, best first: a mere port means IPv6 and IPv4 together, or else IPv4 alone.
     pub(super) fn candidates(self) -> Vec<SocketAddr> {
         match self {
@@ -129,6 +143,26 @@ mod tests {
                 shown,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn two_addresses_overlap_where_one_socket_leaves_no_room_for_the_other() {
+        for (one, other, expected) in [
+            ("443", "443", true),
+            ("443", "80", false),
+            ("443", "127.0.0.1:443", true),
+            ("[::]:443", "192.0.2.1:443", true),
+            ("0.0.0.0:443", "[::]:443", true),
+            ("0.0.0.0:443", "192.0.2.1:443", true),
+            ("0.0.0.0:443", "[::1]:443", false),
+            ("192.0.2.1:443", "192.0.2.2:443", false),
+            ("192.0.2.1:443", "[::ffff:192.0.2.1]:443", true),
+            ("0", "0", false),
+        ] {
+            let [first, second] = [one, other].map(|text| text.parse::<Address>().unwrap());
+            assert_eq!(first.overlaps(second), expected, "{one} {other}");
+            assert_eq!(second.overlaps(first), expected, "{other} {one}");
         }
     }
 

@@ -26,6 +26,20 @@ pub struct Settings {
     pub http: Option<Address>,
 }
 
+impl Settings {
+    /// Why both sockets cannot be open at once, on whatever machine, in words that name the remedy.
+    pub fn problem(&self) -> Option<String> {
+        let of = |role: &Role, setting: Option<Address>| {
+            setting.unwrap_or(Address::Port(role.usual_port))
+        };
+        let (https, http) = (of(&HTTPS, self.https), of(&HTTP, self.http));
+        let taken = ErrorKind::AddrInUse.into();
+        https
+            .overlaps(http)
+            .then(|| explain(&HTTP, http, &taken, Some(https.port())).to_string())
+    }
+}
+
 /// The open sockets and the addresses that they really have.
 #[derive(Debug)]
 pub struct Listeners {

@@ -7,6 +7,7 @@ use super::backup_place;
 use crate::{
     app::{
         backups::queries::find_place,
+        hosts::queries::StoredHost,
         names::queries::{StoredNames, list_names},
     },
     base::{Names, Result},
@@ -90,6 +91,38 @@ pub(super) fn effective(file: &Config, stored: &StoredNames) -> Effective {
         names,
         problems,
     }
+}
+
+impl Effective {
+    /// Writes down what will not be as it is wished; `hosts` are those that were set in the browser.
+    pub(super) fn log_problems(&self, hosts: &[StoredHost]) {
+        for why in &self.problems {
+            log::warn!("of the site's name, set in the browser: {why}");
+        }
+        let (certificate, dns) = (&self.config.certificate, &self.config.dns);
+        let unproved = certificate.unproved(dns).into_iter();
+        let by_hand = certificate.proved_by_hand(dns);
+        for why in unproved
+            .chain(by_hand)
+            .chain(zone_problem(&self.config, hosts))
+        {
+            log::warn!("{why}");
+        }
+    }
+}
+
+/// That none of the site's names is in the zone where names are changed, in a sentence; `hosts` are those that were set
+/// in the browser.
+pub fn zone_problem(counting: &Config, hosts: &[StoredHost]) -> Option<String> {
+    let names = counting.names();
+    let more = counting
+        .certificate
+        .names
+        .iter()
+        .map(acme::CertificateName::as_str);
+    let hosts = hosts.iter().map(|host| host.name.as_str());
+    let all = names.all().chain(counting.hosts.names());
+    counting.dns.zone_problem(all.chain(hosts).chain(more))
 }
 
 /// The settings of this folder that count: those of the file, and those that were set in the browser.

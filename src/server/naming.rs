@@ -20,13 +20,16 @@ use super::{
     typed::{add, checked, text_of, texts_of},
 };
 use crate::{
-    app::names::{
-        changes::update_names_only,
-        live::{
-            CertificateState, FieldError, Following, HttpsOnly, Lead, LiveNames, OfFile, Soon,
-            TokenBefore,
+    app::{
+        hosts::queries::list_hosts,
+        names::{
+            changes::update_names_only,
+            live::{
+                CertificateState, FieldError, Following, HttpsOnly, Lead, LiveNames, OfFile, Soon,
+                TokenBefore,
+            },
+            queries::{StoredNames, list_names},
         },
-        queries::{StoredNames, list_names},
     },
     base::{Names, Result, Timestamp, secrets},
     config::Config,
@@ -93,15 +96,11 @@ impl Naming {
     /// `hosts` takes the hosts over, once the names are there.
     async fn put(&self, file: &Config, hosts: impl Future<Output = Result<()>>) -> Result<()> {
         let stored = self.database.read(list_names).await?;
+        let stored_hosts = self.database.read(list_hosts).await?;
         self.note_wish(&stored);
-        let Effective {
-            config,
-            names,
-            problems,
-        } = effective(file, &stored);
-        for why in problems {
-            log::warn!("of the site's name, set in the browser: {why}");
-        }
+        let effective = effective(file, &stored);
+        effective.log_problems(&stored_hosts);
+        let Effective { config, names, .. } = effective;
         // First what can be refused. A host may have a name that was the site's until now.
         let shared = self.certificates().names();
         let before = shared.now();

@@ -131,6 +131,20 @@ impl Settings {
         }
     }
 
+    /// That none of these names is in the zone where names are changed, in a sentence with the remedy. Of no names
+    /// there is nothing to say.
+    pub fn zone_problem<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+        let zone = self.provider.as_ref()?.zone()?.as_str();
+        let first = names.next()?;
+        if is_in(first, zone) || names.any(|name| is_in(name, zone)) {
+            return None;
+        }
+        Some(format!(
+            "zone = \"{zone}\" in [dns]: none of the site's names is in it ({first} is not), so nothing can be \
+             changed there for them; write the zone that has them, as the DNS provider shows it"
+        ))
+    }
+
     /// The names of `all` that follow.
     pub fn followed(&self, all: &[String]) -> Vec<String> {
         let Some(provider) = &self.provider else {

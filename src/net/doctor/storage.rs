@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::statvfs;
 
 use super::facts::Storage;
 use crate::{
@@ -27,7 +27,7 @@ pub(super) fn look(data: &Path) -> Storage {
             }
             Err(e) => Verdict::of(&e),
         },
-        is_read_only: disk.is_some_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY)),
+        is_read_only: DataFolder::at(data).is_on_read_only_disk(),
         free_bytes: disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         folder: data.display().to_string(),
     }

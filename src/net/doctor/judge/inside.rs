@@ -3,6 +3,7 @@
 use super::{quoted, span};
 use crate::{
     base::{Place, Station},
+    db::DataFolder,
     net::doctor::facts::{Facts, Running},
 };
 
@@ -134,9 +135,7 @@ pub(super) fn judge_database(facts: &Facts) -> Station {
         .page("/help/when-something-is-wrong");
     }
     if storage.is_read_only {
-        let says = format!(
-            "The disk of {folder} is read-only, as a worn-out SD card often is; pages are shown, but nothing can be saved."
-        );
+        let says = DataFolder::says_read_only(folder);
         return Station::wrong(DATABASE, "disk-read-only", says)
             .remedy("Copy the data folder to a new card or disk, and restart the machine.");
     }
