@@ -91,7 +91,7 @@ impl Global {
 
 /// A path of the command line. A shell has made a folder of `~` before, if there was one and it was not quoted.
 fn typed_path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(paths::whole::<PathBuf>)
+    PathBufValueParser::new().try_map(paths::whole)
 }
 
 #[derive(Subcommand)]
