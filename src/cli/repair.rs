@@ -23,7 +23,7 @@ pub(super) struct RepairArgs {
     replace: bool,
 
     /// Keep what could be saved as a new file, on another disk if that of the site is dying or mounted read-only
-    #[arg(long, value_name = "FILE", conflicts_with = "replace")]
+    #[arg(long, value_name = "FILE", conflicts_with = "replace", value_parser = super::typed_path())]
     to: Option<PathBuf>,
 }
 
