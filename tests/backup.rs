@@ -389,6 +389,55 @@ fn the_owner_makes_a_backup_in_the_browser_and_sees_that_it_is_proven() {
     assert!(!store.exists());
 }
 
+#[test]
+fn a_copy_beside_a_site_asks_its_owner_before_it_goes_on_with_that_ones_backups() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, copy) = (dir.path().join("backups"), dir.path().join("copy"));
+    let store = store.to_str().unwrap();
+    let site = Site::with_settings(&format!("[backup]\nto = \"{store}\"\nat = \"12:00\"\n"));
+    site.set_up();
+    done(run(site.data(), &["backup", store]));
+    let inside = site.data().join("copy");
+    let refused = run(
+        site.data(),
+        &["restore", "1", "--to", inside.to_str().unwrap()],
+    );
+    assert!(
+        text(&refused).contains("inside of the site"),
+        "{}",
+        text(&refused)
+    );
+    done(run(
+        site.data(),
+        &["restore", "1", "--to", copy.to_str().unwrap()],
+    ));
+    let refused = text(&run(&copy, &["backup"]));
+    assert!(refused.contains("restored beside another one"), "{refused}");
+    let copy = Site::start_on(&copy);
+    let owner = copy.sign_in(OWNER, PASSWORD);
+    let until = Instant::now() + Duration::from_mins(3);
+    let press = |fields: &[(&str, &str)], wanted: &str| {
+        loop {
+            let pressed = copy.post(&owner, "/admin/backups").form(fields).send();
+            assert_eq!(pressed.unwrap().status(), 303);
+            std::thread::sleep(Duration::from_millis(200));
+            let (_, page) = copy.text(&owner, "/admin/backups");
+            if page.contains(wanted) {
+                return page;
+            }
+            assert!(Instant::now() < until, "{page}\n{}", copy.log());
+        }
+    };
+    let page = press(&[], "Go on with the backups there");
+    assert!(page.contains("restored beside another one"), "{page}");
+    assert!(
+        !page.contains("Back up now") && !page.contains("Backup 2"),
+        "{page}"
+    );
+    let page = press(&[("take_over", "yes")], "Backup 2");
+    assert!(!page.contains("restored beside another one"), "{page}");
+}
+
 struct Unmount(PathBuf);
 
 impl Drop for Unmount {
