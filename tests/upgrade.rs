@@ -2,7 +2,11 @@
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixDatagram, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -284,7 +288,7 @@ fn the_service_manager_hears_whose_turn_it_is() {
         "{{\"Upgrade\":{{\"program\":{:?}}}}}\n",
         program.to_str().unwrap()
     );
-    let mut socket = std::os::unix::net::UnixStream::connect(data.join("server.sock")).unwrap();
+    let mut socket = UnixStream::connect(data.join("server.sock")).unwrap();
     std::io::Write::write_all(&mut socket, request.as_bytes()).unwrap();
     let main = until("MAINPID=");
     let next: u32 = main.trim().trim_start_matches("MAINPID=").parse().unwrap();
@@ -392,6 +396,31 @@ fn an_upgrade_that_is_broken_off_leaves_the_program_in_its_place_and_others_wait
     let (code, text) = run(&program, &site, &["rollback"]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(fs::read(&program).unwrap(), whole);
+}
+
+#[test]
+fn the_new_program_leads_only_once_who_asked_for_it_is_not_to_be_ended_any_more() {
+    let (site, program, _) = Site::of_own_program();
+    let process = serving(&site);
+    let ask_until_ready = || {
+        let mut stream = UnixStream::connect(site.data().join("server.sock")).unwrap();
+        let at = format!("\"program\":{program:?},\"place\":{program:?},\"ready_s\":null");
+        writeln!(stream, "{{\"Upgrade\":{{{at},\"confirms\":true}}}}").unwrap();
+        let mut lines = BufReader::new(&stream).lines();
+        assert!(lines.any(|line| line.unwrap().contains("Ready")));
+        stream
+    };
+    drop(ask_until_ready());
+    while !site.log().contains("who asked for it has ended") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(serving(&site), process);
+    let mut stream = ask_until_ready();
+    assert_eq!(serving(&site), process);
+    stream.write_all(b"\n").unwrap();
+    let mut lines = BufReader::new(&stream).lines();
+    assert!(lines.any(|line| line.unwrap().contains("Done")));
+    assert_ne!(serving(&site), process);
 }
 
 #[test]

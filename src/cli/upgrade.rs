@@ -1,6 +1,7 @@
 //! `webstead upgrade` and `reload`: another program takes over, and no request is lost.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::{ErrorKind, Read},
     os::unix::fs::MetadataExt as _,
@@ -261,12 +262,18 @@ pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<E
         program: Some(absolute(staged.path())?),
         place: Some(absolute(&site.place)?),
         ready_s: (needed > settings).then_some(needed.as_secs()),
+        confirms: true,
     };
     staged.prepare()?;
-    // Until the other one leads, who is asked to end may: the server takes everything back.
-    match control::ask(&site.folder, &request, tell) {
+    // Until the other one is to lead, who is asked to end may: the server takes everything back.
+    let is_calm = Cell::new(false);
+    let calm_down = || keep_calm().map(|()| is_calm.set(true));
+    match control::ask_and_confirm(&site.folder, &request, tell, calm_down) {
         Ok(text) => {
-            if let Err(e) = keep_calm() {
+            // An older server does not say when it is time.
+            if !is_calm.get()
+                && let Err(e) = keep_calm()
+            {
                 warn_of!("webstead: {e}");
             }
             let beside = staged.path().to_path_buf();

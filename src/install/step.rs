@@ -125,6 +125,8 @@ impl Step {
                     program: Some(staged.path().into()),
                     place: Some(place.into()),
                     ready_s: None,
+                    // It is calm from its beginning on.
+                    confirms: false,
                 };
                 staged.prepare()?;
                 control::ask(&folder, &request, |_| ())?;

@@ -24,8 +24,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
-    sync::mpsc::{
-        Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
+    sync::{
+        mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel},
+        watch,
     },
     time::{sleep, timeout},
 };
@@ -67,6 +68,10 @@ pub enum Request {
         place: Option<PathBuf>,
         /// Seconds that it has for each of its steps; not said: as the settings have it.
         ready_s: Option<u64>,
+        /// Whether who asks is told when the other one is ready, and says then that nothing ends them any more: before
+        /// that, it does not lead.
+        #[serde(default)]
+        confirms: bool,
     },
 }
 
@@ -76,6 +81,8 @@ enum Answer {
     /// At once: somebody is there.
     Heard,
     Progress(String),
+    /// All is done that can be taken back. Who asked answers with a line, or is not there any more.
+    Ready,
     Done(String),
     Failed(String),
 }
@@ -88,7 +95,15 @@ pub(super) struct Ask {
 
 /// Where answers go; nobody may be there.
 #[derive(Clone)]
-pub(super) struct Answers(Option<UnboundedSender<Answer>>);
+pub(super) struct Answers(Option<Asker>);
+
+/// Who has asked.
+#[derive(Clone)]
+struct Asker {
+    answers: UnboundedSender<Answer>,
+    /// Whether they have said more since.
+    has_confirmed: watch::Receiver<bool>,
+}
 
 impl Answers {
     /// For what nobody waits for.
@@ -111,13 +126,26 @@ impl Answers {
 
     /// Whether who has asked is there no more.
     pub(super) fn are_unheard(&self) -> bool {
-        self.0.as_ref().is_some_and(UnboundedSender::is_closed)
+        let asker = self.0.as_ref();
+        asker.is_some_and(|asker| asker.answers.is_closed())
+    }
+
+    /// Tells that all is done that can be taken back, and waits for the word that nothing ends who has asked any more;
+    /// says whether it came.
+    pub(super) async fn are_confirmed(&self) -> bool {
+        self.send(Answer::Ready);
+        let Some(asker) = &self.0 else {
+            return true;
+        };
+        let mut has_confirmed = asker.has_confirmed.clone();
+        let word = has_confirmed.wait_for(|has| *has);
+        timeout(PATIENCE, word).await.is_ok_and(|word| word.is_ok())
     }
 
     fn send(&self, answer: Answer) {
-        if let Some(sender) = &self.0 {
+        if let Some(asker) = &self.0 {
             // Who has asked may be gone.
-            let _ = sender.send(answer);
+            let _ = asker.answers.send(answer);
         }
     }
 }
@@ -250,7 +278,11 @@ async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
     }
     write.write_all(&line_of(&Answer::Heard)?).await?;
     let (sender, mut answers): (_, UnboundedReceiver<Answer>) = unbounded_channel();
-    let answers_to = Answers(Some(sender));
+    let (confirmed, has_confirmed) = watch::channel(false);
+    let answers_to = Answers(Some(Asker {
+        answers: sender,
+        has_confirmed,
+    }));
     let ask = Ask {
         request,
         answers: answers_to,
@@ -265,9 +297,10 @@ async fn answer(stream: UnixStream, asks: Sender<Ask>) -> io::Result<()> {
                 Some(answer) => write.write_all(&line_of(&answer)?).await?,
                 None => return Ok(()),
             },
-            // There is nothing more to say but goodbye.
-            read = read.read(&mut more) => if read? == 0 {
-                return Ok(());
+            // There is nothing more to say but that one word, and goodbye.
+            read = read.read(&mut more) => match read? {
+                0 => return Ok(()),
+                _ => drop(confirmed.send(true)),
             },
         }
     }
@@ -329,7 +362,20 @@ fn not_yours() -> Error {
 ///
 /// # Errors
 /// [`Error::Invalid`] if no server runs there or an older one, else what the server says.
-pub fn ask(folder: &DataFolder, request: &Request, mut tell: impl FnMut(&str)) -> Result<String> {
+pub fn ask(folder: &DataFolder, request: &Request, tell: impl FnMut(&str)) -> Result<String> {
+    ask_and_confirm(folder, request, tell, || Ok(()))
+}
+
+/// [`ask`], where who asks has to be there at the end: `confirm` sees to it when all is done that can be taken back.
+///
+/// # Errors
+/// As [`ask`], and what `confirm` says; then everything is taken back.
+pub fn ask_and_confirm(
+    folder: &DataFolder,
+    request: &Request,
+    mut tell: impl FnMut(&str),
+    confirm: impl Fn() -> Result<()>,
+) -> Result<String> {
     if folder.running_server()?.is_none() {
         return Err(Error::Invalid(format!(
             "the site in {} does not run",
@@ -369,6 +415,10 @@ pub fn ask(folder: &DataFolder, request: &Request, mut tell: impl FnMut(&str)) -
         match answer.map_err(Error::internal)? {
             Answer::Heard => {}
             Answer::Progress(text) => tell(&text),
+            Answer::Ready => {
+                confirm()?;
+                (&stream).write_all(b"\n").map_err(lost)?;
+            }
             Answer::Done(text) => return Ok(text),
             Answer::Failed(text) => return Err(Error::Invalid(text)),
         }

@@ -58,6 +58,8 @@ struct Wanted {
     /// Where it will lie, if who asks puts it elsewhere.
     place: Option<PathBuf>,
     ready_s: Option<u64>,
+    /// Whether who asks says when nothing ends them any more.
+    confirms: bool,
 }
 
 /// What the running server has in its hands.
@@ -136,10 +138,12 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
                     program,
                     place,
                     ready_s,
+                    confirms,
                 } => Wanted {
                     program,
                     place,
                     ready_s,
+                    confirms,
                 },
             };
             match self.hand_over(wanted, &answers).await {
@@ -168,6 +172,7 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
             program,
             place,
             ready_s,
+            confirms,
         } = wanted;
         let program = program.unwrap_or_else(|| self.program.path.clone());
         let is_put_by_who_asks = place.is_some();
@@ -194,7 +199,8 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
             started = Successor::start(&program, &hello, &descriptors, patience, tell) => started?,
             () = self.signals.next_stop() => return Ok(None),
         };
-        if is_put_by_who_asks && answers.are_unheard() {
+        let is_there = !confirms || answers.are_confirmed().await;
+        if !is_there || is_put_by_who_asks && answers.are_unheard() {
             return Err(Error::Invalid(
                 "who asked for it has ended, and nobody would put the new program in its place"
                     .into(),
