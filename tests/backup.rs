@@ -434,7 +434,7 @@ fn a_copy_beside_a_site_asks_its_owner_before_it_goes_on_with_that_ones_backups(
         !page.contains("Back up now") && !page.contains("Backup 2"),
         "{page}"
     );
-    let page = press(&[("take_over", "yes")], "Backup 2");
+    let page = press(&[("take_over", "yes")], "sound was made on");
     assert!(!page.contains("restored beside another one"), "{page}");
 }
 
