@@ -18,7 +18,7 @@ use webstead::{
 use crate::{
     bind::{Bind, SECRET},
     dns_api::{ApiServer, protocols::TOKEN, simple::DuckDns},
-    router::{Home, run, wait_until},
+    router::{Home, Server, run, wait_until},
 };
 
 const FIRST: &str = "11.22.33.44";
@@ -41,14 +41,7 @@ fn a_name_has_the_routers_address_within_a_minute_also_after_an_outage() {
     let Some(bind) = Bind::start_in(Some(&format!("{}i", home.name))) else {
         return;
     };
-    fs::create_dir_all(home.data().join("secrets")).unwrap();
-    fs::write(home.data().join("secrets/dns"), SECRET).unwrap();
-    let settings = format!(
-        "domain = \"dyn.test\"\n{}follow = [\"home.dyn.test\"]\naddresses_from = [\"router\"]\n",
-        bind.settings("home")
-    );
-    fs::write(home.data().join("webstead.toml"), settings).unwrap();
-    let _site = home.serve();
+    let _site = follow(&home, &bind, "");
     within(Duration::from_mins(1), &bind, FIRST, || home.log());
     assert!(
         home.says(&["dns"])
@@ -85,6 +78,38 @@ fn a_name_has_the_routers_address_within_a_minute_also_after_an_outage() {
     let home = home.with_daemon("");
     within(Duration::from_mins(1), &bind, SECOND, || home.log());
     wait_until("it is well again", || !kept().contains("failure"));
+}
+
+#[test]
+fn a_router_that_speaks_pcp_alone_tells_its_address_with_a_port_that_it_opens() {
+    let Some(home) = Home::build("p", FIRST, "enable_upnp=no") else {
+        return;
+    };
+    // What is asked in version 0 is NAT-PMP (RFC 6886 section 3.2).
+    run(&format!(
+        "ip netns exec {}r nft 'add chain inet filter input {{ type filter hook input priority 0; }}; \
+         add rule inet filter input udp dport 5351 @th,64,8 0 drop'",
+        home.name
+    ));
+    let Some(bind) = Bind::start_in(Some(&format!("{}i", home.name))) else {
+        return;
+    };
+    let _site = follow(&home, &bind, "[router]\nopen_ports = true\n");
+    within(Duration::from_mins(1), &bind, FIRST, || home.log());
+    let seen = home.says(&["router"]);
+    assert!(!seen.contains("speaks NAT-PMP"), "{seen}");
+}
+
+/// A site in this home whose name follows the router.
+fn follow(home: &Home, bind: &Bind, more: &str) -> Server {
+    fs::create_dir_all(home.data().join("secrets")).unwrap();
+    fs::write(home.data().join("secrets/dns"), SECRET).unwrap();
+    let settings = format!(
+        "domain = \"dyn.test\"\n{}follow = [\"home.dyn.test\"]\naddresses_from = [\"router\"]\n{more}",
+        bind.settings("home")
+    );
+    fs::write(home.data().join("webstead.toml"), settings).unwrap();
+    home.serve()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Forward, Protocol, pcp::Nonce};
+use super::{Forward, Gateway, Protocol, pcp::Nonce};
 use crate::base::{Error, Result, Timestamp, files};
 
 /// In the data folder.
@@ -36,6 +36,9 @@ pub struct Mapped {
     #[serde(default)]
     pub(super) lease_s: u32,
     pub(super) nonce: Nonce,
+    /// The router's address on its other side, where it was told with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) outside: Option<Ipv4Addr>,
 }
 
 impl Mapped {
@@ -149,6 +152,15 @@ impl Kept {
         let text = serde_json::to_string_pretty(self).map_err(Error::internal)?;
         let written = files::write_whole(&path, text.as_bytes(), 0o600);
         written.map_err(|e| Error::io("writing", path, e))
+    }
+
+    /// The address of this router on its other side, if it was told with something that still holds.
+    pub(super) fn outside(&self, gateway: Gateway) -> Option<Ipv4Addr> {
+        let mut mapped = self.mapped.iter();
+        mapped.find_map(|one| {
+            let is_its = (one.router, one.own) == (gateway.address, gateway.own);
+            one.outside.filter(|_| is_its && !one.is_over())
+        })
     }
 
     /// What is remembered of an external port.

@@ -29,6 +29,8 @@ mod soap;
 mod ssdp;
 mod xml;
 
+use std::net::Ipv4Addr;
+
 pub use gateway::Gateway;
 pub use gateway6::Gateway6;
 pub use keeper::{Keeper, Wanted, close};
@@ -67,6 +69,8 @@ impl Forward {
 struct Granted {
     port: u16,
     lease_s: u32,
+    /// The router's address on its other side, where the answer has it.
+    outside: Option<Ipv4Addr>,
 }
 
 /// Why the router did not do what was asked.

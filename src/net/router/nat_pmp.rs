@@ -75,6 +75,7 @@ fn read_map(answer: &[u8], forward: Forward) -> Option<Result<Granted, Refusal>>
     (u16::from_be_bytes([i0, i1]) == forward.internal).then_some(Ok(Granted {
         port: u16::from_be_bytes([e0, e1]),
         lease_s: u32::from_be_bytes(lease),
+        outside: None,
     }))
 }
 

@@ -88,14 +88,16 @@ pub(super) async fn open(
                 Some(before) if before.own == own && before.internal == internal => before.nonce,
                 _ => nonce()?,
             },
+            outside: None,
         };
         kept.remember(mapped.clone());
         kept.save(data).map_err(|e| e.to_string())?;
         match ask(router, &mapped).await {
-            Ok(granted_s) => {
+            Ok((granted_s, outside)) => {
                 kept.remember(Mapped {
                     until: granted_s.map(end_of),
                     lease_s: granted_s.unwrap_or(0),
+                    outside,
                     ..mapped
                 });
                 return Ok(Opened::ByUs(protocol));
@@ -181,8 +183,9 @@ pub(super) fn end_of(lease_s: u32) -> i64 {
     Timestamp::now().0 + i64::from(lease_s)
 }
 
-/// Asks for it, looks whether it was done, and gives the seconds for which; `None`: for ever.
-async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<u32>, Refusal> {
+/// Asks for it, looks whether it was done, and gives the seconds for which (`None`: for ever), and the router's address
+/// on its other side, if that is told.
+async fn ask(router: &Router, wanted: &Mapped) -> Result<(Option<u32>, Option<Ipv4Addr>), Refusal> {
     let (forward, gateway) = (wanted.forward(), router.gateway);
     match (wanted.protocol, &router.igd) {
         (Protocol::Upnp, Ok(igd)) => {
@@ -197,7 +200,7 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<u32>, Refusal> {
             match igd.mapping(wanted.external, gateway.own).await? {
                 // Some say yes to an hour and keep it for ever.
                 Mapping::Here { port, lease_s, .. } if port == wanted.internal => {
-                    Ok(granted_s.and(lease_s))
+                    Ok((granted_s.and(lease_s), None))
                 }
                 Mapping::None | Mapping::Off { .. } => Err(Refusal::Says(
                     "it says yes and does nothing; switching it off and on may help".into(),
@@ -219,7 +222,7 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<u32>, Refusal> {
                 let _ = pcp::map(ends(gateway), forward, wanted.nonce, 0).await;
                 return Err(other_port(granted));
             }
-            Ok(Some(granted.lease_s))
+            Ok((Some(granted.lease_s), granted.outside))
         }
         (Protocol::NatPmp, _) => {
             let granted = nat_pmp::map(gateway, forward, LEASE_S).await?;
@@ -227,7 +230,7 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<Option<u32>, Refusal> {
                 let _ = nat_pmp::map(gateway, forward, 0).await;
                 return Err(other_port(granted));
             }
-            Ok(Some(granted.lease_s))
+            Ok((Some(granted.lease_s), granted.outside))
         }
     }
 }

@@ -192,6 +192,7 @@ fn asked_for(router: &Router, until: i64) -> Mapped {
         until: Some(until),
         lease_s: 3600,
         nonce: [0; 12],
+        outside: None,
     }
 }
 
@@ -247,6 +248,7 @@ async fn a_machine_with_a_new_address_takes_its_own_port_along() {
         until: Some(Timestamp::now().0 + 99),
         lease_s: 3600,
         nonce: [0; 12],
+        outside: None,
     });
     let opened = open(&router, FORWARD, &mut kept, dir.path()).await;
     assert_eq!(opened, Ok(Opened::ByUs(Protocol::Upnp)));

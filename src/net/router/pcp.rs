@@ -1,6 +1,6 @@
 //! PCP (RFC 6887): whether it is spoken, and mappings.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Forward, Granted, Refusal, datagram};
 
@@ -135,9 +135,11 @@ fn read_map(answer: &[u8], forward: Forward, nonce: Nonce) -> Option<Result<Gran
         _ => return None,
     };
     let body = body?;
+    let outside: [u8; 16] = body[20..].try_into().ok()?;
     Some(Ok(Granted {
         port: u16::from_be_bytes([body[18], body[19]]),
         lease_s: said.lease_s.min(MOST_LEASE_S),
+        outside: Ipv6Addr::from(outside).to_ipv4_mapped(),
     }))
 }
 
@@ -190,7 +192,7 @@ mod tests {
         assert_eq!(request[36..44], [6, 0, 0, 0, 0x20, 0xfb, 1, 0xbb]);
         assert_eq!(request[60..], [2, 0, 0, 0]);
         // Over IPv6, the address is asked for that the machine has anyway (section 11.1).
-        let own6: std::net::Ipv6Addr = "2a0b:77::20".parse().unwrap();
+        let own6: Ipv6Addr = "2a0b:77::20".parse().unwrap();
         let request6 = map_request(own6.into(), FORWARD, NONCE, 3600);
         assert_eq!(request6[8..24], own6.octets());
         assert_eq!(request6[36..44], request[36..44]);
@@ -203,6 +205,7 @@ mod tests {
     fn an_answer_is_believed_if_it_answers_this_request() {
         let read = read_map(&granted(443), FORWARD, NONCE).unwrap().unwrap();
         assert_eq!((read.port, read.lease_s), (443, 3600));
+        assert_eq!(read.outside, Some(Ipv4Addr::new(11, 22, 33, 44)));
         let other = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut answer = granted(443);
             change(&mut answer);

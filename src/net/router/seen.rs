@@ -3,12 +3,15 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
 };
 
 use futures_util::future::join3;
 use serde::{Deserialize, Serialize};
 
-use super::{Forward, Gateway, Gateway6, PCP_PORT, Seen6, igd::Igd, nat_pmp, pcp, soap::Service};
+use super::{
+    Forward, Gateway, Gateway6, Kept, PCP_PORT, Seen6, igd::Igd, nat_pmp, pcp, soap::Service,
+};
 use crate::base::is_global;
 
 /// A language that routers speak.
@@ -185,8 +188,9 @@ impl Seen {
     }
 }
 
-/// The IPv4 address under which visitors reach this home, as the router says it. Takes up to 20 seconds.
-pub async fn external_ipv4() -> External {
+/// The IPv4 address under which visitors reach this home, as the router says it, or has said it to the server of this
+/// data folder. Takes up to 20 seconds.
+pub async fn external_ipv4(data: &Path) -> External {
     let gateway = match Gateway::find() {
         Ok(gateway) => gateway,
         Err(why) => return External::Unknown(why),
@@ -198,7 +202,15 @@ pub async fn external_ipv4() -> External {
     if let Ok(said) = nat_pmp::external(gateway).await {
         return External::of(said.external);
     }
-    Router::meet(gateway).await.external().await
+    let router = Router::meet(gateway).await;
+    // PCP alone tells it with a mapping only (RFC 6887 section 11.6), and none is made for that without consent. One
+    // that there is was asked for again when the router's seconds began anew, as they do with another address (8.5).
+    if router.speaks_pcp_alone()
+        && let Some(outside) = Kept::load(data).outside(gateway)
+    {
+        return External::of(outside);
+    }
+    router.external().await
 }
 
 /// Looks at the router and at these ports of it, and at its firewall for IPv6. `published` is the IPv6 address of this
@@ -306,7 +318,7 @@ impl Router {
                 },
                 External::of,
             ),
-            Err(_) if self.pcp.is_ok() => External::Unknown(format!(
+            Err(_) if self.speaks_pcp_alone() => External::Unknown(format!(
                 "the router {address} speaks PCP only, which tells its address only with a mapping"
             )),
             Err(why) => External::Unknown(format!(
@@ -329,6 +341,10 @@ impl Router {
         }
         let said = nat_pmp::external(self.gateway).await;
         said.ok().map(|said| said.epoch_s)
+    }
+
+    fn speaks_pcp_alone(&self) -> bool {
+        self.pcp.is_ok() && self.igd.is_err() && self.nat_pmp.is_err()
     }
 
     /// Whether it answers in no language.

@@ -99,8 +99,8 @@ impl Follower {
     /// Reads and writes small files on the way: not for a thread that answers requests.
     pub async fn run(&self) {
         let mut memory = Memory {
-            v4: Finder::new(true),
-            v6: Finder::new(false),
+            v4: Finder::new(true, &self.data),
+            v6: Finder::new(false, &self.data),
             kept: self.report(),
             looked: HashMap::new(),
             with: None,

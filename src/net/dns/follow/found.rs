@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -57,6 +57,8 @@ impl Found {
 
 /// Finds the address of one kind, again and again.
 pub(super) struct Finder {
+    /// The data folder, which has what the router was asked for.
+    data: PathBuf,
     is_v4: bool,
     /// What each who was asked said last.
     asked: Vec<Asked>,
@@ -114,8 +116,9 @@ impl Asked {
 }
 
 impl Finder {
-    pub(super) fn new(is_v4: bool) -> Self {
+    pub(super) fn new(is_v4: bool, data: &Path) -> Self {
         Self {
+            data: data.to_path_buf(),
             is_v4,
             asked: Vec::new(),
             none_since: None,
@@ -227,7 +230,7 @@ impl Finder {
                 told.map_err(|(Untold::Unreachable(why) | Untold::Refused(why))| why)
             }
             _ if self.is_v4 => {
-                let external = router::external_ipv4().await;
+                let external = router::external_ipv4(&self.data).await;
                 asked.is_last_word = matches!(external, External::Shared(_));
                 asked.has_spoken |= !matches!(external, External::Unknown(_));
                 external.reachable().map(IpAddr::V4)
