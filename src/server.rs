@@ -2,6 +2,7 @@
 
 mod announced;
 mod at_router;
+mod backup_list;
 mod backup_place;
 mod backups;
 mod certificates;

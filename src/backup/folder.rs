@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::Advice;
 
-use super::store::{Held, Store, Stored};
+use super::store::{Held, KEEP_FEWER, Store, Stored, no_room};
 use crate::base::{Error, Id, Result, files};
 
 /// The file whose lock keeps others out.
@@ -101,11 +101,13 @@ impl FolderStore {
 
     fn cannot_save(&self, e: &io::Error) -> Error {
         let place = self.root.display();
+        if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            return no_room(
+                place.to_string(),
+                &format!("its disk is full; {KEEP_FEWER}"),
+            );
+        }
         Error::CannotSave(match e.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!(
-                "the disk with {place} is full; make room on it, or keep fewer backups (keep_days, keep_weeks \
-                 and keep_months)"
-            ),
             ErrorKind::ReadOnlyFilesystem => format!(
                 "nothing may be written to {place}: its disk is mounted read-only, or, for a service, the folder must \
                  be allowed first, as the manual says under /help/backups"

@@ -91,6 +91,11 @@ pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
         });
     }
     for (file, why) in contents.unreadable {
+        let why = format!(
+            "{why}. As long as {file} lies there, nothing is removed that no other backup needs, because this one may. If \
+             you do not expect it to be readable again, `webstead backup forget {}` removes it, after a look",
+            name_of(&file)
+        );
         listed.insert(
             0,
             Listed {
@@ -109,6 +114,12 @@ pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
     }
     listed.reverse();
     Ok(listed)
+}
+
+/// A file of a backup without what is the same for all.
+pub(super) fn name_of(file: &str) -> &str {
+    let name = file.strip_prefix("backups/").unwrap_or(file);
+    name.strip_suffix(".json").unwrap_or(name)
 }
 
 /// One of them.

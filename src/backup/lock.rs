@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::store::Held;
+use super::store::{Held, is_no_room};
 use crate::base::{Error, Id, Result, Timestamp};
 
 /// Where the files are.
@@ -128,8 +128,14 @@ pub(super) fn take(
 ) -> Result<(Box<dyn Held>, Arc<Hold>)> {
     let kind = if to_change { CHANGES } else { READS };
     let name = format!("{FOLDER}{kind}{}", Id::new());
-    let (me, hold) = (own_process(), Arc::new(Hold::default()));
-    match shelf.put(&name, me.as_bytes()) {
+    let (mut me, hold) = (own_process(), Arc::new(Hold::default()));
+    let mut put = shelf.put(&name, me.as_bytes());
+    if to_change && put.as_ref().is_err_and(is_no_room) {
+        // Who removes backups makes room: a file without content finds a place on most disks that are full.
+        me.clear();
+        put = shelf.put(&name, b"");
+    }
+    match put {
         Ok(()) => hold.renewed(),
         // Who only reads may have a key that only reads. If nothing can be read either, that is told next.
         Err(_) if !to_change => return Ok((Box::new(Unlocked), hold)),

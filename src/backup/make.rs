@@ -99,6 +99,8 @@ pub fn make(
         written: Vec::new(),
         new_bytes: 0,
         warnings: Vec::new(),
+        untold: 0,
+        lost_media: 0,
         progress,
         stop,
     };
@@ -160,6 +162,10 @@ struct Work<'a> {
     written: Vec<Reference>,
     new_bytes: u64,
     warnings: Vec<String>,
+    /// Warnings that are not kept word for word.
+    untold: u64,
+    /// Media files that the site had lost.
+    lost_media: u64,
     progress: Progress<'a>,
     stop: &'a AtomicBool,
 }
@@ -208,6 +214,9 @@ impl Work<'_> {
         drop(snapshot);
         let files = self.files(source, &media)?;
         let (file_count, file_bytes) = (files.len() as u64, files.iter().map(|f| f.bytes).sum());
+        if self.untold > 0 {
+            self.warnings.push(format!("and {} more", self.untold));
+        }
         let has_secrets = files.iter().any(|file| file.path.starts_with("secrets/"));
         let files = self.lists_of_files(files)?;
         Ok(Manifest {
@@ -227,6 +236,7 @@ impl Work<'_> {
             has_secrets,
             key_files: self.repository.key_files()?,
             warnings: std::mem::take(&mut self.warnings),
+            lost_media: Some(self.lost_media),
         })
     }
 
@@ -325,6 +335,7 @@ impl Work<'_> {
         self.warn(format!(
             "the file {name} ({path}) is {what} on the site, so it is not in this backup"
         ));
+        self.lost_media += 1;
         for wrong in self.written.split_off(before) {
             self.known.objects.remove(&wrong);
             self.repository.store.remove(&wrong.file())?;
@@ -449,10 +460,10 @@ impl Work<'_> {
     }
 
     fn warn(&mut self, text: String) {
-        match self.warnings.len() {
-            n if n < MOST_WARNINGS => self.warnings.push(text),
-            MOST_WARNINGS => self.warnings.push("and more".to_owned()),
-            _ => {}
+        if self.warnings.len() < MOST_WARNINGS {
+            self.warnings.push(text);
+        } else {
+            self.untold += 1;
         }
     }
 }

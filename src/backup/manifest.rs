@@ -60,6 +60,9 @@ pub(super) struct Manifest {
     pub(super) key_files: Vec<(String, String)>,
     /// What the site had lost already when the backup was made, and what was left out.
     pub(super) warnings: Vec<String>,
+    /// How many media files the site had lost: not each of many has a warning. Nothing in backups of before.
+    #[serde(default)]
+    pub(super) lost_media: Option<u64>,
 }
 
 /// The database of a backup.

@@ -7,6 +7,7 @@
 mod ahead;
 mod destination;
 mod folder;
+mod forget;
 mod gather;
 pub mod keys;
 mod list;
@@ -45,8 +46,11 @@ mod place_tests;
 #[cfg(test)]
 mod precious_tests;
 #[cfg(test)]
+mod room_tests;
+#[cfg(test)]
 mod tests;
 
+pub use forget::{Unwanted, find_unwanted, forget};
 pub use keys::{Encryption, Keys, Recipient};
 pub use list::{Listed, Trust, Which, list};
 pub use make::{Made, Progress, make};
@@ -58,6 +62,6 @@ pub use restore::{Restored, To, Wanted, restore};
 pub use round::{Outcome, Round};
 pub use settings::Settings;
 pub use source::Source;
-pub use state::{Record, State};
+pub use state::{Record, State, Untried};
 pub use target::{Network, Target};
 pub use trial::{Trial, try_out};

@@ -6,9 +6,9 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     list::{Listed, Trust},
-    repository::Repository,
+    repository::{Kept, Repository},
 };
-use crate::base::Result;
+use crate::base::{Result, Timestamp};
 
 /// For how many days, weeks and months with backups the last good one of each is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Pruned {
     pub removed: Vec<u64>,
     /// Bytes that this frees; not known beforehand.
     pub freed_bytes: u64,
+    /// Why what no backup needs any more could not be told apart, and stays; a line for each backup that is the reason.
+    pub unswept: Vec<String>,
 }
 
 /// Removes what the rule does not keep; with `is_dry_run`, only says so.
@@ -41,9 +43,26 @@ pub struct Pruned {
 /// If somebody else is busy with the repository, or the place does not answer. What was removed until then is
 /// gone; the backups that stay are whole at every moment.
 pub fn prune(repository: &Repository, rule: Rule, is_dry_run: bool) -> Result<Pruned> {
+    prune_to(repository, is_dry_run, |listed| {
+        kept(listed, rule, &TimeZone::system())
+    })
+}
+
+/// Removes what the rule will not keep once there is one more, so that there is room for it.
+pub(super) fn prune_for_another(repository: &Repository, rule: Rule) -> Result<Pruned> {
+    prune_to(repository, false, |listed| {
+        kept_beside_another(listed, Timestamp::now(), rule, &TimeZone::system())
+    })
+}
+
+fn prune_to(
+    repository: &Repository,
+    is_dry_run: bool,
+    kept: impl Fn(&[Listed]) -> BTreeSet<u64>,
+) -> Result<Pruned> {
     let _lock = repository.store.lock(!is_dry_run)?;
     let listed = super::list::list(repository)?;
-    let kept = kept(&listed, rule, &TimeZone::system());
+    let kept = kept(&listed);
     let mut pruned = Pruned::default();
     for backup in listed.iter().filter(|backup| backup.number > 0) {
         if kept.contains(&backup.number) {
@@ -67,13 +86,62 @@ pub fn prune(repository: &Repository, rule: Rule, is_dry_run: bool) -> Result<Pr
             .remove(&format!("backups/{}.json", backup.name))?;
         repository.forget_tried(&backup.name)?;
     }
-    let (named, unread) = repository.named(&stay);
-    // What a damaged list names is not known. It stays, because a person may still want it.
-    if unread.is_empty() && contents.unreadable.is_empty() {
-        let there = repository.store.list("objects")?;
-        pruned.freed_bytes = repository.sweep(&there, &named.objects)?;
-    }
+    (pruned.freed_bytes, pruned.unswept) = sweep(repository, &stay, &contents.unreadable)?;
     Ok(pruned)
+}
+
+/// Removes what none of these backups names; says how many bytes that were, or why it cannot be. Only with the lock for
+/// changing.
+///
+/// What a damaged list names, or a manifest that cannot be read, is not known. It stays, because a person may still want
+/// it.
+pub(super) fn sweep(
+    repository: &Repository,
+    stay: &[Kept],
+    unreadable: &[(String, String)],
+) -> Result<(u64, Vec<String>)> {
+    let (named, mut reasons) = repository.named(stay);
+    reasons.extend(
+        unreadable
+            .iter()
+            .map(|(file, why)| format!("{file}: {why}")),
+    );
+    if !reasons.is_empty() {
+        return Ok((0, reasons));
+    }
+    let there = repository.store.list("objects")?;
+    Ok((repository.sweep(&there, &named.objects)?, reasons))
+}
+
+/// [`kept`] as it will be when another one was made. Those that stay in any case are the last of those that there are.
+fn kept_beside_another(
+    listed: &[Listed],
+    now: Timestamp,
+    rule: Rule,
+    zone: &TimeZone,
+) -> BTreeSet<u64> {
+    const ANOTHER: u64 = u64::MAX;
+    let another = Listed {
+        number: ANOTHER,
+        made_at: now,
+        site: String::new(),
+        posts: 0,
+        files: 0,
+        bytes: 0,
+        new_bytes: 0,
+        warnings: Vec::new(),
+        trust: Trust::Untried,
+        changes: None,
+    };
+    let all: Vec<Listed> = [another]
+        .into_iter()
+        .chain(listed.iter().cloned())
+        .collect();
+    let mut kept = kept(&all, rule, zone);
+    kept.remove(&ANOTHER);
+    let last = listed.iter().find(|backup| backup.number > 0);
+    kept.extend(last.map(|backup| backup.number));
+    kept
 }
 
 /// The numbers of those that stay. `listed` has the last one first.
@@ -115,7 +183,6 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Timestamp;
 
     const DAY: i64 = 24 * 3600;
     const RULE: Rule = Rule {
@@ -174,6 +241,43 @@ mod tests {
         }
         let stay: BTreeSet<u64> = there.iter().map(|backup| backup.number).collect();
         assert_eq!(stay, kept(&all, RULE, &TimeZone::UTC));
+    }
+
+    #[test]
+    fn to_make_room_for_one_more_no_more_goes_than_that_will_push_out_and_never_twice() {
+        let zone = TimeZone::UTC;
+        let mut there = daily(1);
+        let proven = there[0].number;
+        there.retain(|backup| kept(&daily(1), RULE, &zone).contains(&backup.number));
+        let now = Timestamp(there[0].made_at.0 + DAY);
+        let stay = kept_beside_another(&there, now, RULE, &zone);
+        let with_one_more: Vec<Listed> = std::iter::once(backup(proven + 1, now.0, Trust::Untried))
+            .chain(there.iter().cloned())
+            .collect();
+        let mut then = kept(&with_one_more, RULE, &zone);
+        then.remove(&(proven + 1));
+        assert_eq!(stay, then);
+        assert!(stay.len() < there.len() && stay.contains(&proven));
+        // It fails again and again, also on later days.
+        there.retain(|backup| stay.contains(&backup.number));
+        for hours in 1..40 {
+            let now = Timestamp(now.0 + hours * 3600);
+            let still = kept_beside_another(&there, now, RULE, &zone);
+            assert!(
+                still.len() + 2 >= stay.len() && still.contains(&proven),
+                "{hours}"
+            );
+        }
+        // Where the last one is not proven, that and the last proven one stay.
+        let mut two = daily(1);
+        two.truncate(2);
+        two[0].trust = Trust::Untried;
+        let none = Rule {
+            days: 1,
+            weeks: 0,
+            months: 0,
+        };
+        assert_eq!(kept_beside_another(&two, now, none, &zone).len(), 2);
     }
 
     #[test]

@@ -108,6 +108,10 @@ impl<F: RemoteFiles> Store for RemoteStore<F> {
     fn lock(&self, to_change: bool) -> Result<Box<dyn Held>> {
         let files: Arc<dyn LockFiles> = Arc::clone(&self.files) as _;
         let (lock, hold) = lock::take(&files, to_change)?;
+        if to_change {
+            // What failed on its way before was for another, who was told something else first.
+            let _ = self.settle();
+        }
         // The lock's own thread keeps it for as long as the lock is there.
         *held(&self.hold) = Arc::downgrade(&hold);
         Ok(lock)

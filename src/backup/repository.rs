@@ -378,13 +378,14 @@ impl Repository {
     pub(super) fn named(&self, backups: &[Kept]) -> (Known, Vec<String>) {
         let (mut known, mut problems) = (Known::default(), Vec::new());
         for Kept { manifest, .. } in backups {
+            let of = |e: Error| format!("backup {}: {e}", manifest.number);
             // Lists that other backups have too are read once.
             let mut lists = manifest.database.lists.clone();
             lists.retain(|list| known.objects.insert(list.clone()));
             for (_, blocks) in self.blocks(lists.iter()) {
                 match blocks {
                     Ok(blocks) => known.objects.extend(blocks),
-                    Err(e) => problems.push(e.to_string()),
+                    Err(e) => problems.push(of(e)),
                 }
             }
             let mut lists = manifest.files.clone();
@@ -395,7 +396,7 @@ impl Repository {
                         known.objects.extend(file.parts.iter().cloned());
                         known.files.insert(file.path.clone(), file);
                     }),
-                    Err(e) => problems.push(e.to_string()),
+                    Err(e) => problems.push(of(e)),
                 }
             }
         }

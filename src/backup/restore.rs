@@ -185,7 +185,8 @@ fn put_together(
             if problems.is_empty() {
                 way.go(&database, progress, stop)?;
                 warnings.extend(gather_media(&mut writer, way, moment.data, repository)?);
-                problems = site_problems(unfinished, &warnings, &writer.media, progress)?;
+                problems =
+                    site_problems(unfinished, (&warnings, Some(0)), &writer.media, progress)?;
             }
             problems
         }

@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Encryption, Keys, Made, Progress, Record, Repository, Rule, Source, State, Target, Trial,
-    Which, make, prune, repository::Kept, try_out,
+    Untried, Which, list, make, prune, prune::prune_for_another, repository::Kept,
+    store::is_no_room, try_out,
 };
 use crate::{
     base::{Error, Result, Timestamp},
@@ -41,55 +42,79 @@ pub struct Round<'a> {
 pub struct Outcome {
     /// The backup.
     pub made: Made,
-    /// What came of trying it, if it was tried.
-    pub trial: Option<Trial>,
+    /// What came of trying it, if it was to be tried; an error if that could not be done.
+    pub trial: Option<Result<Trial>>,
+    /// Why others that need not be kept are still there.
+    pub unpruned: Option<String>,
 }
 
 impl Round<'_> {
     /// Goes through it.
     ///
     /// # Errors
-    /// If no backup was made. A trial that could not be done is an error too, though the backup is there then.
+    /// If no backup was made.
     pub fn go(&self, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
-        let data = self.source.folder.root();
-        let outcome = self.go_on(data, progress, stop);
-        let remembered = self.remember(|record| match &outcome {
-            Ok(Outcome { made, trial }) => {
-                let now = Timestamp::now();
-                record.last_made = Some(now);
-                (record.failed, record.asks) = (None, false);
-                match trial {
-                    Some(trial) if trial.problems.is_empty() => record.last_proven = Some(now),
-                    Some(trial) => {
-                        let why = format!(
-                            "backup {} was made, but is not sound: {}",
-                            made.number, trial.problems[0]
-                        );
-                        record.failed = Some((now, why));
-                    }
-                    None => {}
+        let opened = self.open();
+        let outcome = opened.and_then(|repository| self.go_in(&repository, progress, stop));
+        if let Err(e) = &outcome {
+            self.remember(|record| {
+                if stop.load(Ordering::Relaxed) {
+                    // It was asked to, and is made as soon as somebody looks again.
+                    record.last_begun = None;
+                } else {
+                    record.failed = Some((Timestamp::now(), e.to_string()));
                 }
-            }
-            // It was asked to, and is made as soon as somebody looks again.
-            Err(_) if stop.load(Ordering::Relaxed) => record.last_begun = None,
-            Err(e) => record.failed = Some((Timestamp::now(), e.to_string())),
-        });
-        if let Err(e) = remembered {
-            log::warn!("how the backup went is not remembered: {e}");
+            });
         }
         outcome
     }
 
-    /// Remembers something else of the place. Where nothing can be written that is known, and nothing is said of it.
-    fn remember(&self, change: impl FnOnce(&mut Record)) -> Result<()> {
-        if self.source.is_read_only() {
-            return Ok(());
-        }
-        let data = self.source.folder.root();
-        State::update_place(data, &self.target.to_string(), change).map(drop)
+    /// Tries a backup again that could not be tried; nothing if it is not there any more.
+    ///
+    /// # Errors
+    /// If that cannot be done now either.
+    pub fn try_again(
+        &self,
+        untried: Untried,
+        progress: Progress<'_>,
+        stop: &AtomicBool,
+    ) -> Result<Option<Trial>> {
+        // Before it begins, so that one that ends with the power is not begun at each start.
+        self.remember(|record| note_try(record, untried));
+        let tried = self.open().and_then(|repository| {
+            let listed = list(&repository)?;
+            if !listed.iter().any(|backup| backup.number == untried.number) {
+                return Ok(None);
+            }
+            let tried = self.tried(&repository, untried.number, progress, stop)?;
+            if let Some(why) = self.prune(&repository) {
+                log::warn!("backups that need not be kept are still there: {why}");
+            }
+            Ok(Some(tried))
+        });
+        let is_stopped = stop.load(Ordering::Relaxed);
+        self.remember(|record| match &tried {
+            Ok(None) => record.untried = None,
+            Ok(Some(trial)) => note_trial(record, untried, Ok(trial), is_stopped),
+            Err(e) => note_trial(record, untried, Err(e), is_stopped),
+        });
+        tried
     }
 
-    fn go_on(&self, data: &Path, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
+    /// Remembers something else of the place. Where nothing can be written that is known, and nothing is said of it.
+    fn remember(&self, change: impl FnOnce(&mut Record)) {
+        if self.source.is_read_only() {
+            return;
+        }
+        let data = self.source.folder.root();
+        if let Err(e) = State::update_place(data, &self.target.to_string(), change) {
+            // A backup of a site whose disk is full is worth more than this.
+            log::warn!("how the backup went is not remembered: {e}");
+        }
+    }
+
+    fn open(&self) -> Result<Repository> {
+        let data = self.source.folder.root();
         let state = State::load(data);
         let was_used = state.of(&self.target.to_string()).repository;
         let known = was_used.clone().filter(|_| !self.takes_new_place);
@@ -99,29 +124,123 @@ impl Round<'_> {
         if was_used.is_none() && !self.takes_over {
             self.refuse_unasked(&repository, state.is_copy)?;
         }
-        let noted = self.remember(|record| {
+        self.remember(|record| {
             (record.repository, record.asks) = (Some(repository.id().to_owned()), false);
         });
-        if let Err(e) = noted {
-            // A backup of a site whose disk is full is worth more than this.
-            log::warn!("where the backups are is not remembered: {e}");
-        }
-        let made = make(self.source, &repository, progress, stop)?;
-        let trial = if self.tries {
-            let which = Which::Number(made.number);
-            Some(try_out(&repository, which, data, progress, stop)?)
-        } else {
-            None
+        Ok(repository)
+    }
+
+    /// The same in a repository. A backup that was made counts as made, whatever comes afterwards: another one would not
+    /// go better, and one each hour would fill the place.
+    pub(super) fn go_in(
+        &self,
+        repository: &Repository,
+        progress: Progress<'_>,
+        stop: &AtomicBool,
+    ) -> Result<Outcome> {
+        let make = || make(self.source, repository, progress, stop);
+        let prune_for_it = |rule| prune_for_another(repository, rule);
+        let made = self.with_room(make, prune_for_it)?;
+        let untried = Untried {
+            number: made.number,
+            made_at: made.at,
+            last_try: Some(Timestamp::now()),
         };
-        if let Some(rule) = self.rule {
-            prune(&repository, rule, false)?;
-        }
-        if !self.source.is_read_only()
-            && let Err(e) = self.sweep_log(data, &repository)
+        self.remember(|record| {
+            record.last_made = Some(Timestamp::now());
+            (record.failed, record.asks) = (None, false);
+            if self.tries {
+                record.untried = Some(untried);
+            }
+        });
+        let trial = self
+            .tries
+            .then(|| self.tried(repository, made.number, progress, stop));
+        let is_stopped = stop.load(Ordering::Relaxed);
+        let unpruned = if is_stopped {
+            None
+        } else {
+            self.prune(repository)
+        };
+        self.remember(|record| {
+            if let Some(trial) = &trial {
+                note_trial(record, untried, trial.as_ref(), is_stopped);
+            }
+            if let (None, Some(why)) = (&record.failed, &unpruned) {
+                let why = format!(
+                    "backup {} was made, but others that need not be kept are still there: {why}",
+                    made.number
+                );
+                record.failed = Some((Timestamp::now(), why));
+            }
+        });
+        if !is_stopped
+            && !self.source.is_read_only()
+            && let Err(e) = self.sweep_log(self.source.folder.root(), repository)
         {
             log::warn!("the log of changes was not shortened: {e}");
         }
-        Ok(Outcome { made, trial })
+        Ok(Outcome {
+            made,
+            trial,
+            unpruned,
+        })
+    }
+
+    fn tried(
+        &self,
+        repository: &Repository,
+        number: u64,
+        progress: Progress<'_>,
+        stop: &AtomicBool,
+    ) -> Result<Trial> {
+        let data = self.source.folder.root();
+        let which = Which::Number(number);
+        let try_it = || try_out(repository, which, data, progress, stop);
+        self.with_room(try_it, |rule| prune(repository, rule, false))
+    }
+
+    /// Does something, and if there is no room for it, once more when those backups are gone that need not be kept.
+    fn with_room<T>(
+        &self,
+        work: impl Fn() -> Result<T>,
+        make_room: impl Fn(Rule) -> Result<super::Pruned>,
+    ) -> Result<T> {
+        let first = work();
+        let (Err(e), Some(rule)) = (&first, self.rule) else {
+            return first;
+        };
+        if !is_no_room(e) {
+            return first;
+        }
+        match make_room(rule) {
+            Ok(pruned) if pruned.removed.is_empty() && pruned.freed_bytes == 0 => first,
+            Ok(pruned) => {
+                log::warn!(
+                    "{e}; {} backups that need not be kept were removed, and it is tried once more",
+                    pruned.removed.len()
+                );
+                work()
+            }
+            Err(why) => {
+                log::warn!("backups that need not be kept could not be removed: {why}");
+                first
+            }
+        }
+    }
+
+    /// Removes what need not be kept; says why that could not be done, or not all of it.
+    fn prune(&self, repository: &Repository) -> Option<String> {
+        match prune(repository, self.rule?, false) {
+            Ok(pruned) => {
+                let first = pruned.unswept.first()?;
+                Some(format!(
+                    "what they have left behind cannot be told apart from what this one may need: {first}; the manual says \
+                     under /help/backups what to do"
+                ))
+            }
+            Err(e) => Some(e.to_string()),
+        }
     }
 
     /// In a place that this machine has never used, there may be the backups of another site that goes on: two would push
@@ -145,9 +264,7 @@ impl Round<'_> {
         } else {
             return Ok(());
         };
-        if let Err(e) = self.remember(|record| record.asks = true) {
-            log::warn!("that the owner is asked is not remembered: {e}");
-        }
+        self.remember(|record| record.asks = true);
         Err(Error::Invalid(format!(
             "{why}: webstead backup {place}, or the button under Backups in the browser; if not, choose another place"
         )))
@@ -177,5 +294,48 @@ impl Round<'_> {
         let first = state.needed_changes.into_values().min().unwrap_or(needed);
         self.source
             .with_database(|database| database.sweep_log(first))
+    }
+}
+
+/// Notes that one is being tried.
+fn note_try(record: &mut Record, untried: Untried) {
+    record.untried = Some(Untried {
+        last_try: Some(Timestamp::now()),
+        ..untried
+    });
+}
+
+/// Notes what came of trying one.
+fn note_trial(
+    record: &mut Record,
+    untried: Untried,
+    trial: Result<&Trial, &Error>,
+    is_stopped: bool,
+) {
+    let number = untried.number;
+    let fail = |why: String| Some((Timestamp::now(), why));
+    record.untried = None;
+    match trial {
+        Ok(trial) => match trial.problems.first() {
+            None => {
+                record.last_proven = Some(untried.made_at);
+                record.failed = None;
+            }
+            Some(why) => {
+                record.failed = fail(format!("backup {number} was made, but is not sound: {why}"));
+            }
+        },
+        Err(e) => {
+            let last_try = (!is_stopped).then(Timestamp::now);
+            record.untried = Some(Untried {
+                last_try,
+                ..untried
+            });
+            if !is_stopped {
+                record.failed = fail(format!(
+                    "backup {number} was made, but could not be tried: {e}. It is tried again in an hour"
+                ));
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::{Zoned, civil::Time, tz::TimeZone};
 
-use super::Record;
+use super::{Record, Untried};
 use crate::base::Timestamp;
 
 /// Seconds after which one that failed is tried again.
@@ -52,6 +52,12 @@ pub fn is_due(when: When, record: &Record, now: Timestamp, waited_s: i64, zone: 
         When::Every(seconds) => now.0 - made.0 >= seconds,
         When::Daily(time) => made < last_time(time, now, zone),
     }
+}
+
+/// Whether a backup that was made and could not be tried is to be tried again.
+pub fn is_trial_due(untried: &Untried, now: Timestamp) -> bool {
+    let waits = |last: Timestamp| (0..RETRY_S).contains(&(now.0 - last.0));
+    !untried.last_try.is_some_and(waits)
 }
 
 /// The last moment at which it was this time of day.

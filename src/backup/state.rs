@@ -54,6 +54,19 @@ pub struct Record {
     pub failed: Option<(Timestamp, String)>,
     /// Whether it failed because a person has to say first that the backups there are gone on with.
     pub asks: bool,
+    /// The one that was made and could not be tried: that is tried again, and no other made for it.
+    pub untried: Option<Untried>,
+}
+
+/// A backup that was to be tried and was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untried {
+    /// Its number.
+    pub number: u64,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When that was last begun; nothing if it was asked to stop.
+    pub last_try: Option<Timestamp>,
 }
 
 /// The file as it was before places were remembered one by one.

@@ -76,6 +76,23 @@ pub(super) fn out_of_reach(place: String, why: &str) -> Error {
     }
 }
 
+/// The error of a place that has no room left.
+pub(super) fn no_room(place: String, why: &str) -> Error {
+    Error::Io {
+        what: place,
+        source: io::Error::new(ErrorKind::StorageFull, why),
+    }
+}
+
+/// Whether it is room that was missing: with fewer backups it may go well.
+pub(super) fn is_no_room(e: &Error) -> bool {
+    matches!(e, Error::Io { source, .. } if source.kind() == ErrorKind::StorageFull)
+}
+
+/// What to do where there is no room for one more backup.
+pub(super) const KEEP_FEWER: &str = "make room there, or keep fewer backups: lower keep_days, keep_weeks or keep_months \
+    under [backup] in webstead.toml, and `webstead backup prune` removes those that they do not keep";
+
 /// Whether an error says that a place does not answer, and nothing about what is kept there: then nothing is taken for
 /// damaged or lost.
 pub(super) fn is_out_of_reach(e: &Error) -> bool {

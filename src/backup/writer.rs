@@ -1,7 +1,7 @@
 //! Writes what a backup has into a folder, and looks whether it is a site.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -243,7 +243,8 @@ pub(super) fn problems_of(
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
     let mut problems = row_problems(root, manifest)?;
-    problems.extend(site_problems(root, &manifest.warnings, media, progress)?);
+    let lost = (&manifest.warnings[..], manifest.lost_media);
+    problems.extend(site_problems(root, lost, media, progress)?);
     Ok(problems)
 }
 
@@ -262,28 +263,42 @@ pub(super) fn row_problems(root: &Path, manifest: &Manifest) -> Result<Vec<Strin
     Ok(problems)
 }
 
-/// What is wrong with the database in `root`, and which media are missing that no warning speaks of: what the site had
-/// lost before is no fault of the backup.
+/// What is wrong with the database in `root`, and which media are missing: but what the site had lost before is no fault
+/// of the backup. `lost` has the warnings that speak of it, and how many such files there are.
 pub(super) fn site_problems(
     root: &Path,
-    warnings: &[String],
+    lost: (&[String], Option<u64>),
     media: &HashSet<String>,
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
     progress("looking", 0, 1);
     let connection = open_to_look(&root.join("site.db"))?;
     let mut problems = integrity_problems(&connection)?;
-    for (hash, name) in named_by(&connection)? {
-        let is_excused = || {
-            warnings
-                .iter()
-                .any(|w| w.contains(&hash) || w == "and more")
-        };
-        if !media.contains(&hash) && !is_excused() {
-            problems.push(format!("the file {name} (media/{hash}) is missing"));
-        }
-    }
+    let mut missing = named_by(&connection)?;
+    missing.retain(|hash, _| !media.contains(hash));
+    problems.extend(unexcused(missing, lost));
     Ok(problems)
+}
+
+/// What is said of missing files, by hash, that the site had not lost. Of many that it had, not each has a warning; but
+/// then their number is known. (Backups of before say only that there were more.)
+fn unexcused(
+    missing: BTreeMap<String, String>,
+    (warnings, lost): (&[String], Option<u64>),
+) -> Vec<String> {
+    let count = missing.len() as u64;
+    let (told, untold): (Vec<_>, Vec<_>) = missing
+        .into_iter()
+        .partition(|(hash, _)| warnings.iter().any(|warning| warning.contains(hash)));
+    let is_excused = match lost {
+        Some(lost) => count <= lost.max(told.len() as u64),
+        None => warnings.iter().any(|warning| warning == "and more"),
+    };
+    if is_excused {
+        return Vec::new();
+    }
+    let line = |(hash, name)| format!("the file {name} (media/{hash}) is missing");
+    untold.into_iter().map(line).collect()
 }
 
 /// Makes a folder that is closed to others, with its parents.
@@ -298,4 +313,37 @@ pub(super) fn cannot_write(path: &Path, e: &io::Error) -> Error {
         io::ErrorKind::StorageFull => format!("the disk with {shown} is full; nothing was changed"),
         _ => format!("{shown} cannot be written to ({e}); nothing was changed"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_site_had_lost_excuses_so_many_files_and_not_one_more() {
+        let files = |count: usize| -> BTreeMap<String, String> {
+            (0..count)
+                .map(|n| (format!("hash-{n:02}"), format!("{n}.jpg")))
+                .collect()
+        };
+        let told: Vec<String> = (0..3).map(|n| format!("hash-{n:02} is missing")).collect();
+        let mut of_before = told.clone();
+        of_before.push("and more".to_owned());
+        for (missing, warnings, lost, problems) in [
+            (3, &told, Some(3), 0),
+            (4, &told, Some(3), 1),
+            (9, &told, Some(9), 0),
+            (10, &told, Some(9), 7),
+            // A moment, where each that is lost is told.
+            (3, &told, Some(0), 0),
+            (4, &told, Some(0), 1),
+            // Backups of before.
+            (3, &told, None, 0),
+            (4, &told, None, 1),
+            (9, &of_before, None, 0),
+        ] {
+            let said = unexcused(files(missing), (warnings, lost));
+            assert_eq!(said.len(), problems, "{missing} {lost:?} {said:?}");
+        }
+    }
 }

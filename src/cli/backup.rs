@@ -12,14 +12,15 @@ use jiff::tz::TimeZone;
 
 use super::{
     Global,
+    confirm::confirm,
     place::{FromArgs, MachineArgs, StoreArgs, ask_passphrase, target},
     progress::Bar,
     say,
 };
 use crate::{
     backup::{
-        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Source, Target,
-        Trust, Which,
+        self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Rule, Source,
+        Target, Trust, Which,
     },
     base::{Error, Result, Timestamp, size_text},
     config::Config,
@@ -66,6 +67,18 @@ enum BackupCommand {
     NewKey,
     /// Show the key with which this site goes to another machine by SFTP: the line for `authorized_keys` there
     SshKey,
+    /// Remove one backup, such as one that cannot be read: it keeps all others from being tidied up
+    Forget {
+        /// Its number, or its file as `webstead backup list` shows it
+        backup: String,
+
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+
+        #[command(flatten)]
+        from: FromArgs,
+    },
     /// Remove the backups that the rule in webstead.toml does not keep
     Prune {
         /// Only say which would go
@@ -130,28 +143,65 @@ pub(super) fn run(args: &BackupArgs, global: &Global) -> Result<ExitCode> {
             say::text(format_args!("{}", backup::keys::new_identity()));
             Ok(ExitCode::SUCCESS)
         }
+        Some(BackupCommand::Forget { backup, yes, from }) => {
+            forget(&from.open(global)?, backup, *yes)
+        }
         Some(BackupCommand::Prune { dry_run, from }) => {
             let config = Config::load(global.config.as_deref(), &global.data_path())?;
-            let repository = from.open(global)?;
-            let pruned = backup::prune(&repository, config.backup.rule(), *dry_run)?;
-            let numbers = |list: &[u64]| match list {
-                [] => "none".to_owned(),
-                list => list
-                    .iter()
-                    .map(u64::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            };
-            let (goes, stays) = (numbers(&pruned.removed), numbers(&pruned.kept));
-            if *dry_run {
-                say!("These backups would go: {goes}. These would stay: {stays}.");
-            } else {
-                let freed = size_text(pruned.freed_bytes);
-                say!("Removed: {goes}. Kept: {stays}. {freed} are free again.");
-            }
-            Ok(ExitCode::SUCCESS)
+            prune(&from.open(global)?, config.backup.rule(), *dry_run)
         }
     }
+}
+
+fn prune(repository: &Repository, rule: Rule, is_dry_run: bool) -> Result<ExitCode> {
+    let pruned = backup::prune(repository, rule, is_dry_run)?;
+    let numbers = |list: &[u64]| match list {
+        [] => "none".to_owned(),
+        list => list
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let (goes, stays) = (numbers(&pruned.removed), numbers(&pruned.kept));
+    if is_dry_run {
+        say!("These backups would go: {goes}. These would stay: {stays}.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let freed = size_text(pruned.freed_bytes);
+    say!("Removed: {goes}. Kept: {stays}. {freed} are free again.");
+    Ok(told_unswept(&pruned.unswept))
+}
+
+fn forget(repository: &Repository, backup: &str, is_sure: bool) -> Result<ExitCode> {
+    let unwanted = backup::find_unwanted(repository, backup)?;
+    if !is_sure {
+        let what = format!("{} It cannot be had back.", unwanted.what);
+        confirm(
+            &what,
+            "forget",
+            "there is nobody to ask; --yes says that you are sure",
+        )?;
+    }
+    let (freed, unswept) = backup::forget(repository, &unwanted)?;
+    say!("Removed. {} are free again.", size_text(freed));
+    Ok(told_unswept(&unswept))
+}
+
+/// Says why what no backup needs any more is still there; that is a failure, for the place goes on filling up.
+fn told_unswept(reasons: &[String]) -> ExitCode {
+    if reasons.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    for why in reasons {
+        warn_of!("problem: {why}");
+    }
+    warn_of!(
+        "What only removed backups needed is still there, because what these need is not known. If you do without one of \
+         them, `webstead backup forget` and its number or file removes it; try others first with `webstead backup verify \
+         --all`."
+    );
+    ExitCode::FAILURE
 }
 
 fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
@@ -187,7 +237,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     };
     let bar = Bar::new();
     let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
-    let Outcome { made, trial } = round.go(&progress, &AtomicBool::new(false))?;
+    let Outcome { made, trial, .. } = round.go(&progress, &AtomicBool::new(false))?;
     drop(bar);
     say!(
         "Backup {} is in {target}: {} posts and pages and {} files, {}. {} were written for it.",
@@ -211,7 +261,13 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     }
     match trial {
         None => say!("It was not tried; `webstead backup verify` does that."),
-        Some(trial) => return Ok(told(&trial)),
+        Some(Ok(trial)) => return Ok(told(&trial)),
+        Some(Err(e)) => {
+            warn_of!(
+                "It could not be tried, so it does not count as proven; `webstead backup verify` tries it again."
+            );
+            return Err(e);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

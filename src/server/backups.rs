@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{
+    backup_list::{Listing, in_words, listing},
     backup_place,
     looks::Looks,
     stores::{self, Ways},
@@ -27,8 +28,8 @@ use crate::{
         queries::find_place,
     },
     backup::{
-        self, Encryption, Keys, Listed, Outcome, Record, Round, Settings, Source, State, Target,
-        schedule::{self, When},
+        self, Encryption, Keys, Listed, Outcome, Progress, Record, Round, Settings, Source, State,
+        Target, Trial, Untried, schedule,
     },
     base::{Error, Result, Timestamp},
     config::Config,
@@ -92,14 +93,13 @@ impl Drop for End<'_> {
     }
 }
 
-/// What is in a place, and when that was so.
-#[derive(Clone)]
-struct Listing {
-    at: Timestamp,
-    backups: std::result::Result<Vec<Backup>, String>,
-    /// Since when every moment can be reached.
-    reach: Option<Timestamp>,
-    is_on_same_disk: bool,
+/// What is to be done beside the requests.
+#[derive(Clone, Copy)]
+enum Work {
+    /// A backup; `takes_over` is what a person says: see [`Round`].
+    Round { takes_over: bool },
+    /// The trial of one that could not be tried.
+    Trial(Untried),
 }
 
 /// What makes backups; one for the server.
@@ -202,7 +202,11 @@ impl Backups {
             return;
         }
         if schedule::is_due(when, &record, now, waited_s, &TimeZone::system()) {
-            self.start(settings, false);
+            self.start(settings, Work::Round { takes_over: false });
+        } else if let Some(untried) = record.untried
+            && schedule::is_trial_due(&untried, now)
+        {
+            self.start(settings, Work::Trial(untried));
         }
     }
 
@@ -229,8 +233,8 @@ impl Backups {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Begins one, unless one is being made. `takes_over` is what a person says: see [`Round`].
-    fn start(&self, settings: Settings, takes_over: bool) {
+    /// Begins one, or the trial of one that could not be tried, unless one is being made.
+    fn start(&self, settings: Settings, what: Work) {
         let mut doing = held(&self.doing);
         let Some(this) = self.this.upgrade() else {
             return;
@@ -248,7 +252,10 @@ impl Backups {
                     log::debug!("the priority of the backup stays as it is: {e}");
                 }
                 let end = End(&this, &settings);
-                this.tell(&this.round(&settings, takes_over));
+                match what {
+                    Work::Round { takes_over } => this.tell(&this.round(&settings, takes_over)),
+                    Work::Trial(untried) => this.try_again(&settings, untried),
+                }
                 drop(end);
                 this.look();
             });
@@ -259,15 +266,8 @@ impl Backups {
     }
 
     fn round(&self, settings: &Settings, takes_over: bool) -> Result<Outcome> {
-        let root = self.folder.root();
-        let ways = Ways {
-            stop: Arc::clone(&self.stop),
-            ..Ways::of(settings, root, stores::TRIES)
-        };
-        let target = target_of(settings, ways)
-            .ok_or_else(|| Error::Invalid("no place is set for backups".into()))?;
         // Before it begins, so that one that ends with the power is not begun at each start.
-        let noted = State::update_place(root, &target.to_string(), |record| {
+        let noted = State::update_place(self.folder.root(), &self.place_of(settings), |record| {
             record.last_begun = Some(Timestamp::now());
         });
         if self.folder.is_on_read_only_disk() {
@@ -275,6 +275,37 @@ impl Backups {
         } else {
             noted?;
         }
+        self.with_round(settings, takes_over, |round, progress| {
+            round.go(progress, &self.stop)
+        })
+    }
+
+    fn try_again(&self, settings: &Settings, untried: Untried) {
+        let number = untried.number;
+        let tried = self.with_round(settings, false, |round, progress| {
+            round.try_again(untried, progress, &self.stop)
+        });
+        match tried {
+            Ok(None) => {}
+            Ok(Some(trial)) => told(number, &trial),
+            Err(_) if self.stop.load(Ordering::Relaxed) => {}
+            Err(e) => log::error!("backup {number} could not be tried: {e}"),
+        }
+    }
+
+    fn with_round<T>(
+        &self,
+        settings: &Settings,
+        takes_over: bool,
+        work: impl FnOnce(&Round<'_>, Progress<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let root = self.folder.root();
+        let ways = Ways {
+            stop: Arc::clone(&self.stop),
+            ..Ways::of(settings, root, stores::TRIES)
+        };
+        let target = target_of(settings, ways)
+            .ok_or_else(|| Error::Invalid("no place is set for backups".into()))?;
         let source = Source {
             folder: self.folder.clone(),
             settings: self.file.clone(),
@@ -298,18 +329,27 @@ impl Backups {
         let progress = |doing: &str, done: usize, total: usize| {
             *held(&self.doing) = Some((doing.to_owned(), done, total.max(1)));
         };
-        round.go(&progress, &self.stop)
+        work(&round, &progress)
     }
 
     fn tell(&self, outcome: &Result<Outcome>) {
         match outcome {
-            Ok(Outcome { made, trial }) => {
-                let problem = trial.as_ref().and_then(|trial| trial.problems.first());
-                match problem {
-                    None => log::info!("backup {} was made and is sound", made.number),
-                    Some(why) => {
-                        log::error!("backup {} was made, but is not sound: {why}", made.number);
-                    }
+            Ok(Outcome {
+                made,
+                trial,
+                unpruned,
+            }) => {
+                match trial {
+                    Some(Ok(trial)) => told(made.number, trial),
+                    Some(Err(_)) if self.stop.load(Ordering::Relaxed) => {}
+                    Some(Err(e)) => log::error!(
+                        "backup {} was made, but could not be tried: {e}; it is tried again in an hour",
+                        made.number
+                    ),
+                    None => {}
+                }
+                if let Some(why) = unpruned {
+                    log::error!("backups that need not be kept are still there: {why}");
                 }
                 for warning in &made.warnings {
                     log::warn!("backup {}: {warning}", made.number);
@@ -323,22 +363,16 @@ impl Backups {
     }
 }
 
+fn told(number: u64, trial: &Trial) {
+    match trial.problems.first() {
+        None => log::info!("backup {number} was made and is sound"),
+        Some(why) => log::error!("backup {number} was made, but is not sound: {why}"),
+    }
+}
+
 fn target_of(settings: &Settings, ways: Ways) -> Option<Target> {
     let to = settings.to.as_ref()?.seen_from(&ways.data);
     Some(ways.to(to))
-}
-
-fn listing(target: &Target, data: &Path) -> Listing {
-    let (backups, reach) = match list_at(target, data) {
-        Ok((listed, reach)) => (Ok(listed.into_iter().map(shown).collect()), reach),
-        Err(e) => (Err(e.to_string()), None),
-    };
-    Listing {
-        at: Timestamp::now(),
-        backups,
-        reach,
-        is_on_same_disk: target.is_on_disk_of(data),
-    }
 }
 
 fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -443,46 +477,7 @@ impl LiveBackups for Backups {
     fn begin(&self, takes_over: bool) {
         let settings = held(&self.settings).clone();
         if settings.to.is_some() {
-            self.start(settings, takes_over);
+            self.start(settings, Work::Round { takes_over });
         }
-    }
-}
-
-/// The backups in a place, and since when every moment can be reached.
-fn list_at(target: &Target, data: &Path) -> Result<(Vec<Listed>, Option<Timestamp>)> {
-    let Some(repository) = target.find(&Keys::of_machine(data))? else {
-        return Ok((Vec::new(), None));
-    };
-    let listed = backup::list(&repository)?;
-    let reach = backup::reach(&listed, data).unwrap_or_else(|e| {
-        log::warn!("the log of changes cannot be read: {e}");
-        None
-    });
-    Ok((listed, reach))
-}
-
-fn in_words(when: When) -> String {
-    match when {
-        When::Daily(time) => format!("Every day at {}", time.strftime("%H:%M")),
-        When::Every(seconds) if seconds % 86400 == 0 => format!("Every {} days", seconds / 86400),
-        When::Every(seconds) if seconds % 3600 == 0 => format!("Every {} hours", seconds / 3600),
-        When::Every(seconds) => format!("Every {} minutes", seconds / 60),
-    }
-}
-
-fn shown(listed: Listed) -> Backup {
-    Backup {
-        number: listed.number,
-        made_at: listed.made_at,
-        posts: listed.posts,
-        files: listed.files,
-        bytes: listed.bytes,
-        new_bytes: listed.new_bytes,
-        warnings: listed.warnings,
-        trust: match listed.trust {
-            backup::Trust::Proven(_) => Trust::Proven,
-            backup::Trust::Untried => Trust::Untried,
-            backup::Trust::Bad(problems) => Trust::Bad(problems.join("; ")),
-        },
     }
 }

@@ -15,7 +15,7 @@ use super::{
     sign::{Asked, Signer},
 };
 use crate::{
-    backup::store::out_of_reach,
+    backup::store::{KEEP_FEWER, no_room, out_of_reach},
     base::{Error, Result},
 };
 
@@ -207,6 +207,12 @@ impl Wire {
                     }
                     let words = self.words(&asked.method, &answer, &refusal);
                     if !is_passing(answer.status(), &refusal.code) {
+                        if is_full(answer.status(), &refusal.code) {
+                            return Err(no_room(
+                                bucket.to_string(),
+                                &format!("{words}; {KEEP_FEWER}"),
+                            ));
+                        }
                         return Err(self.fault(&words));
                     }
                     let asked = answer.headers().get(RETRY_AFTER);
@@ -315,7 +321,14 @@ fn is_passing(status: StatusCode, code: &str) -> bool {
         || status == StatusCode::REQUEST_TIMEOUT
         || (status.is_server_error()
             && status != StatusCode::NOT_IMPLEMENTED
-            && code != "XMinioStorageFull")
+            && !is_full(status, code))
+}
+
+/// Whether the store has no room left. Amazon's always has; others say it with 507 (RFC 4918, 11.5) or with a code of
+/// their own.
+fn is_full(status: StatusCode, code: &str) -> bool {
+    status == StatusCode::INSUFFICIENT_STORAGE
+        || matches!(code, "XMinioStorageFull" | "QuotaExceeded")
 }
 
 /// The time that an answer has.
@@ -368,7 +381,12 @@ mod tests {
         };
         let wire = Wire::new("s3://my-bucket/site".parse().unwrap(), access).unwrap();
         let error = wire.put("x", b"y").unwrap_err();
-        assert!(crate::backup::store::is_out_of_reach(&error), "{error}");
+        let is_full = crate::backup::store::is_no_room(&error);
+        assert_eq!(is_full, status == 507, "{error}");
+        assert!(
+            is_full || crate::backup::store::is_out_of_reach(&error),
+            "{error}"
+        );
         (error.to_string(), courier.2.load(Ordering::Relaxed))
     }
 

@@ -11,7 +11,10 @@ use std::{
 
 use super::settings::Place;
 use crate::{
-    backup::{lock, store::out_of_reach},
+    backup::{
+        lock,
+        store::{KEEP_FEWER, no_room, out_of_reach},
+    },
     base::{Error, Id, Result, Timestamp},
 };
 
@@ -267,10 +270,8 @@ impl Shelf {
             Refused::Other(why) => {
                 let free = self.access.remote.free_bytes(folder);
                 if to_write && free.is_some_and(|free| free < FULL_BYTES) {
-                    format!(
-                        "the disk of {host} with {folder} is full; make room on it, or keep fewer backups (keep_days, \
-                         keep_weeks and keep_months)"
-                    )
+                    let why = format!("the disk of {host} with {folder} is full; {KEEP_FEWER}");
+                    return no_room(self.place.to_string(), &why);
                 } else if to_write {
                     format!(
                         "{host} did not do it, and says only: {why}; has {user} used up what they may have there, or is \
