@@ -267,7 +267,7 @@ pub fn run(
         local,
         trusted,
         database: database.clone(),
-        keeper,
+        keeper: keeper.clone(),
         certificates,
         naming,
         backups,
@@ -279,9 +279,15 @@ pub fn run(
         reload,
     };
     let outcome = actix_web::rt::System::new().block_on(startup.run(serve, started));
-    database.close();
+    close(database, &keeper);
     end(outcome?, &folder, stays);
     Ok(())
+}
+
+/// Closes the database, which writes once more.
+fn close(database: Database, keeper: &DiskKeeper) {
+    database.close();
+    keeper.leave_the_rest();
 }
 
 /// What is done when nothing is served any more.

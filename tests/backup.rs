@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::site::{OWNER, PASSWORD, Site, command};
+use crate::{
+    site::{OWNER, PASSWORD, Site, command},
+    tools::SmallDisk,
+};
 
 /// Rounds of killing; `WEBSTEAD_KILL_ROUNDS=100` runs the long form.
 const ROUNDS: usize = 8;
@@ -314,17 +317,9 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
 fn a_full_disk_fails_the_backup_with_a_clear_message_and_those_before_it_stay() {
     let (site, client, dir) = site_with_posts(3);
     let mount = dir.path().join("small");
-    fs::create_dir(&mount).unwrap();
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(&mount)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !mounted {
-        eprintln!("SKIPPED: a small disk cannot be mounted here (it needs root)");
+    let Some(_small) = SmallDisk::at(mount.clone(), "1m") else {
         return;
-    }
-    let _unmount = Unmount(mount.clone());
+    };
     let store = mount.join("backups").display().to_string();
     done(run(site.data(), &["backup", &store, "--without-verify"]));
     for n in 0..3 {
@@ -438,11 +433,51 @@ fn a_copy_beside_a_site_asks_its_owner_before_it_goes_on_with_that_ones_backups(
     assert!(!page.contains("restored beside another one"), "{page}");
 }
 
-struct Unmount(PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let mut umount = std::process::Command::new("umount");
-        let _ = umount.arg("-l").arg(&self.0).status();
-    }
+#[test]
+fn a_backup_that_was_not_tried_does_not_look_as_if_it_were_proven() {
+    let (site, client, dir) = site_with_posts(1);
+    let store = dir.path().join("backups").display().to_string();
+    let settings = site.data().join("webstead.toml");
+    fs::write(
+        &settings,
+        format!("[backup]\nto = {store:?}\nevery = \"31 days\"\n"),
+    )
+    .unwrap();
+    done(run(site.data(), &["backup", "--without-verify"]));
+    let site = site.restart();
+    drop(client);
+    let client = site.sign_in(OWNER, PASSWORD);
+    let page = site.text(&client, "/admin/backups").1;
+    assert!(page.contains(">not tried</span>"), "{page}");
+    assert!(page.contains("None is known to be sound yet"), "{page}");
+    done(run(site.data(), &["backup", "verify"]));
+    let page = site.text(&client, "/admin/backups").1;
+    assert!(page.contains(">proven</span>"), "{page}");
+    // One that cannot be read is named on the page, with what to do, and can be removed.
+    done(run(site.data(), &["backup", "--without-verify"]));
+    let manifests = fs::read_dir(dir.path().join("backups/backups")).unwrap();
+    let mut manifests: Vec<_> = manifests.map(|entry| entry.unwrap().path()).collect();
+    manifests.sort();
+    fs::write(&manifests[1], "{").unwrap();
+    let name = manifests[1].file_stem().unwrap().to_str().unwrap();
+    let forget = format!("webstead backup forget {name}");
+    let page = site.text(&client, "/admin/backups").1;
+    assert!(page.contains(&forget), "{page}");
+    let pruned = run(site.data(), &["backup", "prune"]);
+    assert!(
+        !pruned.status.success() && text(&pruned).contains(name),
+        "{pruned:?}"
+    );
+    let asked = run(site.data(), &["backup", "forget", name]);
+    assert!(
+        !asked.status.success() && text(&asked).contains("--yes"),
+        "{asked:?}"
+    );
+    done(run(site.data(), &["backup", "forget", name, "--yes"]));
+    done(run(site.data(), &["backup", "prune"]));
+    let sound = run(site.data(), &["backup", "forget", "1", "--yes"]);
+    assert!(
+        text(&sound).contains("last one that is known to be sound"),
+        "{sound:?}"
+    );
 }

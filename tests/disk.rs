@@ -5,3 +5,4 @@ mod damage;
 mod faults;
 mod power;
 mod shim;
+mod written;

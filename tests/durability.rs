@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::site::{OWNER, PASSWORD, Site, command};
+use crate::{
+    site::{OWNER, PASSWORD, Site, command},
+    tools::SmallDisk,
+};
 
 /// Clients that save at the same time.
 const CLIENTS: usize = 16;
@@ -220,17 +223,9 @@ fn save_until_the_kill(site: &Site, round: usize, others: &mut [Child]) -> Vec<S
 fn a_full_disk_fails_saves_with_a_clear_message_and_keeps_serving() {
     let dir = tempfile::tempdir().unwrap();
     let mount = dir.path().join("small");
-    std::fs::create_dir(&mount).unwrap();
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(&mount)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !mounted {
-        eprintln!("SKIPPED: a small disk cannot be mounted here (it needs root)");
+    let Some(_small) = SmallDisk::at(mount.clone(), "1m") else {
         return;
-    }
-    let _unmount = Unmount(mount.clone());
+    };
     let data = mount.join("data");
     let site = Site::start_on(&data);
     let client = site.client();
@@ -299,15 +294,4 @@ fn a_full_disk_fails_saves_with_a_clear_message_and_keeps_serving() {
         .unwrap();
     assert_eq!(answer.status(), 303, "it recovers by itself");
     drop(site);
-}
-
-struct Unmount(std::path::PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.0)
-            .status();
-    }
 }

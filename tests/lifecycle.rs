@@ -14,7 +14,10 @@ use std::{
 
 use reqwest::StatusCode;
 
-use crate::site::{OWNER, PASSWORD, Site, command};
+use crate::{
+    site::{OWNER, PASSWORD, Site, command},
+    tools::is_possible,
+};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -248,7 +251,7 @@ fn a_site_on_a_disk_that_is_read_only_is_served_and_takes_changes_as_soon_as_the
         }
         fs::remove_file(data.join("server.lock")).unwrap();
         let Some(mount) = ReadOnly::over(&data) else {
-            eprintln!("SKIPPED: a folder cannot be mounted read-only here (it needs root)");
+            is_possible("a disk that is mounted read-only", false);
             return;
         };
         let can_read = |when: &str| {
@@ -335,7 +338,7 @@ fn can_be_read(data: &Path, out: &Path, when: &str) {
 fn where_nothing_can_be_written_no_site_is_begun_and_the_remedy_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let Some(_mount) = ReadOnly::over(dir.path()) else {
-        eprintln!("SKIPPED: a folder cannot be mounted read-only here (it needs root)");
+        is_possible("a disk that is mounted read-only", false);
         return;
     };
     for data in [dir.path().to_owned(), dir.path().join("new")] {

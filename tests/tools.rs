@@ -26,6 +26,41 @@ pub(crate) fn is_there(tool: &str, found: bool) -> bool {
     found
 }
 
+/// Whether something can be done here that needs rights which not everybody has. If not, says so; panics where tools are
+/// required.
+pub(crate) fn is_possible(what: &str, done: bool) -> bool {
+    if !done {
+        eprintln!("SKIPPED: {what} is not possible here (it needs root)");
+        assert!(
+            std::env::var_os("WEBSTEAD_REQUIRE_TOOLS").is_none(),
+            "{what} has to be possible"
+        );
+    }
+    done
+}
+
+/// A small disk of its own, until dropped.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// At a folder, which is made, with so much room, as mount(8) has it: `1m`. `None` if that is not possible here.
+    pub(crate) fn at(folder: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir(&folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(&folder)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        is_possible("a small disk", mounted).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// The folder of npm packages.
 pub(crate) fn node_modules() -> PathBuf {
     std::env::var_os("WEBSTEAD_NODE_MODULES").map_or_else(

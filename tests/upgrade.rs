@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{site::Site, tools::is_there};
+use crate::{
+    site::Site,
+    tools::{is_possible, is_there},
+};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -449,8 +452,7 @@ fn another_user_may_not_ask_the_server_and_may_not_name_programs() {
     let is_root = rustix::process::geteuid().is_root();
     let found = Command::new("setpriv").arg("--version").output().is_ok()
         && Command::new("/usr/bin/perl").arg("-v").output().is_ok();
-    if !is_root || !is_there("setpriv or perl", found) {
-        eprintln!("SKIPPED: another user needs root");
+    if !is_possible("to be another user", is_root) || !is_there("setpriv or perl", found) {
         return;
     }
     let (site, program, _) = Site::of_own_program();

@@ -176,7 +176,7 @@ fn a_backup_that_cannot_be_tried_counts_as_made_and_is_tried_again_instead_of_an
     let place = Place::new();
     let stopped = AtomicBool::new(false);
     // A folder cannot be made where a file is: no trial can be done. Root may write anywhere, so rights would not do.
-    let repository = small(&place_with_backup(&place), u64::MAX);
+    let repository = small(place_with_backup(&place), u64::MAX);
     let broken = Repository {
         store: Box::new(NoScratch(repository.store)),
         ..repository

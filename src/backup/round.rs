@@ -138,9 +138,9 @@ impl Round<'_> {
         progress: Progress<'_>,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let make = || make(self.source, repository, progress, stop);
+        let make_it = || make(self.source, repository, progress, stop);
         let prune_for_it = |rule| prune_for_another(repository, rule);
-        let made = self.with_room(make, prune_for_it)?;
+        let made = self.with_room(make_it, prune_for_it)?;
         let untried = Untried {
             number: made.number,
             made_at: made.at,

@@ -1,13 +1,13 @@
 //! `webstead import`: a folder of Markdown files becomes posts. Works while the site is running.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
 use super::{Global, progress::Bar, say};
 use crate::{
     app::transfer::{plan::Plan, report::Report},
-    base::{Error, Result},
+    base::{Error, Result, written},
     config::Config,
     db::{DataFolder, Database, MediaStore},
 };
@@ -90,6 +90,8 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
         plan.apply(&database, &MediaStore::new(&folder), &progress)?
     };
     drop(bar);
+    database.close();
+    written::leave(folder.root(), &BTreeMap::new());
     print(&report, args)?;
     if refused {
         return Err(Error::Invalid(

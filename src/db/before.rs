@@ -21,7 +21,7 @@ use super::{
     page_sums::note_page_sums,
     wal::{beside, log_of},
 };
-use crate::base::{Error, Result, Timestamp, files};
+use crate::base::{Error, Result, Timestamp, files, written};
 
 /// What the copy is called, behind the name of the database.
 const COPY: &str = ".before-upgrade";
@@ -77,6 +77,8 @@ fn make(connection: &Connection, database: &Path, to: &Path) -> io::Result<()> {
     connection
         .execute("VACUUM INTO ?1", [to.to_string_lossy()])
         .map_err(io::Error::other)?;
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    written::count(name.trim_end_matches(".new"), file.metadata()?.len());
     file.sync_all()
 }
 

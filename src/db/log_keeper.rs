@@ -17,9 +17,41 @@ const LOG_BYTES: u64 = 4_096_000;
 
 /// What a log has: frames that were committed, and those of them that are in the database too.
 #[derive(Clone, Copy, Default)]
-struct Frames {
+pub(super) struct Frames {
     committed: u64,
     written_back: u64,
+}
+
+impl Frames {
+    /// How many were written since; a log that was written back begins anew.
+    pub(super) fn since(self, before: Self) -> u64 {
+        let new = self.committed.checked_sub(before.committed);
+        new.unwrap_or(self.committed)
+    }
+}
+
+/// What the log of a connection's database has.
+pub(super) fn frames_of(connection: &Connection) -> rusqlite::Result<Frames> {
+    pragma(connection, "PRAGMA wal_checkpoint(NOOP)").map(|(_, frames)| frames)
+}
+
+/// Bytes of a page in the log.
+pub(super) fn frame_bytes(page_bytes: usize) -> u64 {
+    page_bytes as u64 + 24
+}
+
+fn pragma(connection: &Connection, sql: &str) -> rusqlite::Result<(bool, Frames)> {
+    connection.query_row(sql, [], |row| {
+        // -1 where there is no log.
+        let count = |n: usize| -> rusqlite::Result<u64> {
+            Ok(u64::try_from(row.get::<_, i64>(n)?).unwrap_or(0))
+        };
+        let frames = Frames {
+            committed: count(1)?,
+            written_back: count(2)?,
+        };
+        Ok((row.get::<_, i64>(0)? != 0, frames))
+    })
 }
 
 /// Keeps the log. It belongs to the writer's thread.
@@ -29,7 +61,7 @@ pub(super) struct LogKeeper {
     database: PathBuf,
     sums: PageSums,
     health: Arc<Health>,
-    counted: u64,
+    counted: Frames,
     is_unsettled: bool,
     /// Whether this process has seen the disk fail, since it last made sure.
     has_failed: bool,
@@ -47,14 +79,14 @@ impl LogKeeper {
             database,
             sums,
             health,
-            counted: 0,
+            counted: Frames::default(),
             is_unsettled: false,
             has_failed: false,
         };
-        // What the start has written, such as a migration, is not counted twice.
-        keeper.counted = keeper.frames().unwrap_or_default().committed;
+        // What the start has written, such as a migration, is counted there.
+        keeper.counted = keeper.frames().unwrap_or_default();
         // The process before may have ended after a sync that failed, and said so to nobody.
-        keeper.is_unsettled = keeper.counted > 0;
+        keeper.is_unsettled = keeper.counted.committed > 0;
         keeper
     }
 
@@ -63,21 +95,7 @@ impl LogKeeper {
     }
 
     fn frames(&self) -> rusqlite::Result<Frames> {
-        self.pragma("PRAGMA wal_checkpoint(NOOP)")
-            .map(|(_, frames)| frames)
-    }
-
-    fn pragma(&self, sql: &str) -> rusqlite::Result<(bool, Frames)> {
-        self.connection.query_row(sql, [], |row| {
-            let count = |n: usize| -> rusqlite::Result<u64> {
-                Ok(u64::try_from(row.get::<_, i64>(n)?).unwrap_or(0))
-            };
-            let frames = Frames {
-                committed: count(1)?,
-                written_back: count(2)?,
-            };
-            Ok((row.get::<_, i64>(0)? != 0, frames))
-        })
+        frames_of(&self.connection)
     }
 
     /// After a commit: counts what it wrote, and writes the log back when there is enough of it.
@@ -85,12 +103,11 @@ impl LogKeeper {
         let Ok(frames) = self.frames() else {
             return;
         };
-        let new = frames.committed.checked_sub(self.counted);
         written::count(
             "site.db-wal",
-            new.unwrap_or(frames.committed) * (self.page_bytes() + 24),
+            frames.since(self.counted) * frame_bytes(self.sums.page_bytes()),
         );
-        self.counted = frames.committed;
+        self.counted = frames;
         if frames.committed - frames.written_back.min(frames.committed)
             >= LOG_BYTES / self.page_bytes()
         {
@@ -119,7 +136,7 @@ impl LogKeeper {
                 .map_err(|e| Error::io("reading", path, e))?;
             self.insist(log.verdict_of(frames.committed))?;
             self.sums.around(&pages, || {
-                let (_, frames) = self.pragma("PRAGMA wal_checkpoint(PASSIVE)")?;
+                let (_, frames) = pragma(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
                 Ok::<_, WriteBack>(frames.committed == frames.written_back)
             })?;
             written::count("site.db", pages.len() as u64 * self.page_bytes());

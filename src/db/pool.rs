@@ -17,12 +17,12 @@ use super::{
     before,
     door::{self, Purpose, cannot_open, cannot_write, full},
     health::Health,
-    log_keeper::LogKeeper,
+    log_keeper::{LogKeeper, frame_bytes, frames_of},
     migrations,
     page_sums::PageSums,
     wal::{beside, log_of, look_at_log},
 };
-use crate::base::{Error, Id, Result, Timestamp, Verdict, files};
+use crate::base::{Error, Id, Result, Timestamp, Verdict, files, written};
 
 /// Connections for reading; `None` for the moment in which they are exchanged.
 pub(super) type Readers = Arc<RwLock<Option<r2d2::Pool<SqliteConnectionManager>>>>;
@@ -43,7 +43,13 @@ pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connecti
         _ => Error::io("opening", beside(file, "-sums"), e),
     })?;
     let mut connection = door::open(file, Purpose::Write)?;
+    let before = frames_of(&connection).unwrap_or_default();
     let prepared = bring_up_to_date(&mut connection, file);
+    let after = frames_of(&connection).unwrap_or_default();
+    written::count(
+        "site.db-wal",
+        after.since(before) * frame_bytes(sums.page_bytes()),
+    );
     match prepared {
         Err(Error::Database(e)) => return Err(cannot_open(file, &e)),
         Err(e) => return Err(e),

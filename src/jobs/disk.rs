@@ -5,9 +5,12 @@
 //! its memory is given back, and it may open and close the database file, which would take this process's locks
 //! away.
 
+mod ledger;
+mod when;
+
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -19,137 +22,27 @@ use std::{
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use serde::{Deserialize, Serialize};
 
+pub use self::ledger::{Check, Day, Ledger};
+use self::when::{Times, is_full_due, is_quick_due};
 use crate::{
-    base::{Error, Result, Timestamp, Verdict, files, written},
-    db::{Database, Found, SmallFile, Space, hash_of},
+    base::{Error, Result, Timestamp, Verdict, written},
+    db::{Database, Found, Space},
 };
 
-/// This machine's own numbers, beside the database.
-const FILE: &str = "disk.json";
-/// Days that are kept.
-const MAX_DAYS: usize = 31;
-/// Checks that are kept.
-const MAX_CHECKS: usize = 20;
-/// How long after the start the first quick check comes, and how long after each the next.
-const FIRST_QUICK: Duration = Duration::from_mins(10);
-const QUICK_EVERY: Duration = Duration::from_hours(6);
-/// The hour of the night in which everything is checked, on the clock of the machine.
-const NIGHT_HOUR: i8 = 3;
-/// Nights are not counted by the clock alone: it may jump.
-const FULL_AFTER: Duration = Duration::from_hours(20);
-/// A machine that is never on at night is checked some time.
-const FULL_AT_LATEST: Duration = Duration::from_hours(48);
-
-/// What was written on one day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Day {
-    /// `2026-11-26`, in UTC.
-    pub day: String,
-    /// Bytes by the file that they went to.
-    pub bytes: BTreeMap<String, u64>,
-}
-
-/// A check that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// When it ended.
-    pub at: Timestamp,
-    /// Whether everything was looked at.
-    pub is_full: bool,
-    /// How long it took.
-    pub took_s: u64,
-    /// What is wrong.
-    pub problems: Vec<String>,
-    /// Those of them that are about files beside the database.
-    #[serde(default)]
-    pub bad_files: Vec<String>,
-    /// What could not be looked at.
-    #[serde(default)]
-    pub unseen: Vec<String>,
-}
-
-/// What is remembered from one start to the next.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Ledger {
-    /// The last days, oldest first.
-    pub days: Vec<Day>,
-    /// The last checks, oldest first.
-    pub checks: Vec<Check>,
-    /// Small files as they were when everything was looked at.
-    pub small: BTreeMap<String, SmallFile>,
-}
-
-impl Ledger {
-    /// That of a data folder; a new one if it has none.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] if it is not what was written, and what the disk says.
-    pub fn load(folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
-        let text = match fs::read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            text => text.map_err(|e| Error::io("reading", &path, e))?,
-        };
-        let damaged = || {
-            let what = "what was written and checked until now is not known";
-            Error::Damaged(format!("{FILE} is damaged, so {what}; it is begun anew"))
-        };
-        let text = String::from_utf8(text).map_err(|_| damaged())?;
-        // In the second line is what the first one adds up to.
-        let (ledger, sum) = text.split_once('\n').unwrap_or((&text, ""));
-        if !sum.is_empty() && sum.trim_end() != hash_of(ledger.as_bytes()) {
-            return Err(damaged());
-        }
-        serde_json::from_str(ledger).map_err(|_| damaged())
-    }
-
-    fn last_full(&self) -> Option<&Check> {
-        self.checks.iter().rev().find(|check| check.is_full)
-    }
-
-    fn save(&self, folder: &Path) -> Result<()> {
-        let ledger = serde_json::to_string(self).map_err(Error::internal)?;
-        let text = format!("{ledger}\n{}\n", hash_of(ledger.as_bytes()));
-        let path = folder.join(FILE);
-        files::write_whole(&path, text.as_bytes(), 0o600).map_err(|e| Error::io("writing", path, e))
-    }
-
-    /// Adds what was written since `before`; says whether a new day has begun.
-    fn add(
-        &mut self,
-        today: String,
-        before: &BTreeMap<String, u64>,
-        now: &BTreeMap<String, u64>,
-    ) -> bool {
-        let new: Vec<(&String, u64)> = now
-            .iter()
-            .map(|(name, sum)| (name, sum - before.get(name).copied().unwrap_or(0)))
-            .filter(|(_, bytes)| *bytes > 0)
-            .collect();
-        let is_new_day = self.days.last().is_none_or(|day| day.day != today);
-        if is_new_day && !new.is_empty() {
-            self.days.push(Day {
-                day: today,
-                ..Day::default()
-            });
-            let excess = self.days.len().saturating_sub(MAX_DAYS);
-            self.days.drain(..excess);
-        }
-        if let Some(day) = self.days.last_mut() {
-            for (name, bytes) in new {
-                *day.bytes.entry(name.clone()).or_default() += bytes;
-            }
-        }
-        is_new_day
-    }
-}
+/// What was written is noted so often, at most, and at the end: a note is written too.
+const NOTE_EVERY: Duration = Duration::from_hours(1);
 
 struct State {
     ledger: Ledger,
+    /// What of this process is in the ledger.
     counted: BTreeMap<String, u64>,
+    /// Whether something was written since the ledger was, but for the ledger itself.
+    is_unnoted: bool,
+    /// When that was last tried.
+    noted: Instant,
+    /// Whether it was told that it cannot be written.
+    is_told: bool,
 }
 
 /// The one that looks after the disk.
@@ -158,6 +51,8 @@ pub struct DiskKeeper {
     database: Database,
     state: Mutex<State>,
     is_asked: AtomicBool,
+    /// Whether this process has ever looked after the disk.
+    has_begun: AtomicBool,
     /// The check that is being made, and whether none is to be made any more.
     checking: Mutex<(Option<OwnedFd>, bool)>,
 }
@@ -174,6 +69,10 @@ impl Drop for EndsChecks<'_> {
             // It may have ended by itself.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
+        drop(checking);
+        // Who looks after the disk next, such as another process that takes over, begins with this.
+        self.0.count();
+        self.0.note();
     }
 }
 
@@ -198,8 +97,12 @@ impl DiskKeeper {
             state: Mutex::new(State {
                 ledger,
                 counted: BTreeMap::new(),
+                is_unnoted: false,
+                noted: Instant::now(),
+                is_told: false,
             }),
             is_asked: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
             checking: Mutex::default(),
         }
     }
@@ -228,13 +131,21 @@ impl DiskKeeper {
     /// Looks after the disk until it is dropped.
     pub async fn keep(self: std::sync::Arc<Self>) {
         self.checking().1 = false;
+        self.begin();
         let _ends = EndsChecks(&self);
         let started = Instant::now();
         let (mut last_quick, mut last_full) = (None::<Instant>, None::<Instant>);
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
-            let is_full = self.is_asked() || is_night(started, last_full);
-            let is_quick = is_due(started, last_quick, FIRST_QUICK, QUICK_EVERY);
+            let times = Times {
+                up: started.elapsed(),
+                since_try: last_full.map(|last| last.elapsed()),
+                last_full: self.lock().ledger.last_made_full().map(|check| check.at),
+                now: Timestamp::now(),
+                hour: jiff::Zoned::now().hour(),
+            };
+            let is_full = self.is_asked() || is_full_due(&times);
+            let is_quick = is_quick_due(times.up, last_quick.map(|last| last.elapsed()));
             let this = std::sync::Arc::clone(&self);
             let work = move || {
                 this.look();
@@ -255,24 +166,51 @@ impl DiskKeeper {
         }
     }
 
-    /// Space and counters; written down once a day.
+    /// Takes what the process before has noted at its end, when this one was there already.
+    fn begin(&self) {
+        if self.has_begun.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Ok(ledger) = Ledger::load(&self.folder) {
+            let mut state = self.lock();
+            state.ledger = ledger;
+            state.counted.clear();
+        }
+    }
+
+    /// Leaves what was written since the end of that, such as by closing the database, for the next process.
+    pub fn leave_the_rest(&self) {
+        written::leave(&self.folder, &self.lock().counted);
+    }
+
+    /// Space and counters; these are written down now and then.
     fn look(&self) {
         match Space::of(&self.folder) {
             Ok(space) => self.database.health().note_space(space),
             Err(e) => log::debug!("{e}"),
         }
-        if self.count() {
-            self.save();
+        written::take_over(&self.folder);
+        self.count();
+        if self.lock().noted.elapsed() >= NOTE_EVERY {
+            self.note();
         }
     }
 
-    fn count(&self) -> bool {
+    /// Adds what was written since the last time.
+    fn count(&self) {
         let today = Timestamp::now().to_jiff().strftime("%Y-%m-%d").to_string();
         let now = written::totals();
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.counted, now.clone());
-        let had_days = !state.ledger.days.is_empty();
-        state.ledger.add(today, &before, &now) && had_days
+        state.is_unnoted |= ledger::is_news(&before, &now);
+        state.ledger.add(today, &before, &now);
+    }
+
+    /// Writes down what was counted, if that is not done.
+    fn note(&self) {
+        if self.lock().is_unnoted {
+            self.save();
+        }
     }
 
     /// Has everything checked, or the structures only, and takes the consequences.
@@ -289,6 +227,7 @@ impl DiskKeeper {
         let mut check = Check {
             at: Timestamp::now(),
             is_full,
+            is_made: was_made,
             took_s: started.elapsed().as_secs(),
             problems: found.damage().map(str::to_owned).collect(),
             bad_files: found.bad_files().map(str::to_owned).collect(),
@@ -313,9 +252,7 @@ impl DiskKeeper {
             let kept = before.into_iter().filter(|(name, _)| decayed(name));
             state.ledger.small.extend(kept);
         }
-        state.ledger.checks.push(check);
-        let excess = state.ledger.checks.len().saturating_sub(MAX_CHECKS);
-        state.ledger.checks.drain(..excess);
+        state.ledger.add_check(check);
         drop(state);
         self.count();
         self.save();
@@ -378,8 +315,19 @@ impl DiskKeeper {
 
     fn save(&self) {
         let ledger = self.lock().ledger.clone();
-        if let Err(e) = ledger.save(&self.folder) {
-            log::warn!("what was written to the disk was not noted: {e}");
+        let saved = ledger.save(&self.folder);
+        let mut state = self.lock();
+        // Where it cannot be written, that is tried as seldom.
+        state.noted = Instant::now();
+        state.is_unnoted = saved.is_err();
+        let was_told = std::mem::replace(&mut state.is_told, saved.is_err());
+        drop(state);
+        match saved {
+            Err(e) if !was_told => {
+                log::warn!("what was written to the disk was not noted; it is tried again: {e}");
+            }
+            Ok(()) if was_told => log::info!("what was written to the disk is noted again"),
+            _ => {}
         }
     }
 
@@ -400,21 +348,6 @@ fn tell(check: &Check) {
     for why in &check.unseen {
         log::warn!("{kind} check of the disk: could not be looked at: {why}");
     }
-}
-
-fn is_due(started: Instant, last: Option<Instant>, first: Duration, every: Duration) -> bool {
-    match last {
-        None => started.elapsed() > first,
-        Some(last) => last.elapsed() > every,
-    }
-}
-
-/// Whether everything is to be checked now. How long ago the last time was is not asked of the clock.
-fn is_night(started: Instant, last: Option<Instant>) -> bool {
-    let hour = jiff::Zoned::now().hour();
-    let is_night = hour == NIGHT_HOUR;
-    is_night && is_due(started, last, FIRST_QUICK, FULL_AFTER)
-        || is_due(started, last, FULL_AT_LATEST, FULL_AT_LATEST)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Makes backups while the server runs, at the times that are set, and when the owner asks.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -24,12 +24,12 @@ use super::{
 use crate::{
     app::backups::{
         form::Kind,
-        live::{Backup, FieldError, Found, LiveBackups, Seen, Soon, Trust},
+        live::{FieldError, Found, LiveBackups, Seen, Soon},
         queries::find_place,
     },
     backup::{
-        self, Encryption, Keys, Listed, Outcome, Progress, Record, Round, Settings, Source, State,
-        Target, Trial, Untried, schedule,
+        Encryption, Keys, Outcome, Progress, Record, Round, Settings, Source, State, Target, Trial,
+        Untried, schedule,
     },
     base::{Error, Result, Timestamp},
     config::Config,

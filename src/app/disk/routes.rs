@@ -40,6 +40,7 @@ async fn show(visit: Visit, _owner: Owner, keeper: web::Data<DiskKeeper>) -> Res
             .collect(),
         is_checking: keeper.is_asked(),
         days: ledger.days.iter().rev().map(DayRow::of).collect(),
+        last_full: ledger.last_made_full().map(|check| check.at),
         checks: ledger.checks.iter().rev().cloned().map(CheckRow).collect(),
     })
 }

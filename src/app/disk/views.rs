@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::{
     app::layout::Shell,
+    base::Timestamp,
     jobs::disk::{Check, Day},
 };
 
@@ -21,6 +22,8 @@ pub struct DiskPage {
     pub is_checking: bool,
     /// What was written, newest day first.
     pub days: Vec<DayRow>,
+    /// When everything was last checked.
+    pub last_full: Option<Timestamp>,
     /// The last checks, newest first.
     pub checks: Vec<CheckRow>,
 }
@@ -63,6 +66,7 @@ fn what(name: &str) -> &'static str {
         "media/" => "pictures and files",
         "tls/" | "public/" => "keys and certificates",
         "secrets/" => "secrets of providers",
+        "site.db.before-upgrade" => "the database before an upgrade",
         "disk.json" => "what this page shows",
         _ => "",
     }

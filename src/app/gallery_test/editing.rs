@@ -380,6 +380,7 @@ fn disk_pages() -> Vec<Rendered> {
         CheckRow(Check {
             at: THEN,
             is_full: problems.is_empty(),
+            is_made: true,
             took_s: 12,
             problems,
             bad_files: Vec::new(),
@@ -395,6 +396,7 @@ fn disk_pages() -> Vec<Rendered> {
         troubles: texts,
         is_checking: false,
         days: vec![DayRow::of(&day), DayRow::of(&day)],
+        last_full: Some(THEN),
         checks: vec![
             check(
                 vec![HOSTILE.into(), "W".repeat(400)],
@@ -413,6 +415,7 @@ fn disk_pages() -> Vec<Rendered> {
         troubles: Vec::new(),
         is_checking: true,
         days: Vec::new(),
+        last_full: None,
         checks: Vec::new(),
     };
     vec![("disk", render(&new)), ("disk-damaged", render(&bad))]
