@@ -155,7 +155,7 @@ fn when_everything_was_last_checked_is_known_however_many_other_checks_there_wer
     assert_eq!(ledger.last_made_full().unwrap().at, Timestamp(101));
     assert_eq!(
         ledger.checks[0].at,
-        Timestamp(84),
+        Timestamp(82),
         "the older ones go first"
     );
     // In a ledger of before, each was made.

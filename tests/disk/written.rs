@@ -47,7 +47,7 @@ fn import(data: &Path, folder: &Path, bytes: usize) {
     fs::write(folder.join("picture.png"), picture).unwrap();
     let title = folder.file_name().unwrap().display();
     let post = format!("---\ntitle: {title}\ndate: 2024-01-01\n---\n![x](picture.png)\n");
-    fs::write(folder.join("post.md"), post).unwrap();
+    fs::write(folder.join(format!("{title}.md")), post).unwrap();
     let import = command(data).arg("import").arg(folder).output().unwrap();
     assert!(import.status.success(), "{import:?}");
 }
