@@ -86,9 +86,10 @@ use crate::{
         visit::App,
     },
     auth::{csrf, sessions::LastSeen, setup::SetupLink, users},
+    backup::sweep_trials,
     base::{Error, Limited, Result},
     config::Config,
-    db::{DataFolder, Database, MediaStore, ServerLock},
+    db::{DataFolder, Database, MediaStore, ServerLock, sweep_left},
     edge::{
         incoming::{self, Incoming, MAX_FORM_BYTES},
         pipeline::{self, Edge},
@@ -356,13 +357,14 @@ fn hold(
     predecessor: Option<&mut Predecessor>,
 ) -> Result<(ServerLock, Listeners)> {
     let given = predecessor.and_then(|before| before.lock().zip(before.sockets()));
-    match given {
-        Some((lock, (https, http))) => Ok((
-            ServerLock::shared(lock, folder),
-            Listeners::of(https, http)?,
-        )),
-        None => Ok((folder.lock_for_server()?, listen::bind(&config.listen)?)),
+    if let Some((lock, (https, http))) = given {
+        let lock = ServerLock::shared(lock, folder);
+        return Ok((lock, Listeners::of(https, http)?));
     }
+    let lock = folder.lock_for_server()?;
+    sweep_left(folder);
+    sweep_trials(folder.root());
+    Ok((lock, listen::bind(&config.listen)?))
 }
 
 /// The settings that count: the file's, with the names that were set in the browser.

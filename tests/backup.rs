@@ -247,11 +247,8 @@ fn a_restore_that_is_killed_leaves_the_site_as_it_was_or_as_it_is_to_be() {
         }
         time += Duration::from_millis(13);
         let found = posts(&copy);
-        let aside: Vec<PathBuf> = fs::read_dir(copy.parent().unwrap())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.display().to_string().contains(".before-"))
-            .collect();
+        // Before it has its dated name, the other one is between two places, and the next start knows which it is.
+        let aside = beside(&copy, &[".before-", ".exchanging-"]);
         match found {
             41 => assert!(aside.iter().all(|path| posts(path) == 40), "round {round}"),
             40 => assert!(aside.iter().any(|path| posts(path) == 41), "round {round}"),
@@ -259,6 +256,17 @@ fn a_restore_that_is_killed_leaves_the_site_as_it_was_or_as_it_is_to_be() {
         }
         done(run(&copy, &["check"]));
     }
+}
+
+/// Folders beside a site, with one of these in their names.
+pub(crate) fn beside(site: &Path, named: &[&str]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(site.parent().unwrap()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_one = |path: &PathBuf| {
+        let path = path.display().to_string();
+        named.iter().any(|name| path.contains(name))
+    };
+    paths.filter(is_one).collect()
 }
 
 #[test]
@@ -284,7 +292,7 @@ fn a_backup_over_a_damaged_site_is_a_sound_site_that_saves_and_the_damaged_one_i
     let told = done(run(&data, &["restore", "latest", "--from", &store]));
     let aside = told.split("before is in ").nth(1).unwrap();
     let aside = Path::new(aside.split("; remove").next().unwrap());
-    for name in ["site.db", "site.db-sums", "site.db-wal", "damaged.txt"] {
+    for name in ["site.db", "site.db-sums2", "site.db-wal", "damaged.txt"] {
         assert!(aside.join(name).exists(), "{name} is kept");
         let is_new = name.starts_with("site.db") && name != "site.db-wal";
         assert_eq!(data.join(name).exists(), is_new, "{name}");

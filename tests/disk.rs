@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod medium;
 mod power;
 mod shim;
 mod written;

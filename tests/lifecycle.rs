@@ -251,7 +251,6 @@ fn a_site_on_a_disk_that_is_read_only_is_served_and_takes_changes_as_soon_as_the
         }
         fs::remove_file(data.join("server.lock")).unwrap();
         let Some(mount) = ReadOnly::over(&data) else {
-            is_possible("a disk that is mounted read-only", false);
             return;
         };
         let can_read = |when: &str| {
@@ -338,7 +337,6 @@ fn can_be_read(data: &Path, out: &Path, when: &str) {
 fn where_nothing_can_be_written_no_site_is_begun_and_the_remedy_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let Some(_mount) = ReadOnly::over(dir.path()) else {
-        is_possible("a disk that is mounted read-only", false);
         return;
     };
     for data in [dir.path().to_owned(), dir.path().join("new")] {
@@ -362,11 +360,10 @@ impl ReadOnly {
                 .is_ok_and(|output| output.status.success())
         };
         let shown = folder.to_str().unwrap();
-        if !mount(&["--bind", shown]) {
-            return None;
-        }
-        let this = Self(folder.to_owned());
-        mount(&["-o", "remount,ro,bind"]).then_some(this)
+        let this = mount(&["--bind", shown]).then(|| Self(folder.to_owned()));
+        let this = this.filter(|_| mount(&["-o", "remount,ro,bind"]));
+        is_possible("a disk that is mounted read-only", this.is_some());
+        this
     }
 
     fn allow_writes(&self) {

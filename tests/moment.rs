@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use reqwest::blocking::Client;
 use rusqlite::{Connection, types::Value};
 
 use crate::{
-    backup::{copy_folder, done, killed, page, rounds, run, site_with_posts, text},
+    backup::{beside, copy_folder, done, killed, page, rounds, run, site_with_posts, text},
     site::{OWNER, PASSWORD, Site},
 };
 
@@ -262,11 +262,8 @@ fn a_restore_to_a_moment_that_is_killed_leaves_the_site_as_it_was_or_as_it_is_to
             time = Duration::from_millis(10);
         }
         time += Duration::from_millis(37);
-        let aside: Vec<PathBuf> = fs::read_dir(copy.parent().unwrap())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.display().to_string().contains(".before-"))
-            .collect();
+        // Before it has its dated name, the other one is between two places, and the next start knows which it is.
+        let aside = beside(&copy, &[".before-", ".exchanging-"]);
         match posts(&copy) {
             0 => assert!(aside.iter().all(|path| posts(path) == 60), "round {round}"),
             60 => assert!(aside.iter().any(|path| posts(path) == 0), "round {round}"),
@@ -276,6 +273,7 @@ fn a_restore_to_a_moment_that_is_killed_leaves_the_site_as_it_was_or_as_it_is_to
     }
     done(run(&copy, &["restore", "--at", &at, "--from", &store]));
     assert_eq!(posts(&copy), 60);
+    assert!(beside(&copy, &[".exchanging-"]).is_empty());
 }
 
 #[test]

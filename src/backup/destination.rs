@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-
 use super::{
+    exchange::{BEFORE, exchange, finish_exchange, unplaced},
     restore::{SCRATCH_LOG, UNFINISHED},
     state,
     target::by_name,
@@ -37,6 +36,7 @@ impl Destination {
     pub(super) fn look(to: &Path) -> Result<Self> {
         refuse_inside_of_a_site(to)?;
         let path = std::path::absolute(to).map_err(|e| Error::io("looking for", to, e))?;
+        finish_exchange(&path)?;
         let shown = path.display();
         let name = path.file_name().and_then(|name| name.to_str());
         let (Some(parent), Some(name)) = (path.parent(), name) else {
@@ -113,6 +113,10 @@ impl Destination {
 
     /// Removes what interrupted restores have left.
     pub(super) fn sweep(&self) {
+        // This has the lock of the site, so nobody is about to exchange it.
+        for restored in self.old.iter().flat_map(|_| unplaced(&self.path)) {
+            let _ = fs::remove_dir_all(restored);
+        }
         for entry in fs::read_dir(&self.parent).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let id = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
@@ -191,22 +195,7 @@ impl Destination {
             return Ok(None);
         }
         let aside = self.aside();
-        // The new site takes the name first that the old one is to have, and both change places in one step. This is on
-        // the disk before that step, so that after a power cut neither has a name that is swept.
-        fs::rename(new, &aside).map_err(moving)?;
-        let ready = files::sync_folder(&self.parent);
-        let exchanged = ready.is_ok()
-            && renameat_with(CWD, &aside, CWD, &self.path, RenameFlags::EXCHANGE).is_ok();
-        if !exchanged {
-            fs::rename(&aside, new).map_err(moving)?;
-            ready.map_err(moving)?;
-            // A disk that cannot do that: for a moment there is no site, and nothing is lost.
-            fs::rename(&self.path, &aside).map_err(moving)?;
-            if let Err(e) = fs::rename(new, &self.path) {
-                let _ = fs::rename(&aside, &self.path);
-                return Err(moving(e));
-            }
-        }
+        exchange(new, &self.path, &aside).map_err(moving)?;
         self.settle(&format!(
             "the restored site is in its place, and what was there is in {}",
             aside.display()
@@ -226,7 +215,7 @@ impl Destination {
     /// A name that nothing has yet: `webstead-data.before-20261126-193000`.
     fn aside(&self) -> PathBuf {
         let now = Timestamp::now().to_jiff();
-        let dated = format!("{}.before-{}", self.name, now.strftime("%Y%m%d-%H%M%S"));
+        let dated = format!("{}{BEFORE}{}", self.name, now.strftime("%Y%m%d-%H%M%S"));
         files::free_name(&self.beside(&dated))
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::Advice;
 
 use super::store::{Held, KEEP_FEWER, Store, Stored, no_room};
-use crate::base::{Error, Id, Result, files};
+use crate::base::{Error, Id, Result, files, scratch};
 
 /// The file whose lock keeps others out.
 const LOCK: &str = "lock";
@@ -123,15 +123,6 @@ fn make_all(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Removes scratch folders below a folder that nobody uses.
-pub(super) fn sweep_scratch(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 /// The files below a folder; temporary ones only if `hidden`.
 fn walk(root: &Path, folder: &str, hidden: bool, found: &mut Vec<Stored>) -> io::Result<()> {
     let entries = match fs::read_dir(root.join(folder)) {
@@ -180,6 +171,10 @@ impl Store for FolderStore {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|e| Error::io("reading", &path, e))?,
         };
+        // What was written is in memory, too, and a stick that lies gives back something else. It was synced before, so
+        // nothing is lost by forgetting it, and a trial reads what the disk has. (What a disk keeps in a memory of its own
+        // is out of reach.) It is advice: a system that does not take it reads from memory.
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
         let mut bytes = Vec::new();
         let most = max_bytes as u64 + 1;
         let read = file.take(most).read_to_end(&mut bytes);
@@ -255,7 +250,7 @@ impl Store for FolderStore {
             let _ = fs::remove_file(self.root.join(file.name));
         }
         files::sweep_temporary(&self.root);
-        sweep_scratch(&self.root);
+        scratch::sweep(&self.root, &[SCRATCH]);
     }
 
     fn scratch(&self) -> Option<&Path> {

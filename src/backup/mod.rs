@@ -6,6 +6,7 @@
 
 mod ahead;
 mod destination;
+mod exchange;
 mod folder;
 mod forget;
 mod gather;
@@ -50,6 +51,7 @@ mod room_tests;
 #[cfg(test)]
 mod tests;
 
+pub use exchange::finish_exchange;
 pub use forget::{Unwanted, find_unwanted, forget};
 pub use keys::{Encryption, Keys, Recipient};
 pub use list::{Listed, Trust, Which, list};
@@ -64,4 +66,4 @@ pub use settings::Settings;
 pub use source::Source;
 pub use state::{Record, State, Untried};
 pub use target::{Network, Target};
-pub use trial::{Trial, try_out};
+pub use trial::{Trial, sweep_trials, try_out};

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use super::{
     destination::refuse_inside_of_a_site,
+    folder::SCRATCH,
     gather::{self, Whence},
     list,
     make::Progress,
@@ -20,7 +21,10 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    base::{Error, Result, Timestamp},
+    base::{
+        Error, Result, Timestamp,
+        scratch::{self, Scratch},
+    },
     db::{DataFolder, open_to_look},
 };
 
@@ -90,7 +94,7 @@ pub fn preview(
 ) -> Result<Preview> {
     refuse_inside_of_a_site(to)?;
     let _reading = repository.store.lock(false)?;
-    let scratch = tempfile::tempdir().map_err(|e| Error::io("making", std::env::temp_dir(), e))?;
+    let scratch = scratch_for(repository, to)?;
     let root = scratch.path().join("site");
     let (manifest, way) = match wanted {
         Wanted::Backup(which) => (list::find(repository, which)?.manifest, None),
@@ -161,6 +165,21 @@ fn replay_of(
         is_clock_back: way.cut.is_clock_back,
         lost: lost.collect(),
     })
+}
+
+/// A folder with room for a database: on the disk of the site that is compared, where the real restore needs it too; else
+/// beside the backups. The folder for temporary files comes last, for it is in memory on many machines.
+fn scratch_for(repository: &Repository, to: &Path) -> Result<Scratch> {
+    let own = repository.store.scratch();
+    let places = [Some(to), to.parent(), own].into_iter().flatten();
+    for place in places.filter(|place| place.is_dir()) {
+        scratch::sweep(place, &[SCRATCH]);
+        if let Ok(scratch) = Scratch::in_folder(place, SCRATCH) {
+            return Ok(scratch);
+        }
+    }
+    let temporary = std::env::temp_dir();
+    Scratch::in_folder(&temporary, SCRATCH).map_err(|e| Error::io("making", temporary, e))
 }
 
 /// The files beside the database that would change.

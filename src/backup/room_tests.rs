@@ -114,7 +114,7 @@ fn with_round<T>(place: &Place, days: usize, work: impl FnOnce(&Round<'_>) -> T)
         source: &source,
         target: &target,
         takes_new_place: false,
-        takes_over: false,
+        takes_over: true,
         tries: true,
         keys: Keys::of_machine(place.folder.root()),
         encryption: Encryption::default(),

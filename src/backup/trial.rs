@@ -3,13 +3,16 @@
 use std::{io::ErrorKind, path::Path, sync::atomic::AtomicBool};
 
 use super::{
-    folder::{SCRATCH, sweep_scratch},
+    folder::SCRATCH,
     list::{self, Which},
     make::Progress,
     repository::{Repository, Tried},
     writer::{Writer, problems_of},
 };
-use crate::base::{Error, Result, Timestamp, Verdict};
+use crate::base::{
+    Error, Result, Timestamp, Verdict,
+    scratch::{self, Scratch},
+};
 
 /// Problems that are kept word for word.
 const MOST_PROBLEMS: usize = 50;
@@ -39,9 +42,9 @@ pub fn try_out(
     let kept = list::find(repository, which)?;
     let own = repository.store.scratch();
     if own.is_none() {
-        sweep_scratch(scratch);
+        scratch::sweep(scratch, &[SCRATCH]);
     }
-    let folder_in = |dir: &Path| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir);
+    let folder_in = |dir: &Path| Scratch::in_folder(dir, SCRATCH);
     // A disk that nobody can write to can still be tried.
     let made = own.map(folder_in).and_then(std::io::Result::ok);
     let dir = match made.map_or_else(|| folder_in(scratch), Ok) {
@@ -89,6 +92,11 @@ pub fn try_out(
         number: kept.manifest.number,
         problems,
     })
+}
+
+/// Removes what trials have left in a data folder that were interrupted.
+pub fn sweep_trials(data: &Path) {
+    scratch::sweep(data, &[SCRATCH]);
 }
 
 /// What is wrong with the backup, where it is that which ended the trial, and not this machine.

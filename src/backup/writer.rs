@@ -19,6 +19,7 @@ use super::{
     manifest::{BLOCK_BYTES, FileEntry, Manifest},
     object::{self, Reference},
     repository::Repository,
+    store::no_room,
 };
 use crate::{
     base::{Error, Result, Verdict},
@@ -309,10 +310,12 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
 /// What is said where a site cannot be put together.
 pub(super) fn cannot_write(path: &Path, e: &io::Error) -> Error {
     let shown = path.display();
-    Error::CannotSave(match e.kind() {
-        io::ErrorKind::StorageFull => format!("the disk with {shown} is full; nothing was changed"),
-        _ => format!("{shown} cannot be written to ({e}); nothing was changed"),
-    })
+    if e.kind() == io::ErrorKind::StorageFull {
+        return no_room(shown.to_string(), "its disk is full; nothing was changed");
+    }
+    Error::CannotSave(format!(
+        "{shown} cannot be written to ({e}); nothing was changed"
+    ))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod mistakes;
 pub mod network;
 pub mod paths;
 pub mod request_id;
+pub mod scratch;
 pub mod secrets;
 pub mod shares;
 pub mod site_names;

@@ -9,6 +9,7 @@ use super::{
     addresses::{self, For},
 };
 use crate::{
+    backup::finish_exchange,
     base::Result,
     config::Config,
     db::DataFolder,
@@ -52,6 +53,9 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode> {
 
 fn serve(args: &ServeArgs, global: &Global, predecessor: Option<Predecessor>) -> Result<ExitCode> {
     let data = global.data_path();
+    if predecessor.is_none() {
+        finish_exchange(&data)?;
+    }
     let folder = DataFolder::open_or_create(&data)?;
     let root = folder.root().to_path_buf();
     // Of the file, where the command line says nothing else.

@@ -44,7 +44,7 @@ pub struct Before {
 /// What another process writes between the copy and the migration is not in the copy, and counts as written since.
 /// Without room there is no copy: the migration is one transaction and needs none; only the way back is shorter.
 pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
-    let (copy, unfinished) = (copy_of(database), beside(database, ".before-upgrade.new"));
+    let (copy, unfinished) = (copy_of(database), unfinished(database));
     let kept = remove(&unfinished)
         .and_then(|()| make(connection, database, &unfinished))
         .and_then(|()| fs::rename(&unfinished, &copy))
@@ -73,6 +73,8 @@ fn make(connection: &Connection, database: &Path, to: &Path) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(to)?;
+    // Who sweeps what was left leaves it alone.
+    let _ = file.lock_shared();
     files::give_to_owner_of(folder_of(database), &file)?;
     connection
         .execute("VACUUM INTO ?1", [to.to_string_lossy()])
@@ -181,6 +183,21 @@ fn aside(database: &Path) -> PathBuf {
 
 fn copy_of(database: &Path) -> PathBuf {
     beside(database, COPY)
+}
+
+fn unfinished(database: &Path) -> PathBuf {
+    beside(database, ".before-upgrade.new")
+}
+
+/// Removes a copy that was begun by a process that did not end it.
+pub(super) fn sweep_unfinished(database: &Path) {
+    let unfinished = unfinished(database);
+    if let Ok(file) = File::open(&unfinished)
+        && file.try_lock().is_ok()
+        && let Err(e) = remove(&unfinished)
+    {
+        log::debug!("{} was not removed: {e}", unfinished.display());
+    }
 }
 
 fn folder_of(database: &Path) -> &Path {

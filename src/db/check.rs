@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::damaged_pages,
+    DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::look_at_sums,
     wal::look_at_log,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};
@@ -90,7 +90,7 @@ impl Found {
 /// Looks at a data folder. `before` has the small files as they were when they were last looked at;
 /// `rest` is called now and then, for who wants to leave the disk to others.
 ///
-/// Not for a process that has the database open: see [`damaged_pages`].
+/// Not for a process that has the database open: see [`look_at_pages`].
 pub fn check(
     folder: &DataFolder,
     depth: Depth,
@@ -134,15 +134,20 @@ fn known_damage(root: &Path) -> Verdict {
     }
 }
 
-/// Whether the pages of a database are what was written there. Not for a process that has it open: see
-/// [`damaged_pages`].
+/// Whether the pages of a database are what was written there. Not for a process that has it open: closing it takes away
+/// all locks of that process.
 pub fn look_at_pages(file: &Path) -> Verdict {
-    match damaged_pages(file) {
-        Ok(pages) if pages.is_empty() => Verdict::Sound,
-        Ok(pages) => Verdict::Damaged(format!(
+    match look_at_sums(file) {
+        Ok(seen) if seen.damaged.is_empty() => match seen.why_unknown() {
+            None => Verdict::Sound,
+            Some(why) => Verdict::NotSeen(format!(
+                "whether all of the database is what was written is not known: {why}"
+            )),
+        },
+        Ok(seen) => Verdict::Damaged(format!(
             "{} of its pages are not what was written to the disk ({}); `webstead repair` says what is on them",
-            pages.len(),
-            numbers(&pages)
+            seen.damaged.len(),
+            numbers(&seen.damaged)
         )),
         Err(e) => Verdict::NotSeen(format!("reading {}: {e}", file.display())),
     }

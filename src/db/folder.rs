@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::read_only::is_on_read_only_disk;
+use super::{read_only::is_on_read_only_disk, replacement};
 use crate::base::{Error, Result, files};
 
 /// A site's data folder: `site.db`, `media/`, `public/`, `tls/` and the lock of the running server.
@@ -122,6 +122,7 @@ impl DataFolder {
             root: root.to_path_buf(),
         };
         folder.refuse_closed()?;
+        replacement::finish(&folder)?;
         for dir in [folder.root.clone(), folder.media()] {
             folder.create(&dir).map_err(|e| {
                 Error::CannotSave(format!(
@@ -170,6 +171,7 @@ impl DataFolder {
             root: root.to_path_buf(),
         };
         folder.refuse_closed()?;
+        replacement::finish(&folder)?;
         folder.refuse_lost()?;
         if !folder.database().is_file() {
             return Err(Error::Invalid(format!(

@@ -217,7 +217,7 @@ impl From<rusqlite::Error> for WriteBack {
 impl From<WriteBack> for Error {
     fn from(e: WriteBack) -> Self {
         match e {
-            WriteBack::Sums(e) => Self::io("writing", "site.db-sums", e),
+            WriteBack::Sums(e) => Self::io("writing", "site.db-sums2", e),
             WriteBack::Database(e) => Self::Database(e),
         }
     }

@@ -13,6 +13,7 @@ mod door;
 mod folder;
 mod header;
 mod health;
+mod left;
 mod log_keeper;
 mod media_store;
 mod migrations;
@@ -21,10 +22,12 @@ mod page_sums;
 mod pool;
 mod read_only;
 mod rehearsal;
+mod replacement;
 mod salvage;
 mod snapshot;
 mod waiting;
 mod wal;
+mod wal_index;
 mod writer;
 
 use std::{
@@ -48,10 +51,12 @@ pub use check::{
 pub use door::open_to_look;
 pub use folder::{DataFolder, RunningServer, ServerLock};
 pub use health::{Health, Space, Trouble};
+pub use left::sweep_left;
 pub use media_store::{MediaStore, hash_of};
 pub use page_sums::note_page_sums;
 pub use rehearsal::{Rehearsal, rehearse};
-pub use salvage::{Salvaged, is_sound, replace, salvage};
+pub use replacement::replace;
+pub use salvage::{Salvaged, is_sound, salvage};
 pub use snapshot::{Snapshot, rows_of_tables};
 pub use writer::WriterStats;
 

@@ -1,4 +1,4 @@
-//! A checksum of every page of the database, in a file beside it: `site.db-sums`.
+//! A checksum of every page of the database, in a file beside it: `site.db-sums2`, whose form is in `form.rs`.
 //!
 //! `SQLite` notices damage to its own structures, but not to what is stored in them: a bit that flips in the
 //! middle of a text is read as another text. Here each page's sum is noted before the page is written back
@@ -8,32 +8,35 @@
 //! what the database looked like when it was last written back (inode, size, time of change): media that decay
 //! do not change that. If it differs, another program was there, and all sums are made anew.
 //!
-//! The form: [`HEADER_BYTES`] of header, then for each page its sum and the one before. Both are right, so that
-//! a power cut in the middle of writing back raises no false alarm.
+//! For each page there are its sum and the one before. Both are right, so that a power cut in the middle of writing
+//! back raises no false alarm.
 
+mod form;
+mod look;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufReader, Read},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use self::form::{
+    ENTRY_BYTES, Entry, Form, Found, HEADER_BYTES, Header, Looks, entry, header_bytes, kept_of,
+    offset, read_entry, read_header,
+};
+pub(super) use self::look::look_at_sums;
 use super::wal::{
-    LogState, NEW_PAGE_BYTES, OLD_PAGE_BYTES, add_up, beside, is_page_size, log_of, read_log,
-    said_page_bytes,
+    LogState, NEW_PAGE_BYTES, OLD_PAGE_BYTES, add_up, beside, log_of, read_log, said_page_bytes,
 };
 use crate::base::{Error, Result, files, written};
 
-const MAGIC: &[u8; 8] = b"WSTDSUM1";
-const HEADER_LENGTH: usize = 64;
-/// Where the header has the size of a page; sums of before have 0 there.
-const PAGE_BYTES_AT: usize = 44;
-const HEADER_BYTES: u64 = HEADER_LENGTH as u64;
-const ENTRY_BYTES: u64 = 16;
+/// What the file is called, behind the name of the database; and that of programs before.
+pub(super) const SUMS: &str = "-sums2";
+pub(super) const OLD_SUMS: &str = "-sums";
 /// Databases up to this size are read at a start if their sums are not known. Larger ones would keep a small
 /// board from serving for minutes: their sums become known page by page.
 const MAX_BYTES_READ_AT_START: u64 = 64 * 1024 * 1024;
@@ -58,13 +61,10 @@ pub(super) fn versions_in(
     Ok((versions, state))
 }
 
-/// What a database file looks like from outside.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Looks([u64; 4]);
-
 /// The sums of one database, open.
 pub(super) struct PageSums {
     file: File,
+    form: Form,
     database: PathBuf,
     /// Bytes of a page of the database.
     page_bytes: usize,
@@ -89,13 +89,14 @@ impl PageSums {
             .truncate(false)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
-            .open(beside(database, "-sums"))?;
+            .open(beside(database, SUMS))?;
         if let Some(folder) = database.parent() {
             files::give_to_owner_of(folder, &file)?;
         }
         Ok(Self {
-            page_bytes: page_bytes(&file, database)?,
+            page_bytes: page_bytes((Form::New, &file), database)?,
             file,
+            form: Form::New,
             database: database.to_path_buf(),
         })
     }
@@ -105,11 +106,27 @@ impl PageSums {
         self.page_bytes
     }
 
+    /// Those that are there, to be read; nothing if there are none.
+    fn to_read(database: &Path) -> io::Result<Option<Self>> {
+        for (form, end) in [(Form::New, SUMS), (Form::Old, OLD_SUMS)] {
+            let file = match File::open(beside(database, end)) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            if read_header(form, &file)? != Found::Nothing {
+                return Ok(Some(Self {
+                    page_bytes: page_bytes((form, &file), database)?,
+                    file,
+                    form,
+                    database: database.to_path_buf(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether the sums are of the database as it is: nobody else has written to it since.
-    fn is_known(&self, looks: Looks) -> io::Result<bool> {
-        let Some(header) = header(&self.file)? else {
-            return Ok(false);
-        };
+    fn is_known(&self, header: &Header, looks: Looks) -> io::Result<bool> {
         if header.page_bytes.unwrap_or(OLD_PAGE_BYTES) != self.page_bytes {
             return Ok(false);
         }
@@ -125,11 +142,89 @@ impl PageSums {
     /// Begins anew where the sums are not of this file as it is.
     fn make_sure(&self) -> io::Result<()> {
         let looks = looks(&self.database)?;
-        let is_known = self.is_known(looks)?;
-        if is_known {
-            return Ok(());
+        let old = beside(&self.database, OLD_SUMS);
+        match read_header(self.form, &self.file)? {
+            Found::Header(header) if self.is_known(&header, looks)? => {
+                // From now on nobody needs that of the program before.
+                let _ = fs::remove_file(old);
+                return self.mend();
+            }
+            Found::Header(_) => {}
+            Found::Damaged => log::error!(
+                "site.db{SUMS}, which has the checksums of the database's pages, is damaged: until now damage of the \
+                 database may have gone unnoticed. It is made anew, of what is on the disk now"
+            ),
+            Found::Nothing => {
+                if let Ok(file) = File::open(&old)
+                    && self.take_over(file, looks)?
+                {
+                    return Ok(());
+                }
+            }
         }
         self.begin_anew(looks, MAX_BYTES_READ_AT_START)
+    }
+
+    /// Takes what a program before has noted, if it is of the database as it is.
+    fn take_over(&self, file: File, looks: Looks) -> io::Result<bool> {
+        let Some(header) = read_header(Form::Old, &file)?.header() else {
+            return Ok(false);
+        };
+        if !self.is_known(&header, looks)? {
+            return Ok(false);
+        }
+        let old = Self {
+            file,
+            form: Form::Old,
+            database: self.database.clone(),
+            page_bytes: self.page_bytes,
+        };
+        self.file.set_len(0)?;
+        let pages = looks.0[1].div_ceil(self.page_bytes as u64);
+        let mut entries = Vec::new();
+        for page in 1..=u32::try_from(pages).unwrap_or(u32::MAX) {
+            entries.extend(match old.sums_of(page)? {
+                Entry::Known(now, before) => entry(page, now, before),
+                Entry::Unknown | Entry::Damaged => [0; 16],
+            });
+        }
+        self.file.write_all_at(&entries, HEADER_BYTES)?;
+        self.write_header(header.looks, header.is_under_way)?;
+        Ok(true)
+    }
+
+    /// Notes anew what is damaged in this file itself. In a large one that waits until the page is written next.
+    fn mend(&self) -> io::Result<()> {
+        let pages = self.file.metadata()?.len().saturating_sub(HEADER_BYTES) / ENTRY_BYTES;
+        if pages * self.page_bytes as u64 > MAX_BYTES_READ_AT_START {
+            return Ok(());
+        }
+        let mut entries = vec![0; usize::try_from(pages * ENTRY_BYTES).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut entries, HEADER_BYTES)?;
+        let (entries, _) = entries.as_chunks::<16>();
+        let damaged: Vec<u32> = (1..)
+            .zip(entries)
+            .filter(|(page, entry)| read_entry(self.form, *page, entry) == Entry::Damaged)
+            .map(|(page, _)| page)
+            .collect();
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let (file, mut content) = (File::open(&self.database)?, vec![0; self.page_bytes]);
+        for page in &damaged {
+            let at = u64::from(page - 1) * self.page_bytes as u64;
+            let known = match file.read_exact_at(&mut content, at) {
+                Ok(()) => entry(*page, sum_of(*page, &content), 0),
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => [0; 16],
+                Err(e) => return Err(e),
+            };
+            self.file.write_all_at(&known, offset(self.form, *page))?;
+        }
+        log::warn!(
+            "site.db{SUMS} was damaged itself: {} checksums of pages were made anew, of what is on the disk now",
+            damaged.len()
+        );
+        Ok(())
     }
 
     /// Begins anew; reads the pages if they are not more than so many bytes.
@@ -140,7 +235,7 @@ impl PageSums {
             let mut entries = Vec::new();
             each_page(&self.database, self.page_bytes, |content| {
                 page += 1;
-                entries.extend(entry(sum_of(page, content), 0));
+                entries.extend(entry(page, sum_of(page, content), 0));
             })?;
             self.file.write_all_at(&entries, HEADER_BYTES)?;
         }
@@ -156,11 +251,13 @@ impl PageSums {
         write_back: impl FnOnce() -> Result<bool, E>,
     ) -> Result<bool, E> {
         self.file.lock()?;
-        let outcome = self.note(pages).map_err(E::from).and_then(|unknown| {
+        let noted = self.insist().and_then(|()| self.note(pages));
+        let outcome = noted.map_err(E::from).and_then(|unknown| {
             let is_all_written = write_back()?;
             // As long as a reader keeps some of the log out of the database, nobody knows what is in these pages.
             for (page, last) in unknown.into_iter().filter(|_| is_all_written) {
-                self.file.write_all_at(&entry(last, 0), offset(page))?;
+                self.file
+                    .write_all_at(&entry(page, last, 0), offset(self.form, page))?;
             }
             Ok(is_all_written)
         });
@@ -171,11 +268,34 @@ impl PageSums {
         outcome
     }
 
+    /// Forgets everything if another program has written to the database meanwhile: what it wrote is no damage.
+    fn insist(&self) -> io::Result<()> {
+        let looks = looks(&self.database)?;
+        let header = read_header(self.form, &self.file)?.header();
+        if let Some(header) = header
+            && self.is_known(&header, looks)?
+        {
+            return Ok(());
+        }
+        // In that of a new database there is nothing yet.
+        if self.file.metadata()?.len() > HEADER_BYTES {
+            log::warn!(
+                "the checksums of the database's pages are not of the file as it is, or are damaged; they become known \
+                 anew with each page that is written"
+            );
+        }
+        // Nothing is read: this process has the database open with SQLite.
+        self.begin_anew(looks, 0)
+    }
+
     /// Returns the pages of which nothing is known yet, and what they will have.
     fn note(&self, pages: &Versions) -> io::Result<Vec<(u32, u64)>> {
         let mut unknown = Vec::new();
         for (page, versions) in pages {
-            let (now, before) = self.sums_of(*page)?.unwrap_or((0, 0));
+            let (now, before) = match self.sums_of(*page)? {
+                Entry::Known(now, before) => (now, before),
+                Entry::Unknown | Entry::Damaged => (0, 0),
+            };
             // Writing back may stop halfway, where somebody still reads. Until it ends, the database has what
             // it had before the log, or any of the log's versions.
             let before = if versions.contains(&now) { before } else { now };
@@ -184,36 +304,33 @@ impl PageSums {
                 unknown.push((*page, last));
             } else {
                 self.file
-                    .write_all_at(&entry(last, before), offset(*page))?;
+                    .write_all_at(&entry(*page, last, before), offset(self.form, *page))?;
             }
         }
         self.write_header(looks(&self.database)?, true)?;
         written::count(
-            "site.db-sums",
+            "site.db-sums2",
             pages.len() as u64 * ENTRY_BYTES + 2 * HEADER_BYTES,
         );
         self.file.sync_data()?;
         Ok(unknown)
     }
 
-    fn sums_of(&self, page: u32) -> io::Result<Option<(u64, u64)>> {
+    fn sums_of(&self, page: u32) -> io::Result<Entry> {
         let mut entry = [0; 16];
-        match self.file.read_exact_at(&mut entry, offset(page)) {
-            Ok(()) => Ok(Some((number(&entry, 0), number(&entry, 1)))),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        match self.file.read_exact_at(&mut entry, offset(self.form, page)) {
+            Ok(()) => Ok(read_entry(self.form, page, &entry)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(Entry::Unknown),
             Err(e) => Err(e),
         }
     }
 
     fn write_header(&self, looks: Looks, is_under_way: bool) -> io::Result<()> {
-        let mut header = [0; HEADER_LENGTH];
-        header[..8].copy_from_slice(MAGIC);
-        for (n, number) in looks.0.iter().enumerate() {
-            header[8 + 8 * n..16 + 8 * n].copy_from_slice(&number.to_le_bytes());
-        }
-        header[40] = u8::from(is_under_way);
-        let page_bytes = u32::try_from(self.page_bytes).unwrap_or(0);
-        header[PAGE_BYTES_AT..PAGE_BYTES_AT + 4].copy_from_slice(&page_bytes.to_le_bytes());
+        let header = header_bytes(&Header {
+            looks,
+            is_under_way,
+            page_bytes: Some(self.page_bytes),
+        });
         self.file.write_all_at(&header, 0)
     }
 }
@@ -231,73 +348,13 @@ pub fn note_page_sums(database: &Path) -> Result<()> {
         sums.file.unlock()?;
         outcome.and_then(|()| sums.file.sync_all())
     };
-    note().map_err(|e| Error::io("writing", beside(database, "-sums"), e))
-}
-
-/// Where what is known of a page stands.
-fn offset(page: u32) -> u64 {
-    HEADER_BYTES + u64::from(page - 1) * ENTRY_BYTES
+    note().map_err(|e| Error::io("writing", beside(database, SUMS), e))
 }
 
 /// What a page adds up to; never 0, which means that it is not known.
 pub(super) fn sum_of(page: u32, content: &[u8]) -> u64 {
     let (a, b) = add_up(content, false, (page, !page));
-    (u64::from(a) << 32 | u64::from(b)).max(1)
-}
-
-/// The pages that are not what was written there. Opens and closes the database file, so not for a process
-/// that has it open with `SQLite`.
-///
-/// # Errors
-/// What the disk says; a part of a file that cannot be read is an error too.
-pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
-    let path = beside(database, "-sums");
-    let file = match OpenOptions::new().read(true).open(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        file => file?,
-    };
-    let sums = PageSums {
-        page_bytes: page_bytes(&file, database)?,
-        file,
-        database: database.to_path_buf(),
-    };
-    let page_bytes = sums.page_bytes;
-    let is_known = sums.is_known(looks(database)?)?;
-    if !is_known {
-        return Ok(Vec::new());
-    }
-    let is_right = |page: u32, content: &[u8], log: &Versions| -> io::Result<bool> {
-        let found = sum_of(page, content);
-        let known = sums.sums_of(page)?;
-        let is_in_log = log.get(&page).is_some_and(|sums| sums.contains(&found));
-        Ok(is_in_log
-            || known.is_none_or(|(now, before)| now == 0 || found == now || found == before))
-    };
-    let (log, _) = versions_in(&log_of(database), page_bytes, u64::MAX)?;
-    let (mut page, mut suspects, mut failed) = (0, Vec::new(), None);
-    each_page(database, page_bytes, |content| {
-        page += 1;
-        match is_right(page, content, &log) {
-            Ok(true) => {}
-            Ok(false) => suspects.push(page),
-            Err(e) => failed = Some(e),
-        }
-    })?;
-    if let Some(e) = failed {
-        return Err(e);
-    }
-    // Some may have been written back while we were reading.
-    let (log, _) = versions_in(&log_of(database), page_bytes, u64::MAX)?;
-    let file = File::open(database)?;
-    let mut content = vec![0; page_bytes];
-    let mut damaged = Vec::new();
-    for page in suspects {
-        file.read_exact_at(&mut content, u64::from(page - 1) * page_bytes as u64)?;
-        if !is_right(page, &content, &log)? {
-            damaged.push(page);
-        }
-    }
-    Ok(damaged)
+    kept_of(u64::from(a) << 32 | u64::from(b))
 }
 
 fn each_page(database: &Path, page_bytes: usize, mut see: impl FnMut(&[u8])) -> io::Result<()> {
@@ -312,26 +369,13 @@ fn each_page(database: &Path, page_bytes: usize, mut see: impl FnMut(&[u8])) -> 
     }
 }
 
-fn entry(now: u64, before: u64) -> [u8; 16] {
-    let mut entry = [0; 16];
-    entry[..8].copy_from_slice(&now.to_le_bytes());
-    entry[8..].copy_from_slice(&before.to_le_bytes());
-    entry
-}
-
-fn number(bytes: &[u8], n: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[8 * n..8 * n + 8]);
-    u64::from_le_bytes(number)
-}
-
 /// The size of a database's pages. If the sums are of the database as it is, it need not be opened for that.
-fn page_bytes(sums: &File, database: &Path) -> io::Result<usize> {
-    let (header, looks) = (header(sums)?, looks(database)?);
+fn page_bytes((form, file): (Form, &File), database: &Path) -> io::Result<usize> {
+    let looks = looks(database)?;
     let is_of_it = |header: &Header| {
         header.looks == looks || header.is_under_way && header.looks.0[0] == looks.0[0]
     };
-    let noted = header.filter(is_of_it);
+    let noted = read_header(form, file)?.header().filter(is_of_it);
     match noted.and_then(|header| header.page_bytes) {
         Some(noted) => Ok(noted),
         None => page_bytes_of(database),
@@ -344,11 +388,16 @@ fn page_bytes(sums: &File, database: &Path) -> io::Result<usize> {
 /// # Errors
 /// What the disk says.
 pub(super) fn noted_page_bytes(database: &Path) -> io::Result<usize> {
-    let noted = match File::open(beside(database, "-sums")) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        sums => header(&sums?)?.and_then(|header| header.page_bytes),
-    };
-    Ok(noted.unwrap_or(OLD_PAGE_BYTES))
+    for (form, end) in [(Form::New, SUMS), (Form::Old, OLD_SUMS)] {
+        let header = match File::open(beside(database, end)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            sums => read_header(form, &sums?)?.header(),
+        };
+        if let Some(noted) = header.and_then(|header| header.page_bytes) {
+            return Ok(noted);
+        }
+    }
+    Ok(OLD_PAGE_BYTES)
 }
 
 /// The size of the pages of a database: what it says itself; where that cannot be read, what its sums say. Opens and
@@ -360,43 +409,13 @@ pub(super) fn page_bytes_of(database: &Path) -> io::Result<usize> {
     match said_page_bytes(database)? {
         Some(said) => Ok(said),
         // About to be made.
-        None if std::fs::metadata(database)?.len() == 0 => Ok(NEW_PAGE_BYTES),
+        None if fs::metadata(database)?.len() == 0 => Ok(NEW_PAGE_BYTES),
         None => noted_page_bytes(database),
     }
 }
 
-/// What the sums say of the database.
-struct Header {
-    looks: Looks,
-    is_under_way: bool,
-    /// None in sums of before this was noted.
-    page_bytes: Option<usize>,
-}
-
-fn header(file: &File) -> io::Result<Option<Header>> {
-    let mut header = [0; HEADER_LENGTH];
-    match file.read_exact_at(&mut header, 0) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(e) => return Err(e),
-    }
-    if &header[..8] != MAGIC {
-        return Ok(None);
-    }
-    let page_bytes = &header[PAGE_BYTES_AT..PAGE_BYTES_AT + 4];
-    let page_bytes = page_bytes
-        .iter()
-        .rev()
-        .fold(0, |n, byte| n << 8 | usize::from(*byte));
-    Ok(Some(Header {
-        looks: Looks([1, 2, 3, 4].map(|n| number(&header, n))),
-        is_under_way: header[40] == 1,
-        page_bytes: Some(page_bytes).filter(|bytes| is_page_size(*bytes)),
-    }))
-}
-
 fn looks(database: &Path) -> io::Result<Looks> {
-    let found = std::fs::metadata(database)?;
+    let found = fs::metadata(database)?;
     Ok(Looks([
         found.ino(),
         found.len(),

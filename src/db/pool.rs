@@ -19,7 +19,7 @@ use super::{
     health::Health,
     log_keeper::{LogKeeper, frame_bytes, frames_of},
     migrations,
-    page_sums::PageSums,
+    page_sums::{PageSums, SUMS},
     wal::{beside, log_of, look_at_log},
 };
 use crate::base::{Error, Id, Result, Timestamp, Verdict, files, written};
@@ -40,7 +40,7 @@ pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connecti
     let sums = PageSums::open(file).map_err(|e| match e.kind() {
         ErrorKind::StorageFull => full(file),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => cannot_write(file),
-        _ => Error::io("opening", beside(file, "-sums"), e),
+        _ => Error::io("opening", beside(file, SUMS), e),
     })?;
     let mut connection = door::open(file, Purpose::Write)?;
     let before = frames_of(&connection).unwrap_or_default();

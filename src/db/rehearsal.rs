@@ -14,7 +14,13 @@ use super::{
     folder::DataFolder,
     migrations::{migrate, schema_version, version_of},
 };
-use crate::base::{Error, Result};
+use crate::base::{
+    Error, Result,
+    scratch::{self, Scratch},
+};
+
+/// What the folders of copies begin with.
+pub(super) const SCRATCH: &str = ".rehearsal-";
 
 /// What a rehearsal has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +69,10 @@ pub fn rehearse(folder: &DataFolder) -> Result<Rehearsal> {
     if !rehearsal.is_needed() {
         return Ok(rehearsal);
     }
+    // A copy that was left takes the room of another one.
+    scratch::sweep(folder.root(), &[SCRATCH]);
     refuse_without_room(folder.root(), before_bytes)?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".rehearsal-")
-        .tempdir_in(folder.root())
+    let scratch = Scratch::in_folder(folder.root(), SCRATCH)
         .map_err(|e| Error::io("making a folder in", folder.root(), e))?;
     let copy = scratch.path().join("site.db");
     // With the copy, for the real migrations keep one too.

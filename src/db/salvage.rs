@@ -15,8 +15,9 @@ mod whole;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown},
     path::Path,
 };
 
@@ -27,18 +28,24 @@ use self::{
     leaves::Leaves,
     pages::{Pages, find_page_bytes},
     rows::copy_table,
-    whole::{logs_put_aside, put_together},
+    whole::put_together,
 };
 use super::{
     DataFolder,
     check::{Depth, check, integrity_problems},
     door::{self, Purpose},
-    folder::ServerLock,
     migrations,
-    page_sums::{damaged_pages, note_page_sums, noted_page_bytes},
-    wal::beside,
+    page_sums::{look_at_sums, noted_page_bytes},
 };
-use crate::base::{Error, Result, files};
+use crate::base::{
+    Error, Result, files,
+    scratch::{self, Scratch},
+};
+
+pub(super) use self::whole::logs_put_aside;
+
+/// What the folders begin with in which a database is put together.
+pub(super) const SCRATCH: &str = ".salvage-";
 
 /// What became of the tables.
 #[derive(Debug, Default)]
@@ -71,16 +78,11 @@ pub fn is_sound(folder: &DataFolder) -> bool {
 pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let mut salvaged = Salvaged::default();
     let reading = |e| Error::io("reading", damaged, e);
-    let mut suspects = damaged_pages(damaged).unwrap_or_else(|e| {
-        let what = "whether the pages that can be read are what was written is not known";
-        salvaged.notes.push(format!("{what}: {e}"));
-        Vec::new()
-    });
+    let mut suspects = suspects(damaged, &mut salvaged.notes);
     let folder = new.parent().unwrap_or(Path::new("."));
-    let copy = tempfile::Builder::new()
-        .prefix(".salvage-")
-        .tempdir_in(folder)
-        .map_err(|e| Error::io("writing to", folder, e))?;
+    scratch::sweep(folder, &[SCRATCH]);
+    let copy =
+        Scratch::in_folder(folder, SCRATCH).map_err(|e| Error::io("writing to", folder, e))?;
     let whole = copy.path().join("whole.db");
     let page_bytes = noted_page_bytes(damaged)
         .and_then(|noted| find_page_bytes(damaged, noted))
@@ -88,7 +90,9 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let logged = put_together(damaged, page_bytes, &whole, &mut salvaged.notes)?;
     // What is in the log counts.
     suspects.retain(|page| !logged.contains(page));
-    let mut into = door::open(new, Purpose::Build)?;
+    // In the same folder until it is whole: who is interrupted leaves nothing that looks like a result.
+    let building = copy.path().join("new.db");
+    let mut into = door::open(&building, Purpose::Build)?;
     into.pragma_update(None, "page_size", i64::try_from(page_bytes).unwrap_or(0))?;
     migrations::migrate(&mut into)?;
     let is_damaged = suspects.contains(&1);
@@ -130,10 +134,37 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     // As the site has it: its first writing would change the first page behind the back of the checksums.
     into.pragma_update(None, "journal_mode", "WAL")?;
     into.close().map_err(|(_, e)| e)?;
-    File::open(new)
-        .and_then(|file| file.sync_all())
-        .map_err(|e| Error::io("syncing", new, e))?;
+    put(&building, new).map_err(|e| Error::io("writing", new, e))?;
     Ok(salvaged)
+}
+
+/// The pages that can be read and are not what was written; where that is not known, a note says so.
+fn suspects(damaged: &Path, notes: &mut Vec<String>) -> Vec<u32> {
+    let what = "whether the pages that can be read are what was written is not known";
+    match look_at_sums(damaged) {
+        Ok(seen) => {
+            notes.extend(seen.why_unknown().map(|why| format!("{what}: {why}")));
+            seen.damaged
+        }
+        Err(e) => {
+            notes.push(format!("{what}: {e}"));
+            Vec::new()
+        }
+    }
+}
+
+/// Gives a database that is whole its name, with the rights and the owner of who has that name already.
+fn put(built: &Path, new: &Path) -> io::Result<()> {
+    let file = File::open(built)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    if let Ok(there) = fs::metadata(new)
+        && there.uid() != file.metadata()?.uid()
+    {
+        fchown(&file, Some(there.uid()), Some(there.gid()))?;
+    }
+    file.sync_all()?;
+    fs::rename(built, new)?;
+    files::sync_folder(new.parent().unwrap_or(Path::new(".")))
 }
 
 fn open_damaged(whole: &Path) -> Result<Connection> {
@@ -195,34 +226,4 @@ fn drop_orphans(into: &Connection, notes: &mut Vec<String>) -> Result<()> {
             ));
         }
     }
-}
-
-/// Puts a new database in the place of the damaged one, which is kept under the name `aside` with its log. Nobody
-/// serves it meanwhile.
-///
-/// # Errors
-/// What the disk says; then the damaged one is where it was, or under both names.
-pub fn replace(damaged: &Path, new: &Path, aside: &Path, _lock: &ServerLock) -> Result<()> {
-    let change = || -> io::Result<()> {
-        fs::hard_link(damaged, aside)?;
-        for end in ["-wal", "-sums", "-shm"] {
-            match fs::rename(beside(damaged, end), beside(aside, end)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-        }
-        for (number, log) in logs_put_aside(damaged).iter().enumerate() {
-            fs::rename(log, beside(aside, &format!("-log-{number}")))?;
-        }
-        let folder = damaged.parent().unwrap_or(Path::new("."));
-        files::sync_folder(folder)?;
-        // A log of the old one beside the new one would be taken for its own, so this comes last.
-        fs::rename(new, damaged)?;
-        files::sync_folder(folder)
-    };
-    change().map_err(|e| Error::io("replacing", damaged, e))?;
-    if let Err(e) = note_page_sums(damaged) {
-        log::warn!("{e}");
-    }
-    Ok(())
 }

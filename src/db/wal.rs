@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{header::PAGE_SIZE_AT, page_sums::noted_page_bytes};
+use super::{header::PAGE_SIZE_AT, page_sums::noted_page_bytes, wal_index::index_of};
 use crate::base::Verdict;
 
 const HEADER_BYTES: usize = 32;
@@ -72,6 +72,8 @@ pub(super) struct LogState {
     pub(super) behind: u64,
     /// Whether there was a commit after which more was written: it had been synced, and is lost.
     pub(super) has_lost: bool,
+    /// What the header says: which log it is.
+    pub(super) salts: Option<(u32, u32)>,
 }
 
 impl LogState {
@@ -167,6 +169,7 @@ pub(super) fn read_log(
     let mut is_sound = is_one && sum == (word(&header, 6), word(&header, 7));
     // Without a header, the first frame says which belong together.
     let mut salts = is_sound.then(|| (word(&header, 4), word(&header, 5)));
+    state.salts = salts;
     let mut said_before = (word(&header, 6), word(&header, 7));
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
     let frames = (length - HEADER_BYTES as u64) / frame.len() as u64;
@@ -212,9 +215,22 @@ pub(super) fn read_log(
 
 /// Whether the log of a database, to which others may be writing, has lost what was saved. That is believed only if it
 /// is still so after a moment, for what is read while it is written looks the same.
+///
+/// Damage in the last change alone looks like the end of the log. After a process was killed, the index of the log tells
+/// the two apart; after a power cut nothing does, and that change is gone without a word.
 pub(super) fn look_at_log(database: &Path) -> Verdict {
     let log = log_of(database);
-    let state = || read_log(&log, noted_page_bytes(database)?, |_| {});
+    let state = || {
+        // Before the log, to which somebody may be adding.
+        let index = index_of(database)?;
+        let mut state = read_log(&log, noted_page_bytes(database)?, |_| {})?;
+        if let Some(index) = index.filter(|index| state.salts == Some(index.salts)) {
+            let missing = index.frames.saturating_sub(state.committed);
+            state.behind = state.behind.max(missing);
+            state.has_lost |= missing > 0;
+        }
+        Ok::<_, io::Error>(state)
+    };
     let stays_so = |first: LogState| {
         thread::sleep(LOOK_AGAIN_AFTER);
         state().map(|second| second == first)
@@ -286,6 +302,11 @@ mod tests {
             })
             .unwrap();
         fs::copy(log_of(&live), &copy).unwrap();
+        fs::copy(
+            super::beside(&live, "-shm"),
+            dir.path().join("copy-shm.kept"),
+        )
+        .unwrap();
         let state = read_log(&copy, OLD_PAGE_BYTES, |_| {}).unwrap();
         assert_eq!(
             state.committed.cast_signed(),
@@ -305,15 +326,24 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_in_a_log_is_noticed() {
-        let (_dir, log, state) = a_log();
+    fn a_flipped_bit_in_a_log_is_noticed_and_in_the_last_change_if_the_index_is_there() {
+        let (dir, log, state) = a_log();
         let bytes = fs::read(&log).unwrap();
+        let (database, shm) = (dir.path().join("copy"), dir.path().join("copy-shm"));
+        let looked = || {
+            let verdict = look_at_log(&database);
+            verdict.damage().is_some()
+        };
+        fs::copy(dir.path().join("copy-shm.kept"), &shm).unwrap();
+        assert!(!looked(), "all is well");
+        let mut slow = 0;
         for at in (0..32).chain((32..bytes.len()).step_by(97)) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
             fs::write(&log, damaged).unwrap();
             let now = read_log(&log, OLD_PAGE_BYTES, |_| {}).unwrap();
             assert!(now.committed < state.committed, "at {at}: {now:?}");
+            // Of a power cut there is no index: then the last change looks like the end of the log, and is lost silently.
             let is_in_the_last_change = at > bytes.len() - 5 * 4120;
             assert!(
                 now.behind > 0 || at > bytes.len() - 4120,
@@ -323,6 +353,28 @@ mod tests {
                 now.has_lost || is_in_the_last_change || at < 32,
                 "at {at}: {now:?}"
             );
+            // Each look takes a second.
+            if is_in_the_last_change && slow < 3 && at % 7 == 0 {
+                slow += 1;
+                assert!(looked(), "at {at}");
+                fs::remove_file(&shm).unwrap();
+                assert_eq!(looked(), now.has_lost, "at {at}");
+                fs::copy(dir.path().join("copy-shm.kept"), &shm).unwrap();
+            }
+        }
+        assert_eq!(slow, 3);
+        // An index that is damaged or of another log says nothing.
+        let mut torn = bytes;
+        let last = torn.len() - 9;
+        torn[last] ^= 1;
+        fs::write(&log, torn).unwrap();
+        assert!(looked());
+        let index = fs::read(&shm).unwrap();
+        for at in [0, 12, 17, 33, 45, 50] {
+            let mut damaged = index.clone();
+            damaged[at] ^= 2;
+            fs::write(&shm, damaged).unwrap();
+            assert!(!looked(), "at {at}");
         }
     }
 

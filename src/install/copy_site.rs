@@ -44,7 +44,11 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
             folder.database().display()
         )));
     }
-    copy_folder(from, to, &["site.db", "site.db-sums", "server.lock"])?;
+    copy_folder(
+        from,
+        to,
+        &["site.db", "site.db-sums", "site.db-sums2", "server.lock"],
+    )?;
     // At last: as long as it is not there, there is no site, and a copy that was interrupted begins anew.
     let (whole, half) = (to.join("site.db"), to.join("site.db.copy"));
     if whole.exists() {

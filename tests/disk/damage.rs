@@ -387,7 +387,7 @@ fn rows_are_saved_also_when_every_page_that_leads_to_them_is_broken() {
     let delete = "DELETE FROM posts WHERE title = 'Post 17'";
     assert_eq!(database.execute(delete, []).unwrap(), 1);
     drop(database);
-    fs::remove_file(data.join("site.db-sums")).unwrap();
+    fs::remove_file(data.join("site.db-sums2")).unwrap();
     let bytes = fs::read(&path).unwrap();
     let file = File::options().write(true).open(&path).unwrap();
     let mut broken = 0;

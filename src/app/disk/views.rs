@@ -62,7 +62,7 @@ fn what(name: &str) -> &'static str {
     match name {
         "site.db-wal" => "each change, as it comes",
         "site.db" => "changes, put together",
-        "site.db-sums" => "checksums of the database",
+        "site.db-sums2" | "site.db-sums" => "checksums of the database",
         "media/" => "pictures and files",
         "tls/" | "public/" => "keys and certificates",
         "secrets/" => "secrets of providers",

@@ -370,7 +370,7 @@ fn disk_pages() -> Vec<Rendered> {
         ("site.db-wal", 48_000_000),
         ("site.db", 9_000_000),
         ("media/", 3_500_000),
-        ("site.db-sums", 12_000),
+        ("site.db-sums2", 12_000),
     ];
     let day = Day {
         day: "2026-11-26".into(),

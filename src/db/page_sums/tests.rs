@@ -7,8 +7,12 @@ use std::{
     time::SystemTime,
 };
 
-use super::*;
+use super::{form::PAGE_BYTES_AT, look::Seen, *};
 use crate::db::{Change, Database};
+
+fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
+    look_at_sums(database).map(|seen| seen.damaged)
+}
 
 /// A database whose log was written back, and what was changed about it meanwhile.
 fn a_database(dir: &Path) -> (PathBuf, SystemTime) {
@@ -78,10 +82,11 @@ fn a_database_of_before_keeps_its_large_pages_and_its_sums() {
     drop(made);
     let (_, changed) = a_database(dir.path());
     assert_eq!(page_bytes_of(&path).unwrap(), OLD_PAGE_BYTES);
-    // As programs of before have them.
-    let sums = PageSums::open(&path).unwrap();
-    let at = PAGE_BYTES_AT as u64;
-    sums.file.write_all_at(&[0; 4], at).unwrap();
+    // As programs of before have them, the first of which did not note the size.
+    as_before(&path);
+    let old = beside(&path, OLD_SUMS);
+    let file = File::options().write(true).open(old).unwrap();
+    file.write_all_at(&[0; 4], PAGE_BYTES_AT as u64).unwrap();
     assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
     let file = File::options().write(true).open(&path).unwrap();
     file.write_all_at(b"?", 5 * 4096 + 4000).unwrap();
@@ -100,7 +105,9 @@ fn what_another_program_has_written_is_no_damage_and_is_watched_from_then_on() {
     other.close().unwrap();
     assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
     Database::open(&path).unwrap().close();
-    let sums = fs::metadata(dir.path().join("site.db-sums")).unwrap().len();
+    let sums = fs::metadata(dir.path().join("site.db-sums2"))
+        .unwrap()
+        .len();
     assert!(sums > HEADER_BYTES + 30 * 16, "{sums}");
     assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
 }
@@ -111,11 +118,168 @@ fn a_page_that_a_reader_keeps_out_of_the_database_is_damaged_only_when_it_should
     let (path, _) = a_database(dir.path());
     let sums = PageSums::open(&path).unwrap();
     // Nothing is known of it yet, as after a restore, and the log has another version.
-    sums.file.write_all_at(&entry(0, 0), offset(2)).unwrap();
+    let at = offset(Form::New, 2);
+    sums.file.write_all_at(&entry(2, 0, 0), at).unwrap();
     let versions = Versions::from([(2, vec![12_345])]);
     for (is_all_written, damaged) in [(false, vec![]), (true, vec![2])] {
         let written = sums.around(&versions, || Ok::<_, io::Error>(is_all_written));
         assert_eq!(written.unwrap(), is_all_written);
         assert_eq!(damaged_pages(&path).unwrap(), damaged);
+    }
+}
+
+/// Lets the sums of a database be those that a program of before has left.
+fn as_before(database: &Path) {
+    let (new, old) = (beside(database, SUMS), beside(database, OLD_SUMS));
+    let file = File::open(&new).unwrap();
+    let header = read_header(Form::New, &file).unwrap().header().unwrap();
+    let mut bytes = b"WSTDSUM1".to_vec();
+    for number in header.looks.0 {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(
+        u32::try_from(header.page_bytes.unwrap())
+            .unwrap()
+            .to_le_bytes(),
+    );
+    bytes.resize(64, 0);
+    let (mut entries, file) = (BTreeMap::new(), File::open(database).unwrap());
+    let page_bytes = page_bytes_of(database).unwrap();
+    let mut page = 0;
+    each_page(database, page_bytes, |content| {
+        page += 1;
+        let (a, b) = add_up(content, false, (page, !page));
+        entries.insert(page, u64::from(a) << 32 | u64::from(b));
+    })
+    .unwrap();
+    drop(file);
+    for sum in entries.into_values() {
+        bytes.extend(sum.to_le_bytes());
+        bytes.extend([0; 8]);
+    }
+    fs::write(old, bytes).unwrap();
+    fs::remove_file(new).unwrap();
+}
+
+#[test]
+fn what_a_program_of_before_has_noted_is_believed_and_taken_over_without_reading_the_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, changed) = a_database(dir.path());
+    as_before(&path);
+    let flip = |byte: u8| {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[byte], 20 * 1024 + 700).unwrap();
+        file.set_modified(changed).unwrap();
+    };
+    let there = fs::read(&path).unwrap()[20 * 1024 + 700];
+    flip(there ^ 4);
+    assert_eq!(
+        damaged_pages(&path).unwrap(),
+        [21],
+        "by a check before the first start"
+    );
+    PageSums::open(&path).unwrap();
+    assert_eq!(
+        damaged_pages(&path).unwrap(),
+        [21],
+        "it is not taken for what was written"
+    );
+    assert!(
+        beside(&path, OLD_SUMS).exists(),
+        "an older program may still use it"
+    );
+    flip(there);
+    PageSums::open(&path).unwrap();
+    assert!(!beside(&path, OLD_SUMS).exists());
+    assert_eq!(look_at_sums(&path).unwrap(), Seen::default());
+}
+
+#[test]
+fn a_bit_that_flips_in_the_sums_themselves_is_no_damage_of_the_database_and_hides_none_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, changed) = a_database(dir.path());
+    let sums = beside(&path, SUMS);
+    let whole = fs::read(&sums).unwrap();
+    let pages = (whole.len() as u64 - HEADER_BYTES) / ENTRY_BYTES;
+    assert!(pages > 30, "{pages}");
+    let mut places: Vec<usize> = (0..128).step_by(5).collect();
+    places.extend((128..whole.len()).step_by(37));
+    for at in places {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        fs::write(&sums, &flipped).unwrap();
+        let seen = look_at_sums(&path).unwrap();
+        let page = (at as u64)
+            .checked_sub(HEADER_BYTES)
+            .map(|at| at / ENTRY_BYTES + 1);
+        let unknown: Vec<u32> = page
+            .map(|page| u32::try_from(page).unwrap())
+            .into_iter()
+            .collect();
+        assert_eq!((&seen.damaged, &seen.unknown), (&vec![], &unknown), "{at}");
+        assert_eq!(seen.why_unknown().is_some(), page.is_some());
+        // Damage elsewhere is still seen.
+        let other = if unknown == [9] { 12 } else { 9 };
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let (place, mut byte) = ((other - 1) * 1024 + 500, [0]);
+        file.read_exact_at(&mut byte, place).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], place).unwrap();
+        file.set_modified(changed).unwrap();
+        assert_eq!(
+            damaged_pages(&path).unwrap(),
+            [u32::try_from(other).unwrap()],
+            "{at}"
+        );
+        file.write_all_at(&byte, place).unwrap();
+        file.set_modified(changed).unwrap();
+        // And saving goes on, also from one that was never opened anew.
+        let version = Versions::from([(unknown.first().copied().unwrap_or(3), vec![77])]);
+        let open = PageSums::of(&path).unwrap();
+        assert!(open.around(&version, || Ok::<_, io::Error>(true)).unwrap());
+        fs::write(&sums, &flipped).unwrap();
+        // The next start mends it.
+        PageSums::open(&path).unwrap();
+        assert_eq!(look_at_sums(&path).unwrap(), Seen::default(), "{at}");
+    }
+    // Both headers: nothing is known, and that is said.
+    let mut flipped = whole;
+    flipped[3] ^= 1;
+    flipped[70] ^= 1;
+    fs::write(&sums, &flipped).unwrap();
+    let seen = look_at_sums(&path).unwrap();
+    assert!(seen.is_unknown && seen.why_unknown().is_some() && seen.damaged.is_empty());
+    let verdict = crate::db::look_at_pages(&path);
+    assert!(verdict.unseen().is_some(), "{verdict:?}");
+    PageSums::open(&path).unwrap();
+    assert_eq!(look_at_sums(&path).unwrap(), Seen::default());
+}
+
+#[test]
+fn what_another_program_writes_while_this_one_has_the_database_is_no_damage_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, _) = a_database(dir.path());
+    let sums = PageSums::open(&path).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(b"by another", 20 * 1024 + 700).unwrap();
+    file.set_modified(SystemTime::now()).unwrap();
+    drop(file);
+    let versions = Versions::from([(5, vec![])]);
+    sums.around(&versions, || Ok::<_, io::Error>(true)).unwrap();
+    assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0]);
+}
+
+#[test]
+fn every_bit_of_a_page_counts_in_its_sum_whatever_the_size_of_the_page() {
+    for page_bytes in [1024, 4096, 65536] {
+        let mut page: Vec<u8> = (0..=250).cycle().take(page_bytes).collect();
+        let whole = sum_of(9, &page);
+        // Every bit of small ones, and some of others.
+        let step = if page_bytes == 1024 { 1 } else { 641 };
+        for bit in (0..page_bytes * 8).step_by(step) {
+            page[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(sum_of(9, &page), whole, "{page_bytes} {bit}");
+            page[bit / 8] ^= 1 << (bit % 8);
+        }
     }
 }

@@ -130,7 +130,7 @@ fn all_is_saved_when_the_first_page_is_gone_or_of_another_file() {
     ] {
         for has_sums in [true, false] {
             write_page(&file, 1, &page);
-            let sums = dir.path().join("site.db-sums");
+            let sums = dir.path().join("site.db-sums2");
             let kept = fs::read(&sums).unwrap();
             if !has_sums {
                 fs::remove_file(&sums).unwrap();

@@ -54,7 +54,7 @@ pub(super) fn put_together(
 }
 
 /// The logs that were found damaged at a start, the oldest first. Nothing was saved since.
-pub(super) fn logs_put_aside(database: &Path) -> Vec<PathBuf> {
+pub(in crate::db) fn logs_put_aside(database: &Path) -> Vec<PathBuf> {
     let (Some(folder), Some(name)) = (
         database.parent(),
         log_of(database).file_name().map(OsStr::to_owned),
