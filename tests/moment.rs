@@ -1,11 +1,6 @@
 //! Back to a moment between two backups.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use reqwest::blocking::Client;
 use rusqlite::{Connection, types::Value};

@@ -1,4 +1,5 @@
-//! A stick that gives back something else than was written, while the machine still has the right bytes in its memory.
+//! Backups and the disks under them: a stick that gives back something else than was written, while the machine still has
+//! the right bytes in its memory; and memory that is no disk.
 
 use std::{
     fs::{self, File},
@@ -9,6 +10,7 @@ use std::{
 
 use crate::{
     backup::{run, site_with_posts, text},
+    site::command,
     tools::is_possible,
 };
 
@@ -75,4 +77,23 @@ fn a_trial_reads_what_the_stick_has_and_not_what_the_memory_still_has_of_it() {
     let tried = run(site.data(), &["backup", "verify", "--from", to]);
     assert!(!tried.status.success(), "{}", text(&tried));
     assert!(text(&tried).contains("is not sound"), "{}", text(&tried));
+}
+
+#[test]
+fn what_a_restore_would_change_is_found_out_on_the_disk_of_the_site_and_not_in_memory() {
+    let (site, _, dir) = site_with_posts(1);
+    let store = dir.path().join("backups");
+    let store = store.to_str().unwrap();
+    let made = run(site.data(), &["backup", store]);
+    assert!(made.status.success(), "{}", text(&made));
+    let would = command(site.data())
+        .args(["restore", "latest", "--dry-run", "--from", store])
+        // On many machines temporary files are in memory.
+        .env("TMPDIR", dir.path().join("no-room-here"))
+        .output()
+        .unwrap();
+    assert!(would.status.success(), "{}", text(&would));
+    let left = fs::read_dir(site.data()).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!left.into_iter().any(|name| name.starts_with(".tried-")));
 }
