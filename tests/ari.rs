@@ -43,6 +43,28 @@ pub(crate) struct Said {
     pub(crate) replacing: Replacing,
     /// Which certificates are to be renewed at once: those that were asked about, up to this number.
     pub(crate) early: usize,
+    /// By how many hours its clock is ahead of the real one, as its answers say.
+    pub(crate) ahead_h: i64,
+    /// What it sends instead of a certificate that was issued: made from the request for that.
+    pub(crate) lie: Option<Lie>,
+    /// What was asked to be signed last.
+    csr: Vec<u8>,
+    /// Requests to addresses with this in them are not answered: after or before Pebble has had them.
+    pub(crate) cut: Option<(&'static str, Cut)>,
+    /// How many requests were not answered.
+    pub(crate) cuts: usize,
+}
+
+/// Makes a chain in PEM of a request to sign one.
+pub(crate) type Lie = Arc<dyn Fn(&[u8]) -> String + Send + Sync>;
+
+/// When a connection breaks off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// On the way there.
+    Before,
+    /// On the way back.
+    After,
 }
 
 /// The front of a Pebble.
@@ -74,6 +96,11 @@ impl Ari {
             refused: 0,
             replacing: Replacing::Taken,
             early: 0,
+            ahead_h: 0,
+            lie: None,
+            csr: Vec::new(),
+            cut: None,
+            cuts: 0,
         }));
         let [certificate, key] = pebble.identity();
         let certificate = CertificateDer::from_pem_slice(&fs::read(certificate).unwrap()).unwrap();
@@ -175,6 +202,10 @@ fn answer(
             .ok()
     });
     let payload = payload.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let csr = payload.as_ref().and_then(|payload| payload["csr"].as_str());
+    if let Some(csr) = csr {
+        said.lock().unwrap().csr = BASE64URL_NOPAD.decode(csr.as_bytes()).unwrap();
+    }
     let order = payload.filter(|payload| payload["identifiers"].is_array());
     let of_order = |key: &str| {
         let value = order.as_ref().and_then(|order| order[key].as_str());
@@ -189,7 +220,23 @@ fn answer(
         return Some(Answer::json(409, &problem));
     }
     let is_directory = request.path == "/dir";
+    let cut = said.lock().unwrap().cut;
+    let cut = cut.filter(|(path, _)| request.path.contains(path));
+    if let Some((_, cut)) = cut {
+        said.lock().unwrap().cuts += 1;
+        if cut == Cut::After {
+            forward(request, client, behind);
+        }
+        return None;
+    }
     let mut answer = forward(request, client, behind)?;
+    {
+        let said = said.lock().unwrap();
+        answer.turn_clock(said.ahead_h);
+        if let (true, Some(lie)) = (answer.is_certificate(), &said.lie) {
+            answer.body = lie(&said.csr).into_bytes();
+        }
+    }
     if is_directory {
         let at = format!("https://localhost:{port}/renewal");
         answer.set("renewalInfo", at);
@@ -228,6 +275,20 @@ impl Answer {
             headers: vec![("Content-Type".into(), "application/json".into())],
             body: json.to_string().into_bytes(),
         }
+    }
+
+    fn is_certificate(&self) -> bool {
+        let kind = |(name, value): &(String, String)| {
+            name == "content-type" && value.starts_with("application/pem-certificate-chain")
+        };
+        self.headers.iter().any(kind)
+    }
+
+    fn turn_clock(&mut self, ahead_h: i64) {
+        self.headers.retain(|(name, _)| name != "date");
+        let at = Timestamp::now() + jiff::SignedDuration::from_hours(ahead_h);
+        let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+        self.headers.push(("date".into(), date.unwrap()));
     }
 
     fn set(&mut self, key: &str, value: String) {

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
+mod account_key;
 mod accounts;
 mod acme2certifier;
+mod acme_patience;
+mod acme_ways;
 mod answers;
 mod architecture;
 mod ari;
@@ -38,6 +41,7 @@ mod http_edge;
 mod https_only;
 mod install;
 mod last_backup;
+mod lies;
 mod lifecycle;
 mod lists_and_links;
 mod load_judge;

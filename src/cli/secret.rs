@@ -13,7 +13,7 @@ use crate::{
     base::{Error, Result, secrets},
     config::Config,
     db::DataFolder,
-    net::dns,
+    net::{acme, dns},
     server::stores::{self, PASSWORD_SECRET, STORE_SECRET},
 };
 
@@ -22,7 +22,8 @@ use crate::{
 pub(super) enum SecretCommand {
     /// Keep a secret; asks for it, or reads the first line of standard input
     Set {
-        /// What it is for: dns, s3 for backups in a bucket, or sftp for the password on another machine
+        /// What it is for: dns, s3 for backups in a bucket, sftp for the password on another machine, or external-account
+        /// for the key that an authority of certificates gave you
         name: String,
         /// The place that the password is for [default: the place that is set]; it is sent to no other
         #[arg(long = "for", value_name = "sftp://…")]
@@ -50,10 +51,12 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
                 STORE_SECRET => ask("the key of the store")?,
                 PASSWORD_SECRET => ask_for_machine(place.clone(), &folder, global)?,
                 dns::SECRET_NAME => ask_for_dns(&folder, global)?,
+                acme::SECRET_NAME => ask("the key of the external account")?,
                 _ => {
                     return Err(Error::Invalid(format!(
-                        "there is no use for a secret named {name:?}; there are {}, {STORE_SECRET} and {PASSWORD_SECRET}",
-                        dns::SECRET_NAME
+                        "there is no use for a secret named {name:?}; there are {}, {STORE_SECRET}, {PASSWORD_SECRET} and {}",
+                        dns::SECRET_NAME,
+                        acme::SECRET_NAME
                     )));
                 }
             };

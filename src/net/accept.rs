@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     admission::Admission,
+    certificates::Kind,
     challenges::ACME_TLS,
     flow::Flows,
     handshakes::Handshakes,
@@ -48,17 +49,17 @@ const LINGER: Duration = Duration::from_secs(5);
 /// What every connection meets before its first request; cheap to clone, one for all threads.
 #[derive(Clone)]
 pub struct Door {
-    /// For connections to addresses of IPv4, and of IPv6. `None`: plain HTTP.
-    tls: Option<[TlsAcceptor; 2]>,
+    /// For connections of each [`Kind`]. `None`: plain HTTP.
+    tls: Option<[TlsAcceptor; Kind::ALL.len()]>,
     admission: Admission,
     trusted: Arc<TrustedProxies>,
     handshakes: Arc<Handshakes>,
 }
 
 impl Door {
-    /// A door to HTTPS: for connections to addresses of IPv4, and of IPv6.
+    /// A door to HTTPS, with what holds for connections of each [`Kind`].
     pub fn https(
-        tls: [ServerConfig; 2],
+        tls: [ServerConfig; Kind::ALL.len()],
         admission: Admission,
         trusted: Arc<TrustedProxies>,
         handshakes: Arc<Handshakes>,
@@ -111,7 +112,8 @@ impl Door {
         let Some(tls) = &self.tls else {
             return Ok(Opened::Http1(Stream::Plain(socket)));
         };
-        let mut accepting = tls[usize::from(own.is_ipv6())].accept(socket);
+        let kind = Kind::of(own, address.ip());
+        let mut accepting = tls[kind.index()].accept(socket);
         let stream = match timeout(HANDSHAKE, &mut accepting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {

@@ -40,14 +40,13 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// For the names of the machine, of the site and of its hosts; with what new connections are shown, to addresses
-    /// of IPv4 and of IPv6.
+    /// For the names of the machine, of the site and of its hosts; with what new connections of each [`Kind`] are shown.
     pub(super) fn new(
         folder: &DataFolder,
         local: &Arc<LocalName>,
         Effective { config, names, .. }: &Effective,
         hosts: &hosts::Settings,
-    ) -> Result<([ServerConfig; 2], Arc<Self>)> {
+    ) -> Result<([ServerConfig; Kind::ALL.len()], Arc<Self>)> {
         let root = folder.root();
         let local_hosts = names_of(hosts);
         let of_machine = local_names(local);
@@ -55,9 +54,13 @@ impl Certificates {
         let of_authority = certificates::local_certificate(root, &all)?;
         let challenges = Arc::<Challenges>::default();
         let shown = Shown::new(of_authority, Arc::clone(&challenges));
-        let tls = tls::server_config(shown.over(Kind::V4))?;
-        let mut over_v6 = tls.clone();
-        over_v6.cert_resolver = shown.over(Kind::V6);
+        let [first, ..] = Kind::ALL;
+        let tls = tls::server_config(shown.over(first))?;
+        let tls = Kind::ALL.map(|kind| {
+            let mut tls = tls.clone();
+            tls.cert_resolver = shown.over(kind);
+            tls
+        });
         let of_hosts: Vec<String> = hosts.names().map(str::to_owned).collect();
         let settings = (config.certificate.clone(), config.dns.clone());
         let wanted = wanted(names, &settings, &of_hosts);
@@ -79,7 +82,7 @@ impl Certificates {
             of_hosts: Mutex::new(of_hosts),
             settings: Mutex::new(settings),
         };
-        Ok(([tls, over_v6], Arc::new(certificates)))
+        Ok((tls, Arc::new(certificates)))
     }
 
     /// The names of the site. Who changes them tells so by [`Certificates::replace_settings`].
@@ -105,6 +108,17 @@ impl Certificates {
     pub(super) fn replace_settings(&self, settings: acme::Settings, dns: dns::Settings) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = (settings, dns);
         self.tell();
+    }
+
+    /// Takes other settings without telling, for who is about to change the names or hosts too: nobody is asked about new
+    /// names in the old way. Gives those that counted.
+    pub(super) fn swap_settings(
+        &self,
+        settings: acme::Settings,
+        dns: dns::Settings,
+    ) -> (acme::Settings, dns::Settings) {
+        let mut counting = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut counting, (settings, dns))
     }
 
     /// The data folder, where secrets are.
@@ -163,7 +177,8 @@ impl Certificates {
         self.follower.run().await;
     }
 
-    fn tell(&self) {
+    /// What counts now counts for who obtains certificates and lets names follow.
+    pub(super) fn tell(&self) {
         let settings = self.settings.lock();
         let settings = settings.unwrap_or_else(PoisonError::into_inner);
         let of_hosts = self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner);

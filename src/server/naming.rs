@@ -105,12 +105,14 @@ impl Naming {
         let shared = self.certificates().names();
         let before = shared.now();
         shared.replace(names);
+        let certificates = self.certificates();
+        let settings = certificates.swap_settings(config.certificate, config.dns);
         if let Err(e) = hosts.await {
             shared.replace((*before).clone());
+            certificates.replace_settings(settings.0, settings.1);
             return Err(e);
         }
-        let certificates = self.certificates();
-        certificates.replace_settings(config.certificate, config.dns);
+        certificates.tell();
         self.router.replace(config.router.is_open());
         self.promise();
         Ok(())

@@ -221,6 +221,7 @@ mod tests {
                 text: "down".into(),
                 retry_at: None,
                 record: None,
+                problem: None,
             }),
             next: Some(Timestamp(60 * DAY)),
             renewals,

@@ -10,7 +10,7 @@ use instant_acme::{Account, AccountCredentials, ExternalAccountKey, LetsEncrypt,
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Failure, FailureKind, Settings, wire::Wire};
+use super::{Failure, FailureKind, Settings, rollover, wire::Wire};
 use crate::{
     base::{Error, Result},
     net::{certificates::files, web_client::WebClient},
@@ -24,18 +24,18 @@ pub(super) const MORE_NONCES: usize = 4;
 
 /// What is kept of an account.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+pub(super) struct Kept {
     /// The authority's directory.
-    authority: String,
+    pub(super) authority: String,
     /// What the authority knows as the address for incidents.
-    contact: Option<String>,
+    pub(super) contact: Option<String>,
     /// Thumbprints of the keys that it had before, newest first: records in the DNS may name it by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    former_keys: Vec<String>,
+    pub(super) former_keys: Vec<String>,
     /// How the authority calls itself in records, where it has said so in an offer and does not in its directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    issuers: Vec<String>,
-    credentials: AccountCredentials,
+    pub(super) issuers: Vec<String>,
+    pub(super) credentials: AccountCredentials,
 }
 
 /// What is kept of an account beside what opens it.
@@ -75,10 +75,16 @@ pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account
     }
 }
 
-/// When the account's file was written, if there is one.
-pub(super) fn written_at(data: &Path, settings: &Settings) -> Option<SystemTime> {
-    let metadata = std::fs::metadata(path_of(data, authority_of(settings)));
-    metadata.and_then(|metadata| metadata.modified()).ok()
+/// When the account's file was written, if there is one; and that with a key that may be its next one.
+pub(super) type Written = [Option<SystemTime>; 2];
+
+/// When what there is of the account was written.
+pub(super) fn written_at(data: &Path, settings: &Settings) -> Written {
+    let path = path_of(data, authority_of(settings));
+    [rollover::beside(&path), path].map(|file| {
+        let metadata = std::fs::metadata(file);
+        metadata.and_then(|metadata| metadata.modified()).ok()
+    })
 }
 
 /// The account with these settings: the one that is kept, else a new one, which is on the disk before it is used.
@@ -87,6 +93,7 @@ async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, 
     let path = path_of(data, authority);
     let contact = settings.contact.as_ref().map(super::settings::Contact::uri);
     let contacts: Vec<&str> = contact.as_deref().into_iter().collect();
+    rollover::settle(&path, settings, wire).await?;
     let builder = Account::builder_with_http(Box::new(wire.clone()));
     if let Some(kept) = read(&path)? {
         let account = builder.from_credentials(copy(&kept.credentials)?).await?;
@@ -102,7 +109,7 @@ async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, 
         return Err(Failure::new(FailureKind::Setup, text));
     }
     let external = settings.external_account.as_ref().map(|external| {
-        let key = decode(&external.key)?;
+        let key = decode(&external.key_in(data)?)?;
         Ok::<_, Failure>(ExternalAccountKey::new(external.id.clone(), &key))
     });
     let wanted = NewAccount {
@@ -143,31 +150,6 @@ pub(super) fn note_issuers(data: &Path, settings: &Settings, issuers: Vec<String
     }
 }
 
-/// Gives the account a new key, and keeps that (RFC 8555 section 7.3.5).
-pub(super) async fn change_key(
-    data: &Path,
-    settings: &Settings,
-    account: &mut Account,
-) -> Result<(), Failure> {
-    let authority = authority_of(settings);
-    let path = path_of(data, authority);
-    let kept = read(&path)?;
-    let mut former_keys = vec![account.key_thumbprint().to_owned()];
-    let credentials = account.update_key().await?;
-    let (contact, before, issuers) = kept.map_or_else(Default::default, |kept| {
-        (kept.contact, kept.former_keys, kept.issuers)
-    });
-    former_keys.extend(before);
-    let kept = Kept {
-        authority: authority.to_owned(),
-        contact,
-        former_keys,
-        issuers,
-        credentials,
-    };
-    Ok(write(data, &kept)?)
-}
-
 /// Puts the account aside that its authority does not know any more; the next one is new.
 pub(super) fn put_aside(data: &Path, settings: &Settings) -> Result<()> {
     let path = path_of(data, authority_of(settings));
@@ -176,7 +158,7 @@ pub(super) fn put_aside(data: &Path, settings: &Settings) -> Result<()> {
 }
 
 /// One file for each authority: its name, and a digest for those of one machine.
-fn path_of(data: &Path, authority: &str) -> PathBuf {
+pub(super) fn path_of(data: &Path, authority: &str) -> PathBuf {
     let host = url::Url::parse(authority).ok();
     let host = host
         .as_ref()
@@ -198,7 +180,8 @@ fn path_of(data: &Path, authority: &str) -> PathBuf {
         .join(format!("{safe}-{digest}.json"))
 }
 
-fn read(path: &Path) -> Result<Option<Kept>> {
+/// What is kept in this file, if it is there.
+pub(super) fn read(path: &Path) -> Result<Option<Kept>> {
     let Some(text) = files::read_secret(path)? else {
         return Ok(None);
     };
@@ -211,9 +194,14 @@ fn read(path: &Path) -> Result<Option<Kept>> {
 }
 
 fn write(data: &Path, kept: &Kept) -> Result<()> {
+    write_at(data, &path_of(data, &kept.authority), kept)
+}
+
+/// Keeps an account in this file; it is on the disk then.
+pub(super) fn write_at(data: &Path, path: &Path, kept: &Kept) -> Result<()> {
     let text = serde_json::to_string_pretty(kept).map_err(Error::internal)?;
     files::create_folder_in(data, FOLDER)?;
-    files::write(&path_of(data, &kept.authority), &text, files::SECRET)
+    files::write(path, &text, files::SECRET)
 }
 
 /// Credentials are neither cloned nor lent; as text they are both.
@@ -227,7 +215,7 @@ fn decode(key: &str) -> Result<Vec<u8>, Failure> {
     let key = key.trim().as_bytes();
     let mut kinds = [BASE64URL_NOPAD, BASE64URL, BASE64_NOPAD, BASE64].into_iter();
     kinds.find_map(|kind| kind.decode(key).ok()).ok_or_else(|| {
-        let text = "the key of external_account in webstead.toml is not base64; copy it whole";
+        let text = "the key of external_account is not base64; copy it whole (webstead secret set external-account)";
         Failure::new(FailureKind::Setup, text)
     })
 }

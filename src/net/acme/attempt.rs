@@ -7,10 +7,13 @@ use instant_acme::Account;
 use super::{
     Challenge, Failure, FailureKind, Settings, account,
     choice::{challenges_for, identifier_at, sound},
+    deviation,
     keeper::Wanted,
     kept::{self, Kept},
     lasting::Lasting,
     order::{self, Done, Issued, Stage, Wish},
+    reach,
+    tried::{MOST_REFUSED, Tried},
     wire::Wire,
 };
 use crate::{
@@ -28,6 +31,8 @@ pub(super) struct Attempt<'a> {
     pub(super) challenges: &'a Arc<Challenges>,
     pub(super) account: &'a Account,
     pub(super) wire: &'a Wire,
+    /// Whether the authority may look in vain only so often: nobody has asked for it by hand.
+    pub(super) is_limited: bool,
 }
 
 /// A certificate that was obtained, and kept.
@@ -42,18 +47,24 @@ pub(super) struct Obtained {
 }
 
 impl Attempt<'_> {
-    /// Obtains a certificate and keeps it, if it is sound.
+    /// Obtains a certificate and keeps it, if it is sound. What it teaches goes into `tried`.
     ///
     /// # Errors
     /// The failure of the way that was thought best, of those that the authority was asked about; that a record is
     /// missing only if it was not asked at all, because then it may be looked again soon.
-    pub(super) async fn make(&self) -> Result<Obtained, Failure> {
+    pub(super) async fn make(&self, tried: &mut Tried) -> Result<Obtained, Failure> {
         let settings = &self.wanted.settings;
-        let worked = self.kept.state.challenge;
+        let ahead_s = self.wire.ahead_s(account::authority_of(settings)).await;
+        if let Some(ahead_s) = ahead_s {
+            deviation::check(ahead_s, Timestamp::of_clock())?;
+        }
         let known = account::known(self.data, settings)?;
         let lasting = Lasting::new(self.account, self.wire, known, self.wanted);
         let mut failures = Vec::new();
-        for challenge in challenges_for(self.name, self.wanted, worked) {
+        for challenge in self.ways(&lasting, &mut failures).await {
+            if self.is_limited && self.is_hopeless(challenge, tried, &failures) {
+                continue;
+            }
             loop {
                 let was_refused = lasting.is_refused();
                 match self.by(challenge, &lasting).await {
@@ -65,9 +76,15 @@ impl Attempt<'_> {
                             challenge.name(),
                             failure.text
                         );
+                        tried.note_refused(challenge, &failure, Timestamp::now());
                         failures.push(failure);
                     }
-                    other => return other,
+                    other => {
+                        if let Ok(obtained) = &other {
+                            tried.forget(obtained.challenge);
+                        }
+                        return other;
+                    }
                 }
                 // A record was taken in its place, and is not from now on.
                 let is_untried = lasting.is_refused() && !was_refused;
@@ -76,7 +93,37 @@ impl Attempt<'_> {
                 }
             }
         }
-        Err(told_of(failures).unwrap_or_else(|| self.no_way()))
+        let rests = tried.rests_until(Timestamp::now());
+        Err(told_of(failures).unwrap_or_else(|| rests.map_or_else(|| self.no_way(), resting)))
+    }
+
+    /// The ways that may be open, best first. Where the DNS says that nobody can come by this name, only those through
+    /// the DNS are, and why is the first of the failures.
+    async fn ways(&self, lasting: &Lasting<'_>, failures: &mut Vec<Failure>) -> Vec<Challenge> {
+        let mut ways = challenges_for(self.name, self.wanted, &self.kept.state);
+        let is_by_visit = |way: &Challenge| matches!(way, Challenge::Http | Challenge::TlsAlpn);
+        if ways.iter().any(is_by_visit)
+            && let Some(failure) = reach::closed(self.name, self.wanted).await
+        {
+            ways.retain(|way| !is_by_visit(way));
+            failures.push(failure);
+            let is_free = self.wanted.settings.challenge.is_none();
+            if is_free
+                && !ways.contains(&Challenge::DnsPersist)
+                && lasting.is_there(self.name).await
+            {
+                ways.push(Challenge::DnsPersist);
+            }
+        }
+        ways
+    }
+
+    /// Whether it is better not to ask now: the authority has looked in vain too often, or this way has failed before, and
+    /// another one was tried already. Each has its turn, so that it is seen when a port is opened.
+    fn is_hopeless(&self, challenge: Challenge, tried: &Tried, failures: &[Failure]) -> bool {
+        let has_asked = failures.iter().any(|failure| failure.problem.is_some());
+        let has_failed = self.kept.state.tried.failed_at(challenge).is_some();
+        tried.rests_until(Timestamp::now()).is_some() || (has_asked && has_failed)
     }
 
     /// By one way.
@@ -132,7 +179,10 @@ impl Attempt<'_> {
             challenge,
             record_until,
         } = done?;
-        let chain = sound(&issued, &names, self.kept.chain.as_deref())?;
+        // What time it is for visitors: a clock that is a little behind is no reason to order another one.
+        let ahead_s = self.wire.last_ahead_s().unwrap_or_default();
+        let now = Timestamp(Timestamp::now().0 - ahead_s.min(0));
+        let chain = sound(&issued, &names, self.kept.chain.as_deref(), now)?;
         let saved = kept::save(self.data, self.name, &issued);
         let unsaved = saved.err().map(|e| {
             let text = format!(
@@ -180,9 +230,23 @@ impl Attempt<'_> {
     }
 }
 
+/// That the authority is left alone, because it has looked in vain too often.
+fn resting(until: Timestamp) -> Failure {
+    let text = format!(
+        "the authority has looked {MOST_REFUSED} times in vain within an hour, and allows little more, so it is asked \
+         again at {}",
+        until.rfc3339()
+    );
+    Failure {
+        retry_at: Some(until),
+        ..Failure::new(FailureKind::Validation, text)
+    }
+}
+
 /// Which of the failures of all ways, the best first, is told.
 fn told_of(failures: Vec<Failure>) -> Option<Failure> {
-    let is_asked = |failure: &Failure| failure.kind != FailureKind::Record;
+    let is_asked =
+        |failure: &Failure| !matches!(failure.kind, FailureKind::Record | FailureKind::Name);
     let at = failures.iter().position(is_asked).unwrap_or_default();
     failures.into_iter().nth(at)
 }

@@ -12,6 +12,7 @@ use super::{
     names::{all_names, is_public},
     persist::Standing,
     report::{Report, report_of},
+    rollover,
 };
 use crate::base::{Error, Result};
 
@@ -77,8 +78,8 @@ pub async fn revoke(data: &Path, settings: &Settings, name: &str, reason: Reason
 /// # Errors
 /// [`Error::Invalid`] with the authority's words.
 pub async fn change_account_key(data: &Path, settings: &Settings) -> Result<()> {
-    let (mut account, _) = account::connect(data, settings).await.map_err(in_words)?;
-    let changed = account::change_key(data, settings, &mut account).await;
+    let (account, wire) = account::connect(data, settings).await.map_err(in_words)?;
+    let changed = rollover::change_key(data, settings, &account, &wire).await;
     changed.map_err(in_words)
 }
 

@@ -4,24 +4,27 @@
 use instant_acme::CertificateIdentifier;
 
 use super::{
-    Challenge, Failure, FailureKind, Settings, account::authority_of, keeper::Wanted, kept::Kept,
+    Challenge, Failure, FailureKind, Settings,
+    account::authority_of,
+    keeper::Wanted,
+    kept::{Kept, State},
     order::Issued,
 };
 use crate::{base::Timestamp, net::certificates::Chain};
 
 /// What was issued, if it may take the place of what is there: a working certificate never makes way for a
-/// broken one.
+/// broken one. `now` is what time it is for visitors.
 pub(super) fn sound(
     issued: &Issued,
     names: &[String],
     old: Option<&Chain>,
+    now: Timestamp,
 ) -> Result<Chain, Failure> {
     let refused = |why: String| {
         let text = format!("the authority sent a certificate that is not used: {why}");
         Failure::new(FailureKind::Refused, text)
     };
     let chain = Chain::parse(&issued.chain, &issued.key).map_err(|e| refused(e.to_string()))?;
-    let now = Timestamp::now();
     chain
         .check(names, now)
         .map_err(|e| refused(e.to_string()))?;
@@ -38,15 +41,15 @@ pub(super) fn sound(
     }
 }
 
-/// How a name is proved, best first: as the owner wants it, as it worked last, or as it may work.
-pub(super) fn challenges_for(
-    name: &str,
-    wanted: &Wanted,
-    worked: Option<Challenge>,
-) -> Vec<Challenge> {
-    let own = wanted.settings.challenge;
+/// How a name is proved, best first: as the owner wants it; as it worked last; as it may work; and what has failed
+/// last, the longest ago first, so that each has its turn.
+pub(super) fn challenges_for(name: &str, wanted: &Wanted, state: &State) -> Vec<Challenge> {
+    let (own, worked) = (wanted.settings.challenge, state.challenge);
     let mut all = own.map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
-    all.sort_by_key(|challenge| Some(*challenge) != worked);
+    all.sort_by_key(|challenge| {
+        let failed_at = state.tried.failed_at(*challenge);
+        (failed_at, Some(*challenge) != worked)
+    });
     let has_zone = wanted.dns.has_texts();
     all.retain(|challenge| {
         let is_open = match challenge {
@@ -74,4 +77,45 @@ pub(super) fn identifier_at(
     let leaf = kept.chain.as_ref()?.leaf();
     let id = CertificateIdentifier::try_from(leaf).ok();
     id.map(CertificateIdentifier::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_works_comes_first_and_what_has_failed_last() {
+        let (http, alpn, dns) = (Challenge::Http, Challenge::TlsAlpn, Challenge::Dns);
+        let by_hand = "";
+        let with_zone = "provider = \"gandi\"\nzone = \"a.example\"";
+        for (provider, worked, failed, expected) in [
+            (by_hand, None, &[][..], &[http, alpn][..]),
+            (with_zone, None, &[], &[http, alpn, dns]),
+            (with_zone, Some(dns), &[], &[dns, http, alpn]),
+            (by_hand, None, &[http], &[alpn, http]),
+            (by_hand, None, &[alpn, http], &[alpn, http]),
+            (by_hand, None, &[http, alpn], &[http, alpn]),
+            (with_zone, None, &[http, alpn], &[dns, http, alpn]),
+            // It has failed since.
+            (with_zone, Some(http), &[http], &[alpn, dns, http]),
+        ] {
+            let wanted = Wanted {
+                dns: toml::from_str(provider).unwrap(),
+                ..Wanted::default()
+            };
+            let mut state = State {
+                challenge: worked,
+                ..State::default()
+            };
+            for (at, way) in (1..).zip(failed) {
+                let failure = Failure {
+                    problem: Some("connection".into()),
+                    ..Failure::new(FailureKind::Validation, "closed")
+                };
+                state.tried.note_refused(*way, &failure, Timestamp(at));
+            }
+            let found = challenges_for("a.example", &wanted, &state);
+            assert_eq!(found, expected, "{provider:?} {worked:?} {failed:?}");
+        }
+    }
 }

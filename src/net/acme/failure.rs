@@ -11,6 +11,10 @@ use crate::{
 
 /// Characters of an authority's words that are kept.
 const MOST_SAID: usize = 1000;
+/// Characters of what it calls a problem.
+const MOST_NAMED: usize = 60;
+/// What the names of problems begin with (RFC 8555 section 6.7).
+const ACME_ERROR: &str = "urn:ietf:params:acme:error:";
 
 /// Why there is no new certificate, kept until there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +29,10 @@ pub struct Failure {
     /// The record in the DNS that the owner is to make, if that is what is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
+    /// What the authority found wrong when it looked for the proof, as it calls that: `connection` (RFC 8555 section
+    /// 6.7). `None` if it did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What kind of reason there is.
@@ -39,6 +47,10 @@ pub enum FailureKind {
     Validation,
     /// A record in the DNS is not there that is to prove the name, so the authority was not asked.
     Record,
+    /// The name leads to nobody, or to one's own network alone, so the authority was not asked.
+    Name,
+    /// The clock of this machine is wrong, so no certificate was ordered.
+    Clock,
     /// It will not do this.
     Refused,
     /// It did not take the number of a request that it had given itself; asked again, it may (RFC 8555 section 6.5).
@@ -54,6 +66,10 @@ impl Failure {
     pub fn advice(&self) -> &'static str {
         let says = |word: &str| self.text.to_ascii_lowercase().contains(word);
         match self.kind {
+            FailureKind::Unreachable if says("not valid yet") || says("expired") => {
+                "The authority was reached, and its own certificate seems not to hold. That is most likely the clock of \
+                 this machine, which is wrong: look whether it can reach a time server (timedatectl)."
+            }
             FailureKind::Unreachable => {
                 "The authority was not reached, or has trouble of its own. It is asked again by itself; if it goes \
                  on, look whether this machine can reach the internet."
@@ -84,6 +100,14 @@ impl Failure {
                 "Make that record once, by hand, at your DNS provider: of the type TXT, with exactly this text. It stays \
                  there, and no renewal changes it. It is looked for every few minutes, and the authority is asked when \
                  it is seen."
+            }
+            FailureKind::Name => {
+                "Make an A record for it at your DNS provider, with the address that your router has to the outside; a new \
+                 one takes up to an hour to be known everywhere. It is looked for every few minutes, and the authority is \
+                 asked when it is there. A provider that lets this site change the DNS does as well."
+            }
+            FailureKind::Clock => {
+                "Set the clock right: it is compared every few minutes, and then the certificate is ordered by itself."
             }
             FailureKind::Validation => {
                 "Somebody else opened under this name: another program, the router's own page, or the machine that \
@@ -119,12 +143,35 @@ impl Failure {
             text: text.into(),
             retry_at: None,
             record: None,
+            problem: None,
         }
     }
 
     /// Whether it is one way of proving a name that did not work: another may.
     pub(super) fn is_of_proof(&self) -> bool {
-        matches!(self.kind, FailureKind::Validation | FailureKind::Record)
+        matches!(
+            self.kind,
+            FailureKind::Validation | FailureKind::Record | FailureKind::Name
+        )
+    }
+
+    /// Whether nothing was ordered, because something is not there yet: it is looked for every few minutes.
+    pub(super) fn is_of_waiting(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Record | FailureKind::Name | FailureKind::Clock
+        )
+    }
+
+    /// What the authority found wrong when it looked for a proof.
+    pub(super) fn of_proof(problem: &Problem) -> Self {
+        let name = problem.r#type.as_deref().unwrap_or_default();
+        let name = name.strip_prefix(ACME_ERROR).unwrap_or(name);
+        Self {
+            kind: FailureKind::Validation,
+            problem: Some(one_line(name, MOST_NAMED)),
+            ..Self::said(problem)
+        }
     }
 
     /// A record that is missing once the authority was asked: its failed orders count, and it is not asked again so soon.
@@ -142,6 +189,11 @@ impl Failure {
         }
     }
 
+    /// That the authority was not reached, or did not answer.
+    pub(super) fn unreachable(text: impl Into<String>) -> Self {
+        Self::new(FailureKind::Unreachable, text)
+    }
+
     /// Something of this machine: a file, a setting.
     pub(super) fn setup(error: impl std::fmt::Display) -> Self {
         Self::new(FailureKind::Setup, error.to_string())
@@ -150,7 +202,7 @@ impl Failure {
     /// A problem document of the authority (RFC 8555 section 6.7).
     pub(super) fn said(problem: &Problem) -> Self {
         let name = problem.r#type.as_deref().unwrap_or_default();
-        let kind = match name.strip_prefix("urn:ietf:params:acme:error:") {
+        let kind = match name.strip_prefix(ACME_ERROR) {
             Some("rateLimited") => FailureKind::RateLimited,
             Some("serverInternal") => FailureKind::Unreachable,
             Some("accountDoesNotExist") => FailureKind::LostAccount,

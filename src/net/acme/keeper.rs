@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    mem::replace,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
@@ -12,18 +11,16 @@ use instant_acme::Account;
 use tokio::sync::watch;
 
 use super::{
-    Failure, FailureKind, Settings, account,
-    attempt::{Attempt, Obtained},
-    choice::identifier_at,
+    Settings,
+    account::Written,
     kept::{self, Kept},
     names::{all_names, is_public},
-    report::{Report, next_of, report_of, spread},
-    schedule,
+    report::{Report, report_of},
+    tried::digest_of,
     wire::Wire,
 };
 use crate::{
     base::{Error, Result, Timestamp},
-    db::DataFolder,
     net::{
         certificates::{Chain, Shown, Watched, clock},
         challenges::Challenges,
@@ -33,11 +30,6 @@ use crate::{
 
 /// How often files and requests of the owner are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Seconds after which an authority is asked again when a certificate is to be renewed; it may say otherwise.
-const ADVICE_S: i64 = 6 * 3600;
-/// What an authority may say (RFC 9773 section 4.3.2 wants reasonable limits).
-const ADVICE_LIMITS_S: (i64, i64) = (60, 24 * 3600);
-
 /// Which certificates there are to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -51,9 +43,9 @@ pub struct Wanted {
 
 /// Looks after certificates; one for the server.
 pub struct Keeper {
-    data: PathBuf,
+    pub(super) data: PathBuf,
     shown: Arc<Shown>,
-    challenges: Arc<Challenges>,
+    pub(super) challenges: Arc<Challenges>,
     wanted: watch::Sender<Wanted>,
     reports: RwLock<Vec<Report>>,
     /// The name that the authority is being asked about.
@@ -62,15 +54,13 @@ pub struct Keeper {
 
 /// What the keeper's task has for itself.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     own: Vec<Watched>,
-    kept: HashMap<String, Kept>,
+    pub(super) kept: HashMap<String, Kept>,
     /// The account with the settings that it was opened with, and when its file was written.
-    account: Option<(Settings, Option<SystemTime>, Account, Wire)>,
-    /// The settings that counted last.
-    settings: Option<Settings>,
+    pub(super) account: Option<(Settings, Written, Account, Wire)>,
     /// Whether it was said that the clock is wrong.
-    is_clock_told: bool,
+    pub(super) is_clock_told: bool,
 }
 
 impl Keeper {
@@ -188,13 +178,6 @@ impl Keeper {
         for own in &mut memory.own {
             own.look(&self.data);
         }
-        let settings = memory.settings.replace(wanted.settings.clone());
-        if settings.is_some_and(|before| before != wanted.settings) {
-            // What failed with other settings may work now.
-            for kept in memory.kept.values_mut() {
-                kept.state.next_try = None;
-            }
-        }
         // Which names are asked for depends on what there is for all names below one.
         let mut wildcards = all_names(wanted);
         wildcards.retain(|name| name.starts_with("*."));
@@ -202,11 +185,27 @@ impl Keeper {
         let names = Self::names(wanted, memory);
         self.load(memory, &names);
         memory.kept.retain(|name, _| names.contains(name));
+        for (name, kept) in &mut memory.kept {
+            let may_wait = kept.state.next_try.is_some();
+            if may_wait
+                && kept
+                    .state
+                    .tried
+                    .is_with_other(&digest_of(&self.data, name, wanted))
+            {
+                // What failed with other settings, or another secret, may work now.
+                kept.state.next_try = None;
+            }
+        }
         let own = memory.own.iter().filter_map(Watched::chain).cloned();
         let obtained = names
             .iter()
             .filter_map(|name| memory.kept[name].chain.clone());
-        self.shown.replace_public(own.chain(obtained).collect());
+        let mut shown: Vec<Arc<Chain>> = own.chain(obtained).collect();
+        let now = Timestamp::now();
+        // One that has ended makes way for one that has not.
+        shown.sort_by_key(|chain| chain.not_after() <= now);
+        self.shown.replace_public(shown);
         let mut reports = Vec::new();
         for name in all_names(wanted) {
             reports.push(Self::report(&name, memory));
@@ -248,7 +247,9 @@ impl Keeper {
         // One that is wanted and not there yet, or over, helps nobody.
         let is_good = |chain: &&Arc<Chain>| chain.not_before() <= now && now < chain.not_after();
         let stars: Vec<_> = stars.filter(is_good).collect();
-        let own: Vec<_> = memory.own.iter().filter_map(Watched::chain).collect();
+        // A file that has ended, and that nobody has renewed, keeps no name without a certificate.
+        let own = memory.own.iter().filter_map(Watched::chain);
+        let own: Vec<_> = own.filter(|chain| now < chain.not_after()).collect();
         names.retain(|name| {
             let by_star = !is_star(&name) && stars.iter().any(|chain| chain.covers(name));
             let is_covered = by_star || own.iter().any(|chain| chain.covers(name));
@@ -261,7 +262,8 @@ impl Keeper {
     fn report(name: &str, memory: &Memory) -> Report {
         let mut own = memory.own.iter().filter_map(Watched::chain);
         let own = own.find(|chain| chain.covers(name));
-        if let (None, Some(kept)) = (own, memory.kept.get(name)) {
+        // Names of own files are not kept as long as those hold.
+        if let Some(kept) = memory.kept.get(name) {
             return report_of(name, kept);
         }
         let mut others = memory.kept.values().filter_map(|kept| kept.chain.as_ref());
@@ -276,190 +278,6 @@ impl Keeper {
             renewals: 0,
             record_until: None,
             is_under_way: false,
-        }
-    }
-
-    /// Whether a certificate for this name is to be obtained now. Asks the authority for its advice, now and then.
-    async fn is_due(&self, memory: &mut Memory, name: &str, wanted: &Wanted) -> bool {
-        let now = Timestamp::now();
-        if !clock::is_believable(SystemTime::now()) {
-            if !replace(&mut memory.is_clock_told, true) {
-                log::warn!(
-                    "the clock of this machine says {}: no certificate is obtained or renewed before it is right. It \
-                     is looked at every few seconds; if it does not set itself, look whether this machine can reach \
-                     a time server (timedatectl)",
-                    Timestamp::of_clock().rfc3339()
-                );
-            }
-            return false;
-        }
-        if replace(&mut memory.is_clock_told, false) {
-            log::info!("the clock says {} now", now.rfc3339());
-        }
-        let kept = &memory.kept[name];
-        let advice = kept.state.advice_until;
-        if kept.chain.is_some() && advice.is_none_or(|at| schedule::has_come(at, now)) {
-            self.ask_advice(memory, name, wanted).await;
-        }
-        let kept = &memory.kept[name];
-        match kept.state.next_try {
-            Some(at) if kept.state.failures > 0 => schedule::has_come(at, now),
-            _ => next_of(kept, name) <= now,
-        }
-    }
-
-    /// Asks the authority when it wants the certificate to be renewed (RFC 9773). No answer is no advice.
-    async fn ask_advice(&self, memory: &mut Memory, name: &str, wanted: &Wanted) {
-        let id = identifier_at(&wanted.settings, &memory.kept[name]);
-        let advice = match (id, self.account(memory, wanted).await) {
-            (Some(id), Ok((account, _))) => account.renewal_info(&id).await.ok(),
-            _ => None,
-        };
-        let now = Timestamp::now();
-        let Some(kept) = memory.kept.get_mut(name) else {
-            return;
-        };
-        let mut pause = ADVICE_S;
-        if let Some((info, again)) = advice {
-            let window = &info.suggested_window;
-            kept.state.advised = Some((
-                Timestamp(window.start.unix_timestamp()),
-                Timestamp(window.end.unix_timestamp()),
-            ));
-            let (least, most) = ADVICE_LIMITS_S;
-            pause = i64::try_from(again.as_secs())
-                .unwrap_or(most)
-                .clamp(least, most);
-        }
-        kept.state.advice_until = Some(Timestamp(now.0 + pause));
-        self.keep_state(kept, name);
-    }
-
-    /// Obtains a certificate for a name, and keeps it if it is sound; else keeps why there is none.
-    async fn renew(&self, memory: &mut Memory, name: &str, wanted: &Wanted, is_asked: bool) {
-        let mut outcome = self.obtain(memory, name, wanted).await;
-        let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
-        if outcome.as_ref().is_err_and(is_lost) {
-            // That one was put aside. After a long time without the authority, the next try may be hours away.
-            outcome = self.obtain(memory, name, wanted).await;
-        }
-        let retry_at = memory
-            .account
-            .as_ref()
-            .and_then(|(.., wire)| wire.take_retry_at());
-        let now = Timestamp::now();
-        let Some(kept) = memory.kept.get_mut(name) else {
-            return;
-        };
-        match outcome {
-            Ok(obtained) => {
-                let chain = obtained.chain;
-                log::info!(
-                    "{name} has a certificate of {} until {}",
-                    chain.issuer(),
-                    chain.not_after().rfc3339()
-                );
-                if let Some(until) = obtained.record_until.filter(|at| *at < chain.not_after()) {
-                    log::warn!(
-                        "the text in the DNS that proves {name} is good until {} only; put another one in its place \
-                         before the certificate is to be renewed",
-                        until.rfc3339()
-                    );
-                }
-                let was_there = kept.chain.replace(Arc::new(chain)).is_some();
-                let renewals = kept.state.renewals + u32::from(was_there && !is_asked);
-                kept.state = kept::State {
-                    challenge: Some(obtained.challenge),
-                    record_until: obtained.record_until,
-                    authority: Some(account::authority_of(&wanted.settings).to_owned()),
-                    renewals,
-                    ..kept::State::default()
-                };
-                kept.unsaved = None;
-                if let Some((issued, failure)) = obtained.unsaved {
-                    log::error!("{name}: {}", failure.text);
-                    kept.unsaved = Some(issued);
-                    kept.state.failure = Some(failure);
-                }
-            }
-            Err(mut failure) => {
-                failure.retry_at = failure.retry_at.or(retry_at);
-                // Looked for every few minutes, perhaps for days: said and written once.
-                let is_waiting = failure.kind == FailureKind::Record
-                    && kept.state.failure.as_ref() == Some(&failure);
-                if !is_waiting {
-                    log::warn!("no certificate for {name}: {}", failure.words());
-                }
-                let until = kept.chain.as_ref().map(|chain| chain.not_after());
-                let before = kept.state.failure.as_ref();
-                kept.state.failures = schedule::counted(kept.state.failures, before, &failure);
-                let spread = spread(name, now.0);
-                let next = schedule::next_try(kept.state.failures, &failure, until, now, spread);
-                kept.state.next_try = Some(next);
-                kept.state.failure = Some(failure);
-                if is_waiting && !is_asked {
-                    return;
-                }
-            }
-        }
-        self.keep_state(kept, name);
-    }
-
-    async fn obtain(
-        &self,
-        memory: &mut Memory,
-        name: &str,
-        wanted: &Wanted,
-    ) -> Result<Obtained, Failure> {
-        if DataFolder::at(&self.data).is_on_read_only_disk() {
-            let text = "the data folder is on a disk that is read-only, so a certificate could not be kept";
-            return Err(Failure::new(FailureKind::Setup, text));
-        }
-        if account::written_at(&self.data, &wanted.settings).is_none() {
-            kept::probe(&self.data)?;
-        }
-        let (account, wire) = self.account(memory, wanted).await?;
-        let attempt = Attempt {
-            data: &self.data,
-            name,
-            wanted,
-            kept: &memory.kept[name],
-            challenges: &self.challenges,
-            account: &account,
-            wire: &wire,
-        };
-        let obtained = attempt.make().await;
-        let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
-        if obtained.as_ref().is_err_and(is_lost) {
-            memory.account = None;
-            account::put_aside(&self.data, &wanted.settings)?;
-        }
-        obtained
-    }
-
-    /// The account, opened with these settings.
-    async fn account(
-        &self,
-        memory: &mut Memory,
-        wanted: &Wanted,
-    ) -> Result<(Account, Wire), Failure> {
-        let settings = &wanted.settings;
-        let written = account::written_at(&self.data, settings);
-        if let Some((of, at, account, wire)) = &memory.account
-            && of == settings
-            && *at == written
-        {
-            return Ok((account.clone(), wire.clone()));
-        }
-        let (account, wire) = account::connect(&self.data, settings).await?;
-        let written = account::written_at(&self.data, settings);
-        memory.account = Some((settings.clone(), written, account.clone(), wire.clone()));
-        Ok((account, wire))
-    }
-
-    fn keep_state(&self, kept: &Kept, name: &str) {
-        if let Err(e) = kept.save_state(&self.data, name) {
-            log::warn!("what is known of the certificate for {name} was not kept: {e}");
         }
     }
 }

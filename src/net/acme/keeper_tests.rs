@@ -3,7 +3,11 @@
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-use super::{super::order, *};
+use super::{
+    super::{Failure, FailureKind, order, tried::Tried},
+    *,
+};
+use crate::net::certificates::Kind;
 
 fn wanted(names: &[&str]) -> Wanted {
     Wanted {
@@ -61,6 +65,75 @@ fn a_name_is_covered_by_a_certificate_that_is_there_and_by_no_wish() {
 }
 
 #[test]
+fn a_file_of_the_owners_that_has_ended_keeps_nobody_without_a_certificate() {
+    let (own, name) = ("own.pem", "example.org");
+    let mut wanted = wanted(&[name]);
+    wanted.settings.files = toml::from_str::<Settings>(&format!(
+        "files = [{{ certificate = \"{own}\", key = \"{own}\" }}]"
+    ))
+    .unwrap()
+    .files;
+    for (own_dates, obtained, is_agreed, asked, shown) in [
+        ((2001, 2999), Some((2001, 2998)), true, &[][..], Some(2999)),
+        ((2001, 2002), Some((2001, 2998)), true, &[name], Some(2998)),
+        ((2001, 2002), None, true, &[name], None),
+        ((2001, 2002), None, false, &[], Some(2002)),
+    ] {
+        let data = TempDir::new().unwrap();
+        let written = issued(name, own_dates);
+        let text = format!("{}{}", written.key, written.chain);
+        std::fs::write(data.path().join(own), text).unwrap();
+        if let Some(dates) = obtained {
+            kept::save(data.path(), name, &issued(name, dates)).unwrap();
+        }
+        wanted.settings.agree_to_terms = is_agreed;
+        let keeper = keeper(&data, wanted.clone());
+        let mut memory = Memory::default();
+        keeper.refresh(&mut memory, &wanted);
+        let what = format!("{own_dates:?} {obtained:?} {is_agreed}");
+        assert_eq!(Keeper::names(&wanted, &memory), asked, "{what}");
+        let report = keeper.reports().remove(0);
+        assert_eq!(report.is_own, asked.is_empty(), "{what}");
+        let until = |year| Timestamp(date_time_ymd(year, 1, 1).unix_timestamp());
+        let chain = report.chain.as_ref();
+        assert_eq!(
+            chain.map(|chain| chain.not_after()),
+            shown.map(until),
+            "{what}"
+        );
+        if let Some(chain) = chain {
+            let found = keeper.shown.for_name(Some(name), Kind::ALL[0]);
+            assert_eq!(found.cert[0], chain.key().cert[0], "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_failed_is_tried_at_once_when_a_secret_or_a_setting_changes_also_over_a_restart() {
+    let (data, name) = (TempDir::new().unwrap(), "example.org");
+    let before = wanted(&[name]);
+    let mut other = before.clone();
+    other.settings.profile = Some("shortlived".into());
+    let later = Timestamp(Timestamp::now().0 + 10_000);
+    let mut kept = Kept::default();
+    kept.state.failures = 5;
+    kept.state.next_try = Some(later);
+    kept.state.failure = Some(Failure::new(FailureKind::Setup, "no"));
+    kept.state
+        .tried
+        .note_with(digest_of(data.path(), name, &before));
+    kept.save_state(data.path(), name).unwrap();
+    let next = |wanted: &Wanted| keeper(&data, wanted.clone()).reports().remove(0).next;
+    assert_eq!(next(&before), Some(later));
+    let mut more = before.clone();
+    more.names.push("b.example.org".into());
+    assert_eq!(next(&more), Some(later), "another name changes nothing");
+    assert!(next(&other) < Some(later), "a setting");
+    crate::base::secrets::write(data.path(), "dns", "abc").unwrap();
+    assert!(next(&before) < Some(later), "a secret");
+}
+
+#[test]
 fn a_certificate_whose_file_is_gone_is_not_shown_any_more() {
     let data = TempDir::new().unwrap();
     let wanted = wanted(&["example.org"]);
@@ -95,7 +168,10 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
     let keeper = keeper(&data, wanted.clone());
     let mut memory = Memory::default();
     keeper.refresh(&mut memory, &wanted);
-    let refused = keeper.obtain(&mut memory, "example.org", &wanted).await;
+    let mut tried = Tried::default();
+    let refused = keeper
+        .obtain(&mut memory, "example.org", &wanted, true, &mut tried)
+        .await;
     let refused = refused.err().expect("there is no certificate");
     assert_eq!(refused.kind, FailureKind::Setup, "{refused:?}");
 }

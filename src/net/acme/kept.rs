@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Challenge, Failure, order::Issued, schedule};
+use super::{Challenge, Failure, order::Issued, schedule, tried::Tried};
 use crate::{
     base::{Error, Result, Timestamp},
     net::certificates::{Chain, files},
@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) advised: Option<schedule::Window>,
     /// When the authority is asked for its advice again.
     pub(super) advice_until: Option<Timestamp>,
+    /// What tries have taught.
+    pub(super) tried: Tried,
 }
 
 impl Kept {

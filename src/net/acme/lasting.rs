@@ -103,6 +103,12 @@ impl<'a> Lasting<'a> {
         }))
     }
 
+    /// Whether the record of a name is there, and good for now.
+    pub(super) async fn is_there(&self, name: &str) -> bool {
+        let seen = self.look(name, None).await;
+        matches!(seen, Ok(Some(seen)) if matches!(seen.standing, Standing::Right(_)))
+    }
+
     /// Makes sure that the record is there before the authority is asked: puts it there if there is a zone for it.
     ///
     /// # Errors

@@ -19,12 +19,21 @@ pub fn is_public(name: &str, settings: &Settings) -> bool {
     if let Ok(address) = name.parse::<IpAddr>() {
         return settings.authority.is_some() || is_global(address);
     }
-    let is_below = |end: &&str| {
+    let is_own = settings.authority.is_none() && is_below(name, &OWN_NETWORK);
+    name.contains('.') && !is_below(name, &NEVER) && !is_own
+}
+
+/// Whether a name is one that the internet does not know, and one's own network may.
+pub(super) fn is_of_own_network(name: &str) -> bool {
+    is_below(name, &OWN_NETWORK) || is_below(name, &NEVER)
+}
+
+/// Whether a name is one of these, or below one.
+fn is_below(name: &str, ends: &[&str]) -> bool {
+    ends.iter().any(|end| {
         let above = name.strip_suffix(*end);
         above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
-    };
-    let is_own = settings.authority.is_none() && OWN_NETWORK.iter().any(is_below);
-    name.contains('.') && !NEVER.iter().any(is_below) && !is_own
+    })
 }
 
 /// Every name that is wanted, once.

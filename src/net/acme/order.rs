@@ -24,6 +24,12 @@ const PATIENCE: RetryPolicy = RetryPolicy::new()
     .backoff(1.5)
     .timeout(Duration::from_mins(2));
 
+/// How long an order that is not ready is waited for before it is looked whether a proof was refused: some authorities
+/// leave such an order as it is.
+const FIRST_PATIENCE: RetryPolicy = PATIENCE.timeout(Duration::from_secs(15));
+/// How an authority is asked that takes longer.
+const MORE_PATIENCE: RetryPolicy = PATIENCE.initial_delay(Duration::from_secs(4));
+
 /// How it is proved that a name leads here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Challenge {
@@ -214,7 +220,7 @@ async fn prove(
     if order.state().status == OrderStatus::Ready {
         return Ok(way);
     }
-    let refused = match order.poll_ready(&PATIENCE).await {
+    let refused = match await_ready(order).await {
         Ok(OrderStatus::Ready) => return Ok(way),
         Ok(_) => why_not(order, None).await,
         Err(Error::Api(problem)) => why_not(order, Some(problem)).await,
@@ -341,24 +347,47 @@ fn not_offered(challenge: Challenge, wish: &Wish<'_>) -> Failure {
     Failure::new(FailureKind::Setup, text)
 }
 
+/// Waits until the authority has looked at the proofs; what it says of an order of which one was refused is that it is
+/// invalid, or nothing.
+async fn await_ready(order: &mut Order) -> Result<OrderStatus, Error> {
+    for patience in [FIRST_PATIENCE, MORE_PATIENCE] {
+        match order.poll_ready(&patience).await {
+            Err(Error::Timeout(_)) if refused(order).await.is_some() => {
+                return Ok(OrderStatus::Invalid);
+            }
+            Err(Error::Timeout(_)) => {}
+            other => return other,
+        }
+    }
+    Err(Error::Timeout(None))
+}
+
 /// What the authority did not like, which it says of each proof.
 async fn why_not(order: &mut Order, of_order: Option<Problem>) -> Failure {
-    let mut authorizations = order.authorizations();
-    while let Some(Ok(mut authorization)) = authorizations.next().await {
-        let Ok(state) = authorization.refresh().await else {
-            break;
-        };
-        let mut refused = state.challenges.iter();
-        let refused = refused.find(|challenge| challenge.status == ChallengeStatus::Invalid);
-        if let Some(problem) = refused.and_then(|challenge| challenge.error.as_ref()) {
-            return Failure {
-                kind: FailureKind::Validation,
-                ..Failure::said(problem)
-            };
-        }
+    if let Some(failure) = refused(order).await {
+        return failure;
     }
     let unsaid = || Failure::new(FailureKind::Validation, "the authority gave no reason");
     of_order.map_or_else(unsaid, |problem| Failure::said(&problem))
+}
+
+/// What it says of the first proof that it has refused, if there is one.
+async fn refused(order: &mut Order) -> Option<Failure> {
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        let state = authorization.refresh().await.ok()?;
+        let mut refused = state.challenges.iter();
+        let refused = refused.find(|challenge| challenge.status == ChallengeStatus::Invalid);
+        if let Some(challenge) = refused {
+            let unsaid = || Failure {
+                problem: Some(String::new()),
+                ..Failure::new(FailureKind::Validation, "the authority gave no reason")
+            };
+            let problem = challenge.error.as_ref();
+            return Some(problem.map_or_else(unsaid, Failure::of_proof));
+        }
+    }
+    None
 }
 
 fn identifier_of(name: &str) -> Identifier {

@@ -1,12 +1,13 @@
 //! When a certificate is renewed, and when it is tried again: arithmetic, without clock or files.
 
-use super::{Failure, FailureKind};
+use super::Failure;
 use crate::base::Timestamp;
 
 /// Seconds until the next try, after the first failure and those after it.
 const BACK_OFF_S: [i64; 6] = [60, 5 * 60, 15 * 60, 3600, 4 * 3600, 12 * 3600];
-/// Seconds until a record is looked for again that its owner is to make: nobody but the DNS is asked for it.
-const RECORD_S: i64 = 5 * 60;
+/// Seconds until it is looked again for what the owner is to put right: a record, a name, the clock. No order is made
+/// for it.
+const WAITING_S: i64 = 5 * 60;
 /// An authority that wants to be left alone for longer is asked once a day.
 const MOST_WAIT_S: i64 = 24 * 3600;
 /// A moment of a try that is further away was noted by a clock that was wrong.
@@ -48,9 +49,10 @@ pub(super) fn next_try(
 ) -> Timestamp {
     let step = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     let usual = BACK_OFF_S[step.min(BACK_OFF_S.len() - 1)];
-    let usual = match last.kind {
-        FailureKind::Record => usual.min(RECORD_S),
-        _ => usual * 3 / 4 + part(usual / 2, spread),
+    let usual = if last.is_of_waiting() {
+        usual.min(WAITING_S)
+    } else {
+        usual * 3 / 4 + part(usual / 2, spread)
     };
     let left = until.map(|until| until.0 - now.0).filter(|left| *left > 0);
     let soon = left.map_or(usual, |left| usual.min((left / 4).max(1)));
@@ -58,11 +60,10 @@ pub(super) fn next_try(
     Timestamp(now.0 + soon.max(asked).min(MOST_WAIT_S))
 }
 
-/// How many failures there are with this one, for [`next_try`]. Days of waiting for a record make nothing later that
+/// How many failures there are with this one, for [`next_try`]. Days of waiting for the owner make nothing later that
 /// comes after it.
 pub(super) fn counted(failures: u32, before: Option<&Failure>, now: &Failure) -> u32 {
-    let is_record = |failure: &Failure| failure.kind == FailureKind::Record;
-    if before.is_some_and(is_record) && !is_record(now) {
+    if before.is_some_and(Failure::is_of_waiting) && !now.is_of_waiting() {
         return 1;
     }
     failures.saturating_add(1)
@@ -85,7 +86,7 @@ fn part(seconds: i64, of_one: f64) -> i64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::FailureKind, *};
 
     const DAY: i64 = 24 * 3600;
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{Challenge, KeyKind};
 use crate::{
-    base::{Error, Result as OrError, paths},
+    base::{Error, Result as OrError, paths, secrets},
     net::{
         certificates::{OwnFiles, files},
         dns,
@@ -18,6 +18,8 @@ use crate::{
     },
 };
 
+/// What the key of an account is called that the authority made beforehand: `webstead secret set external-account`.
+pub const SECRET_NAME: &str = "external-account";
 /// What to do where a proof needs the DNS, and nobody may change it.
 const HOW: &str = "give [dns] a provider that has texts (in the browser: DNS provider), or choose dns-persist-01, whose \
                    record is made once by hand where the authority offers that";
@@ -73,10 +75,14 @@ impl Settings {
         let roots =
             roots.map(|e| format!("authority_roots in [certificate] of webstead.toml: {e}"));
         let key = self.own_key(data).err().map(|e| e.to_string());
+        let external = self.external_account.as_ref();
+        let external = external.and_then(|external| external.key_in(data).err());
         let both = (self.key.is_some() && self.key_file.is_some()).then(|| {
             "key and key_file are both set in [certificate]: the key of the file is used, so take key away".to_owned()
         });
-        roots.into_iter().chain(key).chain(both).collect()
+        let external = external.map(|e| e.to_string());
+        let all = roots.into_iter().chain(key).chain(external);
+        all.chain(both).collect()
     }
 
     /// Names that cannot be proved as it is set, each in a sentence that says what to do.
@@ -149,14 +155,33 @@ impl Settings {
     }
 }
 
-/// `external_account = { id = "...", key = "..." }`
+/// `external_account = { id = "..." }`
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExternalAccount {
     /// The key's identifier.
     pub id: String,
-    /// The key, in base64url as the authority shows it.
-    pub key: String,
+    /// The key, in base64url as the authority shows it; if it is not here, it is the secret `external-account`, which no
+    /// copy of the settings takes along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl ExternalAccount {
+    /// The key, from the settings or the secrets of this data folder.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the remedy if there is none.
+    pub(super) fn key_in(&self, data: &Path) -> OrError<String> {
+        if let Some(key) = &self.key {
+            return Ok(key.clone());
+        }
+        secrets::read(data, SECRET_NAME)?.ok_or_else(|| {
+            Error::Invalid(format!(
+                "there is no key for external_account in [certificate]; set it with `webstead secret set {SECRET_NAME}`"
+            ))
+        })
+    }
 }
 
 impl std::fmt::Debug for ExternalAccount {
@@ -370,13 +395,13 @@ mod tests {
             ("names = [\"*\"]", "DNS"),
             ("agree = true", "agree_to_terms"),
             ("files = [{ certificate = \"a.pem\" }]", "key"),
-            ("external_account = { id = \"a\" }", "key"),
             ("authority_roots = \"~/ca.pem\"", "/home/ada/ca.pem"),
             ("key_file = \"~/own.pem\"", "/home/ada/own.pem"),
             (
                 "files = [{ certificate = \"~/a.pem\", key = \"b.pem\" }]",
                 "/home/ada/a.pem",
             ),
+            ("external_account = { key = \"a\" }", "id"),
         ] {
             let message = toml::from_str::<Settings>(bad).unwrap_err().to_string();
             assert!(message.contains(word), "{bad:?} gave {message}");

@@ -6,7 +6,11 @@ use std::{
 };
 
 use http_body_util::{BodyExt as _, Collected, Full};
-use hyper::{Request, StatusCode, body::Bytes, header::RETRY_AFTER};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::Bytes,
+    header::{DATE, RETRY_AFTER, USER_AGENT},
+};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use serde_json::Value;
 
@@ -15,6 +19,9 @@ use crate::{
     base::Timestamp,
     net::{retry_after::retry_at, web_client::WebClient},
 };
+
+/// What this program calls itself (RFC 8555 section 6.1).
+pub(super) const OWN_NAME: &str = concat!("Webstead/", env!("CARGO_PKG_VERSION"));
 
 /// A client for instant-acme; clones share what they have seen.
 #[derive(Clone)]
@@ -32,6 +39,8 @@ struct Seen {
     issuer: Issuer,
     /// What the last authorization offered for a proof that stays in the DNS.
     offer: Option<Offer>,
+    /// How many seconds this machine's clock was ahead of the authority's at its last answer.
+    ahead_s: Option<i64>,
 }
 
 impl Wire {
@@ -44,6 +53,22 @@ impl Wire {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer of the authority, and what it says beside.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        let answer = self.client.send(request).await?;
+        if matches!(
+            answer.status(),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            let said = answer.headers().get(RETRY_AFTER);
+            let said = said.and_then(|value| value.to_str().ok());
+            self.seen().retry_at = said.and_then(|text| retry_at(text, Timestamp::now()));
+        }
+        self.note_date(answer.headers());
+        self.note(answer.body());
+        Ok(answer)
     }
 
     /// When the authority wants to be asked again, if its last answers said so; forgotten then.
@@ -59,6 +84,34 @@ impl Wire {
     /// What the authorization that was read last offers for a proof that stays in the DNS.
     pub(super) fn offer(&self) -> Option<Offer> {
         self.seen().offer.clone()
+    }
+
+    /// How many seconds this machine's clock is ahead of the authority's, as its answers say (RFC 9110 section 6.6.1):
+    /// it is asked for its directory. `None` if it does not say.
+    ///
+    /// That it does not answer is seen by whoever asks it for something next.
+    pub(super) async fn ahead_s(&self, directory: &str) -> Option<i64> {
+        let request = Request::get(directory)
+            .header(USER_AGENT, OWN_NAME)
+            .body(Bytes::new())
+            .ok()?;
+        self.send(request).await.ok()?;
+        self.last_ahead_s()
+    }
+
+    /// [`Wire::ahead_s`] at the authority's last answer.
+    pub(super) fn last_ahead_s(&self) -> Option<i64> {
+        self.seen().ahead_s
+    }
+
+    fn note_date(&self, headers: &HeaderMap) {
+        let said = headers.get(DATE).and_then(|value| value.to_str().ok());
+        let said = said.and_then(|text| {
+            let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+            parser.parse_timestamp(text).ok()
+        });
+        let ahead_s = said.map(|said| Timestamp::of_clock().0 - said.as_second());
+        self.seen().ahead_s = ahead_s;
     }
 
     /// Notes what an answer says, if it is a directory (RFC 8555 section 7.1.1) or an authorization (7.1.4).
@@ -88,17 +141,8 @@ impl HttpClient for Wire {
                 .collect()
                 .await
                 .map_or_else(|e| match e {}, Collected::to_bytes);
-            let answer = wire.client.send(Request::from_parts(head, body)).await;
+            let answer = wire.send(Request::from_parts(head, body)).await;
             let answer = answer.map_err(|why| Error::Other(why.into()))?;
-            if matches!(
-                answer.status(),
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-            ) {
-                let said = answer.headers().get(RETRY_AFTER);
-                let said = said.and_then(|value| value.to_str().ok());
-                wire.seen().retry_at = said.and_then(|text| retry_at(text, Timestamp::now()));
-            }
-            wire.note(answer.body());
             Ok(BytesResponse::from(answer.map(Full::new)))
         })
     }

@@ -4,6 +4,11 @@ use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use rustls::pki_types::ServerName;
 
 /// The networks that the authority may speak for.
+///
+/// 100.64.0.0/10 is one of them though neighbours behind the same provider may share it: overlay networks such as
+/// Tailscale give each device of an owner an address of it, and by that address such a site is opened from elsewhere.
+/// Whoever has the key of the authority could speak for addresses of strangers there; but so they could for those of
+/// 10.0.0.0/8 in each network that a device is taken to, and neither are addresses that anybody opens a bank by.
 const NETWORKS: [(&str, u8); 9] = [
     ("127.0.0.0", 8),    // RFC 1122: loopback
     ("10.0.0.0", 8),     // RFC 1918: private

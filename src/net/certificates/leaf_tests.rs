@@ -235,7 +235,7 @@ fn a_client_that_trusts_the_authority_is_served_by_name_and_by_address() {
     let data = tempfile::tempdir().unwrap();
     let key = local_certificate(data.path(), &local_names(&LocalName::new(None))).unwrap();
     let authority = LocalAuthority::open_or_create(data.path()).unwrap();
-    let config = Arc::new(tls::server_config(shown(key).over(Kind::V4)).unwrap());
+    let config = Arc::new(tls::server_config(shown(key).over(Kind::ALL[0])).unwrap());
     for versions in [&[&version::TLS13][..], &[&version::TLS12]] {
         for name in names(&["localhost", "127.0.0.1", "::1"]) {
             talk(&config, authority.pem(), name, versions).unwrap();
@@ -253,8 +253,9 @@ fn a_certificate_outside_of_the_constraints_fails_in_a_real_handshake() {
     let machine = Machine::new();
     let outside = names(&["example.com", "localhost"]);
     let leaf = Leaf::issue(&machine.authority, &outside, clock::now()).unwrap();
-    let config =
-        Arc::new(tls::server_config(shown(leaf.certified_key().unwrap()).over(Kind::V4)).unwrap());
+    let config = Arc::new(
+        tls::server_config(shown(leaf.certified_key().unwrap()).over(Kind::ALL[0])).unwrap(),
+    );
     for name in outside {
         let message = talk(&config, machine.authority.pem(), name, &[&version::TLS13])
             .unwrap_err()
@@ -275,7 +276,7 @@ fn a_replaced_certificate_is_shown_from_the_next_handshake_on() {
     let (first, second) = (issue(), issue());
     let (first_der, second_der) = (first.cert.clone(), second.cert.clone());
     let store = shown(first);
-    let config = Arc::new(tls::server_config(store.over(Kind::V4)).unwrap());
+    let config = Arc::new(tls::server_config(store.over(Kind::ALL[0])).unwrap());
     let seen = || {
         let [name] = <[Name; 1]>::try_from(names(&["localhost"])).unwrap();
         talk(&config, machine.authority.pem(), name, &[&version::TLS13]).unwrap()

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::{
     ask::{Answer, Data, ask, resolvers},
     failure::Failure,
+    said::{Said, said_of},
 };
 
 /// More than a zone has.
@@ -70,6 +71,18 @@ pub async fn texts_by_server(
     }
     let text = format!("{name} is an alias of an alias (CNAME), and so on");
     Err(Failure::refused(text))
+}
+
+/// What each server of a name's zone says of its addresses that says anything, or of `check_at` if that names somebody;
+/// nothing if none of them can be asked.
+pub async fn said_by_zone(name: &str, check_at: &[SocketAddr]) -> Vec<(SocketAddr, Said)> {
+    let servers = servers_for(name, check_at).await.unwrap_or_default();
+    let asked = servers
+        .into_iter()
+        .map(|server| async move { (server, said_of(server, name).await) });
+    let mut all = join_all(asked).await;
+    all.retain(|(_, said)| !said.is_nothing());
+    all
 }
 
 fn texts_in(answer: Answer) -> Vec<String> {

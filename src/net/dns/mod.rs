@@ -21,7 +21,7 @@ use std::{
 
 pub use ask::{Answer, Data, NoAnswer, ask, resolvers};
 pub use failure::{Failure, FailureKind};
-pub use lookup::texts_by_server;
+pub use lookup::{said_by_zone, texts_by_server};
 pub use said::{Said, said_of};
 pub(super) use said::{addresses_in, ask_in_time};
 pub use secret::{SECRET_NAME, parts as parts_of_secret};

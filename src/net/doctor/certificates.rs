@@ -67,11 +67,12 @@ impl Known {
             let chain = chains.find(|chain| chain.covers(name))?;
             Some(chain.key().cert.clone())
         };
+        let own = of_files();
         let kept;
         let chain = if let Some(shown) = shown {
             shown
         } else {
-            kept = of_files().or_else(of_authority).unwrap_or_default();
+            kept = own.clone().or_else(of_authority).unwrap_or_default();
             &kept
         };
         OfName {
@@ -82,7 +83,8 @@ impl Known {
             files: files
                 .iter()
                 .find_map(|files| files.as_ref().err().map(ToString::to_string)),
-            files_are_for: match of_files() {
+            is_own: own.as_ref().is_some_and(|own| own.first() == chain.first()),
+            files_are_for: match own {
                 Some(_) => Vec::new(),
                 None => files
                     .iter()

@@ -169,6 +169,8 @@ pub(super) struct OfName {
     pub(super) next: Option<Timestamp>,
     /// What is wrong with the owner's own files.
     pub(super) files: Option<String>,
+    /// Whether what a visitor is shown is of the owner's own files.
+    pub(super) is_own: bool,
     /// The names that the owner's own files are for, if this one is not among them.
     pub(super) files_are_for: Vec<String>,
 }

@@ -80,7 +80,7 @@ fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
             span(facts.now.0 - shown.until.0)
         );
         let station = Station::wrong(CERTIFICATE, "certificate-ended", says);
-        return with_renewal(station, facts, name);
+        return with_renewal(station, facts, of_name);
     }
     if !is_public {
         let says = format!("{name} has the certificate of this machine's own authority.");
@@ -161,7 +161,7 @@ fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
     );
     let Some(failure) = &of_name.failure else {
         let station = Station::wrong(CERTIFICATE, "certificate-ends", format!("{says}."));
-        return with_renewal(station, facts, name);
+        return with_renewal(station, facts, of_name);
     };
     let behind = judge_failure(facts, of_name, failure);
     Station {
@@ -171,8 +171,14 @@ fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
     }
 }
 
-fn with_renewal(station: Station, facts: &Facts, name: &str) -> Station {
-    if facts.certificates.is_agreed {
+fn with_renewal(station: Station, facts: &Facts, of_name: &OfName) -> Station {
+    if of_name.is_own {
+        station.remedy(
+            "It is of your own files: put a new certificate with its key in their place (files under [certificate] in \
+             webstead.toml). They are looked at every few seconds.",
+        )
+    } else if facts.certificates.is_agreed {
+        let name = &of_name.name;
         station.remedy(format!("Ask for another one: `sudo webstead certificate renew {name}`."))
     } else {
         station.remedy("Renew it where it came from, or agree to the terms of an authority, and the site renews it itself.")
@@ -219,6 +225,23 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
                 .remedy("Make that record once, by hand, at your DNS provider; it stays there.")
                 .page("/help/a-name-and-a-certificate#a-record-that-stays")
         }
+        FailureKind::Name => {
+            let says = format!(
+                "There is no certificate for {name}: {}.",
+                one_line(&failure.text, MOST_CHARS)
+            );
+            Station::wrong(CERTIFICATE, "certificate-no-way", says)
+                .remedy("Put right what is wrong before this station: name, address. The authority is asked as soon as the DNS knows it.")
+                .page(ABOUT_NAMES)
+        }
+        FailureKind::Clock => {
+            let says = format!(
+                "There is no new certificate for {name}: {}.",
+                one_line(&failure.text, MOST_CHARS)
+            );
+            Station::wrong(CERTIFICATE, "certificate-clock", says)
+                .remedy("Set the clock right (timedatectl); it is compared every few minutes.")
+        }
         FailureKind::Unreachable | FailureKind::Nonce | FailureKind::LostAccount => {
             let says = format!("The authority was not reached: {words}.{again}");
             Station::wrong(CERTIFICATE, "certificate-authority-silent", says)
@@ -254,7 +277,54 @@ fn end_in_words(text: &str) -> Option<Timestamp> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Timestamp, end_in_words};
+    use super::{CERTIFICATE, Facts, FailureKind, Timestamp, end_in_words};
+    use crate::net::doctor::judge::tests::{failure, station, well};
+
+    #[test]
+    fn what_keeps_a_certificate_from_being_asked_for_is_told_with_what_helps() {
+        let fails = |facts: &mut Facts, kind, text| {
+            facts.certificates.of_names[0].shown = None;
+            facts.certificates.of_names[0].failure = Some(failure(kind, text));
+        };
+        let of = |change: &dyn Fn(&mut Facts)| {
+            let mut facts = well();
+            change(&mut facts);
+            station(&facts, CERTIFICATE)
+        };
+        for (found, state, says, helps) in [
+            (
+                of(&|facts| {
+                    let of_name = &mut facts.certificates.of_names[0];
+                    of_name.is_own = true;
+                    let shown = of_name.shown.as_mut().unwrap();
+                    shown.until = Timestamp(facts.now.0 - 2 * 24 * 3600);
+                }),
+                "certificate-ended",
+                "2 days ago",
+                "your own files",
+            ),
+            (
+                of(&|facts| fails(facts, FailureKind::Name, "there is no name a.example.org")),
+                "certificate-no-way",
+                "there is no name",
+                "as soon as the DNS knows it",
+            ),
+            (
+                of(&|facts| fails(facts, FailureKind::Clock, "the clock is 3 hours behind")),
+                "certificate-clock",
+                "3 hours behind",
+                "timedatectl",
+            ),
+        ] {
+            assert_eq!(found.state, state);
+            assert!(found.says.contains(says), "{found:?}");
+            let remedy = format!("{:?}", found.remedy);
+            assert!(
+                remedy.contains(helps) && !remedy.contains("certificate renew"),
+                "{found:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_end_of_a_limit_is_read_from_the_authoritys_words() {
