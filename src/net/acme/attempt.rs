@@ -31,8 +31,18 @@ pub(super) struct Attempt<'a> {
     pub(super) challenges: &'a Arc<Challenges>,
     pub(super) account: &'a Account,
     pub(super) wire: &'a Wire,
-    /// Whether the authority may look in vain only so often: nobody has asked for it by hand.
-    pub(super) is_limited: bool,
+    pub(super) occasion: Occasion,
+}
+
+/// Why it is tried now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Its time has come: the authority may look in vain only so often.
+    Due,
+    /// The owner has changed something that it depends on.
+    Changed,
+    /// The owner has asked for it, and knows better than the DNS.
+    ByHand,
 }
 
 /// A certificate that was obtained, and kept.
@@ -62,7 +72,7 @@ impl Attempt<'_> {
         let lasting = Lasting::new(self.account, self.wire, known, self.wanted);
         let mut failures = Vec::new();
         for challenge in self.ways(&lasting, &mut failures).await {
-            if self.is_limited && self.is_hopeless(challenge, tried, &failures) {
+            if self.occasion == Occasion::Due && self.is_hopeless(challenge, tried, &failures) {
                 continue;
             }
             loop {
@@ -102,7 +112,11 @@ impl Attempt<'_> {
     async fn ways(&self, lasting: &Lasting<'_>, failures: &mut Vec<Failure>) -> Vec<Challenge> {
         let mut ways = challenges_for(self.name, self.wanted, &self.kept.state);
         let is_by_visit = |way: &Challenge| matches!(way, Challenge::Http | Challenge::TlsAlpn);
-        if ways.iter().any(is_by_visit)
+        // Who answers may be somebody in between. So what has worked counts more, and what the owner says.
+        let works = ways.first() == self.kept.state.challenge.as_ref();
+        if !works
+            && self.occasion != Occasion::ByHand
+            && ways.iter().any(is_by_visit)
             && let Some(failure) = reach::closed(self.name, self.wanted).await
         {
             ways.retain(|way| !is_by_visit(way));

@@ -4,7 +4,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 use super::{
-    super::{Failure, FailureKind, order, tried::Tried},
+    super::{Failure, FailureKind, attempt::Occasion, order, tried::Tried},
     *,
 };
 use crate::net::certificates::Kind;
@@ -170,7 +170,7 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
     keeper.refresh(&mut memory, &wanted);
     let mut tried = Tried::default();
     let refused = keeper
-        .obtain(&mut memory, "example.org", &wanted, true, &mut tried)
+        .obtain(&mut memory, "example.org", &wanted, Occasion::Due, &mut tried)
         .await;
     let refused = refused.err().expect("there is no certificate");
     assert_eq!(refused.kind, FailureKind::Setup, "{refused:?}");

@@ -6,7 +6,7 @@ use instant_acme::Account;
 
 use super::{
     Failure, FailureKind, account,
-    attempt::{Attempt, Obtained},
+    attempt::{Attempt, Obtained, Occasion},
     choice::identifier_at,
     keeper::{Keeper, Memory, Wanted},
     kept::{self, Kept},
@@ -93,16 +93,20 @@ impl Keeper {
         };
         let mut tried = kept.state.tried.clone();
         // The owner has changed something, or asks by hand: then the authority itself says if that is too often.
-        let is_limited = !is_asked && !tried.is_with_other(&digest);
+        let occasion = match (is_asked, tried.is_with_other(&digest)) {
+            (true, _) => Occasion::ByHand,
+            (false, true) => Occasion::Changed,
+            (false, false) => Occasion::Due,
+        };
         tried.note_with(digest);
         let mut outcome = self
-            .obtain(memory, name, wanted, is_limited, &mut tried)
+            .obtain(memory, name, wanted, occasion, &mut tried)
             .await;
         let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
         if outcome.as_ref().is_err_and(is_lost) {
             // That one was put aside. After a long time without the authority, the next try may be hours away.
             outcome = self
-                .obtain(memory, name, wanted, is_limited, &mut tried)
+                .obtain(memory, name, wanted, occasion, &mut tried)
                 .await;
         }
         let retry_at = memory
@@ -133,7 +137,7 @@ impl Keeper {
         memory: &mut Memory,
         name: &str,
         wanted: &Wanted,
-        is_limited: bool,
+        occasion: Occasion,
         tried: &mut Tried,
     ) -> Result<Obtained, Failure> {
         if DataFolder::at(&self.data).is_on_read_only_disk() {
@@ -152,7 +156,7 @@ impl Keeper {
             challenges: &self.challenges,
             account: &account,
             wire: &wire,
-            is_limited,
+            occasion,
         };
         let obtained = attempt.make(tried).await;
         let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;

@@ -105,15 +105,24 @@ pub(super) async fn settle(path: &Path, settings: &Settings, wire: &Wire) -> Res
             log::info!("the authority knows the new key of the account; it is used from now on");
             Ok(put_in_place(path)?)
         }
-        Err(failure) if failure.kind == FailureKind::LostAccount => {
+        Err(failure) if is_of_asking(&failure) => Err(failure),
+        // It does not know that key; some say so in other words.
+        Err(_) => {
             // Somebody may be about to ask for it.
             if is_forgotten(&at) {
                 remove(&at);
             }
             Ok(())
         }
-        Err(failure) => Err(failure),
     }
+}
+
+/// Whether nobody knows what the authority would have said.
+fn is_of_asking(failure: &Failure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::Unreachable | FailureKind::RateLimited | FailureKind::Nonce
+    )
 }
 
 fn kept_url(settings: &Settings) -> String {
