@@ -31,6 +31,8 @@ fn an_account_is_not_lost_when_its_new_key_gets_lost_on_the_way_or_cannot_be_kep
     // Through the DNS: the ports are others after each start.
     let Some(bind) = Bind::start() else { return };
     let options = Options {
+        // What is refused and cut off is not taken.
+        refused_nonces: 0,
         dns_port: Some(bind.port),
         ..Options::default()
     };

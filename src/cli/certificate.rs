@@ -284,6 +284,7 @@ fn await_other(data: &Path, name: &str, before: Option<&Report>) -> Result<Repor
         if let Some(now) = find(data, name)
             && !acme::is_asked(data, name)
             && Some(what(&now)) != before.map(what)
+            && !before.is_some_and(|before| is_half_written(&now, before))
         {
             return Ok(now);
         }
@@ -296,6 +297,11 @@ fn await_other(data: &Path, name: &str, before: Option<&Report>) -> Result<Repor
             )));
         }
     }
+}
+
+/// Whether the certificate is another one already, and what is known of it is still that of before: these are two files.
+fn is_half_written(now: &Report, before: &Report) -> bool {
+    now.failure.is_some() && now.failure == before.failure && now.next == before.next
 }
 
 /// The name as certificates have it.

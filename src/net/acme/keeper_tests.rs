@@ -170,7 +170,13 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
     keeper.refresh(&mut memory, &wanted);
     let mut tried = Tried::default();
     let refused = keeper
-        .obtain(&mut memory, "example.org", &wanted, Occasion::Due, &mut tried)
+        .obtain(
+            &mut memory,
+            "example.org",
+            &wanted,
+            Occasion::Due,
+            &mut tried,
+        )
         .await;
     let refused = refused.err().expect("there is no certificate");
     assert_eq!(refused.kind, FailureKind::Setup, "{refused:?}");
