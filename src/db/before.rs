@@ -216,7 +216,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::copy_of;
-    use crate::db::Database;
+    use crate::{base::written, db::Database};
 
     #[test]
     fn a_database_of_before_and_the_copy_that_is_kept_of_it_have_the_pages_that_they_had() {
@@ -229,9 +229,15 @@ mod tests {
             .unwrap();
         made.pragma_update(None, "user_version", 1).unwrap();
         drop(made);
+        let written = |name: &str| written::totals().get(name).copied().unwrap_or(0);
+        let (copied, logged) = (written("site.db.before-upgrade"), written("site.db-wal"));
         let database = Database::open(&file).unwrap();
         assert!(!database.takes_packed(), "programs of before may read it");
         database.close();
+        // The owner is told what an upgrade has written.
+        let copy = std::fs::metadata(copy_of(&file)).unwrap().len();
+        assert!(written("site.db.before-upgrade") >= copied + copy);
+        assert!(written("site.db-wal") > logged);
         let number = |file: &std::path::Path, name: &str| -> i64 {
             let connection = Connection::open(file).unwrap();
             connection
