@@ -89,6 +89,8 @@ fn a_folder_is_looked_at_chosen_used_and_taken_back() {
     site.post(&client, "/admin/backups").send().unwrap();
     let html = wait_for(&site, &client, ">proven<");
     assert!(html.contains(&folder), "{html}");
+    // Behind the trial, the place is thinned out.
+    wait_for(&site, &client, "Back up now");
     // The command line knows it too, and so does the next start.
     let told = done(site.data(), &["backup"], "");
     assert!(
