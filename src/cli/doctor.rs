@@ -1,5 +1,6 @@
 //! `webstead doctor`: the way from a visitor to the site, station by station. Works beside a running site or without
-//! one, and changes nothing.
+//! one, and changes nothing but
+//! the doctor's own notes.
 
 use std::{
     io::{self, Write},
@@ -28,8 +29,7 @@ pub(super) struct DoctorArgs {
 /// Looks, and says; exits with 1 if something is wrong.
 pub(super) fn run(args: &DoctorArgs, global: &Global) -> Result<ExitCode> {
     let patient = patient(global)?;
-    let examined = actix_web::rt::System::new().block_on(Box::pin(doctor::examine(patient)));
-    let found = examined.diagnosis;
+    let found = actix_web::rt::System::new().block_on(Box::pin(doctor::examine(patient)));
     let out = &mut say::Output::new();
     let told = if args.json {
         let text = serde_json::to_string_pretty(&found).map_err(Error::internal)?;

@@ -14,6 +14,7 @@ pub mod handshakes;
 mod http2;
 mod inherited;
 mod interfaces;
+mod last_addresses;
 pub mod leads;
 pub mod leaving;
 pub mod listen;

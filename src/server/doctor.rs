@@ -62,12 +62,9 @@ impl Doctor {
             drop(self.turn.lock().await);
             return;
         };
-        let examined = Box::pin(doctor::examine(self.patient())).await;
-        for home in examined.homes {
-            self.edge.witness().note_home(home);
-        }
+        let diagnosis = Box::pin(doctor::examine(self.patient())).await;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Arc::new(examined.diagnosis));
+        *last = Some(Arc::new(diagnosis));
     }
 }
 

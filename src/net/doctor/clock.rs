@@ -1,6 +1,6 @@
 //! Whether the machine's clock is right: an authority that the site asks anyway says what time it is.
 
-use std::time::SystemTime;
+use std::{path::Path, time::SystemTime};
 
 use hyper::header::DATE;
 use rustls::{
@@ -28,6 +28,13 @@ const MOST_TRIED: usize = 2;
 /// Whether the clock says a time before this program was made.
 pub(super) fn is_unset() -> bool {
     !clock::is_believable(SystemTime::now())
+}
+
+/// Whether the machine's own time service has set the clock since the machine started. Of those that there are, the one of
+/// systemd leaves a mark that everybody may see (systemd-timesyncd.service(8)); of others nothing is known. The kernel
+/// knows of all of them, but does not say so to a service that may not set the clock (systemd.exec(5), `ProtectClock=`).
+pub(super) fn is_kept_right() -> bool {
+    Path::new("/run/systemd/timesync/synchronized").exists()
 }
 
 /// How many seconds the clock is ahead of the authority's, and whose that is; `None` if it says nothing that can be

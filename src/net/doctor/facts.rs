@@ -21,6 +21,8 @@ pub(super) struct Facts {
     pub(super) names: Vec<Named>,
     /// The machine's place in its network.
     pub(super) home: Home,
+    /// Addresses that this home has or had on the internet, each since when it was known.
+    pub(super) homes: Vec<(IpAddr, Timestamp)>,
     /// Who answered under the addresses of the names.
     pub(super) doors: Vec<Door>,
     /// How it stands with certificates.
@@ -61,6 +63,19 @@ pub(super) struct Home {
     pub(super) firewall: Firewall,
     /// Whether the program lets the name follow the address.
     pub(super) follows: bool,
+    /// The address of this home that dynamic DNS has found out.
+    pub(super) known: Option<Known>,
+}
+
+/// What dynamic DNS has found out of the IPv4 address of this home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The last one.
+    pub(super) address: IpAddr,
+    /// Since when it is known.
+    pub(super) since: Option<Timestamp>,
+    /// Whether the running server has it so now; else nobody has looked since, or nobody answered.
+    pub(super) is_now: bool,
 }
 
 /// What the router says of itself.
@@ -203,6 +218,8 @@ pub(super) struct Server {
     pub(super) first_page: Option<Result<u16, String>>,
     /// How far the machine's clock is ahead of an authority's, in seconds, and whose; behind, if negative.
     pub(super) clock_ahead: Option<(i64, String)>,
+    /// Whether the machine's time service says that it has set the clock.
+    pub(super) is_clock_kept: bool,
     /// Whether the clock says a time before this program was made.
     pub(super) is_clock_unset: bool,
 }
@@ -236,8 +253,6 @@ pub struct Seen {
     pub failed: u64,
     /// Programs behind that do not answer: host and address.
     pub programs_down: Vec<(String, String)>,
-    /// Addresses under which visitors found this home, newest first, each with the last time.
-    pub homes: Vec<(IpAddr, i64)>,
 }
 
 /// Data folder and database.

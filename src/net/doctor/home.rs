@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use super::facts::{Firewall, Home, Router};
-use crate::{base::is_global, net::router::Gateway};
+use super::facts::{Firewall, Home, Known, Router};
+use crate::{
+    base::is_global,
+    net::{dns::follow::Report, router::Gateway},
+};
 
 /// A host of the internet that is nobody's (RFC 5737). A datagram socket that is connected to it has the address from
 /// which it would send; nothing is sent.
@@ -22,7 +25,25 @@ pub(super) fn look() -> Home {
         router: Router::default(),
         firewall: Firewall::default(),
         follows: false,
+        known: None,
     }
+}
+
+/// What dynamic DNS has found out of the IPv4 address; `is_watched`: whether a server runs that looks again and again.
+pub(super) fn known(report: &Report, is_watched: bool) -> Option<Known> {
+    let mut had = report.addresses.iter().filter(|(ip, _)| ip.is_ipv4());
+    let Some(now) = report.v4.address else {
+        return had.next().map(|(address, since)| Known {
+            address: *address,
+            since: Some(*since),
+            is_now: false,
+        });
+    };
+    Some(Known {
+        address: now,
+        since: had.find(|(ip, _)| *ip == now).map(|(_, since)| *since),
+        is_now: is_watched,
+    })
 }
 
 fn outward() -> Option<IpAddr> {
@@ -43,7 +64,20 @@ pub(super) fn is_shared(address: IpAddr) -> bool {
 /// The address under which the internet finds this home over IPv4, as far as that is known.
 pub(super) fn public_v4(home: &Home) -> Option<IpAddr> {
     let of_router = home.router.external.filter(|address| is_global(*address));
-    of_router.or(home.outward.filter(|address| is_global(*address)))
+    let of_machine = home.outward.filter(|address| is_global(*address));
+    of_router
+        .or(of_machine)
+        .or(seen_outside(home).map(|known| known.address))
+}
+
+/// What dynamic DNS has found out, where neither the router nor the machine says it. One that the provider shares among
+/// homes is nobody's.
+pub(super) fn seen_outside(home: &Home) -> Option<Known> {
+    let says = home.router.external.into_iter().chain(home.outward);
+    if says.into_iter().any(|ip| is_global(ip) || is_shared(ip)) {
+        return None;
+    }
+    home.known.filter(|known| known.is_now)
 }
 
 #[cfg(test)]

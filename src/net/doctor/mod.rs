@@ -1,6 +1,7 @@
 //! The doctor: looks at every station of the way from a visitor to the site, and says how it stands.
 //!
-//! [`look`] finds out, and changes nothing; [`judge`] makes sentences of what was found, and asks nobody.
+//! [`look`] finds out, and changes nothing; [`judge`] makes sentences of what was found, and asks nobody. What the doctor
+//! must know the next time is in its own [`notes`].
 
 mod certificates;
 mod clock;
@@ -8,6 +9,7 @@ mod facts;
 mod home;
 mod judge;
 mod name;
+mod notes;
 mod router;
 mod storage;
 mod visit;
@@ -77,29 +79,28 @@ pub struct WayIn {
     pub secret: String,
 }
 
-/// What an examination found.
-pub struct Examined {
-    /// How it stands.
-    pub diagnosis: Diagnosis,
-    /// Public addresses that are this home's: the router's and this machine's own, and nobody's in front.
-    pub homes: Vec<IpAddr>,
-}
-
-/// Looks at the whole way, for half a minute at most, and says how it stands. Changes nothing.
-pub async fn examine(patient: Patient) -> Examined {
+/// Looks at the whole way, for half a minute at most, and says how it stands. Changes nothing but the doctor's own note of
+/// the addresses that this home has.
+pub async fn examine(patient: Patient) -> Diagnosis {
     let began = Instant::now();
     let facts = Box::pin(look(&patient)).await;
     // What answers as this site may be a proxy in front, whose address is not this home's.
     let own = facts.home.router.external.into_iter();
-    let own = own.chain(facts.home.outward);
-    Examined {
-        homes: own.filter(|address| is_global(*address)).collect(),
-        diagnosis: Diagnosis {
-            at: facts.now,
-            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            stations: judge::judge(&facts),
-            name: patient.names.next.or(patient.names.domain),
-        },
+    let own = own
+        .chain(facts.home.outward)
+        .chain(home::public_v4(&facts.home));
+    let own: Vec<IpAddr> = own.filter(|address| is_global(*address)).collect();
+    let data = patient.data.clone();
+    // Who may only read, as a guest of the folder, notes nothing.
+    let noted = spawn_blocking(move || notes::note(&data, &own)).await;
+    if let Ok(Err(e)) = noted {
+        log::debug!("the doctor's note was not kept: {e}");
+    }
+    Diagnosis {
+        at: facts.now,
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        stations: judge::judge(&facts),
+        name: patient.names.next.or(patient.names.domain),
     }
 }
 
@@ -111,7 +112,11 @@ async fn look(patient: &Patient) -> Facts {
     names.sort_by_key(|name| Some(name) != patient.names.next.as_ref());
     names.truncate(MOST_NAMES);
     let data = patient.data.clone();
-    let of_disk = spawn_blocking(move || (storage::look(&data), Known::read(&data)));
+    let of_disk = spawn_blocking(move || {
+        let report = dns::follow::kept(&data);
+        let homes = notes::homes(&data, &report);
+        (storage::look(&data), Known::read(&data), report, homes)
+    });
     let (at_names, inside, ahead, disk) = join4(
         Box::pin(look_at_names(patient, &names)),
         Box::pin(look_inside(patient, &names)),
@@ -119,15 +124,22 @@ async fn look(patient: &Patient) -> Facts {
         of_disk,
     )
     .await;
-    let (home, names, doors) = at_names;
-    let (storage, known) = disk.map_or_else(
-        |e| (facts::Storage::not_seen(&patient.data, e.to_string()), None),
-        |(s, k)| (s, Some(k)),
-    );
-    let of_names = names.iter().zip(&inside.shown).map(|(name, shown)| {
-        let known = known.as_ref();
-        let of_name = known.map(|known| known.of_name(patient, &name.name, shown.as_deref(), now));
-        of_name.unwrap_or_default()
+    let (mut home, names, doors) = at_names;
+    let (storage, known, homes) = match disk {
+        Ok((storage, known, report, homes)) => {
+            let is_watched = home.follows && matches!(patient.state, Running::Yes(_));
+            home.known = home::known(&report, is_watched);
+            (storage, Some(known), homes)
+        }
+        Err(e) => (
+            facts::Storage::not_seen(&patient.data, e.to_string()),
+            None,
+            Vec::new(),
+        ),
+    };
+    let of_names = known.iter().flat_map(|known| {
+        let shown = names.iter().zip(&inside.shown);
+        shown.map(|(name, shown)| known.of_name(patient, &name.name, shown.as_deref(), now))
     });
     let certificates = Certificates {
         is_agreed: patient.certificate.agree_to_terms,
@@ -139,11 +151,13 @@ async fn look(patient: &Patient) -> Facts {
         certificates,
         names,
         home,
+        homes,
         doors,
         server: facts::Server {
             state: patient.state.clone(),
             first_page: inside.first_page,
             clock_ahead: ahead.unwrap_or_default(),
+            is_clock_kept: clock::is_kept_right(),
             is_clock_unset: clock::is_unset(),
         },
         seen: patient.seen.clone().or(inside.seen),

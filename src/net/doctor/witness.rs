@@ -9,7 +9,10 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::facts::Seen;
-use crate::base::{Error, Result, Timestamp, is_global, network_of};
+use crate::{
+    base::{Error, Result, Timestamp, is_global, network_of},
+    net::last_addresses::put_in_front,
+};
 
 /// Where a server is asked to prove that it is this one: a number of the asker's own follows (RFC 8615).
 pub(super) const PROOF: &str = "/.well-known/webstead/proof/";
@@ -27,7 +30,6 @@ pub struct Witness {
     visitors: Mutex<Vec<(IpAddr, Timestamp)>>,
     /// Over plain HTTP.
     plain_visitors: Mutex<Vec<(IpAddr, Timestamp)>>,
-    homes: Mutex<Vec<(IpAddr, Timestamp)>>,
 }
 
 /// What somebody asks for.
@@ -50,7 +52,6 @@ impl Witness {
             since: Timestamp::now(),
             visitors: Mutex::default(),
             plain_visitors: Mutex::default(),
-            homes: Mutex::default(),
         })
     }
 
@@ -81,12 +82,6 @@ impl Witness {
         note(&self.plain_visitors, visitor);
     }
 
-    /// This home was found under an address.
-    pub fn note_home(&self, address: IpAddr) {
-        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-        remember(&mut homes, address, Timestamp::now());
-    }
-
     /// What was seen until now, but for what others know.
     pub fn seen(&self) -> Seen {
         let list = |of: &Mutex<Vec<(IpAddr, Timestamp)>>| {
@@ -97,7 +92,6 @@ impl Witness {
             since: self.since.0,
             visitors: list(&self.visitors),
             plain_visitors: list(&self.plain_visitors),
-            homes: list(&self.homes),
             ..Seen::default()
         }
     }
@@ -109,27 +103,16 @@ fn note(visitors: &Mutex<Vec<(IpAddr, Timestamp)>>, visitor: IpAddr) {
     }
     // Who comes at the same moment as somebody else need not be noted.
     if let Ok(mut visitors) = visitors.try_lock() {
-        remember(&mut visitors, network_of(visitor), Timestamp::now());
+        let (network, now) = (network_of(visitor), Timestamp::now());
+        if let Some(first) = visitors.first_mut()
+            && first.0 == network
+        {
+            first.1 = now;
+            return;
+        }
+        visitors.retain(|(known, _)| *known != network);
+        put_in_front(&mut visitors, network, now, REMEMBERED / 2);
     }
-}
-
-/// Puts an address in front; those of the other family keep half of the places.
-fn remember(list: &mut Vec<(IpAddr, Timestamp)>, address: IpAddr, now: Timestamp) {
-    if let Some(first) = list.first_mut()
-        && first.0 == address
-    {
-        first.1 = now;
-        return;
-    }
-    list.retain(|(known, _)| *known != address);
-    list.insert(0, (address, now));
-    let mut places = [REMEMBERED / 2; 2];
-    list.retain(|(known, _)| {
-        let place = &mut places[usize::from(known.is_ipv6())];
-        let has_place = *place > 0;
-        *place = place.saturating_sub(1);
-        has_place
-    });
 }
 
 /// What the server with this secret answers to a number.

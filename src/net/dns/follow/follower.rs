@@ -169,6 +169,7 @@ impl Follower {
                 memory.v6.find(from, roots.as_ref(), report.v6.address),
             )
             .await;
+            report.remember(Timestamp::now());
         }
         let now = Timestamp::now();
         let wanted = report.wanted();

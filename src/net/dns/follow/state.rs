@@ -14,13 +14,18 @@ use serde::{Deserialize, Serialize};
 use super::{found::Found, pause};
 use crate::{
     base::{Error, Result, Timestamp, files},
-    net::dns::{Failure, FailureKind},
+    net::{
+        dns::{Failure, FailureKind},
+        last_addresses::put_in_front,
+    },
 };
 
 /// The folder in the data folder.
 const FOLDER: &str = "dns";
 /// Far more than all names of a site need.
 const MAX_BYTES: u64 = 1024 * 1024;
+/// Addresses of either kind that are remembered.
+const REMEMBERED: usize = 4;
 
 /// How it stands with the names that follow this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +37,9 @@ pub struct Report {
     pub v6: Found,
     /// Each name that follows, with what it has.
     pub names: BTreeMap<String, NameState>,
+    /// The addresses that this machine had, those that it has first, each since when it was known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<(IpAddr, Timestamp)>,
 }
 
 /// How it stands with one name.
@@ -119,6 +127,13 @@ impl Report {
     /// The addresses that every name should have, as far as they are known.
     pub fn wanted(&self) -> Vec<IpAddr> {
         self.v4.address.into_iter().chain(self.v6.address).collect()
+    }
+
+    /// Remembers the addresses that were found.
+    pub(super) fn remember(&mut self, now: Timestamp) {
+        for address in self.wanted() {
+            put_in_front(&mut self.addresses, address, now, REMEMBERED);
+        }
     }
 }
 

@@ -148,11 +148,11 @@ fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
     let is_late = left < life / LATE && (left < SOON_S || of_name.failure.is_some());
     if !is_late {
         let says = format!(
-            "The certificate for {name}, of {}, holds for another {}.",
+            "The certificate for {name}, of {}, holds for another {}",
             shown.issuer,
             span(left)
         );
-        return Station::well(CERTIFICATE, "certificate-well", says);
+        return with_refusal(facts, of_name, shown, &says);
     }
     let says = format!(
         "The certificate for {name} ends in {}, at {}",
@@ -167,6 +167,33 @@ fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
     Station {
         says: format!("{says}, and is not renewed: {}", behind.says),
         state: "certificate-ends",
+        ..behind
+    }
+}
+
+/// A certificate that has time, unless its renewal was refused: that is told at once, because it does not mend itself.
+fn with_refusal(facts: &Facts, of_name: &OfName, shown: &Shown, says: &str) -> Station {
+    let failure = of_name.failure.as_ref();
+    let Some(failure) = failure.filter(|_| facts.certificates.is_agreed && !of_name.is_own) else {
+        return Station::well(CERTIFICATE, "certificate-well", format!("{says}."));
+    };
+    let behind = judge_failure(facts, of_name, failure);
+    let says = format!("{says}, and is not renewed: {}", behind.says);
+    let (state, health) = match failure.kind {
+        // An authority that is away for a while is asked again, and there is time.
+        FailureKind::Unreachable | FailureKind::Nonce | FailureKind::LostAccount => {
+            return Station::well(CERTIFICATE, "certificate-well", says);
+        }
+        // So is one that wants patience, if that ends in time.
+        FailureKind::RateLimited if end_of_limit(failure).is_some_and(|end| end < shown.until) => {
+            ("certificate-renewal-waits", Health::Unknown)
+        }
+        _ => ("certificate-not-renewed", Health::Wrong),
+    };
+    Station {
+        health,
+        state,
+        says,
         ..behind
     }
 }
@@ -196,8 +223,7 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
     });
     match failure.kind {
         FailureKind::RateLimited => {
-            let end = failure.retry_at.or_else(|| end_in_words(&failure.text));
-            let until = end.map_or_else(
+            let until = end_of_limit(failure).map_or_else(
                 || "for a while".to_owned(),
                 |end| format!("until {}", when(end)),
             );
@@ -263,6 +289,11 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
     }
 }
 
+/// When an authority that was asked too often may be asked again, if it says so.
+fn end_of_limit(failure: &Failure) -> Option<Timestamp> {
+    failure.retry_at.or_else(|| end_in_words(&failure.text))
+}
+
 /// The end of a limit in the words of Let's Encrypt, whose answers say `retry after 2026-11-27 08:15:00 UTC`
 /// (<https://letsencrypt.org/docs/rate-limits/>).
 fn end_in_words(text: &str) -> Option<Timestamp> {
@@ -272,6 +303,10 @@ fn end_in_words(text: &str) -> Option<Timestamp> {
     let moment: jiff::Timestamp = format!("{moment}Z").parse().ok()?;
     Some(moment.into())
 }
+
+#[cfg(test)]
+#[path = "certificate_tests.rs"]
+mod states;
 
 #[cfg(test)]
 mod tests {

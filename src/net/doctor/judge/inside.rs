@@ -1,6 +1,6 @@
 //! Server, application and database: what is on this machine.
 
-use super::{quoted, span};
+use super::{quoted, span, when};
 use crate::{
     base::{Place, Station},
     db::DataFolder,
@@ -56,11 +56,20 @@ pub(super) fn judge_server(facts: &Facts) -> Station {
                      journalctl -u webstead`.",
                 )
             }
-            _ => Station::well(
-                SERVER,
-                "server-well",
-                format!("The site runs and answers on port {}.", at.port()),
-            ),
+            _ if server.clock_ahead.is_some() || server.is_clock_kept => {
+                let says = format!("The site runs and answers on port {}.", at.port());
+                Station::well(SERVER, "server-well", says)
+            }
+            _ => {
+                let says = format!(
+                    "The site runs and answers on port {}. Whether the clock of this machine is right could not be \
+                     checked: it says {}.",
+                    at.port(),
+                    when(facts.now)
+                );
+                Station::unknown(SERVER, "clock-untold", says)
+                    .remedy(format!("Compare that with a watch. {set_clock}"))
+            }
         },
     }
 }

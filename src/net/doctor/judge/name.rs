@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{ABOUT_NAMES, SET_NAME, list, quoted};
+use super::{ABOUT_NAMES, SET_NAME, list, quoted, span, when};
 use crate::{
     base::{Health, Place, Station, is_global},
     net::{
         dns::Said,
         doctor::{
-            facts::{Facts, Named},
-            home::public_v4,
+            facts::{Facts, Known, Named},
+            home::{public_v4, seen_outside},
         },
     },
 };
@@ -46,29 +46,28 @@ fn judge_one(facts: &Facts, name: &Named) -> Station {
             "Let the machine get its network settings from the router (DHCP), or name a server in /etc/resolv.conf.",
         );
     };
-    if *by_resolver == Said::Silent {
-        let says = format!(
-            "The DNS server {} does not answer this machine.",
-            resolver.ip()
-        );
-        return Station::wrong(NAME, "resolver-silent", says)
-            .remedy("Restart the router, or name another DNS server in its settings.");
-    }
-    if *by_resolver == Said::Garbled {
-        let says = format!(
-            "What the DNS server {} answers this machine is no answer of the DNS.",
-            resolver.ip()
-        );
-        return Station::wrong(NAME, "resolver-garbled", says).remedy(
-            "Look which machine has that address: it may be no DNS server. Name another one in the settings of the \
-             router, or restart it.",
-        );
-    }
     if let Some(station) = disagreement(name) {
         return station;
     }
     match name.said().unwrap_or(by_resolver) {
-        Said::Silent | Said::Garbled => unreachable_zone(shown),
+        Said::Silent => Station::wrong(
+            NAME,
+            "resolver-silent",
+            format!("The DNS server {} does not answer this machine.", resolver.ip()),
+        )
+        .remedy("Restart the router, or name another DNS server in its settings."),
+        Said::Garbled => Station::wrong(
+            NAME,
+            "resolver-garbled",
+            format!(
+                "What the DNS server {} answers this machine is no answer of the DNS.",
+                resolver.ip()
+            ),
+        )
+        .remedy(
+            "Look which machine has that address: it may be no DNS server. Name another one in the settings of the \
+             router, or restart it.",
+        ),
         Said::NoSuchName(alias) => missing(shown, alias.as_deref()),
         Said::NoAddress => Station::wrong(
             NAME,
@@ -94,11 +93,6 @@ fn judge_one(facts: &Facts, name: &Named) -> Station {
         ),
         Said::Addresses(addresses) => judge_addresses(facts, name, addresses),
     }
-}
-
-fn unreachable_zone(shown: &str) -> Station {
-    let says = format!("No DNS server answered for {shown}.");
-    Station::wrong(NAME, "name-silent", says).remedy("Try again in a few minutes.")
 }
 
 fn missing(shown: &str, alias: Option<&str>) -> Station {
@@ -195,14 +189,17 @@ fn judge_addresses(facts: &Facts, name: &Named, addresses: &[IpAddr]) -> Station
         Station::unknown(
             NAME,
             "name-untold",
-            format!("{says}. Whether that is your home cannot be told from here."),
+            format!(
+                "{says}. Whether that is your home cannot be told from here{}.",
+                last_known(facts)
+            ),
         )
         .remedy("Compare it with the address that your router shows as its own on the internet.")
     }
 }
 
 /// Whether an address is certainly not this home's.
-fn is_elsewhere(facts: &Facts, address: IpAddr) -> bool {
+pub(super) fn is_elsewhere(facts: &Facts, address: IpAddr) -> bool {
     if !is_global(address) || facts.is_proved(address) || facts.home.interfaces.contains(&address) {
         return false;
     }
@@ -221,16 +218,16 @@ fn elsewhere(facts: &Facts, shown: &str, stray: IpAddr, addresses: &[IpAddr]) ->
         public_v4(&facts.home)
     };
     let record = if stray.is_ipv6() { "AAAA" } else { "A" };
-    let has_moved = facts
-        .seen
-        .as_ref()
-        .is_some_and(|seen| seen.homes.iter().any(|(home, _)| *home == stray));
+    let has_moved = facts.homes.iter().any(|(home, _)| *home == stray);
     let also = if addresses.len() > 1 { " also" } else { "" };
     match own {
         Some(own) if has_moved => Station::wrong(
             NAME,
             "name-behind",
-            format!("Your address has changed: it is {own} now, and {shown} still leads to {stray}."),
+            format!(
+                "Your address has changed: it is {own} now{}, and {shown} still leads to {stray}.",
+                as_known(facts, own)
+            ),
         )
         .remedy(if facts.home.follows {
             "The site lets the name follow; give it a few minutes.".to_owned()
@@ -244,7 +241,10 @@ fn elsewhere(facts: &Facts, shown: &str, stray: IpAddr, addresses: &[IpAddr]) ->
         Some(own) => Station::wrong(
             NAME,
             "name-elsewhere",
-            format!("{shown}{also} leads to {stray}, and that is not here: here is {own}."),
+            format!(
+                "{shown}{also} leads to {stray}, and that is not here: here is {own}{}.",
+                as_known(facts, own)
+            ),
         )
         .remedy(format!("At your DNS provider, change the {record} record to {own}."))
         .page(ABOUT_NAMES),
@@ -256,6 +256,38 @@ fn elsewhere(facts: &Facts, shown: &str, stray: IpAddr, addresses: &[IpAddr]) ->
         .remedy(format!("At your DNS provider, remove that {record} record."))
         .page(ABOUT_NAMES),
     }
+}
+
+/// From where an address of this home is known, if neither the router nor the machine says it.
+fn as_known(facts: &Facts, own: IpAddr) -> String {
+    match seen_outside(&facts.home) {
+        Some(known) if known.address == own => {
+            format!(" (dynamic DNS found it{})", age(facts, known))
+        }
+        _ => String::new(),
+    }
+}
+
+/// What dynamic DNS knew last, if it does not know it now.
+fn last_known(facts: &Facts) -> String {
+    match facts.home.known {
+        Some(Known {
+            address,
+            since: Some(since),
+            ..
+        }) => format!(
+            "; the last address that dynamic DNS found here is {address}, of {}",
+            when(since)
+        ),
+        _ => String::new(),
+    }
+}
+
+/// How long ago it was found: ` 3 days ago`.
+pub(super) fn age(facts: &Facts, known: Known) -> String {
+    known.since.map_or_else(String::new, |since| {
+        format!(" {} ago", span(facts.now.0 - since.0))
+    })
 }
 
 fn with_address(facts: &Facts) -> String {

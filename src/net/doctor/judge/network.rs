@@ -1,13 +1,19 @@
 //! Address, router and port: whether somebody outside can knock here.
 
-use super::{ABOUT_NAMES, ABOUT_TUNNELS, ASK_ROUTER, quoted, span};
+use std::net::IpAddr;
+
+use super::{
+    ABOUT_NAMES, ABOUT_TUNNELS, ASK_ROUTER,
+    name::{age, is_elsewhere},
+    quoted, span,
+};
 use crate::{
     base::{Place, Station, Timestamp, is_global, one_line},
     net::{
         acme::FailureKind,
         doctor::{
             facts::{Door, Facts, Mapping, Running, Stranger, Who},
-            home::is_shared,
+            home::{is_shared, seen_outside},
         },
     },
 };
@@ -36,7 +42,9 @@ enum Way<'a> {
 }
 
 fn way(facts: &Facts) -> Way<'_> {
-    let doors = || facts.doors.iter().filter(|door| is_global(door.at.ip()));
+    // What is behind an address that is somebody else's says nothing of this home.
+    let is_here = |ip: IpAddr| is_global(ip) && !is_elsewhere(facts, ip);
+    let doors = || facts.doors.iter().filter(move |door| is_here(door.at.ip()));
     let is_ours = |door: &&Door| door.who == Who::Ours;
     if let Some(door) = doors().filter(is_ours).find(|door| !door.is_here) {
         return Way::Open(door);
@@ -115,13 +123,9 @@ pub(super) fn judge_address(facts: &Facts) -> Station {
             "This machine"
         };
         let says = format!("{whose} has the public address {given}.");
-        let moved = facts.seen.as_ref().map_or(0, |seen| {
-            seen.homes
-                .iter()
-                .filter(|(home, _)| home.is_ipv4() && *home != given)
-                .count()
-        });
-        if moved > 0 && !home.follows {
+        let mut homes = facts.homes.iter();
+        let has_moved = homes.any(|(home, _)| home.is_ipv4() && *home != given);
+        if has_moved && !home.follows {
             let says = format!("{says} It was another one before: it changes.");
             return Station::well(ADDRESS, "address-changes", says)
                 .remedy("Let the name follow the address (dynamic DNS), so that a change is no interruption.")
@@ -153,8 +157,12 @@ pub(super) fn judge_address(facts: &Facts) -> Station {
              \"bridge mode\".",
         );
     }
+    let seen = seen_outside(home).map_or_else(String::new, |known| {
+        let age = age(facts, known);
+        format!(" Dynamic DNS found {}{age}.", known.address)
+    });
     let says = format!(
-        "This machine has the private address {outward}, as behind every router; which public one your home has, the router does not say."
+        "This machine has the private address {outward}, as behind every router; which public one your home has, the router does not say.{seen}"
     );
     Station::unknown(ADDRESS, "address-untold", says)
         .remedy("Look in the router for its address on the internet. If it begins with 100.64 to 100.127, your provider shares it.")
@@ -255,7 +263,7 @@ pub(super) fn judge_port(facts: &Facts) -> Station {
             Station::unknown(PORT, "port-no-name", says)
         }
         Way::Nowhere => {
-            let says = "As long as the name leads nowhere, there is no door to knock at.";
+            let says = "As long as the name does not lead here, there is no door to knock at.";
             Station::unknown(PORT, "port-nowhere", says)
         }
         Way::Open(door) => {

@@ -11,8 +11,8 @@ use crate::{
         acme::{Failure, FailureKind},
         dns::Said,
         doctor::facts::{
-            Certificates, Door, Facts, Home, Mapping, Named, OfName, Router, Running, Seen, Server,
-            Shown, Storage, Stranger, Who,
+            Certificates, Door, Facts, Home, Known, Mapping, Named, OfName, Router, Running, Seen,
+            Server, Shown, Storage, Stranger, Who,
         },
     },
 };
@@ -45,6 +45,7 @@ pub(super) fn well() -> Facts {
             },
             ..Home::default()
         },
+        homes: Vec::new(),
         doors: vec![door(Who::Ours)],
         certificates: Certificates {
             is_agreed: true,
@@ -67,6 +68,7 @@ pub(super) fn well() -> Facts {
             state: Running::Yes("[::]:443".parse().unwrap()),
             first_page: Some(Ok(200)),
             clock_ahead: Some((1, "authority.example".into())),
+            is_clock_kept: false,
             is_clock_unset: false,
         },
         seen: Some(Seen {
@@ -118,7 +120,18 @@ fn all_is_well_where_nothing_is_wrong() {
 }
 
 /// Changes what is well into what is found.
-type Change = fn(&mut Facts);
+pub(super) type Change = fn(&mut Facts);
+
+/// The name has the old address, which is somebody else's by now.
+fn behind_a_mute_router(facts: &mut Facts, is_now: bool) {
+    facts.home.router.external = None;
+    facts.doors[0].who = Who::Other(Stranger::default());
+    facts.home.known = Some(Known {
+        address: ip("81.2.69.143"),
+        since: Some(Timestamp(NOW - 3 * DAY)),
+        is_now,
+    });
+}
 
 #[test]
 #[allow(clippy::too_many_lines)] // a table
@@ -131,14 +144,14 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
             |facts| {
                 facts.home.router.external = Some(ip("81.2.69.143"));
                 facts.doors[0].who = Who::Silent;
-                facts.seen.as_mut().unwrap().homes = vec![(ip("81.2.69.142"), NOW - 60)];
+                facts.homes = vec![(ip("81.2.69.142"), Timestamp(NOW - 60))];
             },
         ),
         (Place::Name, "name-behind", &["follow"], |facts| {
             facts.home.router.external = Some(ip("81.2.69.143"));
             facts.home.follows = true;
             facts.doors[0].who = Who::Refused;
-            facts.seen.as_mut().unwrap().homes = vec![(ip("81.2.69.142"), NOW - 60)];
+            facts.homes = vec![(ip("81.2.69.142"), Timestamp(NOW - 60))];
         }),
         (
             Place::Name,
@@ -148,6 +161,32 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
                 facts.home.router.external = Some(ip("81.2.69.143"));
                 facts.doors[0].who = Who::Other(Stranger::default());
             },
+        ),
+        // Behind a router that says nothing, dynamic DNS knows.
+        (
+            Place::Name,
+            "name-elsewhere",
+            &["81.2.69.142", "81.2.69.143", "3 days ago"],
+            |facts| behind_a_mute_router(facts, true),
+        ),
+        (
+            Place::Port,
+            "port-nowhere",
+            &["does not lead here"],
+            |facts| behind_a_mute_router(facts, true),
+        ),
+        (
+            Place::Address,
+            "address-untold",
+            &["81.2.69.143", "3 days ago"],
+            |facts| behind_a_mute_router(facts, true),
+        ),
+        // Nobody has looked since: that is no reason to call it wrong.
+        (
+            Place::Name,
+            "name-untold",
+            &["81.2.69.143", "2027-01-12 08:00 UTC"],
+            |facts| behind_a_mute_router(facts, false),
         ),
         // Through a proxy or a tunnel it leads here nevertheless.
         (Place::Name, "name-well", &["here"], |facts| {
@@ -219,8 +258,9 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
             "address-changes",
             &["dynamic DNS"],
             |facts| {
-                facts.seen.as_mut().unwrap().homes =
-                    vec![(ip("81.2.69.142"), NOW), (ip("81.2.69.9"), NOW - DAY)];
+                facts.homes = [("81.2.69.142", NOW), ("81.2.69.9", NOW - DAY)]
+                    .map(|(home, at)| (ip(home), Timestamp(at)))
+                    .to_vec();
             },
         ),
         (
@@ -305,99 +345,6 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
             facts.doors.clear();
         }),
         (
-            Place::Certificate,
-            "certificate-rate-limit",
-            &["2027-01-15 09:30 UTC", "“too many"],
-            |facts| {
-                facts.certificates.of_names[0].shown = None;
-                facts.certificates.of_names[0].failure = Some(failure(
-                    FailureKind::RateLimited,
-                    "too many certificates (5) already issued, retry after 2027-01-15 09:30:00 UTC: see https://x",
-                ));
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-rate-limit",
-            &["2027-01-15 09:00 UTC"],
-            |facts| {
-                facts.certificates.of_names[0].shown = None;
-                let said = failure(FailureKind::RateLimited, "slow down");
-                let retry_at = Some(Timestamp(NOW + 3600));
-                facts.certificates.of_names[0].failure = Some(Failure { retry_at, ..said });
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-ended",
-            &["2 days ago"],
-            |facts| {
-                shown(facts).until = Timestamp(NOW - 2 * DAY);
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-ends",
-            &["5 days", "renew a.example.org"],
-            |facts| {
-                shown(facts).until = Timestamp(NOW + 5 * DAY);
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-ends",
-            &["5 days", "no account"],
-            |facts| {
-                shown(facts).until = Timestamp(NOW + 5 * DAY);
-                facts.certificates.of_names[0].failure =
-                    Some(failure(FailureKind::Refused, "no account"));
-            },
-        ),
-        // Six days are the whole life of this one.
-        (
-            Place::Certificate,
-            "certificate-well",
-            &["5 days"],
-            |facts| {
-                shown(facts).from = Timestamp(NOW - DAY);
-                shown(facts).until = Timestamp(NOW + 5 * DAY);
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-not-yet",
-            &["clock"],
-            |facts| {
-                shown(facts).from = Timestamp(NOW + DAY);
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-other-name",
-            &["b.example.org"],
-            |facts| {
-                shown(facts).is_for_name = false;
-                shown(facts).names = vec!["b.example.org".into()];
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-not-asked",
-            &["agree_to_terms"],
-            |facts| {
-                facts.certificates.is_agreed = false;
-                shown(facts).is_local = true;
-            },
-        ),
-        (
-            Place::Certificate,
-            "certificate-coming",
-            &["two minutes"],
-            |facts| {
-                shown(facts).is_local = true;
-            },
-        ),
-        (
             Place::Server,
             "clock-wrong",
             &["3 hours ahead", "authority.example"],
@@ -413,6 +360,16 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
                 facts.server.clock_ahead.as_mut().unwrap().0 = -600;
             },
         ),
+        (
+            Place::Server,
+            "clock-untold",
+            &["not be checked", "2027-01-15 08:00 UTC", "watch"],
+            |facts| facts.server.clock_ahead = None,
+        ),
+        (Place::Server, "server-well", &[], |facts| {
+            facts.server.clock_ahead = None;
+            facts.server.is_clock_kept = true;
+        }),
         (Place::Server, "server-starting", &[], |facts| {
             facts.server.state = Running::Starting;
         }),
@@ -434,6 +391,11 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
             |facts| facts.storage.is_long = true,
         ),
     ];
+    hold(table);
+}
+
+/// Holds the doctor to states with these words.
+pub(super) fn hold(table: &[(Place, &str, &[&str], Change)]) {
     for (place, state, words, change) in table {
         let mut facts = well();
         change(&mut facts);
@@ -448,7 +410,7 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
     }
 }
 
-fn shown(facts: &mut Facts) -> &mut Shown {
+pub(super) fn shown(facts: &mut Facts) -> &mut Shown {
     facts.certificates.of_names[0].shown.as_mut().unwrap()
 }
 
