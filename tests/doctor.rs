@@ -2,124 +2,14 @@
 //! of their own.
 
 use std::{
-    collections::HashMap,
-    fs,
-    path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
-
-use crate::netns::{Connected, HOME, MACHINE, Network};
-
-/// What the doctor found: for each station how it stands, its state, and what it says and advises.
-pub(crate) struct Found(pub(crate) HashMap<String, [String; 4]>);
-
-impl Found {
-    pub(crate) fn read(output: std::process::Output) -> Self {
-        let text = String::from_utf8(output.stdout).unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let json: Value =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {errors}"));
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let stations = json["stations"].as_array().unwrap();
-        assert_eq!(stations.len(), 8);
-        let is_wrong = stations.iter().any(|station| station["health"] == "wrong");
-        assert_eq!(output.status.code(), Some(i32::from(is_wrong)), "{text}");
-        let stations = stations.iter().map(|station| {
-            let fields = ["health", "state", "says", "remedy"].map(|field| word(&station[field]));
-            (word(&station["place"]), fields)
-        });
-        Self(stations.collect())
-    }
-
-    pub(crate) fn state(&self, place: &str) -> &str {
-        &self.0[place][1]
-    }
-
-    /// Holds the doctor to a state with these words.
-    #[track_caller]
-    pub(crate) fn must(&self, place: &str, state: &str, words: &[&str]) {
-        let [health, found, says, remedy] = &self.0[place];
-        assert_eq!(found, state, "{health}: {says} {remedy}; all: {:?}", self.0);
-        for word in words {
-            assert!(
-                says.contains(word) || remedy.contains(word),
-                "{word}: {says} {remedy}"
-            );
-        }
-        let needs_remedy = health == "wrong";
-        assert!(!needs_remedy || !remedy.is_empty(), "{state} has no remedy");
-    }
-}
-
-/// A machine in a network, with a site on port 443.
-struct Machine {
-    network: Network,
-    data: PathBuf,
-}
-
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_webstead");
-
-impl Machine {
-    fn new(connected: Connected) -> Option<Self> {
-        let network = Network::new(connected)?;
-        let data = network.dir().join("data");
-        let mut machine = Self { network, data };
-        machine.start();
-        Some(machine)
-    }
-
-    fn start(&mut self) {
-        let data = self.data.to_str().unwrap().to_owned();
-        let words = [
-            PROGRAM,
-            "--data",
-            &data,
-            "serve",
-            "--https",
-            "0.0.0.0:443",
-            "--http",
-            "0.0.0.0:80",
-        ];
-        self.network.start("home", &words);
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !self.status() {
-            assert!(Instant::now() < deadline, "the site does not start");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn status(&self) -> bool {
-        let data = self.data.to_str().unwrap();
-        let status = self
-            .network
-            .run("home", &[PROGRAM, "--data", data, "status"]);
-        status.status.success()
-    }
-
-    /// The doctor on this machine, for a site of this name.
-    fn examine(&self, domain: &str) -> Found {
-        self.examine_with(domain, "")
-    }
-
-    /// The same, with more settings.
-    fn examine_with(&self, domain: &str, more: &str) -> Found {
-        let toml = self.network.dir().join("asked.toml");
-        fs::write(&toml, format!("domain = \"{domain}\"\n{more}")).unwrap();
-        let (data, toml) = (self.data.to_str().unwrap(), toml.to_str().unwrap());
-        let began = Instant::now();
-        let words = [
-            PROGRAM, "--data", data, "--config", toml, "doctor", "--json",
-        ];
-        let found = Found::read(self.network.run("home", &words));
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "it ends in seconds"
-        );
-        found
-    }
-}
+use crate::{
+    machine::Machine,
+    netns::{Connected, HOME, MACHINE, OLD_RESOLVER, RESOLVER, STRANGER},
+};
 
 #[test]
 #[allow(clippy::too_many_lines)] // one network, one state after the other
@@ -136,7 +26,7 @@ fn every_state_of_a_name_is_told_apart() {
     if !machine.network.serve_dns(&first, &format!("{zone}{other}")) {
         return;
     }
-    for (name, state, words) in [
+    let table = [
         ("good.example.net", "name-well", &[HOME][..]),
         ("alias.example.net", "name-well", &[HOME]),
         ("nothing.example.net", "name-missing", &["does not exist"]),
@@ -177,9 +67,19 @@ fn every_state_of_a_name_is_told_apart() {
         ("broken.example", "name-local", &[]),
         ("www.broken.net", "name-broken", &["SERVFAIL", "DNSSEC"]),
         ("pi.local", "name-local", &[]),
-    ] {
-        machine.examine(name).must("name", state, words);
-    }
+    ];
+    thread::scope(|scope| {
+        for (name, state, words) in table {
+            let machine = &machine;
+            scope.spawn(move || machine.examine(name).must("name", state, words));
+        }
+    });
+    machine
+        .examine("six.example.net")
+        .must("port", "port-closed-ipv6", &["2a0b:1::20", "refused"]);
+    machine
+        .examine("nothing.example.net")
+        .must("port", "port-nowhere", &["does not lead here"]);
     let found = machine.examine("good.example.net");
     found.must("address", "address-well", &[HOME]);
     found.must("router", "router-none", &[]);
@@ -193,6 +93,17 @@ fn every_state_of_a_name_is_told_apart() {
         .examine("good.example.net")
         .must("port", "port-visited", &["ago"]);
 
+    // Who was asked for it an hour ago says what was so then.
+    machine.network.ask(OLD_RESOLVER);
+    machine.examine("good.example.net").must(
+        "name",
+        "name-changing",
+        &[HOME, OLD_RESOLVER, STRANGER],
+    );
+    machine.network.ask("");
+    machine
+        .examine("good.example.net")
+        .must("name", "resolver-unset", &["resolv.conf"]);
     machine.network.ask("11.22.33.77");
     machine
         .examine("good.example.net")
@@ -215,6 +126,27 @@ fn every_state_of_a_name_is_told_apart() {
             &["11.22.33.99", "no DNS server"],
         );
     }
+
+    // The site is on another port, and then another program has the usual one.
+    machine.network.ask(RESOLVER);
+    machine.stop();
+    machine.start(8443, 8080);
+    machine
+        .examine("good.example.net")
+        .must("port", "port-other", &["8443", "webstead install"]);
+    machine.network.serve_stranger("home");
+    machine.examine("good.example.net").must(
+        "port",
+        "port-somebody-else",
+        &["Another program on this machine", "box.lan", "ss -ltnp"],
+    );
+
+    // There is IPv6, and nothing else.
+    let words = ["ip", "-4", "addr", "flush", "dev", "to-net"];
+    assert!(machine.network.run("home", &words).status.success());
+    let found = machine.examine("good.example.net");
+    found.must("address", "address-only-ipv6", &["2a0b:1::20"]);
+    found.must("router", "router-none-known", &[]);
 }
 
 /// What becomes of somebody of the internet who opens an address: the status, 000 if nobody answers.
@@ -295,45 +227,7 @@ fn what_a_router_does_with_visitors_is_told_apart() {
         .must("port", "port-open", &["so is port 80"]);
 
     // Forwarded to somebody else: another program with its own certificate.
-    let key = machine.network.dir().join("key.pem");
-    let certificate = machine.network.dir().join("certificate.pem");
-    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
-    let made = machine.network.run(
-        "router",
-        &[
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-            "-days",
-            "9",
-            "-subj",
-            "/CN=the box",
-            "-addext",
-            "subjectAltName=DNS:box.lan",
-        ],
-    );
-    assert!(made.status.success(), "{made:?}");
-    machine.network.start(
-        "router",
-        &[
-            "openssl",
-            "s_server",
-            "-accept",
-            "443",
-            "-cert",
-            certificate,
-            "-key",
-            key,
-            "-www",
-        ],
-    );
+    machine.network.serve_stranger("router");
     machine.network.forward("");
     let deadline = Instant::now() + Duration::from_secs(10);
     while machine.examine(name).state("port") == "port-closed" && Instant::now() < deadline {}

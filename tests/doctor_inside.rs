@@ -1,16 +1,21 @@
-//! `webstead doctor`: the states of certificates, the program, its pages, the database and the disk, made to happen.
+//! `webstead doctor`: the states of the program, its pages, the database and the disk, made to happen in networks that have
+//! nothing but their loopback.
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use time::OffsetDateTime;
+
 use crate::{
     dns_api::{ApiServer, Protocol, Reply, Seen},
-    doctor::{Found, PROGRAM},
-    pebble::{Options, Pebble},
+    machine::Found,
+    namespaces::alone,
     site::{Site, command},
     tools::is_there,
 };
@@ -22,69 +27,144 @@ fn look(data: &Path) -> Found {
 
 #[test]
 fn a_server_that_does_not_run_or_hangs_and_pages_that_fail_are_told_apart() {
-    let site = Site::start();
-    let examine = || look(site.data());
-    let found = examine();
-    found.must("name", "name-unset", &["your own network"]);
-    found.must("server", "server-well", &[]);
-    found.must("application", "application-well", &[]);
+    alone(|| {
+        let site = Site::start();
+        let examine = || look(site.data());
+        let found = examine();
+        found.must("name", "name-unset", &["your own network"]);
+        found.must("address", "address-none", &["not connected"]);
+        // Whether somebody sets the clock is this machine's own affair.
+        let server = &found.0["server"];
+        assert!(
+            ["server-well", "clock-untold"].contains(&found.state("server")),
+            "{server:?}"
+        );
+        found.must("application", "application-well", &[]);
 
-    site.signal("STOP");
-    let found = examine();
-    site.signal("CONT");
-    found.must("server", "server-silent", &["does not answer"]);
-    found.must("application", "application-unknown", &[]);
+        site.signal("STOP");
+        let found = examine();
+        site.signal("CONT");
+        found.must("server", "server-silent", &["does not answer"]);
+        found.must("application", "application-unknown", &[]);
 
-    // A table that is gone is a fault of every page.
-    let spoil = |sql: &str| {
-        let connection = rusqlite::Connection::open(site.data().join("site.db")).unwrap();
-        connection.execute_batch(sql).unwrap();
-    };
-    let page = |status: u16| {
-        let client = site.client();
+        // A table that is gone is a fault of every page.
+        let spoil = |sql: &str| {
+            let connection = rusqlite::Connection::open(site.data().join("site.db")).unwrap();
+            connection.execute_batch(sql).unwrap();
+        };
+        let page = |status: u16| {
+            let client = site.client();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while site.get(&client, "/").status().as_u16() != status {
+                assert!(Instant::now() < deadline, "no {status}");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        };
+        spoil("ALTER TABLE posts RENAME TO posts_away");
+        // What another process writes is noticed within half a second, and kept pages are good until then.
+        std::thread::sleep(Duration::from_secs(1));
+        page(500);
+        examine().must("application", "application-failing", &["500"]);
+        spoil("ALTER TABLE posts_away RENAME TO posts");
+        page(200);
+        examine().must("application", "application-errors", &["requests failed"]);
+
+        let mut site = site;
+        site.stop();
+        let found = look(site.data());
+        found.must("server", "server-not-running", &["systemctl start"]);
+        found.must("application", "application-unknown", &[]);
+        found.must("database", "database-well", &[]);
+        fs::write(site.data().join("webstead.toml"), "domain = 5\n").unwrap();
+        look(site.data()).must("server", "settings-unreadable", &["domain = 5"]);
+    });
+}
+
+/// The doctor, or the server, and whoever may come between it and the kernel: strace(1), in the words of its `-e inject=`.
+fn between_it_and_the_kernel(data: &Path, inject: &str, words: &[&str]) -> Option<Command> {
+    let has_strace = Command::new("strace").arg("-V").output().is_ok();
+    if !is_there("strace", has_strace) {
+        return None;
+    }
+    let (call, _) = inject.split_once(':').unwrap();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+    strace.args(["-e", &format!("inject={inject}")]);
+    if call == "pread64" {
+        strace.arg("-P").arg(data.join("site.db"));
+    }
+    strace.arg(command(data).get_program());
+    strace.arg("--data").arg(data).args(words);
+    strace.env_remove("STATE_DIRECTORY");
+    Some(strace)
+}
+
+#[test]
+fn a_site_that_begins_and_a_disk_that_is_slow_or_fails_are_told_apart() {
+    alone(|| {
+        let mut site = Site::start();
+        site.stop();
+        let data = site.data();
+        let through = |inject: &str| {
+            let doctor = between_it_and_the_kernel(data, inject, &["doctor", "--json"]);
+            doctor.map(|mut doctor| Found::read(doctor.output().unwrap()))
+        };
+        let Some(found) = through("pread64:error=EIO") else {
+            return;
+        };
+        found.must("database", "database-unseen", &["webstead check"]);
+        // It has the folder, and no socket yet.
+        let words = ["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        let server = between_it_and_the_kernel(data, "listen:delay_enter=5000000", &words);
+        let mut server = server.unwrap();
+        let mut server = server
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while site.get(&client, "/").status().as_u16() != status {
-            assert!(Instant::now() < deadline, "no {status}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    };
-    spoil("ALTER TABLE posts RENAME TO posts_away");
-    // What another process writes is noticed within half a second, and kept pages are good until then.
-    std::thread::sleep(Duration::from_secs(1));
-    page(500);
-    examine().must("application", "application-failing", &["500"]);
-    spoil("ALTER TABLE posts_away RENAME TO posts");
-    page(200);
-    examine().must("application", "application-errors", &["requests failed"]);
+        let found = loop {
+            let found = look(data);
+            if found.state("server") != "server-not-running" {
+                break found;
+            }
+            assert!(Instant::now() < deadline, "it does not begin");
+        };
+        // strace ends what it has begun.
+        let _ = Command::new("kill").arg(server.id().to_string()).status();
+        let _ = server.wait();
+        found.must("server", "server-starting", &["in a moment"]);
 
-    let mut site = site;
-    site.stop();
-    let found = look(site.data());
-    found.must("server", "server-not-running", &["systemctl start"]);
-    found.must("application", "application-unknown", &[]);
-    found.must("database", "database-well", &[]);
-    fs::write(site.data().join("webstead.toml"), "domain = 5\n").unwrap();
-    look(site.data()).must("server", "settings-unreadable", &["domain = 5"]);
+        let large = "CREATE TABLE large (bytes BLOB); INSERT INTO large VALUES (zeroblob(1000000))";
+        let database = rusqlite::Connection::open(data.join("site.db")).unwrap();
+        database.execute_batch(large).unwrap();
+        drop(database);
+        let found = through("pread64:delay_enter=80000").unwrap();
+        found.must("database", "database-large", &["webstead check"]);
+    });
 }
 
 #[test]
 fn a_program_behind_that_is_away_is_named() {
-    let settings = "[hosts.\"a.localhost\"]\nproxy = [\"http://127.0.0.1:1\"]\nhealth = \"/up\"\n";
-    let site = Site::with_settings(settings);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let found = look(site.data());
-        if found.state("application") == "program-down" {
-            found.must(
-                "application",
-                "program-down",
-                &["a.localhost", "127.0.0.1:1"],
-            );
-            break;
+    alone(|| {
+        let settings =
+            "[hosts.\"a.localhost\"]\nproxy = [\"http://127.0.0.1:1\"]\nhealth = \"/up\"\n";
+        let site = Site::with_settings(settings);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let found = look(site.data());
+            if found.state("application") == "program-down" {
+                found.must(
+                    "application",
+                    "program-down",
+                    &["a.localhost", "127.0.0.1:1"],
+                );
+                break;
+            }
+            assert!(Instant::now() < deadline, "{:?}", found.0);
+            std::thread::sleep(Duration::from_millis(500));
         }
-        assert!(Instant::now() < deadline, "{:?}", found.0);
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    });
 }
 
 /// A file system in memory, mounted until it is dropped.
@@ -112,191 +192,53 @@ impl Drop for Disk {
 
 #[test]
 fn a_damaged_database_and_a_disk_that_is_full_or_read_only_are_told_apart() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = Disk::mount(dir.path().join("disk"), "size=64m") else {
-        return;
-    };
-    let data = disk.0.join("data");
-    let (mut site, owner) = {
-        let site = Site::start_on(&data);
-        let owner = site.set_up();
-        (site, owner)
-    };
-    let text = "a long text that fills pages of the database. ".repeat(2000);
-    for title in ["One", "Two", "Three"] {
-        site.publish(&owner, &[("title", title), ("markdown", &text)]);
-    }
-    let examine = || look(&data);
-    examine().must("database", "database-well", &["free"]);
-    let filler = disk.0.join("filler");
-    fs::write(&filler, vec![1; 45 * 1024 * 1024]).unwrap();
-    examine().must("database", "disk-full", &["MB are left"]);
-    fs::remove_file(&filler).unwrap();
-    site.stop();
-    let remount = |how: &str| {
-        let options = format!("remount,{how}");
-        let done = Command::new("mount")
-            .args(["-o", &options])
-            .arg(&disk.0)
-            .status();
-        assert!(done.unwrap().success());
-    };
-    remount("ro");
-    examine().must("database", "disk-read-only", &["SD card"]);
-    remount("rw");
-    examine().must("database", "database-well", &[]);
-    let file = data.join("site.db");
-    let mut bytes = fs::read(&file).unwrap();
-    let (from, until) = (bytes.len() / 3, bytes.len() * 2 / 3);
-    for page in bytes[from / 4096 * 4096..until].chunks_mut(4096) {
-        let length = page.len().min(2048);
-        page[..length].fill(0xA5);
-    }
-    fs::write(&file, &bytes).unwrap();
-    examine().must("database", "database-damaged", &["backup"]);
-    fs::write(&file, b"").unwrap();
-    let output = command(&data).args(["doctor"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-}
-
-#[test]
-#[allow(clippy::too_many_lines)] // one site, from its first name to its last
-fn what_an_authority_says_is_said_in_its_own_words_and_a_certificate_that_ends_is_noticed() {
-    let mut site = Site::start();
-    let options = Options {
-        validity_s: 9 * 24 * 3600,
-        ..Options::default()
-    };
-    let Some(mut pebble) = Pebble::start(&site, options) else {
-        return;
-    };
-    let can_mount = Command::new("unshare").args(["--mount", "true"]).status();
-    let can_mount = can_mount.is_ok_and(|status| status.success());
-    if !is_there("unshare, and the rights of root,", can_mount) {
-        return;
-    }
-    let nobody = site.data().join("resolv.conf");
-    fs::write(&nobody, "nameserver 127.0.0.1\n").unwrap();
-    let nobody = nobody.to_str().unwrap().to_owned();
-    let examine = |site: &Site, before: &[&str], roots: &str| {
-        let doctor = command(site.data());
-        let words = doctor
-            .get_args()
-            .map(|word| word.to_str().unwrap().to_owned());
-        // These names are nobody's, so nobody is asked for them: there is no DNS server on this machine.
-        let alone = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-        let mut all: Vec<String> = ["unshare", "--mount", "sh", "-c", alone]
-            .map(str::to_owned)
-            .into();
-        all.push(nobody.clone());
-        all.extend(before.iter().map(|word| (*word).to_owned()));
-        all.push(PROGRAM.to_owned());
-        all.extend(words);
-        all.extend(["doctor".to_owned(), "--json".to_owned()]);
-        let output = Command::new(&all[0])
-            .args(&all[1..])
-            .env("SSL_CERT_FILE", roots)
-            .env_remove("SSL_CERT_DIR")
-            .env_remove("STATE_DIRECTORY")
-            .output();
-        Found::read(output.unwrap())
-    };
-    let roots = site.data().join("roots.pem");
-    fs::write(&roots, pebble.root()).unwrap();
-    let roots = roots.to_str().unwrap().to_owned();
-    let settings = pebble.settings();
-    let set = |site: &Site, name: &str, more: &str| {
-        let text = format!("domain = \"{name}\"\n{settings}{more}");
-        fs::write(site.data().join("webstead.toml"), text).unwrap();
-        site.signal("HUP");
-    };
-    let until = |site: &Site, state: &str| {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            let found = examine(site, &[], &roots);
-            if found.state("certificate") == state {
-                return found;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{state}: {:?} {}",
-                found.0["certificate"],
-                site.log()
-            );
-            std::thread::sleep(Duration::from_millis(300));
+    alone(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(disk) = Disk::mount(dir.path().join("disk"), "size=64m") else {
+            return;
+        };
+        let data = disk.0.join("data");
+        let (mut site, owner) = {
+            let site = Site::start_on(&data);
+            let owner = site.set_up();
+            (site, owner)
+        };
+        let text = "a long text that fills pages of the database. ".repeat(2000);
+        for title in ["One", "Two", "Three"] {
+            site.publish(&owner, &[("title", title), ("markdown", &text)]);
         }
-    };
-    fs::write(
-        site.data().join("webstead.toml"),
-        "domain = \"good.test.example.com\"\n",
-    )
-    .unwrap();
-    site.signal("HUP");
-    until(&site, "certificate-not-asked");
-
-    // The authority will have nothing to do with this name.
-    set(&site, "blocked.test", "");
-    let found = until(&site, "certificate-refused");
-    found.must("certificate", "certificate-refused", &["policy", "It says"]);
-    // The name leads somewhere where nobody answers.
-    pebble.tell_dns(
-        "add-a",
-        "{\"host\":\"away.test.\",\"addresses\":[\"127.0.0.9\"]}",
-    );
-    set(&site, "away.test", "");
-    let found = until(&site, "certificate-not-proved");
-    found.must(
-        "certificate",
-        "certificate-not-proved",
-        &["refused", "before this station"],
-    );
-
-    set(&site, "good.test", "");
-    until(&site, "certificate-well").must("certificate", "certificate-well", &["Pebble"]);
-    // A machine, and so a browser, that knows other authorities only.
-    let strangers = site.data().join("tls/authority-cert.pem");
-    let found = examine(&site, &[], strangers.to_str().unwrap());
-    found.must("certificate", "certificate-unknown-authority", &["staging"]);
-    found.must("server", "server-well", &[]);
-
-    if is_there(
-        "faketime",
-        Command::new("faketime").arg("--help").output().is_ok(),
-    ) {
-        let found = examine(&site, &["faketime", "-f", "-3d"], &roots);
-        found.must(
-            "server",
-            "clock-wrong",
-            &["3 days behind", "localhost", "timedatectl"],
-        );
-        found.must("certificate", "certificate-not-yet", &["clock"]);
-        let found = examine(&site, &["faketime", "-f", "+8d"], &roots);
-        found.must("server", "clock-wrong", &["8 days ahead"]);
-        found.must("certificate", "certificate-ends", &["ends in"]);
-        let found = examine(&site, &["faketime", "2024-01-01 00:00:00"], &roots);
-        found.must("server", "clock-unset", &["never set"]);
-    }
-    // The owner's files are for another name, and then none at all.
-    let file = fs::read_to_string(site.data().join("tls/public/good.test.pem")).unwrap();
-    fs::write(site.data().join("own.pem"), file).unwrap();
-    let own = "files = [{ certificate = \"own.pem\", key = \"own.pem\" }]\n";
-    pebble.stop();
-    set(&site, "other.test", own);
-    let found = until(&site, "certificate-authority-silent");
-    found.must("certificate", "certificate-authority-silent", &["internet"]);
-    let only_own = format!("domain = \"other.test\"\n[certificate]\n{own}");
-    fs::write(site.data().join("webstead.toml"), only_own).unwrap();
-    site.signal("HUP");
-    until(&site, "certificate-other-name").must(
-        "certificate",
-        "certificate-other-name",
-        &["good.test", "not for other.test"],
-    );
-    fs::write(site.data().join("own.pem"), "nothing").unwrap();
-    let broken = format!("domain = \"other.test\"\n[certificate]\n{own}");
-    fs::write(site.data().join("webstead.toml"), broken).unwrap();
-    until(&site, "certificate-files").must("certificate", "certificate-files", &["own.pem"]);
-    site.stop();
+        let examine = || look(&data);
+        examine().must("database", "database-well", &["free"]);
+        let filler = disk.0.join("filler");
+        fs::write(&filler, vec![1; 45 * 1024 * 1024]).unwrap();
+        examine().must("database", "disk-full", &["MB are left"]);
+        fs::remove_file(&filler).unwrap();
+        site.stop();
+        let remount = |how: &str| {
+            let options = format!("remount,{how}");
+            let done = Command::new("mount")
+                .args(["-o", &options])
+                .arg(&disk.0)
+                .status();
+            assert!(done.unwrap().success());
+        };
+        remount("ro");
+        examine().must("database", "disk-read-only", &["SD card"]);
+        remount("rw");
+        examine().must("database", "database-well", &[]);
+        let file = data.join("site.db");
+        let mut bytes = fs::read(&file).unwrap();
+        let (from, until) = (bytes.len() / 3, bytes.len() * 2 / 3);
+        for page in bytes[from / 4096 * 4096..until].chunks_mut(4096) {
+            let length = page.len().min(2048);
+            page[..length].fill(0xA5);
+        }
+        fs::write(&file, &bytes).unwrap();
+        examine().must("database", "database-damaged", &["backup"]);
+        fs::write(&file, b"").unwrap();
+        let output = command(&data).args(["doctor"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    });
 }
 
 /// An authority (RFC 8555) that was asked too often: an account it still gives.
@@ -336,34 +278,89 @@ impl Protocol for AngryAuthority {
 
 #[test]
 fn an_authority_that_was_asked_too_often_says_until_when() {
-    let authority = ApiServer::start(AngryAuthority);
-    let settings = format!(
-        "domain = \"limited.test\"\n[certificate]\nagree_to_terms = true\nauthority = \"{}/dir\"\n\
-         authority_roots = \"{}\"\n",
-        authority.base(),
-        authority.roots_file().display(),
-    );
-    let site = Site::with_settings(&settings);
-    let deadline = Instant::now() + Duration::from_mins(1);
-    loop {
-        let found = look(site.data());
-        if found.state("certificate") == "certificate-rate-limit" {
-            let [_, _, says, remedy] = &found.0["certificate"];
-            assert!(
-                says.contains("asked too often") && says.contains("too many certificates (50)"),
-                "{says}"
-            );
-            let (_, end) = says.split_once(" until ").expect("it says until when");
-            assert!(end.starts_with("20"), "{says}");
-            assert!(remedy.starts_with("Wait"), "{remedy}");
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "{:?} {}",
-            found.0["certificate"],
-            site.log()
+    alone(|| {
+        let authority = ApiServer::start(AngryAuthority);
+        let settings = |name: &str| {
+            format!(
+                "domain = \"{name}\"\n[certificate]\nagree_to_terms = true\nauthority = \"{}/dir\"\n\
+                 authority_roots = \"{}\"\n",
+                authority.base(),
+                authority.roots_file().display(),
+            )
+        };
+        let site = Site::with_settings(&settings("limited.test"));
+        let roots = keep_certificate(site.data(), "kept.test");
+        let until = |state: &str| {
+            let deadline = Instant::now() + Duration::from_mins(1);
+            loop {
+                let mut doctor = command(site.data());
+                doctor
+                    .env("SSL_CERT_FILE", &roots)
+                    .env_remove("SSL_CERT_DIR");
+                let found = Found::read(doctor.args(["doctor", "--json"]).output().unwrap());
+                if found.state("certificate") == state {
+                    return found;
+                }
+                let all = (&found.0["certificate"], site.log());
+                assert!(Instant::now() < deadline, "{all:?}");
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        };
+        let found = until("certificate-rate-limit");
+        let words = ["asked too often", "too many certificates (50)", "Wait"];
+        found.must("certificate", "certificate-rate-limit", &words);
+        is_until_the_end_of_the_limit(&found);
+
+        // The same where there is a certificate, whose renewal is refused for now.
+        fs::write(site.data().join("webstead.toml"), settings("kept.test")).unwrap();
+        site.signal("HUP");
+        let asked = command(site.data())
+            .args(["certificate", "renew", "kept.test"])
+            .output();
+        assert_eq!(
+            asked.unwrap().status.code(),
+            Some(1),
+            "it waits for the answer"
         );
-        std::thread::sleep(Duration::from_millis(500));
-    }
+        let found = until("certificate-renewal-waits");
+        let words = [
+            "holds for another",
+            "is not renewed",
+            "too many certificates (50)",
+            "Wait",
+        ];
+        found.must("certificate", "certificate-renewal-waits", &words);
+        is_until_the_end_of_the_limit(&found);
+    });
+}
+
+/// The authority said `Retry-After: 5400` within the last two minutes.
+fn is_until_the_end_of_the_limit(found: &Found) {
+    let [_, _, says, _] = &found.0["certificate"];
+    let (_, end) = says.split_once(" until ").expect("it says until when");
+    let end = end.get(..16).unwrap().replace(' ', "T");
+    let end: jiff::Timestamp = format!("{end}:00Z").parse().unwrap();
+    let left = end.as_second() - jiff::Timestamp::now().as_second();
+    assert!((5400 - 180..=5400).contains(&left), "{left} s: {says}");
+}
+
+/// Puts a certificate for a name where the site keeps those of authorities; says where its authority's is.
+fn keep_certificate(data: &Path, name: &str) -> PathBuf {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - Duration::from_hours(24);
+    params.not_after = now + Duration::from_hours(89 * 24);
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let folder = data.join("tls/public");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{name}.pem"));
+    fs::write(&file, key.serialize_pem() + &certificate.pem()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let roots = data.join("roots.pem");
+    fs::write(&roots, issuer.pem()).unwrap();
+    roots
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    doctor::Found,
+    machine::Found,
     router::{Home, wait_until},
     site::PASSWORD,
 };

@@ -2,10 +2,15 @@
 
 use std::{
     fs,
+    os::fd::AsFd as _,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::tools::is_there;
 
@@ -72,6 +77,19 @@ impl Namespaces {
         command
     }
 
+    /// Does something in a place: what it opens and starts is there for good.
+    pub(crate) fn inside<T: Send>(&self, place: &str, work: impl FnOnce() -> T + Send) -> T {
+        let network = fs::File::open(Path::new("/run/netns").join(self.name(place))).unwrap();
+        thread::scope(|scope| {
+            let there = scope.spawn(move || {
+                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+                    .unwrap();
+                work()
+            });
+            there.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
     /// Puts a file of this name in the place of that in `/etc`, for what is started there from now on.
     pub(crate) fn etc(&self, place: &str, file: &str, text: &str) {
         // ip-netns(8): mounted over /etc for what runs there.
@@ -82,6 +100,15 @@ impl Namespaces {
 
     fn folder_in_etc(&self, place: &str) -> PathBuf {
         Path::new("/etc/netns").join(self.name(place))
+    }
+}
+
+/// Does something in a network of its own that has nothing but its loopback; not at all, said aloud, where there can be
+/// none.
+pub(crate) fn alone(work: impl FnOnce() + Send) {
+    if let Some(mut namespaces) = Namespaces::new(&[]) {
+        namespaces.make("alone");
+        namespaces.inside("alone", work);
     }
 }
 

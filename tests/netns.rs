@@ -12,14 +12,20 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{namespaces::Namespaces, tools::is_there};
+use crate::{miniupnpd, namespaces::Namespaces, router::wait_until, tools::is_there};
 
 /// The home's address on the internet, where it has one.
 pub(crate) const HOME: &str = "11.22.33.44";
 /// The machine's address behind the router.
 pub(crate) const MACHINE: &str = "192.168.7.20";
 /// The DNS server that the machine is told to ask.
-const RESOLVER: &str = "11.22.33.53";
+pub(crate) const RESOLVER: &str = "11.22.33.53";
+/// Another one, which says what was so before: every name leads to [`STRANGER`].
+pub(crate) const OLD_RESOLVER: &str = "11.22.33.52";
+/// An address of somebody else.
+pub(crate) const STRANGER: &str = "11.22.33.99";
+/// The address of an authority for certificates.
+pub(crate) const AUTHORITY: &str = "11.22.33.60";
 /// The servers of the zone `example.net`.
 const ZONE_SERVERS: [&str; 2] = ["11.22.33.54", "11.22.33.55"];
 
@@ -38,7 +44,8 @@ pub(crate) enum Connected {
 pub(crate) struct Network {
     // Ended before the places are gone.
     children: Children,
-    namespaces: Namespaces,
+    daemon: Children,
+    pub(crate) namespaces: Namespaces,
     dir: TempDir,
 }
 
@@ -60,6 +67,7 @@ impl Network {
     pub(crate) fn new(connected: Connected) -> Option<Self> {
         let mut network = Self {
             children: Children::default(),
+            daemon: Children::default(),
             namespaces: Namespaces::new(&["nft"])?,
             dir: TempDir::new().unwrap(),
         };
@@ -92,7 +100,8 @@ impl Network {
                 network.forward("");
             }
         }
-        for address in [RESOLVER, ZONE_SERVERS[0], ZONE_SERVERS[1], "11.22.33.99"] {
+        let others = [RESOLVER, OLD_RESOLVER, AUTHORITY, STRANGER];
+        for address in others.into_iter().chain(ZONE_SERVERS) {
             let add = format!("addr add {address}/32 dev lo");
             network.namespaces.ip("net", &add);
             if connected == Connected::Directly || connected == Connected::BehindRouter {
@@ -119,10 +128,93 @@ impl Network {
         assert!(set.status.success(), "{set:?}");
     }
 
-    /// Which DNS server the machine asks.
+    /// Which DNS server the machine asks; none, if this is empty.
     pub(crate) fn ask(&self, server: &str) {
-        let text = format!("nameserver {server}\n");
+        let text = match server {
+            "" => "search lan\n".to_owned(),
+            server => format!("nameserver {server}\n"),
+        };
         self.namespaces.etc("home", "resolv.conf", &text);
+    }
+
+    /// The provider gives the router another address, the first of whose network is the provider's.
+    pub(crate) fn moves_to(&self, address: &str) {
+        let (network, _) = address.rsplit_once('.').unwrap();
+        let _ = self.run(
+            "net",
+            &[
+                "ip",
+                "addr",
+                "add",
+                &format!("{network}.1/24"),
+                "dev",
+                "to-router",
+            ],
+        );
+        self.namespaces.ip("router", "addr flush dev to-net");
+        let add = format!("addr add {address}/24 dev to-net");
+        self.namespaces.ip("router", &add);
+        self.route("router", &format!("{network}.1"));
+    }
+
+    /// The router's daemon that speaks to machines at home, with these settings; with changes of its words, as in
+    /// [`miniupnpd::FRONT`]. One that spoke before is ended, and what it passed on is forgotten.
+    pub(crate) fn speak(&mut self, settings: &str, changes: &[&str]) -> bool {
+        self.daemon = Children::default();
+        if !is_there("miniupnpd", Path::new(miniupnpd::DAEMON).exists()) {
+            return false;
+        }
+        let at = self.dir.path().to_path_buf();
+        let sides = miniupnpd::Sides {
+            outside: "to-net",
+            inside: "to-home",
+            network: "192.168.7.0/24",
+        };
+        let listens = miniupnpd::write(&at, &sides, settings);
+        let file = |name: &str| at.join(name).to_str().unwrap().to_owned();
+        let set = self.run("router", &["nft", "-f", &file("table")]);
+        assert!(set.status.success(), "{set:?}");
+        if !changes.is_empty() {
+            let front =
+                "add rule inet filter prerouting iifname to-home tcp dport 5000 redirect to :5001";
+            let set = self.run("router", &["nft", front]);
+            assert!(set.status.success(), "{set:?}");
+            let words = [
+                "python3",
+                "-c",
+                miniupnpd::FRONT,
+                "5001",
+                "192.168.7.1:5000",
+            ];
+            let front = self.command("router", &[&words[..], changes].concat());
+            self.daemon.0.push({ front }.spawn().unwrap());
+        }
+        let log = at.join("router.log");
+        let words = [
+            miniupnpd::DAEMON,
+            "-d",
+            "-f",
+            &file("conf"),
+            "-P",
+            &file("pid"),
+        ];
+        let mut daemon = self.command("router", &words);
+        daemon.stderr(fs::File::create(&log).unwrap());
+        self.daemon.0.push(daemon.spawn().unwrap());
+        wait_until("the router listens", || {
+            let is_front = changes.is_empty() || {
+                let asked = [
+                    "curl",
+                    "-s",
+                    "-m",
+                    "1",
+                    "http://192.168.7.1:5000/rootDesc.xml",
+                ];
+                self.run("home", &asked).status.success()
+            };
+            is_front && fs::read_to_string(&log).unwrap().contains(listens)
+        });
+        true
     }
 
     /// Starts BIND with the zone `example.net`: one server of it has the first text, the other one the second. The
@@ -139,6 +231,7 @@ impl Network {
             fs::write(at.join(file), format!("{begin}{text}")).unwrap();
         }
         fs::write(at.join("broken"), "nothing like a zone\n").unwrap();
+        fs::write(at.join("old"), format!("{begin}* A {STRANGER}\n")).unwrap();
         let view = |name: &str, to: &str| {
             format!(
                 "view {name} {{ match-destinations {{ {to} }}; recursion no;\n\
@@ -148,12 +241,13 @@ impl Network {
             )
         };
         let config = format!(
-            "options {{ directory \"{shown}\"; listen-on {{ {RESOLVER}; {}; {}; }}; listen-on-v6 {{ none; }};\n\
-             pid-file none; session-keyfile \"{shown}/session.key\"; dnssec-validation no; }};\ncontrols {{}};\n{}{}",
+            "options {{ directory \"{shown}\"; listen-on {{ {RESOLVER}; {OLD_RESOLVER}; {}; {}; }}; listen-on-v6 {{ none; }};\n\
+             pid-file none; session-keyfile \"{shown}/session.key\"; dnssec-validation no; }};\ncontrols {{}};\n{}{}{}",
             ZONE_SERVERS[0],
             ZONE_SERVERS[1],
             view("first", &format!("{RESOLVER}; {};", ZONE_SERVERS[0])),
             view("second", &format!("{};", ZONE_SERVERS[1])),
+            view("old", &format!("{OLD_RESOLVER};")),
         );
         let file = at.join("named.conf");
         fs::write(&file, config).unwrap();
@@ -194,14 +288,38 @@ impl Network {
         command.output().unwrap()
     }
 
-    /// A program that runs until the network is taken away.
-    pub(crate) fn start(&mut self, place: &str, words: &[&str]) {
+    /// A program that runs until the network is taken away; its number.
+    pub(crate) fn start(&mut self, place: &str, words: &[&str]) -> u32 {
+        let log = self
+            .dir
+            .path()
+            .join(format!("{}.log", self.children.0.len()));
         let child = self
             .command(place, words)
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(log).unwrap())
             .spawn()
             .unwrap();
+        let number = child.id();
         self.children.0.push(child);
+        number
+    }
+
+    /// Somebody who speaks HTTPS, with a certificate for `box.lan`.
+    pub(crate) fn serve_stranger(&mut self, place: &str) {
+        let at = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
+        let (key, certificate) = (at("key.pem"), at("certificate.pem"));
+        let line = format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 9 -subj /CN=box \
+             -addext subjectAltName=DNS:box.lan"
+        );
+        let made = self.run(place, &line.split(' ').collect::<Vec<_>>());
+        assert!(made.status.success(), "{made:?}");
+        let line = format!("openssl s_server -accept 443 -cert {certificate} -key {key} -www");
+        self.start(place, &line.split(' ').collect::<Vec<_>>());
+        wait_until("somebody answers", || {
+            let asked = ["curl", "-sk", "-m", "2", "https://127.0.0.1/"];
+            self.run(place, &asked).status.success()
+        });
     }
 
     /// A folder of its own.

@@ -87,7 +87,7 @@ impl Pebble {
             dns_management: free_port(),
         };
         let https_port = site.base.rsplit(':').next().unwrap().parse().unwrap();
-        make_certificate(&dir);
+        make_certificate(&dir, "localhost");
         let dns = Command::new("pebble-challtestsrv")
             .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
             .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""])
@@ -268,12 +268,12 @@ fn run(dir: &TempDir, ports: Ports, [http, https]: [u16; 2], options: Options) -
 }
 
 /// The certificate of the authority's own HTTPS.
-fn make_certificate(dir: &TempDir) {
+pub(crate) fn make_certificate(dir: &TempDir, name: &str) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
     let write = |name: &str, text: String| fs::write(dir.path().join(name), text).unwrap();
     write("ca.pem", issuer.pem());

@@ -11,13 +11,22 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::tools::is_there;
+use crate::{
+    miniupnpd::{self, DAEMON, Sides},
+    tools::is_there,
+};
 
-const ROUTER: &str = "192.168.77.1";
+pub(crate) const ROUTER: &str = "192.168.77.1";
 const OWN: &str = "192.168.77.20";
 const NEIGHBOUR: &str = "192.168.77.7";
 /// The site, for a browser of this machine.
 const SITE: &str = "https://192.168.77.20:8443";
+
+const SIDES: Sides = Sides {
+    outside: "ext0",
+    inside: "in0",
+    network: "192.168.77.0/24",
+};
 
 /// Three namespaces with a router in the middle; removed when dropped.
 pub(crate) struct Home {
@@ -43,7 +52,7 @@ impl Home {
 
     /// The same, with a router that does not listen yet.
     pub(crate) fn connect(name: &str, external: &str) -> Option<Self> {
-        let found = ["/usr/sbin/miniupnpd", "/usr/sbin/nft", "/usr/bin/curl"];
+        let found = [DAEMON, "/usr/sbin/nft", "/usr/bin/curl"];
         let found = found.iter().all(|program| Path::new(program).exists());
         if !is_there(
             "miniupnpd with nftables (and root)",
@@ -75,38 +84,12 @@ impl Home {
     /// Starts the router's daemon on an empty table.
     pub(crate) fn with_daemon(mut self, settings: &str) -> Self {
         let (n, at) = (&self.name, self.dir.path());
-        let table = "flush ruleset\ntable inet filter {\n\
-            chain forward { type filter hook forward priority 0; policy drop; ct state established,related accept; \
-            meta l4proto ipv6-icmp accept; iifname in0 accept; jump miniupnpd; }\nchain miniupnpd { }\n\
-            chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }\n\
-            chain postrouting { type nat hook postrouting priority 100; oifname ext0 meta nfproto ipv4 masquerade; jump postrouting_miniupnpd; }\n\
-            chain prerouting_miniupnpd { }\nchain postrouting_miniupnpd { }\n}\n";
-        fs::write(at.join("table"), table).unwrap();
-        // What is said twice is switched on for good.
-        let is_asked_by_pcp = !settings.contains("enable_natpmp=no");
-        let natpmp = if is_asked_by_pcp {
-            "enable_natpmp=yes\n"
-        } else {
-            ""
-        };
-        let config = format!(
-            "ext_ifname=ext0\nlistening_ip=in0\nhttp_port=5000\n{natpmp}secure_mode=yes\nsystem_uptime=no\n\
-             min_lifetime=120\nmax_lifetime=86400\nuuid=6ac386e2-9aa9-4dcb-b5af-29480e8ba62c\n{settings}\n\
-             allow 1-65535 192.168.77.0/24 1-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n"
-        );
-        fs::write(at.join("conf"), config).unwrap();
+        let listens = miniupnpd::write(at, &SIDES, settings);
         let path = at.display();
         run(&format!("ip netns exec {n}r nft -f {path}/table"));
         let log = fs::File::create(at.join("router.log")).unwrap();
         let daemon = Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &format!("{n}r"),
-                "/usr/sbin/miniupnpd",
-                "-d",
-                "-f",
-            ])
+            .args(["netns", "exec", &format!("{n}r"), DAEMON, "-d", "-f"])
             .arg(at.join("conf"))
             .arg("-P")
             .arg(at.join("pid"))
@@ -116,13 +99,7 @@ impl Home {
             .unwrap();
         self.daemon = Some(daemon);
         let log = || fs::read_to_string(self.dir.path().join("router.log")).unwrap();
-        wait_until("the router listens", || {
-            log().contains(if is_asked_by_pcp {
-                "NAT-PMP/PCP traffic on port"
-            } else {
-                "HTTP listening"
-            })
-        });
+        wait_until("the router listens", || log().contains(listens));
         self
     }
 
@@ -314,7 +291,7 @@ impl Drop for Home {
 }
 
 /// A running site; asked to stop when dropped.
-pub(crate) struct Server(Child);
+pub(crate) struct Server(pub(crate) Child);
 
 impl Server {
     pub(crate) fn signal(&self, name: &str) {

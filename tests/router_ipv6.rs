@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    doctor::Found,
-    router::{Home, Server, run, wait_until},
+    machine::Found,
+    miniupnpd,
+    router::{Home, ROUTER, Server, run, wait_until},
     site::PASSWORD,
     tools::is_there,
 };
@@ -131,6 +132,33 @@ impl Drop for Dns {
     }
 }
 
+/// Lets the daemon speak through a front that changes its words (see [`miniupnpd::FRONT`]), until that is dropped.
+fn speak_through(home: &Home, change: &str) -> Server {
+    let n = &home.name;
+    run(&format!(
+        "ip netns exec {n}r nft add rule inet filter prerouting iifname in0 tcp dport 5000 redirect to :5001"
+    ));
+    let front = Command::new("ip")
+        .args([
+            "netns",
+            "exec",
+            &format!("{n}r"),
+            "python3",
+            "-c",
+            miniupnpd::FRONT,
+        ])
+        .args(["5001", &format!("{ROUTER}:5000"), change])
+        .spawn()
+        .unwrap();
+    let front = Server(front);
+    wait_until("the front answers", || {
+        let line = format!("ip netns exec {n}i curl -sf -m 1 http://{ROUTER}:5000/rootDesc.xml");
+        let asked = Command::new("sh").args(["-c", &line]).output();
+        asked.unwrap().status.success()
+    });
+    front
+}
+
 fn examine(home: &Home) -> Found {
     Found::read(home.webstead(&["doctor", "--json"]).output().unwrap())
 }
@@ -225,6 +253,9 @@ fn of_several_addresses_the_one_that_the_name_has_is_let_in() {
         "ip -n {}i addr add {LATER}/64 dev in1 nodad",
         home.name
     ));
+    let Some(_dns) = Dns::start(&home, &format!("home AAAA {OWN}")) else {
+        return;
+    };
     set(&home, true);
     // As the site knows it that has let its name follow.
     let known = format!("{{\"v6\":{{\"address\":\"{LATER}\",\"source\":\"interfaces\"}}}}");
@@ -235,9 +266,39 @@ fn of_several_addresses_the_one_that_the_name_has_is_let_in() {
         lets_in_both(&home, LATER_IN_A_RULE)
     });
     assert!(!lets_in(&home).contains(IN_A_RULE), "{}", lets_in(&home));
+    let state = "router-lets-ipv6-elsewhere";
+    wait_until("the doctor says so", || {
+        examine(&home).state("router") == state
+    });
+    examine(&home).must("router", state, &[OWN, LATER, "AAAA record"]);
     assert_eq!(home.visit(&format!("https://[{LATER}]/")), "200");
     let other = home.visit(&format!("https://[{OWN}]/"));
     assert_eq!(other, "000", "the router lets nobody in to another address");
+}
+
+#[test]
+fn a_firewall_that_is_off_and_one_that_lets_nobody_ask_are_told_apart() {
+    let Some(home) = home("y", "enable_natpmp=no") else {
+        return;
+    };
+    deaf(&home);
+    let Some(_dns) = Dns::start(&home, &format!("home AAAA {OWN}")) else {
+        return;
+    };
+    set(&home, false);
+    let _site = serve(&home);
+    for (field, state, words) in [
+        ("FirewallEnabled", "router-ipv6-open", "off"),
+        (
+            "InboundPinholeAllowed",
+            "router-ipv6-asks-nobody",
+            "allow port 443 of IPv6",
+        ),
+    ] {
+        let change = format!("<{field}>1</{field}>=><{field}>0</{field}>");
+        let _front = speak_through(&home, &change);
+        examine(&home).must("router", state, &[words]);
+    }
 }
 
 #[test]
