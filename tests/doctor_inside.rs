@@ -88,7 +88,15 @@ fn between_it_and_the_kernel(data: &Path, inject: &str, words: &[&str]) -> Optio
     }
     let (call, _) = inject.split_once(':').unwrap();
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+    // The program stays this one's own child.
+    strace.args([
+        "-D",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={call}"),
+    ]);
     strace.args(["-e", &format!("inject={inject}")]);
     if call == "pread64" {
         strace.arg("-P").arg(data.join("site.db"));
@@ -130,16 +138,16 @@ fn a_site_that_begins_and_a_disk_that_is_slow_or_fails_are_told_apart() {
             }
             assert!(Instant::now() < deadline, "it does not begin");
         };
-        // strace ends what it has begun.
-        let _ = Command::new("kill").arg(server.id().to_string()).status();
+        let _ = server.kill();
         let _ = server.wait();
         found.must("server", "server-starting", &["in a moment"]);
 
-        let large = "CREATE TABLE large (bytes BLOB); INSERT INTO large VALUES (zeroblob(1000000))";
+        let large = "INSERT INTO large VALUES (zeroblob(10000));".repeat(80);
+        let large = format!("BEGIN; CREATE TABLE large (bytes BLOB); {large} COMMIT");
         let database = rusqlite::Connection::open(data.join("site.db")).unwrap();
-        database.execute_batch(large).unwrap();
+        database.execute_batch(&large).unwrap();
         drop(database);
-        let found = through("pread64:delay_enter=80000").unwrap();
+        let found = through("pread64:delay_enter=40000").unwrap();
         found.must("database", "database-large", &["webstead check"]);
     });
 }
@@ -314,6 +322,7 @@ fn an_authority_that_was_asked_too_often_says_until_when() {
         // The same where there is a certificate, whose renewal is refused for now.
         fs::write(site.data().join("webstead.toml"), settings("kept.test")).unwrap();
         site.signal("HUP");
+        until("certificate-well");
         let asked = command(site.data())
             .args(["certificate", "renew", "kept.test"])
             .output();
