@@ -1,11 +1,12 @@
 //! `webstead doctor`: the states of a certificate and of the clock, with an authority in the internet (Pebble), which asks
 //! the DNS (BIND) and knocks at the machine.
 
-use std::process::Command;
+use std::{iter, process::Command};
 
 use crate::{
     acme2certifier::Acme2Certifier,
     bind::Bind,
+    faketime::Clock,
     machine::{Found, Machine},
     namespaces::alone,
     netns::{AUTHORITY, Connected, HOME, STRANGER},
@@ -34,7 +35,7 @@ fn named(name: &str, more: &str) -> String {
 #[test]
 #[allow(clippy::too_many_lines)] // one machine, from its first name to its last
 fn every_state_of_a_certificate_is_told_apart_and_the_authority_is_quoted() {
-    let Some((machine, mut authority)) = machine() else {
+    let Some((mut machine, mut authority)) = machine() else {
         return;
     };
     let settings = authority.settings();
@@ -109,6 +110,18 @@ fn every_state_of_a_certificate_is_told_apart_and_the_authority_is_quoted() {
             &["8 days", "not renewed", "policy"],
         );
 
+    // The DNS knows no such name, so nobody was asked.
+    machine.set(&named("nothing", &settings));
+    machine.until("certificate", "certificate-no-way").must(
+        "certificate",
+        "certificate-no-way",
+        &[
+            "there is no name nothing.example.net",
+            "before this station",
+        ],
+    );
+    with_a_wrong_clock(&mut machine, &named("later", &settings));
+
     // The owner's files are for another name, and then none at all.
     let pem = machine.data().join("tls/public/good.example.net.pem");
     let own = machine.data().join("own.pem");
@@ -168,6 +181,26 @@ fn a_record_that_the_owner_is_to_make_is_named() {
         let words = ["_validation-persist.hand.dyn.test", "accounturi", "by hand"];
         found().must("certificate", "certificate-no-record", &words);
     });
+}
+
+/// A site that sees that its clock is wrong orders nothing; then it runs with the right one.
+fn with_a_wrong_clock(machine: &mut Machine, settings: &str) {
+    machine.stop();
+    if let Some(clock) = Clock::saying("-3h") {
+        machine.set(settings);
+        let variables = clock.environment().into_iter();
+        let variables = variables.map(|(name, value)| format!("{name}={}", value.display()));
+        let words: Vec<String> = iter::once("env".to_owned()).chain(variables).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        machine.begin_with(&words, 443, 80);
+        machine.until("certificate", "certificate-clock").must(
+            "certificate",
+            "certificate-clock",
+            &["3 hours", "timedatectl"],
+        );
+        machine.stop();
+    }
+    machine.start(443, 80);
 }
 
 /// A clock that is wrong, where an authority is there to compare it with.

@@ -95,12 +95,17 @@ impl Machine {
 
     /// Starts it, and does not wait.
     pub(crate) fn begin(&mut self, https: u16, http: u16) {
+        self.begin_with(&[], https, http);
+    }
+
+    /// The same, with words before the program's name.
+    pub(crate) fn begin_with(&mut self, before: &[&str], https: u16, http: u16) {
         let data = self.data.to_str().unwrap().to_owned();
         let ports = [https, http].map(|port| format!("0.0.0.0:{port}"));
         let words = [
             PROGRAM, "--data", &data, "serve", "--https", &ports[0], "--http", &ports[1],
         ];
-        self.process = self.network.start("home", &words);
+        self.process = self.network.start("home", &[before, &words].concat());
     }
 
     /// Asks the site to stop, and waits until it has.
