@@ -19,8 +19,8 @@ use crate::{
 /// A machine with names that lead to it and one that leads to somebody else, and the authority.
 fn machine() -> Option<(Machine, PebbleOutside)> {
     let mut machine = Machine::without_site(Connected::Directly)?;
-    let names =
-        ["good", "blocked", "slow", "other", "later"].map(|name| format!("{name} A {HOME}\n"));
+    let names = ["good", "blocked", "slow", "other", "later", "never"]
+        .map(|name| format!("{name} A {HOME}\n"));
     let zone = format!("ca A {AUTHORITY}\naway A {STRANGER}\n{}", names.concat());
     let has_dns = machine.network.serve_dns(&zone, &zone);
     let authority = has_dns.then(|| PebbleOutside::start(&machine.network))??;
@@ -148,7 +148,7 @@ fn every_state_of_a_certificate_is_told_apart_and_the_authority_is_quoted() {
     );
 
     machine.stop();
-    machine.set(&named("later", &settings));
+    machine.set(&named("never", &settings));
     machine
         .look()
         .must("certificate", "certificate-not-running", &["does not run"]);
