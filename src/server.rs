@@ -13,6 +13,7 @@ pub mod guard;
 pub mod handover;
 mod hosts;
 mod looks;
+mod migration;
 mod name_words;
 mod names;
 mod naming;
@@ -129,6 +130,9 @@ pub struct Started {
     /// The version of the program.
     #[serde(default)]
     pub version: String,
+    /// The schema that it was made for; 0 where it does not say so.
+    #[serde(default)]
+    pub schema: i64,
     /// Where the program lies.
     #[serde(default)]
     pub program: PathBuf,
@@ -188,7 +192,7 @@ pub fn run(
         .as_ref()
         .map_or_else(|| std::io::stdin().is_terminal(), Predecessor::has_terminal);
     let (lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
-    let (database, media, setup) = open(&folder, predecessor.as_ref())?;
+    let (database, media, setup) = open(&folder, predecessor.as_ref(), config.upgrade.ready())?;
 
     let local = Local::of(&config);
     let names = local_names(&local.name);
@@ -388,11 +392,9 @@ fn edge_settings(config: &Config) -> pipeline::Settings {
 fn open(
     folder: &DataFolder,
     predecessor: Option<&Predecessor>,
+    ready: Duration,
 ) -> Result<(Database, MediaStore, SetupLink)> {
-    if let Some(predecessor) = predecessor {
-        predecessor.progress("opening the database");
-    }
-    let database = Database::open_to_serve(&folder.database())?;
+    let database = migration::open(folder, predecessor, ready)?;
     if predecessor.is_some() {
         database.watch_others()?;
     }

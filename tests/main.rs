@@ -86,5 +86,7 @@ mod tools;
 mod traffic;
 mod trust;
 mod upgrade;
+mod upgrade_form;
+mod upgrade_leave;
 mod upgrade_load;
 mod upstream;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Makes an older program of a copy of this one: one that does not know the last step of the schema.
-fn make_older(program: &Path) {
+pub(crate) fn make_older(program: &Path) {
     let mut bytes = fs::read(program).unwrap();
     let mark = b"webstead knows steps ";
     let at = bytes.windows(mark.len()).position(|part| part == mark);
@@ -24,17 +24,28 @@ fn make_older(program: &Path) {
     fs::set_permissions(program, mode).unwrap();
 }
 
-fn number(database: &Path, sql: &str) -> i64 {
+/// [`make_older`], and begins a database with the pages that older programs made.
+pub(crate) fn make_older_with_its_pages(program: &Path) {
+    make_older(program);
+    let data = program.with_file_name("data");
+    fs::create_dir_all(&data).unwrap();
+    let database = rusqlite::Connection::open(data.join("site.db")).unwrap();
+    database
+        .execute_batch("PRAGMA page_size = 4096; PRAGMA application_id = 0x57535444;")
+        .unwrap();
+}
+
+pub(crate) fn number(database: &Path, sql: &str) -> i64 {
     let database = rusqlite::Connection::open(database).unwrap();
     database.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-const SCHEMA: &str = "SELECT user_version FROM pragma_user_version";
+pub(crate) const SCHEMA: &str = "SELECT user_version FROM pragma_user_version";
 const POSTS: &str = "SELECT count(*) FROM posts";
 
 /// A site of an older program with a post, upgraded to this one.
 fn upgraded() -> (Site, std::path::PathBuf, reqwest::blocking::Client, i64) {
-    let (site, program, client) = Site::of_program(make_older);
+    let (site, program, client) = Site::of_program(make_older_with_its_pages);
     site.publish(&client, &[("title", "Before"), ("markdown", "x")]);
     let old = number(&site.data().join("site.db"), SCHEMA);
     let newer = env!("CARGO_BIN_EXE_webstead");

@@ -1,4 +1,4 @@
-//! One upgrade after the other under load: nobody may notice.
+//! One upgrade after the other under load, and one that changes the form of the database: nobody may notice.
 //!
 //! The long form: `WEBSTEAD_UPGRADES=50 cargo test --test site upgrade_load -- --nocapture`
 
@@ -17,6 +17,7 @@ use std::{
 use reqwest::{StatusCode, blocking::Client};
 
 use crate::{
+    rollback::{SCHEMA, make_older_with_its_pages, number},
     site::{Site, between},
     tools::is_there,
     upgrade::{broken, run, serving},
@@ -63,21 +64,97 @@ impl Seen {
 fn upgrades_under_load_lose_no_request_and_no_save_and_show_no_old_page() {
     let rounds: usize = std::env::var("WEBSTEAD_UPGRADES").map_or(4, |n| n.parse().unwrap());
     let (site, program, editor) = Site::of_own_program();
+    let path = prepare(&site, &program, &editor);
+    let dir = tempfile::tempdir().unwrap();
+    let broken = broken(dir.path());
+    under_load(&site, &editor, &path, || {
+        for round in 0..rounds {
+            let before = serving(&site);
+            let bad = &broken[round / 3 % broken.len()];
+            let newer = if round % 3 == 2 { &bad.1 } else { &program };
+            let fit = Path::new(env!("CARGO_BIN_EXE_webstead"));
+            exchange(newer, &program);
+            let (code, text) = run(fit, &site, &["reload"]);
+            if round % 3 == 2 {
+                assert_eq!(code, Some(1), "one that {}: {text}", bad.0);
+                assert_eq!(serving(&site), before, "one that {}", bad.0);
+                exchange(fit, &program);
+            } else {
+                assert_eq!(code, Some(0), "{text}\n{}", site.log());
+                assert_ne!(serving(&site), before);
+            }
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+        println!("{rounds} upgrades");
+    });
+}
+
+/// Posts of a site whose indexes a migration makes anew: for some seconds nobody else can write.
+const POSTS: usize = 60_000;
+
+#[test]
+fn a_migration_under_load_fails_no_request_and_no_save_either() {
+    let (site, program, editor) = Site::of_program(make_older_with_its_pages);
+    let path = prepare(&site, &program, &editor);
+    let database = site.data().join("site.db");
+    fill(&database);
+    let old = number(&database, SCHEMA);
+    under_load(&site, &editor, &path, || {
+        let newer = Path::new(env!("CARGO_BIN_EXE_webstead"));
+        exchange(newer, &program);
+        let began = Instant::now();
+        let (code, text) = run(newer, &site, &["reload"]);
+        assert_eq!(code, Some(0), "{text}\n{}", site.log());
+        assert_eq!(number(&database, SCHEMA), old + 1);
+        println!("a migration, {:?} in all:\n{text}", began.elapsed());
+        std::thread::sleep(Duration::from_secs(2));
+    });
+}
+
+/// Makes many posts of the one that is there.
+fn fill(database: &Path) {
+    let database = rusqlite::Connection::open(database).unwrap();
+    database.busy_timeout(Duration::from_mins(1)).unwrap();
+    let columns: String = {
+        let sql =
+            "SELECT group_concat(name, ', ') FROM pragma_table_info('posts') WHERE name <> 'id'";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let taken = columns.replace("import_key", "NULL");
+    let numbers = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {POSTS})"
+    );
+    let made = format!(
+        "{numbers} INSERT INTO posts (id, {columns}) SELECT i, {taken} FROM n, (SELECT * FROM posts LIMIT 1);
+         {numbers} INSERT INTO addresses (id, path, post_id, is_current) SELECT i, '/old-' || i, i, 1 FROM n;"
+    );
+    database.execute_batch(&made).unwrap();
+}
+
+/// A site with a file that is read slowly and a post that is saved again and again; gives the path of its editor.
+fn prepare(site: &Site, program: &Path, editor: &Client) -> String {
     let settings = "[upgrade]\nready_s = 5\n[pages]\nper_second = 0\n";
     fs::write(site.data().join("webstead.toml"), settings).unwrap();
-    let (code, text) = run(&program, &site, &["reload"]);
+    let (code, text) = run(program, site, &["reload"]);
     assert_eq!(code, Some(0), "{text}");
     fs::create_dir_all(site.data().join("public")).unwrap();
     fs::write(site.data().join("public/large.bin"), vec![7; SLOW_FILE]).unwrap();
-    let form = [("title", "Counter"), ("markdown", "number 0")];
-    let path = site.publish(&editor, &form);
-    let dir = tempfile::tempdir().unwrap();
-    let broken = broken(dir.path());
+    site.publish(editor, &[("title", "Counter"), ("markdown", "number 0")])
+}
 
+/// Puts a program in the place of another one.
+fn exchange(newer: &Path, place: &Path) {
+    let aside = place.with_extension("aside");
+    fs::copy(newer, &aside).unwrap();
+    fs::rename(&aside, place).unwrap();
+}
+
+/// Upgrades while others read and save, and looks that none of them has noticed.
+fn under_load(site: &Site, editor: &Client, path: &str, upgrade: impl FnOnce()) {
     let seen = Seen::default();
-    let wrk = wrk(&site);
+    let wrk = wrk(site);
     std::thread::scope(|scope| {
-        let (site, seen, editor, path) = (&site, &seen, &editor, &path);
+        let seen = &seen;
         scope.spawn(move || save_and_look(site, seen, editor, path));
         for is_http1 in [true, false] {
             let builder = site.client_builder();
@@ -101,27 +178,12 @@ fn upgrades_under_load_lose_no_request_and_no_save_and_show_no_old_page() {
         scope.spawn(move || slow_download(site, seen));
         scope.spawn(move || slow_uploads(site, seen, editor));
         std::thread::sleep(Duration::from_secs(1));
-        for round in 0..rounds {
-            let before = serving(site);
-            let bad = &broken[round / 3 % broken.len()];
-            let newer = if round % 3 == 2 { &bad.1 } else { &program };
-            let aside = program.with_extension("aside");
-            fs::copy(newer, &aside).unwrap();
-            let fit = Path::new(env!("CARGO_BIN_EXE_webstead"));
-            fs::rename(&aside, &program).unwrap();
-            let (code, text) = run(fit, site, &["reload"]);
-            if round % 3 == 2 {
-                assert_eq!(code, Some(1), "one that {}: {text}", bad.0);
-                assert_eq!(serving(site), before, "one that {}", bad.0);
-                fs::copy(fit, &aside).unwrap();
-                fs::rename(&aside, &program).unwrap();
-            } else {
-                assert_eq!(code, Some(0), "{text}\n{}", site.log());
-                assert_ne!(serving(site), before);
-            }
-            std::thread::sleep(Duration::from_millis(1500));
-        }
+        // Whatever comes of it: else the others would go on for ever.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(upgrade));
         seen.is_over.store(true, Ordering::Relaxed);
+        if let Err(panic) = done {
+            std::panic::resume_unwind(panic);
+        }
     });
     if let Some(mut wrk) = wrk {
         // At SIGINT it says what it has seen.
@@ -143,7 +205,7 @@ fn upgrades_under_load_lose_no_request_and_no_save_and_show_no_old_page() {
     times.sort();
     let at = |share: usize| times[(times.len() * share / 1000).min(times.len() - 1)];
     println!(
-        "{rounds} upgrades: {} saves, {} reads; median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
+        "{} saves, {} reads; median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
         seen.saved.into_inner(),
         seen.read.into_inner(),
         at(500),

@@ -84,7 +84,7 @@ def upgrade(program, data, newer):
     done = subprocess.run([program, "upgrade", newer, "--unsigned", "--data", data], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"the upgrade failed:\n{done.stdout}{done.stderr}")
-    return next(line for line in done.stdout.splitlines() if line.startswith("database"))
+    return next((line.strip() for line in done.stdout.splitlines() if "schema" in line), "")
 
 
 class Visitors:

@@ -79,6 +79,7 @@ mod tests {
             http_address: None,
             is_announced: false,
             version: String::new(),
+            schema: 0,
             program: "webstead".into(),
             secret: String::new(),
             is_named,

@@ -157,7 +157,10 @@ fn show(plan: &Plan) -> ExitCode {
 fn perform(heading: &str, plan: &Plan) -> Result<()> {
     say!("{heading}");
     keep_calm()?;
-    plan.perform(|step| say!("  {}", line(step)))?;
+    plan.perform(
+        |step| say!("  {}", line(step)),
+        |progress| say!("      {progress}"),
+    )?;
     say!();
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    db::{Before, DataFolder, before_upgrade, put_back, show_before_upgrade},
+    db::{Before, DataFolder, Since, before_upgrade, put_back, show_before_upgrade},
     install::{Staged, previous_of},
 };
 
@@ -92,7 +92,7 @@ fn go_back(
     can_keep: bool,
 ) -> Result<ExitCode> {
     let since = clock(before.at);
-    if before.changes > 0 && !args.lose_changes {
+    if before.since != Since::Nothing && !args.lose_changes {
         let text = choices(&before, can_keep);
         if args.dry_run {
             say!("{text}");
@@ -103,9 +103,9 @@ fn go_back(
     say!(
         "database    schema {}, as it was on {since}; {}",
         before.schema,
-        match before.changes {
-            0 => "nothing was written since".to_owned(),
-            n => format!("without {}", counted(n)),
+        match before.since {
+            Since::Nothing => "nothing was written since".to_owned(),
+            since => format!("without {}", counted(since)),
         }
     );
     if args.dry_run {
@@ -121,8 +121,8 @@ fn go_back(
     }
     let lock = site.folder.lock_for_server()?;
     // Now nobody writes any more.
-    let now = before_upgrade(&site.folder)?.map_or(before.changes, |before| before.changes);
-    if now != before.changes {
+    let now = before_upgrade(&site.folder)?.map_or(before.since, |before| before.since);
+    if now != before.since {
         return Err(Error::Invalid(
             "something was written just now, so nothing was changed; look again with --dry-run"
                 .into(),
@@ -139,10 +139,19 @@ fn go_back(
     Ok(ExitCode::SUCCESS)
 }
 
-fn counted(changes: u64) -> String {
-    match changes {
-        1 => "one change that was written since".into(),
-        n => format!("{n} changes that were written since"),
+fn counted(since: Since) -> String {
+    match since {
+        Since::Nothing => "no change that was written since".into(),
+        Since::Changes(1) => "one change that was written since".into(),
+        Since::Changes(n) => format!("{n} changes that were written since"),
+        Since::AtLeast(n) => {
+            format!("at least {n} changes that were written since (older ones are not counted any more)")
+        }
+        Since::NotKnown => {
+            "what was written since, of which nobody can say whether it is something: it is too long ago, or another \
+             database was put in its place"
+                .into()
+        }
     }
 }
 
@@ -155,10 +164,10 @@ fn choices(before: &Before, can_keep: bool) -> String {
          use a database of this form"
     };
     format!(
-        "the upgrade of {} changed the form of the database, and there are {}. Nothing was changed now. Choose:\n  \
+        "the upgrade of {} changed the form of the database; to go back would be without {}. Nothing was changed now. Choose:\n  \
          {keep};\n  `webstead rollback --lose-changes` goes back to the database as it was then, too, and keeps \
          today's beside it as a file",
         clock(before.at),
-        counted(before.changes)
+        counted(before.since)
     )
 }

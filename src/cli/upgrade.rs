@@ -16,7 +16,7 @@ use super::{Global, calm::keep_calm, child::output_within};
 use crate::{
     base::{Error, Result},
     config::Config,
-    db::{DataFolder, Rehearsal, rehearse},
+    db::{DataFolder, Pace, Rehearsal, rehearse},
     install::{self, DATA, Key, PROGRAM, Staged, previous_of, verify},
     server::{
         self, Started,
@@ -29,11 +29,6 @@ use crate::{
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 /// Time for a program to say its version, on the slowest board.
 const SAYS_VERSION_WITHIN: Duration = Duration::from_secs(15);
-/// Time for a rehearsal of an empty database, and at most.
-const REHEARSED_WITHIN: Duration = Duration::from_mins(1);
-const REHEARSED_AT_MOST: Duration = Duration::from_hours(2);
-/// What the slowest card copies and changes of a database in a second.
-const SLOWEST_BYTES_PER_S: u64 = 500_000;
 /// No server runs, or none that can be asked.
 const NOT_RUNNING: u8 = 3;
 /// What is kept out of `--help`: the new program is asked how it gets on with the database.
@@ -90,14 +85,38 @@ pub(super) fn reload(global: &Global) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(NOT_RUNNING));
     }
-    say!("{}", control::ask(&folder, &Request::Reload, tell)?);
+    say!(
+        "{}",
+        control::ask(&folder, &what_is_there_now(&folder)?, tell)?
+    );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a reload asks for. A package whose program was not fit has the one before start from elsewhere
+/// (`cross/debian/postinst`); then it is the package's turn again.
+fn what_is_there_now(folder: &DataFolder) -> Result<Request> {
+    let packaged = Path::new(install::PACKAGED_PROGRAM);
+    let is_packaged = std::env::current_exe().is_ok_and(|own| own == packaged);
+    let is_before = |started: Started| started.program == Path::new(install::KEPT_PROGRAM);
+    Ok(
+        if is_packaged && server::running(folder)?.is_some_and(is_before) {
+            let program = Some(packaged.to_path_buf());
+            let place = program.clone();
+            Request::Upgrade {
+                program,
+                place,
+                confirms: false,
+            }
+        } else {
+            Request::Reload
+        },
+    )
 }
 
 /// Tries this program's migrations on a copy of the database; for `webstead upgrade`, which reads what is printed.
 pub(super) fn try_migrations(global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
-    let rehearsal = rehearse(&folder)?;
+    let rehearsal = rehearse(&folder, Pace::unwatched())?;
     let line = serde_json::to_string(&rehearsal).map_err(Error::internal)?;
     say!("{line}");
     Ok(ExitCode::SUCCESS)
@@ -148,6 +167,17 @@ impl Site {
         })
     }
 
+    /// Lets a program try its migrations, tells what came of it, and refuses what would not do.
+    fn rehearse(&self, program: &Path) -> Result<()> {
+        let rehearsal = rehearse_with(program, self.folder.root())?;
+        say!("database    {rehearsal}");
+        rehearsal.refuse_without_room(&self.folder)?;
+        match &self.running {
+            Some(running) if running.schema > 0 => rehearsal.refuse_beside(running.schema),
+            _ => Ok(()),
+        }
+    }
+
     fn refuse_older(&self, program: &Path, is_wanted: bool) -> Result<()> {
         let new = version_of(program)?;
         let running = self.running.as_ref().map_or("", |started| &started.version);
@@ -190,12 +220,6 @@ fn refuse_foreign_place(place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How long a rehearsal may take: a minute, and what the slowest card needs for the database.
-fn rehearsed_within(root: &Path) -> Duration {
-    let bytes = fs::metadata(root.join("site.db")).map_or(0, |found| found.len());
-    (REHEARSED_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_S)).min(REHEARSED_AT_MOST)
-}
-
 fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
     let config = Config::load(global.config.as_deref(), root)?;
     let mut keys = Key::compiled_in()?;
@@ -223,6 +247,9 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
 fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<ExitCode> {
     let staged = Staged::to_look_at(&site.place, bytes)?;
     site.refuse_older(staged.path(), args.downgrade)?;
+    if args.dry_run {
+        site.rehearse(staged.path())?;
+    }
     // Who is asked to stop is the other one, which knows where it is.
     keep_calm()?;
     let mut install = Command::new(staged.path());
@@ -241,8 +268,10 @@ fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<E
 
 /// Lets a program take over, and puts it into the place of the one before. If that is not to be, nothing was changed.
 pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<ExitCode> {
-    let rehearsal = rehearse_with(staged.path(), site.folder.root())?;
-    say!("database    {}", in_words(&rehearsal));
+    // Where a program takes over, it does that itself before it changes anything.
+    if is_dry || site.running.is_none() {
+        site.rehearse(staged.path())?;
+    }
     if is_dry {
         say!(
             "It would take the place of {}, which is kept as {}. Nothing was changed.",
@@ -256,12 +285,9 @@ pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<E
         say!("The site does not run; the new program is in its place for the next start.");
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = server_patience(site);
-    let needed = rehearsal.allowed() + Duration::from_secs(10);
     let request = Request::Upgrade {
         program: Some(absolute(staged.path())?),
         place: Some(absolute(&site.place)?),
-        ready_s: (needed > settings).then_some(needed.as_secs()),
         confirms: true,
     };
     staged.prepare()?;
@@ -297,12 +323,6 @@ pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<E
 /// As the server finds it, whose folder is another one.
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Error::io("looking for", path, e))
-}
-
-/// What the server waits by itself.
-fn server_patience(site: &Site) -> Duration {
-    let config = Config::load(None, site.folder.root()).unwrap_or_default();
-    config.upgrade.ready()
 }
 
 fn tell(text: &str) {
@@ -351,8 +371,9 @@ fn numbers(version: &str) -> Vec<u64> {
 pub(super) fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
     let mut rehearse = Command::new(program);
     rehearse.arg("--data").arg(root).arg(REHEARSE);
-    let output = output_within(&mut rehearse, rehearsed_within(root))
-        .map_err(|e| Error::io("starting", program, e))?;
+    let within = Rehearsal::within(&DataFolder::at(root));
+    let output =
+        output_within(&mut rehearse, within).map_err(|e| Error::io("starting", program, e))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         return Err(Error::Invalid(format!(
@@ -361,19 +382,6 @@ pub(super) fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
         )));
     }
     serde_json::from_slice(&output.stdout).map_err(Error::internal)
-}
-
-fn in_words(rehearsal: &Rehearsal) -> String {
-    let Rehearsal { from, to, .. } = rehearsal;
-    if !rehearsal.is_needed() {
-        return "stays as it is".into();
-    }
-    let more = rehearsal.after_bytes.saturating_sub(rehearsal.before_bytes);
-    format!(
-        "schema {from} -> {to}; on a copy that took {} ms and {} kB more",
-        rehearsal.took_ms,
-        more.div_ceil(1000)
-    )
 }
 
 #[cfg(test)]

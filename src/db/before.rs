@@ -35,16 +35,57 @@ pub struct Before {
     pub schema: i64,
     /// When it was kept.
     pub at: Timestamp,
-    /// Changes that were written since.
-    pub changes: u64,
+    /// What was written since.
+    pub since: Since,
 }
+
+/// What was written since a database was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing, and that is sure.
+    Nothing,
+    /// So many changes.
+    Changes(u64),
+    /// So many, and others that nobody has counted: the numbers of older ones are forgotten.
+    AtLeast(u64),
+    /// Nobody can say: the database of today is not what became of the one that was kept, as after a restore, or so
+    /// much time has passed that a change could have been forgotten.
+    NotKnown,
+}
+
+impl Since {
+    /// Compares the ids of the changes that both know. `age_s`: how long ago the first was kept.
+    ///
+    /// The last id is never forgotten, and the others are for a week. So the last one of then is either still there or
+    /// was followed by others; and a change that was made before it and applied after it is there for a week.
+    fn between(then: &HashSet<i64>, now: &HashSet<i64>, age_s: i64) -> Self {
+        let (last, first) = (then.iter().max(), now.iter().min());
+        let new = now.difference(then).count() as u64;
+        let is_recent = (0..SURELY_COUNTED_S).contains(&age_s);
+        match new {
+            0 if last.is_none_or(|last| now.contains(last)) && is_recent => Self::Nothing,
+            0 => Self::NotKnown,
+            new if is_recent || last.zip(first).is_some_and(|(last, first)| first <= last) => {
+                Self::Changes(new)
+            }
+            new => Self::AtLeast(new),
+        }
+    }
+}
+
+/// Ids of changes are known for a week; a day less, because somebody may have set the clock.
+const SURELY_COUNTED_S: i64 = 6 * 24 * 3600;
 
 /// Keeps a copy of a database that is about to be migrated, in the place of the copy before.
 ///
-/// What another process writes between the copy and the migration is not in the copy, and counts as written since.
+/// What another process writes between the copy and the migration is not in the copy, and counts as written since. If
+/// that copy has all that this database has, because an earlier try was broken off, it stays.
 /// Without room there is no copy: the migration is one transaction and needs none; only the way back is shorter.
 pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
     let (copy, unfinished) = (copy_of(database), unfinished(database));
+    if is_kept(connection, &copy) {
+        return Ok(());
+    }
     let kept = remove(&unfinished)
         .and_then(|()| make(connection, database, &unfinished))
         .and_then(|()| fs::rename(&unfinished, &copy))
@@ -58,6 +99,24 @@ pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
         gone.map_err(|e| Error::io("removing", copy, e))?;
     }
     Ok(())
+}
+
+/// Whether a copy has the same form and the same changes as a database.
+fn is_kept(connection: &Connection, copy: &Path) -> bool {
+    let is_same = || -> Result<bool> {
+        let kept = open_to_look(copy)?;
+        let is_same_form = version_of(&kept)? == version_of(connection)?;
+        let changes = changes_of(&kept)?;
+        // Without any, nothing says that it is of the same site.
+        Ok(is_same_form && !changes.is_empty() && changes == changes_of(connection)?)
+    };
+    copy.exists() && is_same().unwrap_or(false)
+}
+
+fn changes_of(connection: &Connection) -> Result<HashSet<i64>> {
+    let mut statement = connection.prepare("SELECT id FROM applied_changes")?;
+    let ids = statement.query_map([], |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 fn make(connection: &Connection, database: &Path, to: &Path) -> io::Result<()> {
@@ -96,19 +155,14 @@ pub fn before_upgrade(folder: &DataFolder) -> Result<Option<Before>> {
         Err(e) => return Err(Error::io("looking at", copy, e)),
     };
     let connection = open_to_look(&copy)?;
-    let changes_of = |connection: &Connection| -> Result<Vec<i64>> {
-        let mut statement = connection.prepare("SELECT id FROM applied_changes ORDER BY id")?;
-        let ids = statement.query_map([], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
-    };
-    let known: HashSet<i64> = changes_of(&connection)?.into_iter().collect();
     // Today's may be newer than this program.
     let now = changes_of(&door::open(&folder.database(), Purpose::Look)?)?;
-    let since = now.iter().filter(|id| !known.contains(id)).count();
+    let at = Timestamp(found.mtime());
+    let age_s = Timestamp::now().0 - at.0;
     Ok(Some(Before {
         schema: version_of(&connection)?,
-        at: Timestamp(found.mtime()),
-        changes: since as u64,
+        at,
+        since: Since::between(&changes_of(&connection)?, &now, age_s),
     }))
 }
 
@@ -215,8 +269,80 @@ fn remove(file: &Path) -> io::Result<()> {
 mod tests {
     use rusqlite::Connection;
 
-    use super::copy_of;
-    use crate::{base::written, db::Database};
+    use std::{collections::HashSet, os::unix::fs::MetadataExt as _};
+
+    use super::{Since, copy_of, keep};
+    use crate::{
+        base::{Timestamp, written},
+        db::{Change, DataFolder, Database, before_upgrade, sweep_applied_changes},
+    };
+
+    const DAY_S: i64 = 24 * 3600;
+
+    #[test]
+    fn nothing_was_written_is_said_only_where_that_is_sure() {
+        let set = |ids: &[i64]| -> HashSet<i64> { ids.iter().copied().collect() };
+        for (then, now, age_days, since) in [
+            (&[3, 5][..], &[3, 5][..], 1, Since::Nothing),
+            (&[], &[], 1, Since::Nothing),
+            // The older one was forgotten.
+            (&[3, 5], &[5], 1, Since::Nothing),
+            (&[3, 5], &[3, 5, 7, 8], 1, Since::Changes(2)),
+            // Made before the last one of then, and applied after it.
+            (&[3, 5], &[3, 4, 5], 1, Since::Changes(1)),
+            // In the course of a week such a one is forgotten, and nobody can say.
+            (&[3, 5], &[5], 8, Since::NotKnown),
+            (&[], &[], 8, Since::NotKnown),
+            // Those of then are there, so all since are.
+            (&[3, 5], &[5, 7], 8, Since::Changes(1)),
+            (&[3, 5], &[7, 9], 8, Since::AtLeast(2)),
+            (&[], &[9], 8, Since::AtLeast(1)),
+            // Another database is in its place.
+            (&[3, 5], &[3], 1, Since::NotKnown),
+            (&[3, 5], &[], 1, Since::NotKnown),
+            // The clock was set back.
+            (&[3, 5], &[3, 5], -1, Since::NotKnown),
+        ] {
+            let found = Since::between(&set(then), &set(now), age_days * DAY_S);
+            assert_eq!(found, since, "{then:?} and {now:?} after {age_days} days");
+        }
+    }
+
+    #[test]
+    fn changes_whose_numbers_are_forgotten_since_are_not_told_as_all_there_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_or_create(dir.path()).unwrap();
+        let database = Database::open(&folder.database()).unwrap();
+        let copy = copy_of(&folder.database());
+        let keep_now = || {
+            let connection = Connection::open(folder.database()).unwrap();
+            keep(&connection, &folder.database()).unwrap();
+        };
+        let since = || before_upgrade(&folder).unwrap().unwrap().since;
+        database.apply_blocking(Change::new()).unwrap();
+        keep_now();
+        let first = std::fs::metadata(&copy).unwrap().ino();
+        assert_eq!(since(), Since::Nothing);
+        // A copy that has all of it is not made once more.
+        keep_now();
+        assert_eq!(std::fs::metadata(&copy).unwrap().ino(), first);
+        for _ in 0..3 {
+            database.apply_blocking(Change::new()).unwrap();
+        }
+        assert_eq!(since(), Since::Changes(3));
+        // Nine days later.
+        let long_ago = Timestamp::now().0 - 9 * DAY_S;
+        let file = std::fs::File::options().write(true).open(&copy).unwrap();
+        let time = std::time::UNIX_EPOCH
+            + std::time::Duration::from_secs(u64::try_from(long_ago).unwrap());
+        file.set_modified(time).unwrap();
+        let sweep = sweep_applied_changes((Timestamp::now().0 + DAY_S) * 1000);
+        database.apply_blocking(sweep).unwrap();
+        assert_eq!(since(), Since::AtLeast(1));
+        keep_now();
+        assert_ne!(std::fs::metadata(&copy).unwrap().ino(), first);
+        database.close();
+    }
 
     #[test]
     fn a_database_of_before_and_the_copy_that_is_kept_of_it_have_the_pages_that_they_had() {

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::{
     health::Health,
     page_sums::{PageSums, versions_in},
+    patience::Patience,
     wal::{log_of, read_log, write_again},
 };
 use crate::base::{Error, Result, Verdict, written};
@@ -62,6 +63,7 @@ pub(super) struct LogKeeper {
     sums: PageSums,
     health: Arc<Health>,
     counted: Frames,
+    patience: Patience,
     is_unsettled: bool,
     /// Whether this process has seen the disk fail, since it last made sure.
     has_failed: bool,
@@ -73,6 +75,7 @@ impl LogKeeper {
         database: PathBuf,
         sums: PageSums,
         health: Arc<Health>,
+        patience: Patience,
     ) -> Self {
         let mut keeper = Self {
             connection,
@@ -80,6 +83,7 @@ impl LogKeeper {
             sums,
             health,
             counted: Frames::default(),
+            patience,
             is_unsettled: false,
             has_failed: false,
         };
@@ -88,6 +92,11 @@ impl LogKeeper {
         // The process before may have ended after a sync that failed, and said so to nobody.
         keeper.is_unsettled = keeper.counted.committed > 0;
         keeper
+    }
+
+    /// How long it waits for another process that writes.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     fn page_bytes(&self) -> u64 {
@@ -126,7 +135,7 @@ impl LogKeeper {
     }
 
     fn try_to_write_back(&mut self, writer: &Connection) -> Result<()> {
-        with_lock(writer, || {
+        with_lock(writer, &self.patience.clone(), || {
             let frames = self.frames()?;
             if frames.committed == frames.written_back {
                 return Ok(());
@@ -170,7 +179,7 @@ impl LogKeeper {
     /// would not help either: the next one would read the same memory. So what was acknowledged is read,
     /// compared with its checksums, written again, and synced. Until that succeeds, nothing is saved.
     pub(super) fn settle(&mut self, writer: &Connection) -> Result<()> {
-        with_lock(writer, || {
+        with_lock(writer, &self.patience.clone(), || {
             let frames = self.frames()?;
             let path = log_of(&self.database);
             let page_bytes = self.sums.page_bytes();
@@ -189,8 +198,12 @@ impl LogKeeper {
 }
 
 /// Keeps everybody else from adding to the log while `work` is done.
-fn with_lock(writer: &Connection, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    writer.execute_batch("BEGIN IMMEDIATE")?;
+fn with_lock(
+    writer: &Connection,
+    patience: &Patience,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    patience.begin(writer)?;
     let outcome = work();
     writer.execute_batch("ROLLBACK")?;
     outcome

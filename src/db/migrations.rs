@@ -36,14 +36,14 @@ static KNOWN: [u8; 24] = {
 
 /// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
 #[cfg(debug_assertions)]
-pub(super) fn schema_version() -> i64 {
+pub fn schema_version() -> i64 {
     let known = std::hint::black_box(&KNOWN);
     i64::from(known[22] - b'0') * 10 + i64::from(known[23] - b'0')
 }
 
 /// The version of the schema that this program makes and understands (`SQLite`'s `user_version`).
 #[cfg(not(debug_assertions))]
-pub(super) fn schema_version() -> i64 {
+pub fn schema_version() -> i64 {
     i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn version_of(connection: &Connection) -> Result<i64> {
 }
 
 /// The schema of the oldest program that can work with a database of a newer one.
-fn oldest(connection: &Connection) -> Result<i64> {
+pub(super) fn oldest(connection: &Connection) -> Result<i64> {
     let oldest = "SELECT oldest FROM compatibility WHERE id = 1";
     Ok(connection.query_row(oldest, [], |row| row.get(0))?)
 }

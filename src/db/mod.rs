@@ -18,7 +18,9 @@ mod log_keeper;
 mod media_store;
 mod migrations;
 mod others;
+mod pace;
 mod page_sums;
+mod patience;
 mod pool;
 mod read_only;
 mod rehearsal;
@@ -42,7 +44,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub use before::{Before, before_upgrade, put_back, show_before_upgrade};
+pub use before::{Before, Since, before_upgrade, put_back, show_before_upgrade};
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use change_log::{KeptChanges, LogEntry, LogKind, LogPlace, end_of_log, note_restored, replay};
 pub use check::{
@@ -53,7 +55,10 @@ pub use folder::{DataFolder, RunningServer, ServerLock};
 pub use health::{Health, Space, Trouble};
 pub use left::sweep_left;
 pub use media_store::{MediaStore, hash_of};
+pub use migrations::schema_version;
+pub use pace::Pace;
 pub use page_sums::note_page_sums;
+pub use patience::Waits;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use replacement::replace;
 pub use salvage::{Salvaged, is_sound, salvage};
@@ -71,6 +76,7 @@ pub struct Database {
     others: Arc<others::Others>,
     file: Arc<Path>,
     health: Arc<Health>,
+    patience: patience::Patience,
     most_log_bytes: Arc<AtomicU64>,
     takes_packed: bool,
 }
@@ -82,8 +88,13 @@ impl Database {
     /// [`Error::Invalid`] if a newer Webstead made it or it is not a Webstead database,
     /// [`Error::CannotSave`] if the disk or its permissions do not let us write.
     pub fn open(file: &Path) -> Result<Self> {
+        Self::open_for(file, pool::For::Command)
+    }
+
+    fn open_for(file: &Path, whom: pool::For<'_>) -> Result<Self> {
         let health = Arc::new(Health::of(file));
-        let (connection, log) = pool::open_writer(file, &health)?;
+        let patience = patience::Patience::default();
+        let (connection, log) = pool::open_writer(file, &health, &patience, whom)?;
         Id::rise_above(pool::last_change(&connection)?);
         let takes_packed = migrations::takes_packed(&connection)?;
         let version = Arc::new(AtomicU64::new(1));
@@ -98,19 +109,21 @@ impl Database {
         )?;
         let shared = (health, version, most_log_bytes);
         Ok(Self {
+            patience,
             takes_packed,
             ..Self::of(file, shared, readers, writer)
         })
     }
 
     /// [`Database::open`] for a server: on a disk that is mounted read-only, what is there is read, every change is
-    /// refused, and the database is opened for writing when the disk takes that again.
+    /// refused, and the database is opened for writing when the disk takes that again. `pace` is for what changes the
+    /// form of the database.
     ///
     /// # Errors
     /// As [`Database::open`], but for a disk that is mounted read-only.
-    pub fn open_to_serve(file: &Path) -> Result<Self> {
+    pub fn open_to_serve(file: &Path, pace: Pace<'_>) -> Result<Self> {
         if !read_only::is_on_read_only_disk(file) {
-            return Self::open(file);
+            return Self::open_for(file, pool::For::Server(pace));
         }
         let health = Arc::new(Health::of(file));
         let readers = Arc::new(RwLock::new(Some(pool::open_readers_of_read_only(file)?)));
@@ -122,11 +135,14 @@ impl Database {
         let of_version = Arc::clone(&version);
         let most_log_bytes = Arc::new(AtomicU64::new(u64::MAX));
         let of_log = Arc::clone(&most_log_bytes);
+        let patience = patience::Patience::default();
+        let of_writer = patience.clone();
         let writer = writer::Writer::on_a_thread(move |counts, jobs| {
             let waiting = waiting::Waiting {
                 file: of_file,
                 readers: of_thread,
                 health: of_health,
+                patience: of_writer,
                 version: of_version,
                 most_log_bytes: of_log,
                 counts,
@@ -134,7 +150,10 @@ impl Database {
             waiting.run(&jobs);
         })?;
         let shared = (health, version, most_log_bytes);
-        let database = Self::of(&file, shared, readers, writer);
+        let database = Self {
+            patience,
+            ..Self::of(&file, shared, readers, writer)
+        };
         database.read_blocking(|connection| {
             Id::rise_above(pool::last_change(connection)?);
             Ok(())
@@ -170,6 +189,7 @@ impl Database {
             others: Arc::default(),
             file: file.into(),
             health,
+            patience: patience::Patience::default(),
             most_log_bytes,
             takes_packed: false,
         }
@@ -203,6 +223,12 @@ impl Database {
     /// [`Error::Database`] if the file cannot be opened once more.
     pub fn watch_others(&self) -> Result<()> {
         self.others.begin(&self.file)
+    }
+
+    /// As long as the answer is there, changes wait for another process however long it writes: it is the other one of
+    /// an upgrade, which has its own limits.
+    pub fn wait_for_others(&self) -> Waits {
+        self.patience.without_end()
     }
 
     /// No other server is there any more.

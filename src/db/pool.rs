@@ -16,10 +16,13 @@ use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 use super::{
     before,
     door::{self, Purpose, cannot_open, cannot_write, full},
+    folder::DataFolder,
     health::Health,
     log_keeper::{LogKeeper, frame_bytes, frames_of},
     migrations,
+    pace::Pace,
     page_sums::{PageSums, SUMS},
+    patience::Patience,
     wal::{beside, log_of, look_at_log},
 };
 use crate::base::{Error, Id, Result, Timestamp, Verdict, files, written};
@@ -33,8 +36,22 @@ pub(super) type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
 /// Readers at once.
 const MAX_READERS: u32 = 4;
 
+/// For whom a database is opened.
+#[derive(Clone, Copy)]
+pub(super) enum For<'a> {
+    /// The server that holds the folder's lock, or has it from the one before; it migrates at some pace.
+    Server(Pace<'a>),
+    /// A command, which leaves the form of a database alone that another process serves.
+    Command,
+}
+
 /// Opens the connection that writes, durable, checked, migrated, and what keeps its log.
-pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connection, LogKeeper)> {
+pub(super) fn open_writer(
+    file: &Path,
+    health: &Arc<Health>,
+    patience: &Patience,
+    whom: For<'_>,
+) -> Result<(Connection, LogKeeper)> {
     keep_private(file);
     put_damaged_log_aside(file, health)?;
     let sums = PageSums::open(file).map_err(|e| match e.kind() {
@@ -44,7 +61,7 @@ pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connecti
     })?;
     let mut connection = door::open(file, Purpose::Write)?;
     let before = frames_of(&connection).unwrap_or_default();
-    let prepared = bring_up_to_date(&mut connection, file);
+    let prepared = bring_up_to_date(&mut connection, file, whom);
     let after = frames_of(&connection).unwrap_or_default();
     written::count(
         "site.db-wal",
@@ -57,7 +74,13 @@ pub(super) fn open_writer(file: &Path, health: &Arc<Health>) -> Result<(Connecti
         Ok(()) => {}
     }
     let keeper = door::open(file, Purpose::KeepLog)?;
-    let log = LogKeeper::new(keeper, file.to_path_buf(), sums, Arc::clone(health));
+    let log = LogKeeper::new(
+        keeper,
+        file.to_path_buf(),
+        sums,
+        Arc::clone(health),
+        patience.clone(),
+    );
     Ok((connection, log))
 }
 
@@ -95,11 +118,37 @@ fn keep_private(file: &Path) {
     }
 }
 
-fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<()> {
-    if migrations::would_change(connection)? {
-        before::keep(connection, file)?;
+fn bring_up_to_date(connection: &mut Connection, file: &Path, whom: For<'_>) -> Result<()> {
+    if !migrations::would_change(connection)? {
+        return migrations::migrate(connection);
     }
-    migrations::migrate(connection)
+    let pace = match whom {
+        For::Server(pace) => pace,
+        For::Command => {
+            refuse_beside_server(file)?;
+            Pace::unwatched()
+        }
+    };
+    let interrupt = connection.get_interrupt_handle();
+    pace.keep(&interrupt, || {
+        before::keep(connection, file)?;
+        migrations::migrate(connection)
+    })
+}
+
+/// Refuses to change the form of a database under the hands of an older program that serves it: nobody has looked
+/// whether that can work with it.
+fn refuse_beside_server(file: &Path) -> Result<()> {
+    let folder = DataFolder::at(file.parent().unwrap_or(Path::new(".")));
+    match folder.running_server()? {
+        Some(server) if server.process != std::process::id() => Err(Error::Invalid(format!(
+            "an older version of Webstead serves this site (process {}), and this version would change the form of its \
+             database, so nothing was done. Let this version take over first (`webstead upgrade FILE`; for a package, \
+             `webstead reload`), or say the command with the program that serves",
+            server.process
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The id of the last change that was applied.

@@ -14,7 +14,9 @@ use std::{
 use super::{
     change_log::Keeper,
     health::{Health, Trouble},
-    pool::{self, Readers},
+    pace::Pace,
+    patience::Patience,
+    pool::{self, For, Readers},
     read_only::is_on_read_only_disk,
     writer::{AtWork, Counts, Job, LOOK_EVERY, refuse},
 };
@@ -32,6 +34,7 @@ pub(super) struct Waiting {
     pub(super) file: Arc<Path>,
     pub(super) readers: Readers,
     pub(super) health: Arc<Health>,
+    pub(super) patience: Patience,
     pub(super) version: Arc<AtomicU64>,
     /// As the writer has it.
     pub(super) most_log_bytes: Arc<AtomicU64>,
@@ -88,7 +91,12 @@ impl Waiting {
     fn open(&self) -> Result<AtWork> {
         let mut readers = self.unused()?;
         *readers = None;
-        let opened = pool::open_writer(&self.file, &self.health);
+        let opened = pool::open_writer(
+            &self.file,
+            &self.health,
+            &self.patience,
+            For::Server(Pace::unwatched()),
+        );
         // As it was, if it is not to be.
         let again = match &opened {
             Ok(_) => pool::open_readers(&self.file),

@@ -22,6 +22,7 @@ use super::{
     change_log::Keeper,
     health::{Health, Trouble},
     log_keeper::LogKeeper,
+    patience::Patience,
 };
 use crate::base::{Error, Result, verdict::is_damage};
 
@@ -285,7 +286,12 @@ impl AtWork {
     fn apply_surely(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Result<()>>> {
         let mut tries = 0;
         loop {
-            let outcome = apply_batch(&mut self.connection, &mut self.kept, batch);
+            let outcome = apply_batch(
+                &mut self.connection,
+                self.log.patience(),
+                &mut self.kept,
+                batch,
+            );
             if outcome.is_err() {
                 self.kept.is_undone();
             }
@@ -333,10 +339,11 @@ pub(super) fn data_version(connection: &Connection) -> i64 {
 /// the changes themselves. If one fails, everything is undone and done again, each change on its own.
 fn apply_batch(
     connection: &mut Connection,
+    patience: &Patience,
     kept: &mut Keeper,
     batch: &[Job],
 ) -> rusqlite::Result<Vec<Result<()>>> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+    patience.begin(connection)?;
     if batch
         .iter()
         .all(|job| apply_one(connection, kept, &job.change).is_ok())
@@ -349,7 +356,7 @@ fn apply_batch(
         connection.execute_batch("ROLLBACK")?;
     }
     kept.is_undone();
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+    patience.begin(connection)?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for job in batch {
         connection.execute_batch("SAVEPOINT change")?;
@@ -456,7 +463,11 @@ fn explain(error: rusqlite::Error, guard: Option<&'static str>) -> Error {
             Error::CannotSave(format!("the disk failed, so this was not saved ({error})"))
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Error::CannotSave("another program is writing to this site; try again".into())
+            Error::CannotSave(
+                "another program has been writing to this site for half a minute (an import?), so this was not saved; \
+                 try again in a moment"
+                    .into(),
+            )
         }
         _ => Error::Database(error),
     }

@@ -87,6 +87,8 @@ pub fn install(choices: &Choices) -> Result<Plan> {
     let mut steps = Vec::new();
     if has_site && new_program {
         steps.push(check_site(&own));
+        // Who takes over does so before it changes anything.
+        steps.extend((!takes_over).then(rehearse_form));
     }
     if is_other && !takes_over {
         let previous = previous_of(Path::new(PROGRAM));
@@ -198,6 +200,11 @@ fn check_site(own: &Path) -> Step {
             DATA,
         ])),
     )
+}
+
+fn rehearse_form() -> Step {
+    let what = "try on a copy what changes of the form of the database, if anything does";
+    Step::new(what, Action::Rehearse)
 }
 
 fn make_user(machine: &Machine) -> Step {

@@ -26,6 +26,8 @@ pub use step::{Step, await_answer};
 pub const PROGRAM: &str = "/usr/local/bin/webstead";
 /// Where Debian's package puts the program.
 pub const PACKAGED_PROGRAM: &str = "/usr/bin/webstead";
+/// Where Debian's package keeps the program before, while its own was not fit to take over.
+pub const KEPT_PROGRAM: &str = "/usr/lib/webstead/webstead-before";
 /// The data folder of the service (`StateDirectory=`).
 pub const DATA: &str = "/var/lib/webstead";
 

@@ -48,18 +48,22 @@ impl Plan {
         &self.steps
     }
 
-    /// Does every step, each after `tell` was called with it.
+    /// Does every step, each after `tell` was called with it; `progress` hears how a step gets on.
     ///
     /// If a step fails after something was changed, and there was a program before, it and its units are put
     /// back, and the service is started with them.
     ///
     /// # Errors
     /// What the step that failed says, with the last words of the service.
-    pub fn perform(&self, mut tell: impl FnMut(&Step)) -> Result<()> {
+    pub fn perform(
+        &self,
+        mut tell: impl FnMut(&Step),
+        mut progress: impl FnMut(&str),
+    ) -> Result<()> {
         let mut changed = false;
         for step in &self.steps {
             tell(step);
-            match step.perform() {
+            match step.perform_telling(&mut progress) {
                 Ok(()) => changed |= !step.is_harmless(),
                 Err(e) if changed => return Err(self.put_back(&e)),
                 Err(e) => return Err(Error::Internal(format!("{e}\nNothing was changed."))),
@@ -163,7 +167,7 @@ mod tests {
                 mode: 0o644,
             }],
         };
-        let refusal = plan.perform(|_| ()).unwrap_err().to_string();
+        let refusal = plan.perform(|_| (), |_| ()).unwrap_err().to_string();
         assert!(refusal.ends_with("Nothing was changed."), "{refusal}");
         assert_eq!(fs::read_to_string(path).unwrap(), "running");
     }
@@ -190,7 +194,7 @@ mod tests {
         };
         let mut told = Vec::new();
         let refusal = plan
-            .perform(|step| told.push(step.what.clone()))
+            .perform(|step| told.push(step.what.clone()), |_| ())
             .unwrap_err();
         assert_eq!(told, ["write", "false", "cat /no/such/file"]);
         assert!(path.exists());

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, files},
-    db::DataFolder,
+    db::{DataFolder, Pace, rehearse},
     net::{probe, router},
     server::{
         self,
@@ -54,6 +54,8 @@ pub(super) enum Action {
     Run(Vec<String>),
     /// As [`Action::Run`], but failing is no matter.
     Try(Vec<String>),
+    /// Tries on a copy what this program would change of the form of the site's database.
+    Rehearse,
     /// Copies a site into the service's data folder.
     CopySite(PathBuf),
     /// Keeps the program of the service for the way back.
@@ -93,7 +95,10 @@ impl Step {
 
     /// Whether it leaves everything as it is.
     pub(super) fn is_harmless(&self) -> bool {
-        matches!(self.action, Action::Already | Action::Look(_))
+        matches!(
+            self.action,
+            Action::Already | Action::Look(_) | Action::Rehearse
+        )
     }
 
     /// Whether there is nothing to do.
@@ -103,6 +108,11 @@ impl Step {
 
     /// Does it.
     pub(super) fn perform(&self) -> Result<()> {
+        self.perform_telling(&mut |_| ())
+    }
+
+    /// Does it; `tell` hears how it gets on.
+    pub(super) fn perform_telling(&self, tell: &mut dyn FnMut(&str)) -> Result<()> {
         match &self.action {
             Action::Already => Ok(()),
             Action::Write { path, bytes, mode } => write(path, bytes, *mode),
@@ -124,16 +134,21 @@ impl Step {
                 let request = Request::Upgrade {
                     program: Some(staged.path().into()),
                     place: Some(place.into()),
-                    ready_s: None,
                     // It is calm from its beginning on.
                     confirms: false,
                 };
                 staged.prepare()?;
-                control::ask(&folder, &request, |_| ())?;
+                control::ask(&folder, &request, tell)?;
                 staged.put()
             }
             Action::HandOverToInstalled => {
-                control::ask(&data_folder()?, &Request::Reload, |_| ()).map(|_| ())
+                control::ask(&data_folder()?, &Request::Reload, tell).map(|_| ())
+            }
+            Action::Rehearse => {
+                let folder = data_folder()?;
+                let rehearsal = rehearse(&folder, Pace::unwatched())?;
+                tell(&format!("database: {rehearsal}"));
+                rehearsal.refuse_without_room(&folder)
             }
             Action::AwaitAnswer => await_answer(Path::new(DATA)),
             Action::CloseRouter => {

@@ -6,6 +6,9 @@ use sd_notify::NotifyState;
 
 use crate::{base::Result, db::Database};
 
+/// Microseconds from one word that something gets on until the next one at the latest.
+const EXTENDED_US: u32 = 120_000_000;
+
 /// Says that requests are answered.
 pub fn ready(address: &str) {
     say(&[
@@ -25,6 +28,12 @@ pub fn stopping() {
 /// Says that another process goes on in our place. From then on only that one is listened to.
 pub fn is_succeeded_by(process: u32) {
     say(&[NotifyState::MainPid(process)]);
+}
+
+/// Says that what is being done takes longer, and is getting on: the limit of a start or a reload does not count for
+/// the next minutes (`EXTEND_TIMEOUT_USEC=`). To be said again and again.
+pub fn needs_time() {
+    say(&[NotifyState::ExtendTimeoutUsec(EXTENDED_US)]);
 }
 
 /// Whether one listens.

@@ -66,8 +66,6 @@ pub enum Request {
         /// until then.
         #[serde(default)]
         place: Option<PathBuf>,
-        /// Seconds that it has for each of its steps; not said: as the settings have it.
-        ready_s: Option<u64>,
         /// Whether who asks is told when the other one is ready, and says then that nothing ends them any more: before
         /// that, it does not lead.
         #[serde(default)]
@@ -329,21 +327,6 @@ pub fn can_be_asked(folder: &DataFolder) -> Result<bool> {
     }
 }
 
-/// What a server gives a step of what it is asked for.
-fn step_within(folder: &DataFolder, request: &Request) -> Duration {
-    let of_settings = || {
-        let config = Config::load(None, folder.root()).unwrap_or_default();
-        config.upgrade.ready()
-    };
-    match request {
-        Request::Upgrade {
-            ready_s: Some(seconds),
-            ..
-        } => Duration::from_secs(*seconds),
-        _ => of_settings(),
-    }
-}
-
 fn is_read_only() -> Error {
     Error::Invalid(
         "the disk of the data folder is read-only, so the running server cannot be asked; have the disk take writes \
@@ -393,7 +376,8 @@ pub fn ask_and_confirm(
         ErrorKind::PermissionDenied => not_yours(),
         _ => Error::io("asking the server at", folder.root().join(NAME), e),
     })?;
-    let more_within = MORE_WITHIN + step_within(folder, request);
+    let config = Config::load(None, folder.root()).unwrap_or_default();
+    let more_within = MORE_WITHIN + config.upgrade.ready();
     let limit = Cell::new(HEARD_WITHIN);
     let lost = |e: io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Internal(format!(

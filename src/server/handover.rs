@@ -43,6 +43,10 @@ pub(super) struct Hello {
     pub(super) has_terminal: bool,
     /// Where the program lies.
     pub(super) program: PathBuf,
+    /// The schema that the oldest of the processes that work with the database was made for. An older program does not
+    /// say it.
+    #[serde(default)]
+    pub(super) schema: Option<i64>,
 }
 
 /// What the old process says afterwards.

@@ -26,7 +26,7 @@ use crate::{
     app::visit::App,
     base::{Error, Result},
     config::Config,
-    db::{Database, ServerLock},
+    db::{DataFolder, Database, ServerLock, Waits, sweep_left},
     edge::pipeline::Edge,
     jobs::{Jobs, service_manager},
     net::{admission::Admission, leaving::Leaving, mdns::Announcer},
@@ -57,7 +57,6 @@ struct Wanted {
     program: Option<PathBuf>,
     /// Where it will lie, if who asks puts it elsewhere.
     place: Option<PathBuf>,
-    ready_s: Option<u64>,
     /// Whether who asks says when nothing ends them any more.
     confirms: bool,
 }
@@ -90,6 +89,8 @@ pub(super) struct Running<Reread, Start> {
     /// Starts what is done beside the requests.
     pub(super) start_jobs: Start,
     pub(super) jobs: Option<Jobs>,
+    /// While another process leads and this one finishes, what is saved here waits for that one.
+    pub(super) waits: Option<Waits>,
 }
 
 impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start> {
@@ -137,17 +138,18 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
                 Request::Upgrade {
                     program,
                     place,
-                    ready_s,
                     confirms,
                 } => Wanted {
                     program,
                     place,
-                    ready_s,
                     confirms,
                 },
             };
+            // Where the other one changes the form of the database, nobody can save for as long as that takes.
+            let waits = self.database.wait_for_others();
             match self.hand_over(wanted, &answers).await {
                 Ok(Some(successor)) => {
+                    self.waits = Some(waits);
                     let text = format!("process {} serves now", successor.process());
                     log::info!("handed over: {text}");
                     answers.outcome(Ok(text));
@@ -160,6 +162,7 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
                 }
                 Err(e) => {
                     log::error!("not handed over, this process goes on: {e}");
+                    sweep_left(&DataFolder::at(&self.root));
                     answers.outcome(Err(e));
                 }
             }
@@ -171,7 +174,6 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
         let Wanted {
             program,
             place,
-            ready_s,
             confirms,
         } = wanted;
         let program = program.unwrap_or_else(|| self.program.path.clone());
@@ -181,10 +183,10 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
         if self.stays {
             guard::prepare()?;
         }
-        let patience = ready_s.map(Duration::from_secs);
-        let patience = patience.unwrap_or_else(|| self.reload.upgrade().ready());
-        let hello = hello(self.app.setup.token(), self.has_terminal, place);
+        let patience = self.reload.upgrade().ready();
         let before: Vec<OwnedFd> = self.before.descriptors().map_err(Error::internal)?;
+        let oldest = (!before.is_empty()).then(|| self.before.schema());
+        let hello = hello(self.app.setup.token(), self.has_terminal, place, oldest);
         let (https, http) = &self.sockets;
         let own: [BorrowedFd<'_>; 3] = [https.as_fd(), http.as_fd(), self.lock.as_fd()];
         let descriptors: Vec<_> = own
@@ -193,6 +195,8 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
             .collect();
         let tell = |text: String| {
             log::info!("handing over: {text}");
+            // `systemctl reload` has a limit, too.
+            service_manager::needs_time();
             answers.progress(text);
         };
         let mut successor = tokio::select! {

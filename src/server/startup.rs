@@ -27,7 +27,7 @@ use crate::{
     auth::sessions,
     base::{Error, Result},
     config::Config,
-    db::{Database, ServerLock},
+    db::{Database, ServerLock, schema_version},
     edge::pipeline::Edge,
     jobs::{self, Jobs, disk::DiskKeeper, service_manager},
     net::{
@@ -147,6 +147,7 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
             before,
             has_terminal: self.has_terminal,
             stays: self.stays,
+            waits: None,
         };
         running.until_over(server).await
     }
@@ -164,6 +165,7 @@ impl<Reread: Fn() -> Result<Config>> Startup<Reread> {
             is_announced: probe::is_announced(https_address, &self.trusted),
             secret: self.edge.witness().secret().to_owned(),
             version: env!("CARGO_PKG_VERSION").into(),
+            schema: schema_version(),
             program: self.program.path.clone(),
         }
     }
@@ -199,7 +201,10 @@ async fn prove(
 
 /// Waits until no older process is left, and then takes what it may have changed at last.
 async fn until_alone(before: Rc<Before>, database: Database, naming: Arc<Naming>) {
+    // The one before may be writing a large log back.
+    let waits = database.wait_for_others();
     before.ended().await;
+    drop(waits);
     database.watch_others_no_more();
     if let Err(e) = naming.take_over().await {
         log::warn!("names and hosts were not looked at again: {e}");

@@ -17,7 +17,13 @@ use super::{
     Hello, PROTOCOL, Report, VARIABLE, Word,
     wire::{Wire, receive_with, send},
 };
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    db::schema_version,
+};
+
+/// The schema of the first program that could hand over.
+const FIRST_SCHEMA: i64 = 3;
 
 /// The process before, which still serves.
 pub struct Predecessor {
@@ -125,19 +131,28 @@ impl Predecessor {
         &self.hello.program
     }
 
+    /// The schema that the oldest of the processes that work with the database meanwhile was made for.
+    pub(in crate::server) fn schema(&self) -> i64 {
+        // Who does not say so is not older than the first program that could hand over.
+        self.hello.schema.unwrap_or(FIRST_SCHEMA)
+    }
+
     /// Says that this process is fit, and waits until it may take connections.
     ///
     /// # Errors
     /// [`Error::Internal`] if the old process has ended, or has changed its mind.
     pub(in crate::server) async fn ready(self) -> Result<Taking> {
         let lost = |e: io::Error| Error::Internal(format!("the running server is gone: {e}"));
-        let before = self.before;
+        let (schema, before) = (self.schema(), self.before);
         let mut wire = Wire::new(self.stream).map_err(lost)?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         wire.send(&Report::Ready { version }).await.map_err(lost)?;
         let mut taking = Taking {
             wire,
-            before: Before(before),
+            before: Before {
+                streams: before,
+                schema,
+            },
         };
         taking.heard(Word::Go).await?;
         Ok(taking)
@@ -176,12 +191,16 @@ impl Taking {
 
 /// The processes before this one that have not ended.
 #[derive(Default)]
-pub(in crate::server) struct Before(Vec<UnixStream>);
+pub(in crate::server) struct Before {
+    streams: Vec<UnixStream>,
+    /// What the oldest of them was made for.
+    schema: i64,
+}
 
 impl Before {
     /// Returns when they have.
     pub(in crate::server) async fn ended(&self) {
-        for stream in &self.0 {
+        for stream in &self.streams {
             let Ok(mut wire) = stream.try_clone().and_then(Wire::new) else {
                 continue;
             };
@@ -196,23 +215,32 @@ impl Before {
             let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
             recv(stream, &mut [0; 1], look).is_ok_and(|(_, bytes)| bytes == 0)
         };
-        let all = self.0.iter().filter(|stream| !has_ended(stream));
+        let all = self.streams.iter().filter(|stream| !has_ended(stream));
         all.map(|stream| stream.try_clone().map(OwnedFd::from))
             .collect()
     }
+
+    /// The schema that the oldest of them was made for.
+    pub(in crate::server) fn schema(&self) -> i64 {
+        self.schema
+    }
 }
 
-/// What this process begins with when it hands over.
+/// What this process begins with when it hands over. `oldest_before`: the schema of the oldest process that
+/// has not ended before it.
 pub(in crate::server) fn hello(
     setup: Option<String>,
     has_terminal: bool,
     program: PathBuf,
+    oldest_before: Option<i64>,
 ) -> Hello {
+    let own = schema_version();
     Hello {
         protocol: PROTOCOL,
         setup,
         has_terminal,
         program,
+        schema: Some(oldest_before.map_or(own, |oldest| oldest.min(own))),
     }
 }
 
@@ -224,7 +252,10 @@ mod tests {
     fn a_process_that_has_ended_is_waited_for_no_more() {
         let (ended, its_end) = UnixStream::pair().unwrap();
         let (alive, _its_end) = UnixStream::pair().unwrap();
-        let before = Before(vec![ended, alive]);
+        let before = Before {
+            streams: vec![ended, alive],
+            schema: 6,
+        };
         assert_eq!(before.descriptors().unwrap().len(), 2);
         drop(its_end);
         assert_eq!(before.descriptors().unwrap().len(), 1);

@@ -23,6 +23,15 @@ use crate::base::{Error, Result};
 /// manager hears nothing meanwhile, and wants a sign of life every 30 seconds; the last one may be 15 seconds old.
 const STEP: Duration = Duration::from_secs(10);
 
+/// What is waited for.
+#[derive(Clone, Copy)]
+enum Step {
+    /// To be ready, or to get on with that.
+    Ready,
+    /// To take connections.
+    Serving,
+}
+
 /// A process that is to take over. It is ended when this is dropped before it leads.
 pub(in crate::server) struct Successor {
     child: Child,
@@ -74,7 +83,7 @@ impl Successor {
         }
         drop(ours);
         loop {
-            match successor.hear(patience).await? {
+            match successor.hear(patience, Step::Ready).await? {
                 Report::Progress(text) => tell(text),
                 Report::Ready { version } => {
                     tell(format!("the new program, version {version}, is ready"));
@@ -91,7 +100,7 @@ impl Successor {
     /// As [`Successor::start`].
     pub(in crate::server) async fn go(&mut self) -> Result<()> {
         self.say(Word::Go).await?;
-        match self.hear(STEP).await? {
+        match self.hear(STEP, Step::Serving).await? {
             Report::Serving => Ok(()),
             other => Err(self.strange(&other)),
         }
@@ -116,12 +125,19 @@ impl Successor {
     }
 
     /// What it says next.
-    async fn hear(&mut self, patience: Duration) -> Result<Report> {
+    async fn hear(&mut self, patience: Duration, step: Step) -> Result<Report> {
         let Ok(heard) = timeout(patience, self.wire.receive()).await else {
-            return Err(Error::Internal(format!(
-                "the new program was not ready within {} seconds ([upgrade] ready_s in webstead.toml)",
-                patience.as_secs()
-            )));
+            let seconds = patience.as_secs();
+            return Err(Error::Internal(match step {
+                Step::Ready => format!(
+                    "the new program was not ready within {seconds} seconds, nor did it say that it gets on ([upgrade] \
+                     ready_s in webstead.toml)"
+                ),
+                Step::Serving => format!(
+                    "the new program said that it is ready, but took no connections within {seconds} seconds, which is \
+                     more than it needs anywhere; it hangs, or this machine has far too much to do"
+                ),
+            }));
         };
         match heard {
             Ok(Some(Report::Failed(why))) => Err(Error::Internal(format!(
