@@ -229,8 +229,6 @@ impl Site {
             .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
             .cookie_store(true)
             .redirect(Policy::none())
-            // What a server refuses is a failure here, and not tried again unseen.
-            .retry(reqwest::retry::never())
             .timeout(Duration::from_mins(1))
     }
 

@@ -229,3 +229,68 @@ fn who_saves_while_the_database_is_locked_for_an_upgrade_waits_for_it_and_loses_
     let output = upgrade.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}\n{}", site.log());
 }
+
+#[test]
+fn the_service_manager_hears_whose_turn_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let data = dir.path().join("data");
+    let mut server = crate::site::command(&data)
+        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "2000000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = || {
+        let mut message = [0; 512];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let until = |word: &str| {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = said();
+            if said.contains(word) {
+                return said;
+            }
+            assert!(Instant::now() < end, "{word}");
+        }
+    };
+    until("READY=1");
+    // The same file under another number is another program.
+    let program = dir.path().join("other");
+    fs::copy(env!("CARGO_BIN_EXE_webstead"), &program).unwrap();
+    let request = format!(
+        "{{\"Upgrade\":{{\"program\":{:?}}}}}\n",
+        program.to_str().unwrap()
+    );
+    let mut socket = UnixStream::connect(data.join("server.sock")).unwrap();
+    std::io::Write::write_all(&mut socket, request.as_bytes()).unwrap();
+    // A reload has a limit, too, which is not that of a program that gets on.
+    until("EXTEND_TIMEOUT_USEC=");
+    let main = until("MAINPID=");
+    let next: u32 = main.trim().trim_start_matches("MAINPID=").parse().unwrap();
+    assert_ne!(next, server.id());
+    // From here on it is the new process that speaks.
+    until("READY=1");
+    until("WATCHDOG=1");
+    assert!(server.wait().unwrap().success(), "the one before ends");
+    let stop = Command::new("kill").arg(next.to_string()).status();
+    assert!(stop.unwrap().success());
+    until("STOPPING=1");
+    let end = Instant::now() + Duration::from_secs(20);
+    while Path::new(&format!("/proc/{next}/fd"))
+        .read_dir()
+        .is_ok_and(|mut fds| fds.next().is_some())
+    {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -26,6 +26,12 @@ use crate::{
 /// Bytes of the file that is read slowly.
 const SLOW_FILE: usize = 24 * 1024 * 1024;
 
+/// Whether a client was told that the connection has ended, in the moment in which it was about to ask on it: then it
+/// has not asked (RFC 9113 section 6.8). A stream that was refused is none of that.
+fn is_of_a_leaving_connection(error: &str) -> bool {
+    error.contains("GoAway(b\"\", NO_ERROR, Remote)")
+}
+
 /// What everybody who takes part has seen.
 #[derive(Default)]
 struct Seen {
@@ -48,7 +54,14 @@ impl Seen {
     /// Asks for a page and looks at it.
     fn read(&self, site: &Site, client: &Client, path: &str, wanted: &str) {
         let began = Instant::now();
-        let answer = client.get(site.url(path)).send();
+        let ask = || client.get(site.url(path)).send();
+        let mut answer = ask();
+        if answer
+            .as_ref()
+            .is_err_and(|e| is_of_a_leaving_connection(&format!("{e:?}")))
+        {
+            answer = ask();
+        }
         match answer.and_then(|answer| Ok((answer.status(), answer.text()?))) {
             Ok((StatusCode::OK, text)) if text.contains(wanted) => {
                 self.read.fetch_add(1, Ordering::Relaxed);
@@ -163,6 +176,8 @@ fn under_load(site: &Site, editor: &Client, path: &str, upgrade: impl FnOnce()) 
             } else {
                 builder
             };
+            // What the server refuses is not to be tried again unseen.
+            let builder = builder.retry(reqwest::retry::never());
             let client = builder.build().unwrap();
             for _ in 0..3 {
                 let client = client.clone();
