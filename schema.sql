@@ -46,7 +46,7 @@ CREATE TABLE posts (
   updated_at     INTEGER NOT NULL,
   trashed_at     INTEGER,                           -- NULL: not in the trash
   revision       INTEGER NOT NULL,                  -- 1, 2, 3 …: what an editor's save is checked against
-  import_key     TEXT UNIQUE,                       -- the file that it came from, from the root of the machine
+  import_key     TEXT,                              -- the file that it came from, from the root of the machine
   import_digest  TEXT,                              -- SHA-256 of what was imported, to see changes on either side
   import_revision INTEGER,                          -- the revision that the import made
   extra          TEXT    NOT NULL,                  -- front matter that is kept for export only; JSON object
@@ -60,7 +60,8 @@ CREATE TABLE posts (
 CREATE INDEX posts_live ON posts (kind, published_at, id, title, trashed_at)
   WHERE published_at IS NOT NULL AND trashed_at IS NULL;
 -- What editors list, from its end.
-CREATE INDEX posts_by_update ON posts (updated_at, id);
+CREATE INDEX posts_by_update ON posts (updated_at);
+CREATE UNIQUE INDEX posts_imported ON posts (import_key) WHERE import_key IS NOT NULL;
 CREATE INDEX posts_in_trash ON posts (trashed_at) WHERE trashed_at IS NOT NULL;
 
 -- Every address that a post has ever had. The current one shows it; the others redirect to it for ever.

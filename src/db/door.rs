@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
-use super::{migrations, read_only::Way, wal::NEW_PAGE_BYTES};
+use super::{migrations, read_only::Way, sector, wal::NEW_PAGE_BYTES};
 use crate::base::{Error, Result};
 
 /// How long to wait for the lock of another process (an import, a backup).
@@ -128,6 +128,9 @@ fn connect(file: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     } else {
         Connection::open_with_flags(file, purpose.flags())?
     };
+    if purpose == Purpose::Write {
+        sector::fill_up(&connection)?;
+    }
     let is_new = || std::fs::metadata(file).map_or(true, |found| found.len() == 0);
     if purpose == Purpose::Write && is_new() {
         // Not for one that is there: `VACUUM INTO` would give its copy such pages, too.

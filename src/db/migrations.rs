@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/4_change_log.sql"),
     include_str!("migrations/5_packed.sql"),
     include_str!("migrations/6_fewer_pages.sql"),
+    include_str!("migrations/7_imported.sql"),
 ];
 
 /// The schema from which on programs read packed texts.
@@ -177,9 +178,28 @@ mod tests {
         assert_eq!(schema_of(&migrated), schema_of(&written));
     }
 
+    /// Builds before step 7 made it so.
+    #[test]
+    fn a_database_whose_table_keeps_imports_apart_itself_goes_on_doing_so() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let unique = STEPS[0].replace("import_key     TEXT,", "import_key     TEXT UNIQUE,");
+        assert_ne!(unique, STEPS[0]);
+        connection.execute_batch(&unique).unwrap();
+        let id = APPLICATION_ID;
+        connection
+            .pragma_update(None, "application_id", id)
+            .unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(version_of(&connection).unwrap(), schema_version());
+        let indexes = "SELECT count(*) FROM pragma_index_list('posts') WHERE \"unique\"";
+        let count: i64 = connection.query_row(indexes, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 2);
+    }
+
     #[test]
     fn only_what_older_programs_cannot_read_anyway_is_kept_from_them() {
-        for (page_bytes, oldest_program) in [(4096, 3), (1024, 6)] {
+        for (page_bytes, oldest_program) in [(4096, 3), (1024, 6), (512, 6)] {
             let mut connection = Connection::open_in_memory().unwrap();
             let set = connection.pragma_update(None, "page_size", page_bytes);
             set.unwrap();

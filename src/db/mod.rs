@@ -26,6 +26,7 @@ mod read_only;
 mod rehearsal;
 mod replacement;
 mod salvage;
+mod sector;
 mod snapshot;
 mod waiting;
 mod wal;

@@ -188,7 +188,7 @@ impl Rendered {
         }
     }
 
-    /// The same, packed with the Markdown that it was made from. Takes milliseconds on a small board.
+    /// The same, packed with the Markdown that it was made from. On a small board it takes up to 0.1 s.
     #[must_use]
     pub fn packed_with(mut self, markdown: &str) -> Self {
         let html = self.html.as_deref();

@@ -42,7 +42,7 @@ CREATE TABLE posts (
   updated_at     INTEGER NOT NULL,
   trashed_at     INTEGER,                           -- NULL: not in the trash
   revision       INTEGER NOT NULL,                  -- 1, 2, 3 …: what an editor's save is checked against
-  import_key     TEXT UNIQUE,                       -- the file that it came from, from the root of the machine
+  import_key     TEXT,                              -- the file that it came from, from the root of the machine
   import_digest  TEXT,                              -- SHA-256 of what was imported, to see changes on either side
   import_revision INTEGER,                          -- the revision that the import made
   extra          TEXT    NOT NULL,                  -- front matter that is kept for export only; JSON object
