@@ -3,9 +3,10 @@ by eight clients at once. Counted by the kernel (`write_bytes` of /proc/PID/io: 
 
 import random
 import re
+import subprocess
 import threading
 
-from common import Browser, add_owner, spread, stop
+from common import Browser, add_owner, path_of, spread, stop
 
 VIEWS, POSTS, BYTES, CLIENTS, TARGET = 10_000, 1_000, 4_000, 8, 4
 
@@ -51,47 +52,59 @@ def edit(browser, saved):
                      tags="news", revision="1", action="publish", address=f"/post-alone-{n}")
 
 
+WAYS = ["one after the other", f"by {CLIENTS} clients", "once more, one after the other"]
+
+
 def measure(place, args):
-    views, alone, edited, together = [], [], [], []
+    views, plain, logged = [], [], []
+    count = VIEWS // 10 if args.quick else VIEWS
+    posts = POSTS // 10 if args.quick else POSTS
     for number in range(args.rounds or 5):
-        data = place.path / f"writes-{number}"
-        site, owner = start(place, data)
-        browser = Browser(site.port)
+        site, owner = start(place, place.path / f"writes-{number}")
         before = written(site)
-        count = VIEWS // 10 if args.quick else VIEWS
+        browser = Browser(site.port)
         for n in range(count):
             # Another query each time, so that not all of it comes from the cache.
             browser.get(f"/?{n}" if n % 2 else "/archive")
         views.append(written(site) - before)
-        posts = POSTS // 10 if args.quick else POSTS
-        before = written(site)
-        browser = Browser(site.port).sign_in(*owner)
-        saved = save(browser, "alone", posts)
-        alone.append((written(site) - before) / (posts * BYTES))
-        before = written(site)
-        edit(browser, saved)
-        edited.append((written(site) - before) / (posts * BYTES))
-        browsers = [Browser(site.port).sign_in(*owner) for _ in range(CLIENTS)]
-        before = written(site)
-        threads = [threading.Thread(target=save, args=(each, n, posts // CLIENTS)) for n, each in enumerate(browsers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        together.append((written(site) - before) / (posts // CLIENTS * CLIENTS * BYTES))
-        before = written(site)
+        plain.append(saves(site, owner, posts))
+        stop(site.process)
+        site, owner = start(place, place.path / f"logged-{number}", backup=place.path / f"store-{number}")
+        logged.append(saves(site, owner, posts))
         stop(site.process)
     print(f"{count} page views: {spread(views)} bytes written, target 0: {'met' if max(views) == 0 else 'MISSED'}")
-    for what, ratios in [("one after the other", alone), (f"by {CLIENTS} clients", together),
-                         ("once more, one after the other", edited)]:
-        met = "met" if max(ratios) <= TARGET else "MISSED"
-        print(f"{posts} posts of {BYTES} bytes saved {what}: {spread(ratios, 2)} times their size written, "
-              f"target ≤ {TARGET}: {met}")
+    for kind, rounds in [("", plain), (", with the log of changes that a site with backups keeps", logged)]:
+        for way, ratios in zip(WAYS, zip(*rounds)):
+            met = "met" if max(ratios) <= TARGET else "MISSED"
+            print(f"{posts} posts of {BYTES} bytes saved {way}{kind}: {spread(ratios, 2)} times their size written, "
+                  f"target ≤ {TARGET}: {met}")
 
 
-def start(place, data):
-    """A new site, and its owner."""
+def saves(site, owner, posts):
+    """What so many saves write, as a multiple of what was saved, in each of WAYS."""
+    before = written(site)
+    browser = Browser(site.port).sign_in(*owner)
+    saved = save(browser, "alone", posts)
+    alone = (written(site) - before) / (posts * BYTES)
+    before = written(site)
+    edit(browser, saved)
+    edited = (written(site) - before) / (posts * BYTES)
+    browsers = [Browser(site.port).sign_in(*owner) for _ in range(CLIENTS)]
+    before = written(site)
+    threads = [threading.Thread(target=save, args=(each, n, posts // CLIENTS)) for n, each in enumerate(browsers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    together = (written(site) - before) / (posts // CLIENTS * CLIENTS * BYTES)
+    return alone, together, edited
+
+
+def start(place, data, backup=None):
+    """A new site, and its owner; one that has a backup keeps a log of changes from then on."""
     data.mkdir()
     stop(place.site(data).process)
     owner = add_owner(data)
+    if backup:
+        subprocess.run([path_of("webstead"), "backup", backup, "--data", data], check=True, capture_output=True)
     return place.site(data), owner

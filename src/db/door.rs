@@ -48,12 +48,12 @@ const WRITE: &str = "
     PRAGMA foreign_keys = ON;
     PRAGMA cache_size = -1024;              -- KiB
     PRAGMA temp_store = MEMORY;             -- what would undo a savepoint goes to no file
-    PRAGMA journal_size_limit = 4194304;    -- bytes that are kept of the log after it was written back
+    PRAGMA journal_size_limit = 8388608;    -- bytes that are kept of the log after it was written back
     PRAGMA wal_autocheckpoint = 0;          -- its keeper writes the log back
 ";
 const KEEP_LOG: &str = "
     PRAGMA synchronous = FULL;
-    PRAGMA journal_size_limit = 4194304;
+    PRAGMA journal_size_limit = 8388608;
     PRAGMA wal_autocheckpoint = 0;
 ";
 /// KiB for each reader. A Pi has one to four cores and the pages come from memory; more only costs memory.

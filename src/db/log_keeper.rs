@@ -14,7 +14,7 @@ use crate::base::{Error, Result, Verdict, written};
 
 /// Bytes of pages in the log before it is written back. A page that changes with every save is written to the
 /// database once for all of them, so more wear the card less; but each start reads them all.
-const LOG_BYTES: u64 = 4_096_000;
+const LOG_BYTES: u64 = 8_192_000;
 
 /// What a log has: frames that were committed, and those of them that are in the database too.
 #[derive(Clone, Copy, Default)]
