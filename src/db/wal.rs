@@ -191,10 +191,12 @@ pub(super) fn read_log(
         is_sound &= adds_up;
         said_before = says;
         let commit = Some(word(head, 1)).filter(|pages| *pages > 0);
-        // A commit that repeats the frame before it fills up to the next sector (`sector.rs`), and says nothing new.
-        let page = commit.map(|_| word(head, 0));
-        let is_padding = page.is_some() && page == committed_page;
-        committed_page = page;
+        // A commit that repeats the one before it fills up to the next sector (`sector.rs`), and says nothing new.
+        let ended_by = commit.map(|_| word(head, 0));
+        let is_padding = ended_by.is_some() && ended_by == committed_page;
+        if adds_up {
+            committed_page = ended_by;
+        }
         if is_sound {
             state.sound = number;
             if commit.is_some() {
@@ -202,9 +204,12 @@ pub(super) fn read_log(
             }
         } else if is_of_this_log {
             state.behind += 1;
-            // Frames are written after the commit before them was synced; the last that fills up need not be.
-            state.has_lost |= has_commit_behind && !is_padding;
-            has_commit_behind |= commit.is_some() && !is_padding;
+            // Frames are written after the commit before them was synced, but for the last that filled it up. What does
+            // not add up may be torn, and is no witness.
+            if adds_up && !is_padding {
+                state.has_lost |= has_commit_behind;
+                has_commit_behind |= commit.is_some();
+            }
         }
         if is_of_this_log {
             see(&Frame {
@@ -286,7 +291,10 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{LogState, OLD_PAGE_BYTES, Verdict, log_of, look_at_log, read_log, write_again};
+    use super::{
+        super::sector, LogState, OLD_PAGE_BYTES, Verdict, log_of, look_at_log, read_log,
+        write_again,
+    };
 
     /// A log of ten changes, as the disk has it.
     fn a_log() -> (tempfile::TempDir, std::path::PathBuf, LogState) {
@@ -381,6 +389,56 @@ mod tests {
             damaged[at] ^= 2;
             fs::write(&shm, damaged).unwrap();
             assert!(!looked(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_the_power_cut_tore_is_not_taken_for_one_that_was_lost() {
+        const SECTOR: usize = 512;
+        let dir = tempfile::tempdir().unwrap();
+        let (live, torn) = (dir.path().join("live"), dir.path().join("torn-wal"));
+        let connection = Connection::open(&live).unwrap();
+        sector::fill_up(&connection).unwrap();
+        let settings =
+            "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+            PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a); CREATE TABLE u (a);";
+        connection.execute_batch(settings).unwrap();
+        let save = |bytes: u32| {
+            let both =
+                "BEGIN; INSERT INTO t VALUES (zeroblob(?)); INSERT INTO u VALUES (1); COMMIT";
+            let both = both.replace('?', &bytes.to_string());
+            connection.execute_batch(&both).unwrap();
+            fs::read(log_of(&live)).unwrap()
+        };
+        let mut random = 1_u32;
+        let mut before = save(700);
+        for change in 0..40 {
+            let after = save(change * 67);
+            let synced = before.len() / 4096 * 4096;
+            let mut torn_ones = 0;
+            fs::write(&torn, &before[..synced]).unwrap();
+            let acknowledged = read_log(&torn, 512, |_| {}).unwrap().committed;
+            for _ in 0..20 {
+                let mut bytes = after.clone();
+                for at in (synced..after.len()).step_by(SECTOR) {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if random >> 31 == 0 {
+                        let end = (at + SECTOR).min(after.len());
+                        let old = |n: usize| before.get(n).copied().unwrap_or(0);
+                        (at..end).for_each(|n| bytes[n] = old(n));
+                    }
+                }
+                fs::write(&torn, &bytes).unwrap();
+                let state = read_log(&torn, 512, |_| {}).unwrap();
+                assert!(!state.has_lost, "change {change}: {state:?}");
+                assert!(
+                    state.committed >= acknowledged,
+                    "change {change}: {state:?}"
+                );
+                torn_ones += u32::from(state.behind > 0);
+            }
+            assert!(torn_ones > 0, "change {change}: nothing was torn");
+            before = after;
         }
     }
 

@@ -464,7 +464,7 @@ fn a_site_whose_first_page_is_gone_is_the_same_after_it_was_repaired() {
     };
     let before = posts();
     let file = File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&[0; 1024], 0).unwrap();
+    file.write_all_at(&[0; 512], 0).unwrap();
     let (is_well, said) = run(&data, &["check"]);
     assert!(!is_well && said.contains("webstead repair"), "{said}");
     let output = command(&data)
@@ -490,7 +490,7 @@ fn a_site_whose_first_page_is_gone_is_the_same_after_it_was_repaired() {
     assert!(run(&data, &["check"]).0, "{}", run(&data, &["check"]).1);
     // A dry run is wanted most where the site is damaged.
     let file = File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&[0; 1024], 0).unwrap();
+    file.write_all_at(&[0; 512], 0).unwrap();
     let (is_well, said) = run(&data, &["restore", "latest", "--from", place, "--dry-run"]);
     assert!(is_well && said.contains("cannot be compared"), "{said}");
     let (is_well, said) = run(&data, &["restore", "latest", "--from", place]);
