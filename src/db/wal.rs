@@ -205,8 +205,10 @@ pub(super) fn read_log(
         } else if is_of_this_log {
             state.behind += 1;
             // Frames are written after the commit before them was synced, but for the last that filled it up. What does
-            // not add up may be torn, and is no witness.
-            if adds_up && !is_padding {
+            // not add up may be torn, or the end of an older change that failed, and is no witness.
+            if !adds_up {
+                has_commit_behind = false;
+            } else if !is_padding {
                 state.has_lost |= has_commit_behind;
                 has_commit_behind |= commit.is_some();
             }
