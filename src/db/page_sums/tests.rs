@@ -169,10 +169,11 @@ fn what_a_program_of_before_has_noted_is_believed_and_taken_over_without_reading
     as_before(&path);
     let flip = |byte: u8| {
         let file = File::options().write(true).open(&path).unwrap();
-        file.write_all_at(&[byte], 20 * 1024 + 700).unwrap();
+        file.write_all_at(&[byte], (20 * NEW_PAGE_BYTES + 300) as u64)
+            .unwrap();
         file.set_modified(changed).unwrap();
     };
-    let there = fs::read(&path).unwrap()[20 * 1024 + 700];
+    let there = fs::read(&path).unwrap()[20 * NEW_PAGE_BYTES + 300];
     flip(there ^ 4);
     assert_eq!(
         damaged_pages(&path).unwrap(),
@@ -222,7 +223,7 @@ fn a_bit_that_flips_in_the_sums_themselves_is_no_damage_of_the_database_and_hide
         // Damage elsewhere is still seen.
         let other = if unknown == [9] { 12 } else { 9 };
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        let (place, mut byte) = ((other - 1) * 1024 + 500, [0]);
+        let (place, mut byte) = ((other - 1) * NEW_PAGE_BYTES as u64 + 300, [0]);
         file.read_exact_at(&mut byte, place).unwrap();
         file.write_all_at(&[byte[0] ^ 1], place).unwrap();
         file.set_modified(changed).unwrap();
@@ -261,7 +262,8 @@ fn what_another_program_writes_while_this_one_has_the_database_is_no_damage_afte
     let (path, _) = a_database(dir.path());
     let sums = PageSums::open(&path).unwrap();
     let file = File::options().write(true).open(&path).unwrap();
-    file.write_all_at(b"by another", 20 * 1024 + 700).unwrap();
+    file.write_all_at(b"by another", (20 * NEW_PAGE_BYTES + 300) as u64)
+        .unwrap();
     file.set_modified(SystemTime::now()).unwrap();
     drop(file);
     let versions = Versions::from([(5, vec![])]);
