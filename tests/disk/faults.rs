@@ -46,8 +46,15 @@ fn titles(data: &Path) -> HashSet<String> {
 }
 
 fn check(data: &Path, when: &str) {
-    let check = command(data).arg("check").output().unwrap();
-    let said = String::from_utf8_lossy(&check.stderr);
+    let look = || command(data).arg("check").output().unwrap();
+    let mut check = look();
+    let mut said = String::from_utf8_lossy(&check.stderr).into_owned();
+    // The entry of a page that was half written proves that it is; the next start makes it anew.
+    if check.status.code() == Some(4) && said.contains("site.db-sums2") {
+        drop(Site::start_with(data, &[]));
+        check = look();
+        said = String::from_utf8_lossy(&check.stderr).into_owned();
+    }
     assert!(check.status.success(), "{when}: {said}");
 }
 
