@@ -229,6 +229,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(with_headings.len(), 5, "{with_headings:?}");
+        assert_eq!(with_headings.len(), 6, "{with_headings:?}");
     }
 }
