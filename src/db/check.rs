@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::look_at_sums,
-    wal::look_at_log,
+    wal_verdict::look_at_log_unopened,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};
 
@@ -107,7 +107,7 @@ pub fn check(
     }
     let file = folder.database();
     found.database.push(known_damage(folder.root()));
-    found.database.push(look_at_log(&file));
+    found.database.push(look_at_log_unopened(&file));
     if depth != Depth::Quick {
         found.database.push(look_at_pages(&file));
         (found.small, found.files) = look_at_small_files(folder.root(), before);

@@ -5,7 +5,8 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::base::{Error, Result};
 
-/// All steps, oldest first. A step that was released is never edited; add another.
+/// All steps, oldest first. A step that was released is never edited; add another. (Before there was a release, the
+/// first one made `import_key` unique in its table: databases of then have that index beside `posts_imported`.)
 const STEPS: &[&str] = &[
     include_str!("migrations/1_first.sql"),
     include_str!("migrations/2_hosts.sql"),

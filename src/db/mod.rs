@@ -31,6 +31,7 @@ mod snapshot;
 mod waiting;
 mod wal;
 mod wal_index;
+mod wal_verdict;
 mod writer;
 
 use std::{

@@ -23,7 +23,8 @@ use super::{
     pace::Pace,
     page_sums::{PageSums, SUMS},
     patience::Patience,
-    wal::{beside, log_of, look_at_log},
+    wal::{beside, log_of},
+    wal_verdict::look_at_log_unopened,
 };
 use crate::base::{Error, Id, Result, Timestamp, Verdict, files, written};
 
@@ -87,7 +88,7 @@ pub(super) fn open_writer(
 /// Looks whether the log has lost what was saved. `SQLite` would go on from there without a word, and write
 /// over the rest; so the log is put aside before.
 fn put_damaged_log_aside(file: &Path, health: &Health) -> Result<()> {
-    let verdict = look_at_log(file);
+    let verdict = look_at_log_unopened(file);
     let Verdict::Damaged(what) = verdict else {
         return verdict.insist();
     };

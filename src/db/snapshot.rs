@@ -10,7 +10,7 @@ use super::{
     migrations,
     pool::Reader,
     read_only::{Way, is_on_read_only_disk},
-    wal::look_at_log,
+    wal_verdict::look_at_log,
 };
 use crate::base::{Error, Result};
 

@@ -9,21 +9,16 @@ use std::{
     io::{self, BufReader, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
-use super::{header::PAGE_SIZE_AT, page_sums::noted_page_bytes, wal_index::index_of};
+use super::header::PAGE_SIZE_AT;
 use crate::base::Verdict;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
-/// How long it takes whoever writes to a log to be done with what is being written.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes of a page of a new database. Each save writes every page that it touches to the log, and most of them for
-/// a few bytes of an index: small pages are what makes a save small. Reading is not slower with the smallest
-/// that there are, also among 100,000 posts (`benches/README.md`).
+/// a few bytes of an index: small pages are what makes a save small.
 pub(super) const NEW_PAGE_BYTES: usize = 512;
 /// Bytes of a page of the databases that the first versions made: they keep theirs.
 pub(super) const OLD_PAGE_BYTES: usize = 4096;
@@ -79,7 +74,7 @@ pub(super) struct LogState {
 
 impl LogState {
     /// Whether all is there that was saved.
-    fn verdict(self) -> Verdict {
+    pub(super) fn verdict(self) -> Verdict {
         if !self.has_lost {
             return Verdict::Sound;
         }
@@ -194,9 +189,7 @@ pub(super) fn read_log(
         // A commit that repeats the one before it fills up to the next sector (`sector.rs`), and says nothing new.
         let ended_by = commit.map(|_| word(head, 0));
         let is_padding = ended_by.is_some() && ended_by == committed_page;
-        if adds_up {
-            committed_page = ended_by;
-        }
+        committed_page = ended_by.filter(|_| adds_up);
         if is_sound {
             state.sound = number;
             if commit.is_some() {
@@ -224,39 +217,6 @@ pub(super) fn read_log(
         }
     }
     Ok(state)
-}
-
-/// Whether the log of a database, to which others may be writing, has lost what was saved. That is believed only if it
-/// is still so after a moment, for what is read while it is written looks the same.
-///
-/// Damage in the last change alone looks like the end of the log. After a process was killed, the index of the log tells
-/// the two apart; after a power cut nothing does, and that change is gone without a word.
-pub(super) fn look_at_log(database: &Path) -> Verdict {
-    let log = log_of(database);
-    let state = || {
-        // Before the log, to which somebody may be adding.
-        let index = index_of(database)?;
-        let mut state = read_log(&log, noted_page_bytes(database)?, |_| {})?;
-        if let Some(index) = index.filter(|index| state.salts == Some(index.salts)) {
-            let missing = index.frames.saturating_sub(state.committed);
-            state.behind = state.behind.max(missing);
-            state.has_lost |= missing > 0;
-        }
-        Ok::<_, io::Error>(state)
-    };
-    let stays_so = |first: LogState| {
-        thread::sleep(LOOK_AGAIN_AFTER);
-        state().map(|second| second == first)
-    };
-    let looked = state().and_then(|first| {
-        let is_so = first.has_lost && stays_so(first)?;
-        Ok(if is_so {
-            first.verdict()
-        } else {
-            Verdict::Sound
-        })
-    });
-    looked.unwrap_or_else(|e| Verdict::NotSeen(format!("reading {}: {e}", log.display())))
 }
 
 /// Writes the first `frames` of a log once more where they lie, byte for byte, cuts off what is behind
@@ -294,8 +254,11 @@ mod tests {
     use rusqlite::Connection;
 
     use super::{
-        super::sector, LogState, OLD_PAGE_BYTES, Verdict, log_of, look_at_log, read_log,
-        write_again,
+        super::{
+            sector,
+            wal_verdict::{LOOK_AGAIN_AFTER, look_at_log, look_at_log_unopened},
+        },
+        LogState, OLD_PAGE_BYTES, Verdict, log_of, read_log, write_again,
     };
 
     /// A log of ten changes, as the disk has it.
@@ -347,7 +310,7 @@ mod tests {
         let bytes = fs::read(&log).unwrap();
         let (database, shm) = (dir.path().join("copy"), dir.path().join("copy-shm"));
         let looked = || {
-            let verdict = look_at_log(&database);
+            let verdict = look_at_log_unopened(&database);
             verdict.damage().is_some()
         };
         fs::copy(dir.path().join("copy-shm.kept"), &shm).unwrap();
@@ -442,6 +405,16 @@ mod tests {
             assert!(torn_ones > 0, "change {change}: nothing was torn");
             before = after;
         }
+        // The index counts the frame that reaches into the next sector, of which only the beginning was synced.
+        let synced = before.len() / 4096 * 4096;
+        assert_ne!(synced, before.len());
+        fs::write(&torn, &before[..synced]).unwrap();
+        let index = dir.path().join("torn-shm");
+        fs::copy(dir.path().join("live-shm"), &index).unwrap();
+        let database = dir.path().join("torn");
+        assert_eq!(look_at_log_unopened(&database), Verdict::Sound);
+        fs::write(&torn, &before[..synced - 4096]).unwrap();
+        assert!(look_at_log_unopened(&database).damage().is_some());
     }
 
     #[test]
@@ -456,7 +429,7 @@ mod tests {
         assert!(verdict.damage().is_some(), "it stays so: {verdict:?}");
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                std::thread::sleep(super::LOOK_AGAIN_AFTER / 3);
+                std::thread::sleep(LOOK_AGAIN_AFTER / 3);
                 fs::write(&log, &bytes).unwrap();
             });
             assert_eq!(look_at_log(&database), Verdict::Sound);

@@ -2,7 +2,8 @@
 //!
 //! The end of a log cannot be told from a damaged last change by looking at the log: either way its last frames do not add
 //! up. But after a process was killed, the index beside it still says how many frames there were. `SQLite` writes that
-//! number only after the commit was synced, so fewer frames than that are damage, whatever happened. After a power cut the
+//! number only after the commit was synced, but for the last frame that fills up its sector (`sector.rs`), so where more
+//! than one is missing, there is damage. After a power cut the
 //! index may be old, or of another log, and then says nothing. It is made anew when the database is opened, so it is to be
 //! read before.
 //!
@@ -32,7 +33,8 @@ pub(super) struct Index {
     pub(super) salts: (u32, u32),
 }
 
-/// The index of a database's log, if it is there and can be believed.
+/// The index of a database's log, if it is there and can be believed. Not for a process that has a connection to the
+/// database: whoever closes a file gives up all locks that the process has on it (fcntl(2)), and `SQLite`'s are on this.
 ///
 /// # Errors
 /// What the disk says.
