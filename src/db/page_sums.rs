@@ -133,10 +133,17 @@ impl PageSums {
         if header.looks == looks {
             return Ok(true);
         }
+        if !header.is_under_way || header.looks.0[0] != looks.0[0] {
+            return Ok(false);
+        }
+        // An older program, beside this one or after it was taken back, may have written back since, and has noted that
+        // in its own file only.
+        if self.form == Form::New && beside(&self.database, OLD_SUMS).exists() {
+            return Ok(false);
+        }
         // We were writing back, and were interrupted. Then the log is still there.
-        let log = log_of(&self.database);
-        let has_log = || read_log(&log, self.page_bytes, |_| {}).map(|log| log.committed > 0);
-        Ok(header.is_under_way && header.looks.0[0] == looks.0[0] && has_log()?)
+        let log = read_log(&log_of(&self.database), self.page_bytes, |_| {})?;
+        Ok(log.committed > 0)
     }
 
     /// Begins anew where the sums are not of this file as it is.
@@ -156,21 +163,25 @@ impl PageSums {
             ),
             Found::Nothing => {
                 if let Ok(file) = File::open(&old)
-                    && self.take_over(file, looks)?
+                    && self.take_over(file)?
                 {
                     return Ok(());
                 }
             }
         }
-        self.begin_anew(looks, MAX_BYTES_READ_AT_START)
+        self.begin_anew(self::looks(&self.database)?, MAX_BYTES_READ_AT_START)
     }
 
-    /// Takes what a program before has noted, if it is of the database as it is.
-    fn take_over(&self, file: File, looks: Looks) -> io::Result<bool> {
+    /// Takes what a program before has noted, if it is of the database as it is. That program may still be there: it is
+    /// waited for while it writes back, and what it writes back later makes the database look other than is noted here.
+    fn take_over(&self, file: File) -> io::Result<bool> {
+        file.lock_shared()?;
+        let looks = looks(&self.database)?;
         let Some(header) = read_header(Form::Old, &file)?.header() else {
             return Ok(false);
         };
-        if !self.is_known(&header, looks)? {
+        // One that was broken off in the middle may go on, and notes that in its own file only.
+        if header.is_under_way || !self.is_known(&header, looks)? {
             return Ok(false);
         }
         let old = Self {
@@ -189,7 +200,7 @@ impl PageSums {
             });
         }
         self.file.write_all_at(&entries, HEADER_BYTES)?;
-        self.write_header(header.looks, header.is_under_way)?;
+        self.write_header(looks, false)?;
         Ok(true)
     }
 

@@ -285,3 +285,80 @@ fn every_bit_of_a_page_counts_in_its_sum_whatever_the_size_of_the_page() {
         }
     }
 }
+
+/// What an older program does beside: a page is written back, and the log has what was saved since. Its connection.
+fn written_back_beside(database: &Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(database).unwrap();
+    other
+        .execute_batch(
+            "PRAGMA wal_autocheckpoint = 0; UPDATE settings SET value = 'another' WHERE id = 3",
+        )
+        .unwrap();
+    let (log, _) = versions_in(&log_of(database), NEW_PAGE_BYTES, u64::MAX).unwrap();
+    assert!(!log.is_empty());
+    let page = (9..1000).find(|page| !log.contains_key(page)).unwrap();
+    let file = File::options().write(true).open(database).unwrap();
+    let at = u64::from(page - 1) * NEW_PAGE_BYTES as u64 + 300;
+    file.write_all_at(b"written back", at).unwrap();
+    other
+}
+
+/// Lets the sums of before say that a write-back is under way, or that it has ended.
+fn set_under_way(old: &Path, is_under_way: bool) {
+    let file = File::options().write(true).open(old).unwrap();
+    file.write_all_at(&[u8::from(is_under_way)], 40).unwrap();
+}
+
+#[test]
+fn what_an_older_program_writes_back_beside_this_one_is_never_damage() {
+    let at_its_start = |path: &Path| {
+        set_under_way(&beside(path, OLD_SUMS), true);
+        PageSums::open(path).unwrap();
+    };
+    let after_it = |path: &Path| {
+        PageSums::open(path).unwrap();
+    };
+    let after_a_write_back_that_failed = |path: &Path| {
+        let sums = PageSums::open(path).unwrap();
+        let failed = sums.around(&Versions::from([(7, vec![77])]), || {
+            Err(io::Error::other("the disk"))
+        });
+        assert!(failed.is_err());
+    };
+    let ways: [fn(&Path); 3] = [at_its_start, after_it, after_a_write_back_that_failed];
+    for (way, begin) in ways.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = a_database(dir.path());
+        as_before(&path);
+        begin(&path);
+        let beside = written_back_beside(&path);
+        assert_eq!(look_at_sums(&path).unwrap(), Seen::default(), "{way}");
+        drop(beside);
+    }
+}
+
+#[test]
+fn the_sums_of_an_older_program_are_taken_over_when_it_has_written_back_and_not_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, changed) = a_database(dir.path());
+    as_before(&path);
+    // One bit is damaged already: who took what is on the disk for right would not see it.
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let (at, mut byte) = (5 * NEW_PAGE_BYTES as u64 + 300, [0]);
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    file.set_modified(changed).unwrap();
+    let old = beside(&path, OLD_SUMS);
+    let writing = File::open(&old).unwrap();
+    writing.lock().unwrap();
+    set_under_way(&old, true);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| PageSums::open(&path).map(drop));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(!opening.is_finished());
+        set_under_way(&old, false);
+        writing.unlock().unwrap();
+        opening.join().unwrap().unwrap();
+    });
+    assert_eq!(damaged_pages(&path).unwrap(), [6]);
+}
