@@ -1,6 +1,7 @@
 //! The account at an authority: made once, kept in `tls/acme/`.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -99,7 +100,7 @@ async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, 
         let account = builder.from_credentials(copy(&kept.credentials)?).await?;
         if kept.contact != contact {
             account.update_contacts(&contacts).await?;
-            write(data, &Kept { contact, ..kept })?;
+            note_contact(data, &path, &kept.credentials, contact)?;
         }
         return Ok(account);
     }
@@ -142,12 +143,48 @@ pub(super) fn known(data: &Path, settings: &Settings) -> Result<Known> {
 
 /// Keeps how the authority calls itself in records; says whether that is new.
 pub(super) fn note_issuers(data: &Path, settings: &Settings, issuers: Vec<String>) -> Result<bool> {
-    match read(&path_of(data, authority_of(settings)))? {
-        Some(kept) if kept.issuers != issuers => {
-            write(data, &Kept { issuers, ..kept }).map(|()| true)
-        }
-        _ => Ok(false),
+    amend(data, &path_of(data, authority_of(settings)), |kept| {
+        let is_new = kept.issuers != issuers;
+        kept.issuers = issuers;
+        Ok(is_new)
+    })
+}
+
+/// Keeps what the authority knows as the address for incidents of the account that was opened with these credentials. If
+/// it has others meanwhile, whoever opens it next tells the authority again.
+fn note_contact(
+    data: &Path,
+    path: &Path,
+    opened: &AccountCredentials,
+    contact: Option<String>,
+) -> Result<bool> {
+    let opened = text_of(opened)?;
+    amend(data, path, |kept| {
+        kept.contact = contact;
+        Ok(text_of(&kept.credentials)? == opened)
+    })
+}
+
+/// Changes what is kept now, if `change` says so: since it was read, a command or the server may have put another key in
+/// place, which must not be written over.
+fn amend(data: &Path, path: &Path, change: impl FnOnce(&mut Kept) -> Result<bool>) -> Result<bool> {
+    let _turn = turn(path);
+    let Some(mut kept) = read(path)? else {
+        return Ok(false);
+    };
+    let is_changed = change(&mut kept)?;
+    if is_changed {
+        write_at(data, path, &kept)?;
     }
+    Ok(is_changed)
+}
+
+/// Held by who reads and writes the file of an account, or puts another in its place. Only for moments, and without it
+/// where the disk knows no locks.
+pub(super) fn turn(path: &Path) -> Option<File> {
+    let folder = File::open(path.parent()?).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
 }
 
 /// Puts the account aside that its authority does not know any more; the next one is new.
@@ -206,8 +243,11 @@ pub(super) fn write_at(data: &Path, path: &Path, kept: &Kept) -> Result<()> {
 
 /// Credentials are neither cloned nor lent; as text they are both.
 fn copy(credentials: &AccountCredentials) -> Result<AccountCredentials> {
-    let text = serde_json::to_string(credentials).map_err(Error::internal)?;
-    serde_json::from_str(&text).map_err(Error::internal)
+    serde_json::from_str(&text_of(credentials)?).map_err(Error::internal)
+}
+
+fn text_of(credentials: &AccountCredentials) -> Result<String> {
+    serde_json::to_string(credentials).map_err(Error::internal)
 }
 
 /// The key of an external account: base64url as RFC 8555 has it, or as some authorities show it.
@@ -218,4 +258,69 @@ fn decode(key: &str) -> Result<Vec<u8>, Failure> {
         let text = "the key of external_account is not base64; copy it whole (webstead secret set external-account)";
         Failure::new(FailureKind::Setup, text)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, thread};
+
+    use super::{
+        Kept, note_contact, note_issuers, path_of, read, rollover, text_of, write, write_at,
+    };
+    use crate::net::acme::Settings;
+
+    /// An account with one key or another.
+    fn account(key: &str) -> Kept {
+        let credentials = serde_json::json!({ "id": "https://ca.example/1", "key_pkcs8": key, "directory": null });
+        Kept {
+            authority: super::authority_of(&Settings::default()).to_owned(),
+            contact: None,
+            former_keys: Vec::new(),
+            issuers: Vec::new(),
+            credentials: serde_json::from_value(credentials).unwrap(),
+        }
+    }
+
+    fn key_in(path: &Path) -> String {
+        text_of(&read(path).unwrap().unwrap().credentials).unwrap()
+    }
+
+    #[test]
+    fn a_contact_is_noted_with_the_key_that_it_was_told_with_and_never_undoes_a_change_of_the_key()
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, next) = (account("AAAA"), account("BBBB"));
+        let path = path_of(dir.path(), &first.authority);
+        let contact = || Some("mailto:ada@example.org".to_owned());
+        let note = || note_contact(dir.path(), &path, &first.credentials, contact()).unwrap();
+        assert!(!note(), "there is none");
+        write(dir.path(), &first).unwrap();
+        assert!(note());
+        assert_eq!(read(&path).unwrap().unwrap().contact, contact());
+        write(dir.path(), &next).unwrap();
+        assert!(!note());
+        assert_eq!(key_in(&path), text_of(&next.credentials).unwrap());
+        assert_eq!(read(&path).unwrap().unwrap().contact, None);
+    }
+
+    #[test]
+    fn a_key_that_is_put_in_place_while_something_is_noted_stays_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, settings) = (dir.path(), Settings::default());
+        let (first, next) = (account("AAAA"), account("BBBB"));
+        let path = path_of(data, &first.authority);
+        for _ in 0..20 {
+            write(data, &first).unwrap();
+            write_at(data, &rollover::beside(&path), &next).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    for n in 0..10 {
+                        note_issuers(data, &settings, vec![n.to_string()]).unwrap();
+                    }
+                });
+                scope.spawn(|| rollover::put_in_place(&path).unwrap());
+            });
+            assert_eq!(key_in(&path), text_of(&next.credentials).unwrap());
+        }
+    }
 }

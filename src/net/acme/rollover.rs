@@ -139,7 +139,8 @@ fn is_forgotten(at: &Path) -> bool {
 }
 
 /// Needs no room on the disk.
-fn put_in_place(path: &Path) -> Result<()> {
+pub(super) fn put_in_place(path: &Path) -> Result<()> {
+    let _turn = account::turn(path);
     let at = beside(path);
     match fs::rename(&at, path) {
         Ok(()) => {
