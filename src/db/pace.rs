@@ -17,6 +17,10 @@ use crate::base::{Error, Result};
 
 /// How often it is looked, and how often a statement is interrupted until none is left.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often it is looked where there is no limit: to look is work too.
+const LOOK_SELDOM: Duration = Duration::from_secs(1);
+/// What must have been worked to get on: far more than a process does in all the time of [`STANDS_STILL`] that only waits.
+const GETS_ON: Duration = Duration::from_millis(100);
 /// Without a limit: for how long nothing may get on. The last thing that a migration does is to wait for the disk, which
 /// a slow card keeps waiting for minutes.
 const STANDS_STILL: Duration = Duration::from_mins(10);
@@ -80,7 +84,8 @@ impl Pace<'_> {
         let began = Instant::now();
         (self.tell)(Duration::ZERO);
         let (mut told, mut worked, mut moved) = (began, worked(), began);
-        while ended.recv_timeout(LOOK_EVERY.min(self.every)) == Err(RecvTimeoutError::Timeout) {
+        let look_every = self.limit.map_or(LOOK_SELDOM, |_| LOOK_EVERY);
+        while ended.recv_timeout(look_every.min(self.every)) == Err(RecvTimeoutError::Timeout) {
             if self.limit.is_some_and(|limit| began.elapsed() > limit) {
                 is_over.store(true, Ordering::Release);
                 interrupt.interrupt();
@@ -90,7 +95,7 @@ impl Pace<'_> {
                 continue;
             }
             let now = self::worked();
-            if now > worked + LOOK_EVERY {
+            if now > worked + GETS_ON {
                 (worked, moved) = (now, Instant::now());
             }
             if self.limit.is_some() || moved.elapsed() < STANDS_STILL {
@@ -101,9 +106,10 @@ impl Pace<'_> {
     }
 }
 
-/// How long this process has worked.
+/// How long this process has worked, but for the thread that asks.
 fn worked() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+    let of = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    of(ClockId::ProcessCPUTime).saturating_sub(of(ClockId::ThreadCPUTime))
 }
 
 #[cfg(test)]
@@ -115,7 +121,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::Pace;
+    use super::{ClockId, Pace, clock_gettime, worked};
 
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
                            SELECT count(*) FROM n";
@@ -143,6 +149,18 @@ mod tests {
             .query_row("SELECT 1", [], |row| row.get(0))
             .unwrap();
         assert_eq!(one, 1);
+    }
+
+    #[test]
+    fn who_looks_whether_it_gets_on_does_not_take_the_looking_for_that() {
+        let of = |clock| Duration::try_from(clock_gettime(clock)).unwrap();
+        let (in_all, of_others) = (of(ClockId::ProcessCPUTime), worked());
+        let began = of(ClockId::ThreadCPUTime);
+        let a_while = Duration::from_millis(200);
+        while of(ClockId::ThreadCPUTime) < began + a_while {}
+        let of_others = worked().saturating_sub(of_others);
+        let in_all = of(ClockId::ProcessCPUTime).saturating_sub(in_all);
+        assert!(in_all >= of_others + a_while, "{in_all:?} {of_others:?}");
     }
 
     #[test]
