@@ -199,8 +199,9 @@ impl DiskKeeper {
     /// Adds what was written since the last time.
     fn count(&self) {
         let today = Timestamp::now().to_jiff().strftime("%Y-%m-%d").to_string();
-        let now = written::totals();
         let mut state = self.lock();
+        // Not before it is our turn: who shows the page counts too, and what is older would take the place of what is newer.
+        let now = written::totals();
         let before = std::mem::replace(&mut state.counted, now.clone());
         state.is_unnoted |= ledger::is_news(&before, &now);
         state.ledger.add(today, &before, &now);

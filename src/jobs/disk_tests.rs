@@ -186,3 +186,31 @@ fn what_another_process_has_written_is_counted_once() {
     crate::base::written::take_over(dir.path());
     assert_eq!(counted(), 1400);
 }
+
+#[test]
+fn what_is_written_is_counted_once_also_when_the_owner_looks_while_the_keeper_counts() {
+    const NAME: &str = "counted-at-once";
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(&dir.path().join("site.db")).unwrap();
+    let keeper = DiskKeeper::new(dir.path(), database);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    crate::base::written::count(NAME, 1);
+                    keeper.count();
+                }
+            });
+        }
+    });
+    let days = keeper.ledger().days;
+    let sums = days.iter().filter_map(|day| day.bytes.get(NAME));
+    assert_eq!(sums.sum::<u64>(), 8000);
+    // And less than before is no reason to end.
+    let mut ledger = Ledger::default();
+    ledger.add("2026-11-26".into(), &totals(100, 7), &totals(50, 9));
+    assert_eq!(
+        ledger.days[0].bytes,
+        BTreeMap::from([("media/".to_owned(), 2)])
+    );
+}

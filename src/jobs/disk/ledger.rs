@@ -1,4 +1,5 @@
-//! What is remembered of the disk: `disk.json`.
+//! What is remembered of the disk: `disk.json`. Its first line is JSON, and the second what the first one adds up to
+//! ([`hash_of`]); a program that reads the JSON takes the first line.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -117,6 +118,7 @@ impl Ledger {
         }
     }
 
+    /// Writes it down, with its sum in a second line.
     pub(super) fn save(&self, folder: &Path) -> Result<()> {
         let ledger = serde_json::to_string(self).map_err(Error::internal)?;
         let text = format!("{ledger}\n{}\n", hash_of(ledger.as_bytes()));
@@ -133,7 +135,10 @@ impl Ledger {
     ) {
         let new: Vec<(&String, u64)> = now
             .iter()
-            .map(|(name, sum)| (name, sum - before.get(name).copied().unwrap_or(0)))
+            .map(|(name, sum)| {
+                let before = before.get(name).copied().unwrap_or(0);
+                (name, sum.saturating_sub(before))
+            })
             .filter(|(_, bytes)| *bytes > 0)
             .collect();
         let is_new_day = self.days.last().is_none_or(|day| day.day != today);
