@@ -70,6 +70,19 @@ pub(super) fn public_v4(home: &Home) -> Option<IpAddr> {
         .or(seen_outside(home).map(|known| known.address))
 }
 
+/// The addresses under which the internet finds this home, one of IPv4 and one of IPv6 at most: where the router has one
+/// and the machine another, as with a VPN, none of them is new because of the other. What answers as this site may be a
+/// proxy in front, whose address is not this home's.
+pub(super) fn own(home: &Home) -> Vec<IpAddr> {
+    let says = home.router.external.into_iter().chain(home.outward);
+    let all: Vec<IpAddr> = public_v4(home).into_iter().chain(says).collect();
+    let first = |is_v4: bool| {
+        let mut alike = all.iter().filter(|ip| ip.is_ipv4() == is_v4);
+        alike.find(|ip| is_global(**ip)).copied()
+    };
+    first(true).into_iter().chain(first(false)).collect()
+}
+
 /// What dynamic DNS has found out, where neither the router nor the machine says it. One that the provider shares among
 /// homes is nobody's.
 pub(super) fn seen_outside(home: &Home) -> Option<Known> {
@@ -82,7 +95,28 @@ pub(super) fn seen_outside(home: &Home) -> Option<Known> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_shared;
+    use super::{Home, is_shared, own};
+
+    #[test]
+    fn a_home_has_one_address_of_each_kind_whichever_of_router_and_machine_say_one() {
+        let ip = |text: &str| text.parse().ok();
+        for (external, outward, expected) in [
+            ("8.8.8.8", "9.9.9.9", vec!["8.8.8.8"]),
+            ("", "9.9.9.9", vec!["9.9.9.9"]),
+            ("10.0.0.1", "9.9.9.9", vec!["9.9.9.9"]),
+            ("8.8.8.8", "192.168.1.2", vec!["8.8.8.8"]),
+            ("2a00::1", "9.9.9.9", vec!["9.9.9.9", "2a00::1"]),
+            ("100.64.0.1", "192.168.1.2", vec![]),
+        ] {
+            let mut home = Home {
+                outward: ip(outward),
+                ..Home::default()
+            };
+            home.router.external = ip(external);
+            let shown: Vec<String> = own(&home).iter().map(ToString::to_string).collect();
+            assert_eq!(shown, expected, "{external} {outward}");
+        }
+    }
 
     #[test]
     fn the_addresses_that_providers_share_are_known() {

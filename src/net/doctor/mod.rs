@@ -84,12 +84,7 @@ pub struct WayIn {
 pub async fn examine(patient: Patient) -> Diagnosis {
     let began = Instant::now();
     let facts = Box::pin(look(&patient)).await;
-    // What answers as this site may be a proxy in front, whose address is not this home's.
-    let own = facts.home.router.external.into_iter();
-    let own = own
-        .chain(facts.home.outward)
-        .chain(home::public_v4(&facts.home));
-    let own: Vec<IpAddr> = own.filter(|address| is_global(*address)).collect();
+    let own = home::own(&facts.home);
     let data = patient.data.clone();
     // Who may only read, as a guest of the folder, notes nothing.
     let noted = spawn_blocking(move || notes::note(&data, &own)).await;
