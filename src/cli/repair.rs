@@ -12,7 +12,7 @@ use clap::Args;
 use super::Global;
 use crate::{
     base::{Error, Result, Timestamp, files},
-    db::{DataFolder, Health, Salvaged, is_sound, replace, salvage},
+    db::{DataFolder, Salvaged, is_replacing, is_sound, replace, salvage},
 };
 
 /// What is done with what could be saved.
@@ -51,11 +51,18 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
         // A sound one stays, and with it the log that leads back to any moment.
         if args.replace && !(salvaged.is_whole() && is_sound(&folder)) {
             replace(&damaged, &new, &aside, &lock)?;
-            Health::forget_damage(folder.root())?;
             is_replaced = true;
         }
         Ok(salvaged)
     });
+    if let (Err(e), true) = (&outcome, is_replacing(&damaged)) {
+        // Whoever opens the folder next goes on with it, so it stays.
+        return Err(Error::CannotSave(format!(
+            "the repaired database is in {}, and could not be put in its place ({e}). The next command, or the next start \
+             of the site, does that; leave the file where it is",
+            new.display()
+        )));
+    }
     // Of a dry run, or of one that failed, nothing is left.
     for end in ["", "-wal", "-shm", "-journal"] {
         let is_kept = end.is_empty() && args.to.is_some() && outcome.is_ok();

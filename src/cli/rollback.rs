@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    db::{Before, DataFolder, Since, before_upgrade, put_back, show_before_upgrade},
+    db::{
+        Before, DataFolder, Since, before_upgrade, put_back, rehearsal_folder, show_before_upgrade,
+    },
     install::{Staged, previous_of},
 };
 
@@ -74,13 +76,17 @@ pub(super) fn run(args: &RollbackArgs, global: &Global) -> Result<ExitCode> {
 
 /// Whether the program before can use the database that was kept.
 fn can_use_before(staged: &Staged, site: &Site) -> Result<bool> {
-    let root = site.folder.root();
-    let scratch = tempfile::Builder::new()
-        .prefix(".rehearsal-")
-        .tempdir_in(root)
-        .map_err(|e| Error::io("making a folder in", root, e))?;
+    let scratch = rehearsal_folder(&site.folder)?;
     show_before_upgrade(&site.folder, scratch.path())?;
-    Ok(rehearse_with(staged.path(), scratch.path()).is_ok())
+    match rehearse_with(staged.path(), scratch.path()) {
+        Ok(_) => Ok(true),
+        // What that program says of the data. That it did not start, or said nothing, is no answer.
+        Err(Error::Invalid(why)) => {
+            warn_of!("The database that was kept stays where it is: {why}");
+            Ok(false)
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// Program and database go back together, if nothing is lost by it or the owner wants it so.

@@ -112,7 +112,7 @@ impl Health {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn forget_damage(folder: &Path) -> Result<()> {
+    pub(super) fn forget_damage(folder: &Path) -> Result<()> {
         let path = folder.join(MARKER);
         match fs::remove_file(&path).and_then(|()| files::sync_folder(folder)) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),

@@ -130,6 +130,15 @@ impl fmt::Display for Rehearsal {
     }
 }
 
+/// A folder in the data folder, for a database that is tried and thrown away.
+///
+/// # Errors
+/// What the disk says.
+pub fn rehearsal_folder(folder: &DataFolder) -> Result<Scratch> {
+    Scratch::in_folder(folder.root(), SCRATCH)
+        .map_err(|e| Error::io("making a folder in", folder.root(), e))
+}
+
 /// Migrates a copy of the folder's database and throws it away. The database may be in use, and nothing of it changes.
 ///
 /// # Errors
@@ -161,8 +170,7 @@ pub fn rehearse(folder: &DataFolder, pace: Pace<'_>) -> Result<Rehearsal> {
         before_bytes.saturating_mul(3),
         "the migration of the database is rehearsed on a copy, and that",
     )?;
-    let scratch = Scratch::in_folder(folder.root(), SCRATCH)
-        .map_err(|e| Error::io("making a folder in", folder.root(), e))?;
+    let scratch = rehearsal_folder(folder)?;
     let copy = scratch.path().join("site.db");
     // With the copy, for the real migrations keep one too.
     let began = Instant::now();

@@ -3,6 +3,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +28,14 @@ const COMPANIONS: [&str; 4] = ["-wal", SUMS, OLD_SUMS, "-shm"];
 struct Note {
     /// The name of the new file, in the same folder.
     new: String,
+    /// Its inode, which it keeps in the place of the old one.
+    #[serde(default)]
+    inode: Option<u64>,
+}
+
+/// Whether a replacement of this database is begun and not ended. Then its new file is still needed.
+pub fn is_replacing(database: &Path) -> bool {
+    beside(database, NOTE).exists()
 }
 
 /// Puts a new database in the place of the damaged one, which is kept under the name `aside` with its log. Nobody
@@ -56,11 +65,12 @@ fn replace_by(damaged: &Path, new: &Path, aside: &Path, step: Step<'_>) -> io::R
     let name = new.file_name().unwrap_or_default().to_string_lossy();
     let note = Note {
         new: name.into_owned(),
+        inode: Some(fs::metadata(new)?.ino()),
     };
     let text = serde_json::to_vec(&note).map_err(io::Error::other)?;
     step()?;
     files::write_whole(&beside(damaged, NOTE), &text, 0o600)?;
-    finish_by(damaged, step)
+    finish_by(damaged, step).map(|_| ())
 }
 
 type Step<'a> = &'a mut dyn FnMut() -> io::Result<()>;
@@ -71,7 +81,7 @@ type Step<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 /// [`Error::CannotSave`] if somebody else is at it, or nothing can be written.
 pub(super) fn finish(folder: &DataFolder) -> Result<()> {
     let database = folder.database();
-    if !beside(&database, NOTE).exists() {
+    if !is_replacing(&database) {
         return Ok(());
     }
     let cannot = |why: &dyn std::fmt::Display| {
@@ -81,21 +91,31 @@ pub(super) fn finish(folder: &DataFolder) -> Result<()> {
         ))
     };
     let _lock = folder.lock_for_server().map_err(|e| cannot(&e))?;
-    finish_by(&database, &mut || Ok(())).map_err(|e| cannot(&e))?;
-    log::warn!("a repair that was interrupted is finished: the site has its repaired database");
+    match finish_by(&database, &mut || Ok(())).map_err(|e| cannot(&e))? {
+        Some(true) => {
+            log::warn!("a repair that was interrupted is finished: the site has its repaired database");
+        }
+        Some(false) => Health::of(&database).note_damage(
+            "a repair was interrupted, and the repaired database is gone before it was in its place; the damaged one is \
+             kept with its log as site.db.damaged-DATE",
+        ),
+        None => {}
+    }
     Ok(())
 }
 
-fn finish_by(database: &Path, step: Step<'_>) -> io::Result<()> {
+/// Whether the new one is in its place now; `None` if nothing was begun.
+fn finish_by(database: &Path, step: Step<'_>) -> io::Result<Option<bool>> {
     let (note, folder) = (beside(database, NOTE), folder_of(database));
     let text = match fs::read(&note) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text?,
     };
     let begun: Note = serde_json::from_slice(&text).map_err(io::Error::other)?;
     let name = Path::new(&begun.new).file_name().unwrap_or_default();
     let new: PathBuf = folder.join(name);
-    if new.is_file() {
+    let is_exchanged = new.is_file();
+    if is_exchanged {
         // A log of the old one beside the new one would be taken for its own, so it goes before.
         for end in COMPANIONS {
             step()?;
@@ -112,14 +132,20 @@ fn finish_by(database: &Path, step: Step<'_>) -> io::Result<()> {
         step()?;
         files::sync_folder(folder)?;
     }
+    let there = fs::metadata(database).ok().map(|there| there.ino());
+    let is_new = is_exchanged || begun.inode.is_some() && there == begun.inode;
     step()?;
-    if let Err(e) = note_page_sums(database) {
-        log::warn!("{e}");
+    // Without the new one, sums of the damaged one would call it sound.
+    if is_new {
+        if let Err(e) = note_page_sums(database) {
+            log::warn!("{e}");
+        }
+        Health::forget_damage(folder).map_err(io::Error::other)?;
     }
-    Health::forget_damage(folder).map_err(io::Error::other)?;
     step()?;
     remove(&note)?;
-    files::sync_folder(folder)
+    files::sync_folder(folder)?;
+    Ok(Some(is_new))
 }
 
 /// Gives a file, if it is there, a second name; a copy, where the disk knows no second names.
@@ -197,6 +223,10 @@ mod tests {
                 Ok(())
             };
             let is_done = replace_by(&database, &new, &aside, &mut step).is_ok();
+            if !is_replacing(&database) {
+                // As of a repair that failed.
+                let _ = fs::remove_file(&new);
+            }
             // The machine is on again.
             let folder = DataFolder::open_existing(dir.path()).unwrap();
             assert!(!beside(&database, NOTE).exists(), "{until}");
@@ -219,6 +249,28 @@ mod tests {
             }
         }
         assert!(olds >= 6 && news >= 6, "{olds} {news}");
+    }
+
+    #[test]
+    fn a_repaired_database_that_is_gone_before_it_was_in_its_place_leaves_the_site_damaged() {
+        for was_known in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let (database, new) = a_folder(dir.path());
+            let marker = dir.path().join("damaged.txt");
+            fs::write(
+                beside(&database, NOTE),
+                r#"{"new":"site.db.repaired-1","inode":1}"#,
+            )
+            .unwrap();
+            fs::remove_file(new).unwrap();
+            if !was_known {
+                fs::remove_file(&marker).unwrap();
+            }
+            DataFolder::open_existing(dir.path()).unwrap();
+            assert!(marker.exists() && !is_replacing(&database), "{was_known}");
+            assert!(!beside(&database, SUMS).exists(), "{was_known}");
+            assert_eq!(rows(&database), 2, "with its log");
+        }
     }
 
     #[test]
