@@ -30,6 +30,16 @@ struct Note {
     aside: String,
 }
 
+impl Note {
+    /// Whether it names what an exchange of this folder names. The user of the service can write into the folder, and root
+    /// reads it there: no other folder of the machine is renamed by what it says.
+    fn is_of(&self, path: &Path) -> bool {
+        let own = path.file_name().unwrap_or_default().to_string_lossy();
+        self.meantime.starts_with(&format!("{own}{MEANTIME}"))
+            && self.aside.starts_with(&format!("{own}{BEFORE}"))
+    }
+}
+
 type Step<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 
 /// Puts the folder `new` in the place of `path`, and calls what is there `aside`. All are in the same folder.
@@ -46,11 +56,14 @@ fn exchange_by(new: &Path, path: &Path, aside: &Path, step: Step<'_>) -> io::Res
             .to_string_lossy()
             .into_owned()
     };
-    let name = name_of(aside).replacen(BEFORE, MEANTIME, 1);
+    let own = name_of(path);
+    let aside_name = name_of(aside);
+    let dated = aside_name.strip_prefix(&format!("{own}{BEFORE}"));
+    let name = format!("{own}{MEANTIME}{}", dated.unwrap_or(&aside_name));
     let meantime = parent.join(&name);
     let note = Note {
         meantime: name,
-        aside: name_of(aside),
+        aside: aside_name,
     };
     let note = serde_json::to_vec(&note).map_err(io::Error::other)?;
     step()?;
@@ -91,7 +104,7 @@ fn exchange_by(new: &Path, path: &Path, aside: &Path, step: Step<'_>) -> io::Res
 fn settle(path: &Path, step: Step<'_>) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     let note = path.join(NOTE);
-    let Some(Note { meantime, aside }) = read(&note)? else {
+    let Some(Note { meantime, aside }) = read(&note)?.filter(|note| note.is_of(path)) else {
         return Ok(());
     };
     let meantime = parent.join(meantime);
@@ -225,6 +238,67 @@ mod tests {
             }
         }
         assert!(olds >= 4 && news >= 4, "{olds} {news}");
+    }
+
+    #[test]
+    fn a_note_that_names_anything_but_this_folder_and_its_dates_renames_nothing() {
+        for (meantime, aside, is_ours) in [
+            ("dpkg", "x", false),
+            ("dpkg", "data.before-1", false),
+            ("data.exchanging-1", "dpkg", false),
+            ("other.exchanging-1", "other.before-1", false),
+            ("../dpkg", "data.before-1", false),
+            ("data.exchanging-1/../../dpkg", "data.before-1", false),
+            ("data.exchanging-1", "data.before-1", true),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let inner = dir.path().join("lib");
+            fs::create_dir(&inner).unwrap();
+            let path = inner.join("data");
+            a_site(&path, "new");
+            for other in [
+                dir.path().join("dpkg"),
+                inner.join("dpkg"),
+                inner.join("other.exchanging-1"),
+            ] {
+                a_site(&other, "other");
+            }
+            a_site(&inner.join("data.exchanging-1"), "old");
+            let note = format!(r#"{{"meantime":"{meantime}","aside":"{aside}"}}"#);
+            fs::write(path.join(NOTE), note).unwrap();
+            finish_exchange(&path).unwrap();
+            for other in [
+                dir.path().join("dpkg"),
+                inner.join("dpkg"),
+                inner.join("other.exchanging-1"),
+            ] {
+                assert!(other.exists(), "{meantime} {aside}");
+            }
+            assert_eq!(
+                inner.join("data.before-1").exists(),
+                is_ours,
+                "{meantime} {aside}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_with_the_name_of_one_that_was_set_aside_can_be_restored_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (new, path, aside) = (
+            at(".restoring-1"),
+            at("data.before-1"),
+            at("data.before-1.before-2"),
+        );
+        a_site(&new, "new");
+        a_site(&path, "old");
+        exchange(&new, &path, &aside).unwrap();
+        assert_eq!(
+            (what_is(&path), what_is(&aside)),
+            ("new".into(), "old".into())
+        );
+        assert!(!path.join(NOTE).exists());
     }
 
     #[test]
