@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     exchange::{BEFORE, exchange, finish_exchange, unplaced},
+    owned::OwnedFiles,
     restore::{SCRATCH_LOG, UNFINISHED},
     state,
     target::by_name,
@@ -139,13 +140,13 @@ impl Destination {
         };
         let (from, to) = (old.root().join("secrets"), new.join("secrets"));
         let copying = |e| Error::io("copying", &from, e);
-        for entry in fs::read_dir(&from).into_iter().flatten() {
-            let entry = entry.map_err(copying)?;
-            if entry.file_type().map_err(copying)?.is_file() {
-                let bytes = fs::read(entry.path()).map_err(copying)?;
+        let Some(secrets) = OwnedFiles::below(old.root(), "secrets").map_err(copying)? else {
+            return Ok(());
+        };
+        for name in secrets.names().map_err(copying)? {
+            if let Some(bytes) = secrets.read(&name).map_err(copying)? {
                 make_folder(&to).map_err(copying)?;
-                let path = to.join(entry.file_name());
-                files::write_whole(&path, &bytes, 0o600).map_err(copying)?;
+                files::write_whole(&to.join(name), &bytes, 0o600).map_err(copying)?;
             }
         }
         Ok(())
@@ -157,13 +158,14 @@ impl Destination {
             return Ok(());
         };
         let (from, to) = (state::file_in(old.root()), state::file_in(new));
-        match fs::read(&from) {
-            Ok(bytes) => {
+        let name = from.file_name().unwrap_or_default();
+        let read = OwnedFiles::of(old.root()).and_then(|files| files.read(name));
+        match read.map_err(|e| Error::io("copying", &from, e))? {
+            Some(bytes) => {
                 let written = files::write_whole(&to, &bytes, 0o600);
                 written.map_err(|e| Error::io("writing", to, e))
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(Error::io("copying", from, e)),
+            None => Ok(()),
         }
     }
 

@@ -17,6 +17,7 @@ mod make;
 mod manifest;
 mod moment;
 mod object;
+mod owned;
 mod preview;
 mod prune;
 mod rebuild;
