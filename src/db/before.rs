@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::{
     Database,
@@ -86,11 +86,18 @@ pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
     if is_kept(connection, &copy) {
         return Ok(());
     }
+    let writing = |e| Error::io("writing", &copy, e);
     let kept = remove(&unfinished)
+        .map_err(writing)
         .and_then(|()| make(connection, database, &unfinished))
-        .and_then(|()| fs::rename(&unfinished, &copy))
-        .and_then(|()| files::sync_folder(folder_of(database)));
+        .and_then(|()| fs::rename(&unfinished, &copy).map_err(writing))
+        .and_then(|()| files::sync_folder(folder_of(database)).map_err(writing));
     if let Err(e) = kept {
+        if is_broken_off(&e) {
+            // There is no upgrade now, so the copy of the one before still leads back.
+            remove(&unfinished).map_err(|e| Error::io("removing", unfinished, e))?;
+            return Err(e);
+        }
         log::warn!(
             "the database is not kept as it was before this upgrade ({e}), so `webstead rollback` cannot go back to it"
         );
@@ -99,6 +106,11 @@ pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
         gone.map_err(|e| Error::io("removing", copy, e))?;
     }
     Ok(())
+}
+
+/// Whether the time of the work was over.
+fn is_broken_off(e: &Error) -> bool {
+    matches!(e, Error::Database(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
 }
 
 /// Whether a copy has the same form and the same changes as a database.
@@ -119,7 +131,18 @@ fn changes_of(connection: &Connection) -> Result<HashSet<i64>> {
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-fn make(connection: &Connection, database: &Path, to: &Path) -> io::Result<()> {
+/// Makes the copy, once it is sure that there is room.
+fn make(connection: &Connection, database: &Path, to: &Path) -> Result<()> {
+    let writing = |e| Error::io("writing", to, e);
+    let file = begin(database, to).map_err(writing)?;
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = file.metadata().map_err(writing)?.len();
+    written::count(name.trim_end_matches(".new"), bytes);
+    file.sync_all().map_err(writing)
+}
+
+fn begin(database: &Path, to: &Path) -> io::Result<File> {
     let disk = rustix::fs::statvfs(folder_of(database))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let bytes = fs::metadata(database)?.len();
@@ -135,12 +158,7 @@ fn make(connection: &Connection, database: &Path, to: &Path) -> io::Result<()> {
     // Who sweeps what was left leaves it alone.
     let _ = file.lock_shared();
     files::give_to_owner_of(folder_of(database), &file)?;
-    connection
-        .execute("VACUUM INTO ?1", [to.to_string_lossy()])
-        .map_err(io::Error::other)?;
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    written::count(name.trim_end_matches(".new"), file.metadata()?.len());
-    file.sync_all()
+    Ok(file)
 }
 
 /// The database that was kept before the last migration, if there is one.
@@ -269,9 +287,13 @@ fn remove(file: &Path) -> io::Result<()> {
 mod tests {
     use rusqlite::Connection;
 
-    use std::{collections::HashSet, os::unix::fs::MetadataExt as _};
+    use std::{
+        collections::HashSet,
+        os::unix::fs::MetadataExt as _,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
-    use super::{Since, copy_of, keep};
+    use super::{Since, copy_of, is_broken_off, keep, unfinished};
     use crate::{
         base::{Timestamp, written},
         db::{Change, DataFolder, Database, before_upgrade, sweep_applied_changes},
@@ -342,6 +364,43 @@ mod tests {
         assert_eq!(since(), Since::AtLeast(1));
         keep_now();
         assert_ne!(std::fs::metadata(&copy).unwrap().ino(), first);
+        database.close();
+    }
+
+    #[test]
+    fn an_upgrade_that_is_broken_off_leaves_the_copy_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_or_create(dir.path()).unwrap();
+        let file = folder.database();
+        let database = Database::open(&file).unwrap();
+        database.apply_blocking(Change::new()).unwrap();
+        let connection = Connection::open(&file).unwrap();
+        keep(&connection, &file).unwrap();
+        let first = std::fs::metadata(copy_of(&file)).unwrap().ino();
+        database.apply_blocking(Change::new()).unwrap();
+        // So much that the copy takes its time.
+        let ballast = "CREATE TABLE ballast AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 4000) \
+                       SELECT randomblob(4000) AS a FROM n";
+        connection.execute_batch(ballast).unwrap();
+        let interrupt = connection.get_interrupt_handle();
+        let (is_on, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+        let kept = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    interrupt.interrupt();
+                    is_on.store(true, Ordering::Relaxed);
+                }
+            });
+            while !is_on.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            let kept = keep(&connection, &file);
+            is_over.store(true, Ordering::Relaxed);
+            kept
+        });
+        assert!(is_broken_off(&kept.unwrap_err()));
+        assert!(!unfinished(&file).exists());
+        assert_eq!(std::fs::metadata(copy_of(&file)).unwrap().ino(), first);
         database.close();
     }
 
