@@ -2,12 +2,15 @@
 //! power failed, is swept: a lock tells whether somebody uses it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use tempfile::TempDir;
+
+use super::files;
 
 /// A folder of this process, which goes when this is dropped.
 pub struct Scratch {
@@ -25,12 +28,18 @@ impl Scratch {
         // Who sweeps may come before the lock is there; then there is another one.
         for _ in 0..10 {
             let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(folder)?;
-            let lock = match File::open(dir.path()) {
+            let opened = OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)
+                .open(dir.path());
+            let lock = match opened {
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 lock => lock?,
             };
             // A disk without locks has none that is swept either.
             let _ = lock.lock_shared();
+            // What root leaves in the folder of the service, the service sweeps.
+            let _ = files::give_to_owner_of(folder, &lock);
             if dir.path().exists() {
                 return Ok(Self { dir, _lock: lock });
             }
@@ -52,18 +61,51 @@ pub fn sweep(folder: &Path, prefixes: &[&str]) {
         let is_ours = prefixes.iter().any(|prefix| name.starts_with(prefix))
             && entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_ours
-            && let Ok(lock) = File::open(entry.path())
-            && lock.try_lock().is_ok()
-            && let Err(e) = fs::remove_dir_all(entry.path())
+            && let Err(e) = remove_unused(&entry.path())
+            && e.kind() != ErrorKind::ReadOnlyFilesystem
         {
-            log::debug!("{} was not removed: {e}", entry.path().display());
+            let path = entry.path();
+            log::warn!(
+                "{} was left by a command that was interrupted, takes room and cannot be removed ({e}); if no command is at \
+                 work there: sudo rm -r {}",
+                path.display(),
+                path.display()
+            );
         }
+    }
+}
+
+/// Removes a folder, if nobody uses it.
+fn remove_unused(path: &Path) -> io::Result<()> {
+    let lock = match File::open(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        lock => lock?,
+    };
+    if lock.try_lock().is_err() {
+        return Ok(());
+    }
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
     use super::*;
+
+    #[test]
+    fn what_root_makes_in_the_folder_of_a_service_belongs_to_the_service() {
+        let dir = tempfile::tempdir().unwrap();
+        // Nobody but root can give files away.
+        if chown(dir.path(), Some(65_534), Some(65_534)).is_ok() {
+            let made = Scratch::in_folder(dir.path(), ".tried-").unwrap();
+            let found = fs::metadata(made.path()).unwrap();
+            assert_eq!((found.uid(), found.gid()), (65_534, 65_534));
+        }
+    }
 
     #[test]
     fn what_a_process_has_left_is_swept_and_what_one_uses_is_not() {
