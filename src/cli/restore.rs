@@ -17,7 +17,7 @@ use crate::{
 /// Which backup, and where to.
 #[derive(Args)]
 #[command(
-    after_help = "The site must not be running. What is in the folder is not overwritten: it is set aside, \
+    after_help = "The site must not be running, unless this is a --dry-run or goes to another folder with --to. What is in the folder is not overwritten: it is set aside, \
     whole, under a dated name beside it. Interrupted, the command leaves everything as it was."
 )]
 pub(super) struct RestoreArgs {

@@ -1,9 +1,10 @@
-//! What interrupted commands have left in a data folder: copies of the database, each as large as the whole.
+//! What interrupted commands have left in a data folder: copies of the database, each as large as the whole, and files
+//! that were not written to their end.
 
 use std::{fs, path::Path};
 
 use super::{before, folder::DataFolder, rehearsal, salvage};
-use crate::base::scratch;
+use crate::base::{files, scratch};
 
 /// How the names of databases begin that `webstead repair` has saved or set aside: a person may want them.
 const RESULTS: [&str; 2] = ["site.db.repaired-", "site.db.damaged-"];
@@ -13,6 +14,9 @@ pub fn sweep_left(folder: &DataFolder) {
     let root = folder.root();
     scratch::sweep(root, &[rehearsal::SCRATCH, salvage::SCRATCH]);
     before::sweep_unfinished(&folder.database());
+    for written_to in [root, &root.join("secrets")] {
+        files::sweep_temporary(written_to);
+    }
     for (name, bytes) in results(root) {
         log::info!(
             "{name} is from a repair, and takes {} MB; remove it when you miss nothing",
@@ -46,9 +50,13 @@ fn results(root: &Path) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::{
+        fs::File,
+        time::{Duration, SystemTime},
+    };
 
     use super::*;
+    use crate::base::Id;
 
     #[test]
     fn copies_of_the_database_that_nobody_uses_are_removed_and_results_are_told() {
@@ -69,6 +77,16 @@ mod tests {
         ] {
             fs::write(dir.path().join(name), "x").unwrap();
         }
+        let temporary = ["", "secrets"].map(|folder| {
+            let folder = dir.path().join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            folder.join(format!(".{}.tmp", Id::new()))
+        });
+        for file in &temporary {
+            let made = File::create(file).unwrap();
+            made.set_modified(SystemTime::now() - Duration::from_hours(2))
+                .unwrap();
+        }
         // While another process makes it, it stays.
         let made = File::open(&unfinished).unwrap();
         made.lock().unwrap();
@@ -80,7 +98,8 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(names.len(), 7, "{names:?}");
+        assert_eq!(names.len(), 8, "{names:?}");
+        assert!(temporary.iter().all(|file| !file.exists()), "{names:?}");
         assert!(names.contains(&".mine".to_owned()) && !unfinished.exists());
         let told: Vec<String> = results(dir.path())
             .into_iter()
