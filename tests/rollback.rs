@@ -9,6 +9,11 @@ use crate::{
 
 /// Makes an older program of a copy of this one: one that does not know the last step of the schema.
 pub(crate) fn make_older(program: &Path) {
+    make_one_of(program, |known| known - 1);
+}
+
+/// Lets a program be one that knows so many steps.
+pub(crate) fn make_one_of(program: &Path, steps: impl Fn(u32) -> u32) {
     let mut bytes = fs::read(program).unwrap();
     let mark = b"webstead knows steps ";
     let at = bytes.windows(mark.len()).position(|part| part == mark);
@@ -17,7 +22,7 @@ pub(crate) fn make_older(program: &Path) {
         .unwrap()
         .parse()
         .unwrap();
-    bytes[number..number + 3].copy_from_slice(format!("{:03}", known - 1).as_bytes());
+    bytes[number..number + 3].copy_from_slice(format!("{:03}", steps(known)).as_bytes());
     fs::remove_file(program).unwrap();
     fs::write(program, bytes).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
