@@ -364,11 +364,18 @@ async fn await_ready(order: &mut Order) -> Result<OrderStatus, Error> {
 
 /// What the authority did not like, which it says of each proof.
 async fn why_not(order: &mut Order, of_order: Option<Problem>) -> Failure {
-    if let Some(failure) = refused(order).await {
-        return failure;
+    // Asking may fail by itself: authorities refuse a nonce now and then.
+    for _ in 0..2 {
+        if let Some(failure) = refused(order).await {
+            return failure;
+        }
     }
     let unsaid = || Failure::new(FailureKind::Validation, "the authority gave no reason");
-    of_order.map_or_else(unsaid, |problem| Failure::said(&problem))
+    of_order.map_or_else(unsaid, |problem| match Failure::said(&problem) {
+        // It is the order's for what was wrong with a proof.
+        said if said.kind == FailureKind::Validation => Failure::of_proof(&problem),
+        said => said,
+    })
 }
 
 /// What it says of the first proof that it has refused, if there is one.
