@@ -28,7 +28,7 @@ fn main() -> Result<(), Failure> {
     let names = names::local_names(&names::LocalName::new(None));
     let certificate = certificates::local_certificate(Path::new(data), &names)?;
     let shown = Shown::new(certificate, Arc::default());
-    let tls = tls::server_config(shown.over(Kind::V4))?;
+    let tls = tls::server_config(shown.over(Kind::ALL[0]))?;
     let plain = Bytes::from(std::fs::read(plain)?);
     let brotli = Bytes::from(std::fs::read(brotli)?);
     let html: Headers = vec![("content-type".into(), "text/html; charset=utf-8".into())];
