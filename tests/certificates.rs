@@ -231,6 +231,15 @@ fn a_certificate_is_renewed_in_time_even_if_its_authority_is_away_and_has_forgot
     await_certificate(&site, &pebble, "site.test");
     let accounts = site.data().join("tls/acme").read_dir().unwrap().count();
     assert!(accounts >= 2, "the lost account is kept aside");
+    // Once more, while there is something to tell the authority about the account that it has forgotten.
+    pebble.stop();
+    pebble.start_again();
+    let other = format!(
+        "domain = \"site.test\"\n{}contact = \"ada@site.test\"\n",
+        pebble.settings()
+    );
+    set(&site, &other);
+    await_certificate(&site, &pebble, "site.test");
 }
 
 #[test]

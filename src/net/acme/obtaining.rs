@@ -147,18 +147,23 @@ impl Keeper {
         if account::written_at(&self.data, &wanted.settings) == [None, None] {
             kept::probe(&self.data)?;
         }
-        let (account, wire) = self.account(memory, wanted).await?;
-        let attempt = Attempt {
-            data: &self.data,
-            name,
-            wanted,
-            kept: &memory.kept[name],
-            challenges: &self.challenges,
-            account: &account,
-            wire: &wire,
-            occasion,
+        // An account is found to be lost when it is opened, too, if something is to be changed about it.
+        let obtained = match self.account(memory, wanted).await {
+            Ok((account, wire)) => {
+                let attempt = Attempt {
+                    data: &self.data,
+                    name,
+                    wanted,
+                    kept: &memory.kept[name],
+                    challenges: &self.challenges,
+                    account: &account,
+                    wire: &wire,
+                    occasion,
+                };
+                attempt.make(tried).await
+            }
+            Err(failure) => Err(failure),
         };
-        let obtained = attempt.make(tried).await;
         let is_lost = |failure: &Failure| failure.kind == FailureKind::LostAccount;
         if obtained.as_ref().is_err_and(is_lost) {
             memory.account = None;
