@@ -258,10 +258,18 @@ fn renew(folder: &DataFolder, name: Option<&str>) -> Result<ExitCode> {
         let before = find(data, &name);
         acme::ask_to_renew(data, &name)?;
         warn_of!("{name}: asked, this may take a minute …");
-        let report = await_other(data, &name, before.as_ref())?;
-        say!("{}", line(&report));
-        if report.failure.is_some() {
-            outcome = ExitCode::FAILURE;
+        // Whatever is wrong with one keeps the others from nothing.
+        match await_other(data, &name, before.as_ref()) {
+            Ok(report) => {
+                say!("{}", line(&report));
+                if report.failure.is_some() {
+                    outcome = ExitCode::FAILURE;
+                }
+            }
+            Err(e) => {
+                warn_of!("{e}");
+                outcome = ExitCode::FAILURE;
+            }
         }
     }
     Ok(outcome)
