@@ -103,3 +103,46 @@ fn closed_doors_cost_few_looks_of_the_authority_also_over_a_restart() {
     set(&site, &format!("{settings}contact = \"ada@away.test\"\n"));
     until(&site, "tried", || orders() > 5);
 }
+
+#[test]
+fn a_certificate_is_renewed_in_time_even_if_its_authority_is_away_and_has_forgotten_everything() {
+    let site = Site::start();
+    // A life of half a minute: what takes months otherwise.
+    let options = Options {
+        validity_s: 40,
+        ..Options::default()
+    };
+    let Some(mut pebble) = Pebble::start(&site, options) else {
+        return;
+    };
+    set(
+        &site,
+        &format!("domain = \"site.test\"\n{}", pebble.settings()),
+    );
+    let first = await_certificate(&site, &pebble, "site.test");
+    until(&site, "renewed by itself", || {
+        shown(&site, "site.test", &pebble.root()).is_ok_and(|other| other != first)
+    });
+    let root = pebble.root();
+    pebble.stop();
+    until(&site, "a failure in words", || {
+        site.log().contains("cannot be reached")
+    });
+    assert!(
+        shown(&site, "site.test", &root).is_ok(),
+        "the old one is shown meanwhile"
+    );
+    pebble.start_again();
+    await_certificate(&site, &pebble, "site.test");
+    let accounts = site.data().join("tls/acme").read_dir().unwrap().count();
+    assert!(accounts >= 2, "the lost account is kept aside");
+    // Once more, while there is something to tell the authority about the account that it has forgotten.
+    pebble.stop();
+    pebble.start_again();
+    let other = format!(
+        "domain = \"site.test\"\n{}contact = \"ada@site.test\"\n",
+        pebble.settings()
+    );
+    set(&site, &other);
+    await_certificate(&site, &pebble, "site.test");
+}

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     backup::{copy_folder, done, page, run, site_with_posts, text},
     lifecycle::ReadOnly,
-    site::{OWNER, PASSWORD, Site},
+    site::{OWNER, PASSWORD, Site, command},
     sshd::{Machine, WORD},
     stores,
 };
@@ -171,4 +171,38 @@ fn a_site_on_a_disk_that_is_read_only_is_backed_up_to_another_machine() {
         "{said}"
     );
     drop(mount);
+}
+
+#[test]
+fn a_page_that_is_not_what_was_written_gets_into_no_backup_made_by_hand() {
+    let mut site = Site::start();
+    let client = site.set_up();
+    for number in 0..40 {
+        let text = format!("post {number} ").repeat(300);
+        site.publish(&client, &[("title", "A post"), ("markdown", &text)]);
+    }
+    site.stop();
+    let place = tempfile::tempdir().unwrap();
+    let back_up = || {
+        command(site.data())
+            .arg("backup")
+            .arg(place.path())
+            .output()
+            .unwrap()
+    };
+    assert!(back_up().status.success());
+    let path = site.data().join("site.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() / 2 + 300;
+    bytes[at] ^= 4;
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes[at..=at], at as u64).unwrap();
+    file.set_modified(before).unwrap();
+    let refused = back_up();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("webstead repair"),
+        "{said}"
+    );
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, Timestamp, Verdict},
-    db::{Health, Snapshot, end_of_log},
+    db::{Health, Snapshot, end_of_log, look_at_pages},
 };
 
 /// Files that one list names, at most.
@@ -146,9 +146,16 @@ pub fn make(
 
 /// A copy of damaged data would pass every trial, and push out those that are sound.
 fn refuse_damaged(source: &Source) -> Result<()> {
-    let known = Health::known_damage(source.folder.root());
-    let Verdict::Damaged(damage) = known else {
-        return known.insist();
+    let mut found = Health::known_damage(source.folder.root());
+    if found.unseen().is_some() {
+        return found.insist();
+    }
+    // Not in the process that serves, which looks at night: to close a file of SQLite's would take its locks away.
+    if found == Verdict::Sound && source.database.is_none() {
+        found = look_at_pages(&source.folder.database());
+    }
+    let Some(damage) = found.damage() else {
+        return Ok(());
     };
     Err(Error::Damaged(format!(
         "the data of this site are damaged ({damage}), and a backup of them would push out a sound one; see `webstead repair`, \

@@ -13,13 +13,21 @@ use super::Id;
 /// A temporary file of this age belongs to nobody: no file takes an hour to write.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 
+/// The folder that a file is in: this one, if its path is only a name.
+pub fn folder_of(file: &Path) -> &Path {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// Writes a file so that a pulled plug leaves the old one, or none, or the new one whole. When it
 /// returns, the new one is on the disk, and nothing is left behind if it fails.
 ///
 /// The file has `mode` from its creation, less what the umask takes away: there is no moment in which
 /// others can open a key. It belongs to the owner of its folder.
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let temporary = folder.join(temporary_name(Id::new()));
     let written = OpenOptions::new()
         .write(true)

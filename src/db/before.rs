@@ -358,8 +358,8 @@ mod tests {
         let time = std::time::UNIX_EPOCH
             + std::time::Duration::from_secs(u64::try_from(long_ago).unwrap());
         file.set_modified(time).unwrap();
-        // In 2096: the ids of this process rise with every clock that a test has set.
-        let sweep = sweep_applied_changes(4_000_000_000_000);
+        // In 2223: the ids of this process rise with every clock that a test has set.
+        let sweep = sweep_applied_changes(8_000_000_000_000);
         database.apply_blocking(sweep).unwrap();
         assert_eq!(since(), Since::AtLeast(1));
         keep_now();

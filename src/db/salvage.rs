@@ -79,7 +79,7 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let mut salvaged = Salvaged::default();
     let reading = |e| Error::io("reading", damaged, e);
     let mut suspects = suspects(damaged, &mut salvaged.notes);
-    let folder = new.parent().unwrap_or(Path::new("."));
+    let folder = files::folder_of(new);
     scratch::sweep(folder, &[SCRATCH]);
     let copy =
         Scratch::in_folder(folder, SCRATCH).map_err(|e| Error::io("writing to", folder, e))?;
@@ -164,7 +164,7 @@ fn put(built: &Path, new: &Path) -> io::Result<()> {
     }
     file.sync_all()?;
     fs::rename(built, new)?;
-    files::sync_folder(new.parent().unwrap_or(Path::new(".")))
+    files::sync_folder(files::folder_of(new))
 }
 
 fn open_damaged(whole: &Path) -> Result<Connection> {
