@@ -380,7 +380,7 @@ mod tests {
         database.apply_blocking(Change::new()).unwrap();
         // So much that the copy takes its time.
         let ballast = "CREATE TABLE ballast AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 4000) \
-                       SELECT randomblob(4000) AS a FROM n";
+                       SELECT zeroblob(4000) AS a FROM n";
         connection.execute_batch(ballast).unwrap();
         let interrupt = connection.get_interrupt_handle();
         let (is_on, is_over) = (AtomicBool::new(false), AtomicBool::new(false));

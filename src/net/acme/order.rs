@@ -301,7 +301,11 @@ async fn present(
             // It is there.
             Challenge::DnsPersist => {}
         }
-        challenge.set_ready().await?;
+        // The answer has what the authority has found by then, if it was quick.
+        challenge.set_ready().await.map_err(|e| match e {
+            Error::Api(problem) => of_proof_or_else(&problem),
+            e => e.into(),
+        })?;
     }
     Ok(way)
 }
@@ -371,11 +375,15 @@ async fn why_not(order: &mut Order, of_order: Option<Problem>) -> Failure {
         }
     }
     let unsaid = || Failure::new(FailureKind::Validation, "the authority gave no reason");
-    of_order.map_or_else(unsaid, |problem| match Failure::said(&problem) {
-        // It is the order's for what was wrong with a proof.
-        said if said.kind == FailureKind::Validation => Failure::of_proof(&problem),
+    of_order.map_or_else(unsaid, |problem| of_proof_or_else(&problem))
+}
+
+/// What is wrong with a proof, if it is that.
+fn of_proof_or_else(problem: &Problem) -> Failure {
+    match Failure::said(problem) {
+        said if said.kind == FailureKind::Validation => Failure::of_proof(problem),
         said => said,
-    })
+    }
 }
 
 /// What it says of the first proof that it has refused, if there is one.
