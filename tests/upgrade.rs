@@ -277,7 +277,10 @@ pub(crate) fn slow(folder: &Path, seconds: u32) -> Option<PathBuf> {
 /// Begins an upgrade and waits until the server has started the new program.
 pub(crate) fn begin_upgrade(program: &Path, site: &Site, newer: &Path) -> std::process::Child {
     let begun = site.log().matches("handing over to").count();
-    let upgrade = Command::new(program)
+    // What runs in the background of a shell ignores an interrupt, and so does all that it starts.
+    let upgrade = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(program)
         .arg("--data")
         .arg(site.data())
         .args(["upgrade", "--unsigned"])
