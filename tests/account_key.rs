@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use crate::{
     ari::{Ari, Cut},
-    bind::{Bind, SECRET},
+    bind::SECRET,
     certificates::{await_certificate, certificate, keep_secret, set},
     pebble::{Options, Pebble},
     site::Site,
@@ -29,14 +29,12 @@ fn said(site: &Site, args: &[&str]) -> (bool, String) {
 fn an_account_is_not_lost_when_its_new_key_gets_lost_on_the_way_or_cannot_be_kept() {
     let mut site = Site::start();
     // Through the DNS: the ports are others after each start.
-    let Some(bind) = Bind::start() else { return };
     let options = Options {
         // What is refused and cut off is not taken.
         refused_nonces: 0,
-        dns_port: Some(bind.port),
         ..Options::default()
     };
-    let Some(pebble) = Pebble::start(&site, options) else {
+    let Some((pebble, bind)) = Pebble::with_bind(&site, options) else {
         return;
     };
     let ari = Ari::start(&pebble);

@@ -114,12 +114,7 @@ fn a_record_that_the_authority_does_not_see_is_refused_and_taken_when_it_does() 
 #[test]
 fn a_name_that_does_not_exist_is_asked_for_as_soon_as_it_does() {
     let site = Site::start();
-    let Some(bind) = Bind::start() else { return };
-    let options = Options {
-        dns_port: Some(bind.port),
-        ..Options::default()
-    };
-    let Some(pebble) = Pebble::start(&site, options) else {
+    let Some((pebble, bind)) = Pebble::with_bind(&site, Options::default()) else {
         return;
     };
     let ari = Ari::start(&pebble);

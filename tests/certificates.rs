@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use crate::{
-    bind::{Bind, SECRET},
+    bind::SECRET,
     pebble::{EXTERNAL, Options, Pebble},
     site::{Site, command},
 };
@@ -369,12 +369,7 @@ fn other_names_lead_to_the_domain() {
 #[test]
 fn all_names_below_one_get_a_certificate_through_a_dns_server_that_takes_changes() {
     let site = Site::start();
-    let Some(bind) = Bind::start() else { return };
-    let options = Options {
-        dns_port: Some(bind.port),
-        ..Options::default()
-    };
-    let Some(pebble) = Pebble::start(&site, options) else {
+    let Some((pebble, bind)) = Pebble::with_bind(&site, Options::default()) else {
         return;
     };
     let settings = |key: &str| {

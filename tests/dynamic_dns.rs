@@ -303,13 +303,8 @@ fn dyndns2_is_not_asked_again_after_a_last_word_until_the_secret_changes() {
 
 #[test]
 fn a_certificate_for_all_names_below_one_comes_through_the_interface_of_a_provider() {
-    let Some(bind) = Bind::start() else { return };
     let site = Site::start();
-    let options = Options {
-        dns_port: Some(bind.port),
-        ..Options::default()
-    };
-    let Some(pebble) = Pebble::start(&site, options) else {
+    let Some((pebble, bind)) = Pebble::with_bind(&site, Options::default()) else {
         return;
     };
     // The provider's zone is what BIND shows to the world.

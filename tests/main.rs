@@ -77,6 +77,7 @@ mod router_restart;
 mod router_stranger;
 mod saving;
 mod service;
+mod service_manager;
 mod sftp;
 mod site;
 mod sshd;

@@ -42,12 +42,7 @@ fn has_secret(site: &Site, secret: &str) -> bool {
 #[test]
 fn all_names_below_one_get_a_certificate_with_a_provider_that_was_set_in_the_browser() {
     let (site, owner) = Site::with_owner();
-    let Some(bind) = Bind::start() else { return };
-    let options = Options {
-        dns_port: Some(bind.port),
-        ..Options::default()
-    };
-    let Some(pebble) = Pebble::start(&site, options) else {
+    let Some((pebble, bind)) = Pebble::with_bind(&site, Options::default()) else {
         return;
     };
     let settings = format!(

@@ -14,6 +14,7 @@ use rustls::crypto::ring;
 use tempfile::TempDir;
 
 use crate::{
+    bind::Bind,
     site::Site,
     tools::{free_port, is_there},
 };
@@ -164,6 +165,16 @@ impl Pebble {
     pub(crate) fn stop(&mut self) {
         let _ = self.authority.kill();
         let _ = self.authority.wait();
+    }
+
+    /// One that asks a BIND of its own for names; `None`, said aloud, if one of them is not installed.
+    pub(crate) fn with_bind(site: &Site, options: Options) -> Option<(Self, Bind)> {
+        let bind = Bind::start()?;
+        let options = Options {
+            dns_port: Some(bind.port),
+            ..options
+        };
+        Some((Self::start(site, options)?, bind))
     }
 
     /// Starts it again; it has forgotten everything, and has another key.

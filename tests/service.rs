@@ -4,54 +4,33 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader},
     net::{TcpListener, TcpStream},
-    os::{
-        fd::OwnedFd,
-        unix::{fs::MetadataExt, net::UnixDatagram},
-    },
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use reqwest::blocking::Client;
 
-use crate::{site::command, tools::is_there};
+use crate::{service_manager::ServiceManager, site::command, tools::is_there};
 
 #[test]
 fn the_service_manager_hears_when_it_is_ready_alive_and_stopping() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let mut server = command(&dir.path().join("data"))
-        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-        .env("NOTIFY_SOCKET", &path)
-        .env("WATCHDOG_USEC", "400000")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let said = || {
-        let mut message = [0; 512];
-        let length = manager.recv(&mut message).unwrap();
-        String::from_utf8_lossy(&message[..length]).into_owned()
-    };
-    let ready = said();
+    let manager = ServiceManager::at(dir.path().join("notify"));
+    let watchdog = Some(Duration::from_millis(400));
+    let mut server = manager.start(&dir.path().join("data"), watchdog);
+    let ready = manager.hear();
     assert!(
         ready.contains("READY=1") && ready.contains("STATUS=serving https://"),
         "{ready}"
     );
     for _ in 0..3 {
-        let alive = said();
+        let alive = manager.hear();
         assert!(alive.contains("WATCHDOG=1"), "{alive}");
     }
     let stop = Command::new("kill").arg(server.id().to_string()).status();
     assert!(stop.unwrap().success());
-    let until = Instant::now() + Duration::from_secs(20);
-    while !said().contains("STOPPING=1") {
-        assert!(Instant::now() < until);
-    }
+    manager.hear_until("STOPPING=1");
     assert!(server.wait().unwrap().success());
 }
 

@@ -3,9 +3,9 @@
 
 use std::{
     fs,
-    os::unix::net::{UnixDatagram, UnixStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use reqwest::blocking::Client;
 
 use crate::{
     rollback::{SCHEMA, make_older_with_its_pages, make_one_of, number},
+    service_manager::ServiceManager,
     site::Site,
     upgrade::{begin_upgrade, run, serving, slow},
 };
@@ -178,27 +179,9 @@ fn a_start_that_changes_the_form_of_the_database_asks_the_service_manager_for_ti
     let (mut site, _, _) = Site::of_program(make_older_with_its_pages);
     let old = schema(&site);
     site.stop();
-    let path = site.data().with_extension("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    let patience = Some(Duration::from_secs(20));
-    manager.set_read_timeout(patience).unwrap();
-    let mut server = crate::site::command(site.data())
-        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-        .env("NOTIFY_SOCKET", &path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut said = Vec::new();
-    while !said
-        .last()
-        .is_some_and(|last: &String| last.contains("READY=1"))
-    {
-        let mut message = [0; 512];
-        let length = manager.recv(&mut message).unwrap();
-        said.push(String::from_utf8_lossy(&message[..length]).into_owned());
-    }
+    let manager = ServiceManager::at(site.data().with_extension("notify"));
+    let mut server = manager.start(site.data(), None);
+    let said = manager.hear_until("READY=1");
     server.kill().unwrap();
     server.wait().unwrap();
     assert!(said[0].contains("EXTEND_TIMEOUT_USEC="), "{said:?}");
@@ -234,36 +217,10 @@ fn who_saves_while_the_database_is_locked_for_an_upgrade_waits_for_it_and_loses_
 #[test]
 fn the_service_manager_hears_whose_turn_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    let manager = ServiceManager::at(dir.path().join("notify"));
     let data = dir.path().join("data");
-    let mut server = crate::site::command(&data)
-        .args(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-        .env("NOTIFY_SOCKET", &path)
-        .env("WATCHDOG_USEC", "2000000")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let said = || {
-        let mut message = [0; 512];
-        let length = manager.recv(&mut message).unwrap();
-        String::from_utf8_lossy(&message[..length]).into_owned()
-    };
-    let until = |word: &str| {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let said = said();
-            if said.contains(word) {
-                return said;
-            }
-            assert!(Instant::now() < end, "{word}");
-        }
-    };
+    let mut server = manager.start(&data, Some(Duration::from_secs(2)));
+    let until = |word: &str| manager.hear_until(word).pop().unwrap();
     until("READY=1");
     // The same file under another number is another program.
     let program = dir.path().join("other");
