@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     bind::{Bind, SECRET},
-    certificates::keep_secret,
+    certificates::{keep_secret, set, until},
     dns_api::{
         ApiServer, Reply,
         protocols::TOKEN,
@@ -21,24 +21,6 @@ use crate::{
     pebble::{Options, Pebble},
     site::{Site, command},
 };
-
-fn set(site: &Site, toml: &str) {
-    fs::write(site.data().join("webstead.toml"), toml).unwrap();
-    let before = site.log().matches("reloaded").count();
-    site.signal("HUP");
-    until(site, "the settings are read", || {
-        site.log().matches("reloaded").count() > before
-    });
-    assert!(!site.log().contains("not reloaded"), "{}", site.log());
-}
-
-fn until(site: &Site, what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: {}", site.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// `webstead dns ...` beside the running site.
 fn dns(site: &Site, arguments: &[&str]) -> Output {

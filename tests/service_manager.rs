@@ -1,4 +1,4 @@
-//! The socket on which a service manager hears from the program (sd_notify(3)).
+//! The socket on which a service manager hears from the program (`sd_notify(3)`).
 
 use std::{
     os::unix::net::UnixDatagram,

@@ -4,19 +4,21 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use super::{
     exchange::{BEFORE, exchange, finish_exchange, unplaced},
     owned::OwnedFiles,
-    restore::{SCRATCH_LOG, UNFINISHED},
+    restore::UNFINISHED,
     state,
     target::by_name,
-    writer::make_folder,
+    writer::{cannot_write, make_folder},
 };
 use crate::{
-    base::{Error, Id, Result, Timestamp, files},
+    base::{
+        Error, Result, Timestamp, files,
+        scratch::{self, Scratch},
+    },
     db::{DataFolder, ServerLock},
 };
 
@@ -107,9 +109,11 @@ impl Destination {
         there
     }
 
-    /// A name beside it.
-    pub(super) fn beside(&self, name: &str) -> PathBuf {
-        self.parent.join(name)
+    /// A folder beside it, in which the site is put together.
+    pub(super) fn scratch(&self) -> Result<Scratch> {
+        let made = make_folder(&self.parent);
+        let made = made.and_then(|()| Scratch::in_folder(&self.parent, UNFINISHED));
+        made.map_err(|e| cannot_write(&self.parent, &e))
     }
 
     /// Removes what interrupted restores have left.
@@ -118,19 +122,7 @@ impl Destination {
         for restored in self.old.iter().flat_map(|_| unplaced(&self.path)) {
             let _ = fs::remove_dir_all(restored);
         }
-        for entry in fs::read_dir(&self.parent).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
-            let is_ours = id.is_some_and(|id| id.parse::<Id>().is_ok())
-                || name.to_string_lossy().starts_with(SCRATCH_LOG);
-            // Another restore may be at work beside this one.
-            let is_old = entry.metadata().and_then(|found| found.modified());
-            let is_old =
-                is_old.is_ok_and(|at| at.elapsed().unwrap_or_default() > Duration::from_hours(1));
-            if is_ours && is_old {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
+        scratch::sweep(&self.parent, &[UNFINISHED]);
     }
 
     /// What no backup has unasked stays on its machine.
@@ -218,7 +210,7 @@ impl Destination {
     fn aside(&self) -> PathBuf {
         let now = Timestamp::now().to_jiff();
         let dated = format!("{}{BEFORE}{}", self.name, now.strftime("%Y%m%d-%H%M%S"));
-        files::free_name(&self.beside(&dated))
+        files::free_name(&self.parent.join(dated))
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::{path::Path, sync::atomic::AtomicBool};
 
-use tempfile::TempDir;
-
 use super::{
     list::{Listed, Trust},
     make::Progress,
@@ -13,7 +11,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    base::{Error, Result, Timestamp},
+    base::{Error, Result, Timestamp, scratch::Scratch},
     db::{DataFolder, KeptChanges, LogEntry, LogKind, LogPlace, replay},
 };
 
@@ -39,7 +37,7 @@ pub(super) struct Way {
     pub(super) cut: Cut,
     log: KeptChanges,
     /// Where the log is, if it is that of a backup. Goes after the log.
-    _scratch: Option<TempDir>,
+    _scratch: Option<Scratch>,
 }
 
 /// Where in the log a moment is.
@@ -139,7 +137,7 @@ fn log_of_site(data: &Path) -> Option<KeptChanges> {
     })
 }
 
-type Found = (KeptChanges, Option<TempDir>, Cut);
+type Found = (KeptChanges, Option<Scratch>, Cut);
 
 struct Search<'a> {
     repository: &'a Repository,
@@ -248,10 +246,8 @@ impl Search<'_> {
     }
 
     /// The log that a backup has in its database.
-    fn log_of(&self, backup: &Kept) -> Result<(KeptChanges, TempDir)> {
-        let scratch = tempfile::Builder::new()
-            .prefix(SCRATCH_LOG)
-            .tempdir_in(self.scratch)
+    fn log_of(&self, backup: &Kept) -> Result<(KeptChanges, Scratch)> {
+        let scratch = Scratch::in_folder(self.scratch, SCRATCH_LOG)
             .map_err(|e| Error::io("making a folder in", self.scratch, e))?;
         let root = scratch.path().join("site");
         let mut writer = Writer::new(self.repository, &root, self.progress, self.stop)?;

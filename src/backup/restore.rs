@@ -18,14 +18,14 @@ use super::{
     writer::{Writer, cannot_write, problems_of, row_problems, site_problems},
 };
 use crate::{
-    base::{Error, Id, Result, Timestamp, secrets},
+    base::{Error, Result, Timestamp, secrets},
     db::{DataFolder, MediaStore, note_page_sums, note_restored, open_to_look, rows_of_tables},
 };
 
 /// What the folder is called in which a site is being put together, before its id.
-pub(super) const UNFINISHED: &str = ".restoring-";
+pub(super) const UNFINISHED: &str = ".webstead-restoring-";
 /// What the folder is called for the database of another backup, before a random name.
-pub(super) const SCRATCH_LOG: &str = ".restoring-log-";
+pub(super) const SCRATCH_LOG: &str = ".webstead-restoring-log-";
 
 /// What is to be restored.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub struct Restored {
 /// Restores a backup or a moment to `to`. A site that is there is set aside, whole, under a dated name.
 ///
 /// Until the last moment everything is as it was; interrupted, this leaves a folder beside `to`, which a later call
-/// removes once it is an hour old.
+/// removes.
 ///
 /// # Errors
 /// [`Error::Invalid`] if a server runs there or `to` has something else in it, [`Error::Damaged`] if the backup is
@@ -95,24 +95,17 @@ pub fn restore(
             Origin::Moment(Box::new(way), moment)
         }
     };
-    let unfinished = target.beside(&format!("{UNFINISHED}{}", Id::new()));
+    room_for(&from.base().manifest, target.parent())?;
+    let scratch = target.scratch()?;
+    // Within it, because others lock the folder of a site.
+    let unfinished = &scratch.path().join("site");
     let is_copy = to.is_copy && !target.has_site();
-    let made = put_together(repository, &from, &unfinished, &target, (progress, stop));
-    let made = made.and_then(|made| {
-        remember(repository, &unfinished, is_copy)?;
-        target.give_away(&unfinished)?;
-        let sync = File::open(&unfinished).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-        sync.map_err(|e| cannot_write(&unfinished, &e))?;
-        Ok(made)
-    });
-    let replaced = made.and_then(|made| Ok((made, target.replace(&unfinished)?)));
-    let (made, set_aside) = match replaced {
-        Ok(replaced) => replaced,
-        Err(e) => {
-            let _ = fs::remove_dir_all(&unfinished);
-            return Err(e);
-        }
-    };
+    let made = put_together(repository, &from, unfinished, &target, (progress, stop))?;
+    remember(repository, unfinished, is_copy)?;
+    target.give_away(unfinished)?;
+    let sync = File::open(unfinished).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+    sync.map_err(|e| cannot_write(unfinished, &e))?;
+    let set_aside = target.replace(unfinished)?;
     let manifest = &from.base().manifest;
     Ok(Restored {
         number: manifest.number,
@@ -167,7 +160,6 @@ fn put_together(
     (progress, stop): (Progress<'_>, &AtomicBool),
 ) -> Result<Put> {
     let manifest = &from.base().manifest;
-    room_for(manifest, target.parent())?;
     let mut writer = Writer::new(repository, unfinished, progress, stop)?;
     writer.everything(manifest)?;
     if let Some(problem) = writer.damaged.first() {

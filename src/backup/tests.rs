@@ -7,9 +7,9 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use super::{object, repository::Repository, *};
+use super::{object, repository::Repository, restore::UNFINISHED, *};
 use crate::{
-    base::{Id, Result},
+    base::{Id, Result, scratch::Scratch},
     db::{Change, DataFolder, Database, MediaStore},
 };
 
@@ -405,7 +405,7 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
     assert_eq!(of_site(&restored.set_aside.unwrap()), now);
     let left: Vec<_> = everything(place.dir.path())
         .into_keys()
-        .filter(|n| n.contains(".restoring"))
+        .filter(|n| n.contains(UNFINISHED))
         .collect();
     assert!(left.is_empty(), "{left:?}");
     // Not everything that is there is a site.
@@ -467,4 +467,31 @@ fn no_backup_goes_to_the_wrong_place() {
         .err()
         .unwrap();
     assert!(error.to_string().contains("no disk is mounted"), "{error}");
+}
+
+#[test]
+fn a_restore_removes_what_interrupted_ones_have_left_and_nothing_that_another_one_is_at_work_in() {
+    let place = Place::new();
+    place.back_up();
+    let left = place.dir.path().join(format!("{UNFINISHED}left"));
+    fs::create_dir_all(left.join("media")).unwrap();
+    fs::write(left.join("site.db"), "half of it").unwrap();
+    let used = Scratch::in_folder(place.dir.path(), UNFINISHED).unwrap();
+    let to = place.dir.path().join("new");
+    restore(&place.repository(), LATEST, at(&to), &quiet, &NEVER).unwrap();
+    assert!(to.join("site.db").exists() && !left.exists());
+    assert!(used.path().exists());
+    // One that fails leaves nothing either.
+    fs::write(place.dir.path().join("file"), "").unwrap();
+    let nowhere = place.dir.path().join("file/in/it");
+    restore(&place.repository(), LATEST, at(&nowhere), &quiet, &NEVER).unwrap_err();
+    drop(used);
+    let names = fs::read_dir(place.dir.path()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name());
+    assert_eq!(
+        names
+            .filter(|name| name.to_string_lossy().starts_with(UNFINISHED))
+            .count(),
+        0
+    );
 }

@@ -21,6 +21,17 @@ pub fn folder_of(file: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
+/// Removes a file; that there is none is as good.
+///
+/// # Errors
+/// What the disk says.
+pub fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file so that a pulled plug leaves the old one, or none, or the new one whole. When it
 /// returns, the new one is on the disk, and nothing is left behind if it fails.
 ///

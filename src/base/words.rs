@@ -18,6 +18,11 @@ pub fn one_line(text: &str, most: usize) -> String {
     }
 }
 
+/// So many of something, for people: `1 file`, `2 files`.
+pub fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// What a system or a library says, without the numbers that mean something to programmers only: `(os error 28)`.
 pub fn without_numbers(text: &str) -> Cow<'_, str> {
     const MARK: &str = " (os error ";

@@ -46,10 +46,11 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
     let aside = name("damaged");
     let new = args.to.clone().unwrap_or_else(|| name("repaired"));
     begin(&new, folder.root())?;
-    let mut is_replaced = false;
+    let (mut is_well, mut is_replaced) = (false, false);
     let outcome = salvage(&damaged, &new).and_then(|salvaged| {
         // A sound one stays, and with it the log that leads back to any moment.
-        if args.replace && !(salvaged.is_whole() && is_sound(&folder)) {
+        is_well = args.to.is_none() && salvaged.is_whole() && is_sound(&folder);
+        if args.replace && !is_well {
             replace(&damaged, &new, &aside, &lock)?;
             is_replaced = true;
         }
@@ -80,7 +81,7 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
              run `webstead check`: pictures and files are looked at there.",
             aside.display()
         );
-    } else if args.replace {
+    } else if is_well {
         say!("Nothing is wrong with the database, so nothing was changed.");
     } else if args.to.is_some() {
         say!(

@@ -87,22 +87,23 @@ pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
         return Ok(());
     }
     let writing = |e| Error::io("writing", &copy, e);
-    let kept = remove(&unfinished)
+    let kept = files::remove_if_there(&unfinished)
         .map_err(writing)
         .and_then(|()| make(connection, database, &unfinished))
         .and_then(|()| fs::rename(&unfinished, &copy).map_err(writing))
-        .and_then(|()| files::sync_folder(folder_of(database)).map_err(writing));
+        .and_then(|()| files::sync_folder(files::folder_of(database)).map_err(writing));
     if let Err(e) = kept {
         if is_broken_off(&e) {
             // There is no upgrade now, so the copy of the one before still leads back.
-            remove(&unfinished).map_err(|e| Error::io("removing", unfinished, e))?;
+            files::remove_if_there(&unfinished)
+                .map_err(|e| Error::io("removing", unfinished, e))?;
             return Err(e);
         }
         log::warn!(
             "the database is not kept as it was before this upgrade ({e}), so `webstead rollback` cannot go back to it"
         );
         // An older one is of another upgrade.
-        let gone = remove(&unfinished).and_then(|()| remove(&copy));
+        let gone = files::remove_if_there(&unfinished).and_then(|()| files::remove_if_there(&copy));
         gone.map_err(|e| Error::io("removing", copy, e))?;
     }
     Ok(())
@@ -143,7 +144,7 @@ fn make(connection: &Connection, database: &Path, to: &Path) -> Result<()> {
 }
 
 fn begin(database: &Path, to: &Path) -> io::Result<File> {
-    let disk = rustix::fs::statvfs(folder_of(database))?;
+    let disk = rustix::fs::statvfs(files::folder_of(database))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let bytes = fs::metadata(database)?.len();
     // The migration needs room, too.
@@ -157,7 +158,7 @@ fn begin(database: &Path, to: &Path) -> io::Result<File> {
         .open(to)?;
     // Who sweeps what was left leaves it alone.
     let _ = file.lock_shared();
-    files::give_to_owner_of(folder_of(database), &file)?;
+    files::give_to_owner_of(files::folder_of(database), &file)?;
     Ok(file)
 }
 
@@ -266,20 +267,9 @@ pub(super) fn sweep_unfinished(database: &Path) {
     let unfinished = unfinished(database);
     if let Ok(file) = File::open(&unfinished)
         && file.try_lock().is_ok()
-        && let Err(e) = remove(&unfinished)
+        && let Err(e) = files::remove_if_there(&unfinished)
     {
         log::debug!("{} was not removed: {e}", unfinished.display());
-    }
-}
-
-fn folder_of(database: &Path) -> &Path {
-    database.parent().unwrap_or(Path::new("."))
-}
-
-fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
     }
 }
 

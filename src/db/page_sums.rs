@@ -262,7 +262,9 @@ impl PageSums {
         write_back: impl FnOnce() -> Result<bool, E>,
     ) -> Result<bool, E> {
         self.file.lock()?;
-        let noted = self.insist().and_then(|()| self.note(pages));
+        let noted = self
+            .begin_anew_if_another_wrote()
+            .and_then(|()| self.note(pages));
         let outcome = noted.map_err(E::from).and_then(|unknown| {
             let is_all_written = write_back()?;
             // As long as a reader keeps some of the log out of the database, nobody knows what is in these pages.
@@ -280,7 +282,7 @@ impl PageSums {
     }
 
     /// Forgets everything if another program has written to the database meanwhile: what it wrote is no damage.
-    fn insist(&self) -> io::Result<()> {
+    fn begin_anew_if_another_wrote(&self) -> io::Result<()> {
         let looks = looks(&self.database)?;
         let header = read_header(self.form, &self.file)?.header();
         if let Some(header) = header

@@ -61,7 +61,7 @@ fn replace_by(damaged: &Path, new: &Path, aside: &Path, step: Step<'_>) -> io::R
         second_name(log, &beside(aside, &format!("-log-{number}")))?;
     }
     step()?;
-    files::sync_folder(folder_of(damaged))?;
+    files::sync_folder(files::folder_of(damaged))?;
     let name = new.file_name().unwrap_or_default().to_string_lossy();
     let note = Note {
         new: name.into_owned(),
@@ -106,7 +106,7 @@ pub(super) fn finish(folder: &DataFolder) -> Result<()> {
 
 /// Whether the new one is in its place now; `None` if nothing was begun.
 fn finish_by(database: &Path, step: Step<'_>) -> io::Result<Option<bool>> {
-    let (note, folder) = (beside(database, NOTE), folder_of(database));
+    let (note, folder) = (beside(database, NOTE), files::folder_of(database));
     let text = match fs::read(&note) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text?,
@@ -119,11 +119,11 @@ fn finish_by(database: &Path, step: Step<'_>) -> io::Result<Option<bool>> {
         // A log of the old one beside the new one would be taken for its own, so it goes before.
         for end in COMPANIONS {
             step()?;
-            remove(&beside(database, end))?;
+            files::remove_if_there(&beside(database, end))?;
         }
         for log in logs_put_aside(database) {
             step()?;
-            remove(&log)?;
+            files::remove_if_there(&log)?;
         }
         step()?;
         files::sync_folder(folder)?;
@@ -143,7 +143,7 @@ fn finish_by(database: &Path, step: Step<'_>) -> io::Result<Option<bool>> {
         Health::forget_damage(folder).map_err(io::Error::other)?;
     }
     step()?;
-    remove(&note)?;
+    files::remove_if_there(&note)?;
     files::sync_folder(folder)?;
     Ok(Some(is_new))
 }
@@ -157,17 +157,6 @@ fn second_name(file: &Path, name: &Path) -> io::Result<()> {
         fs::copy(file, name)?;
         fs::File::open(name)?.sync_all()
     })
-}
-
-fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
-}
-
-fn folder_of(database: &Path) -> &Path {
-    database.parent().unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

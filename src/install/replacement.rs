@@ -38,13 +38,6 @@ fn beside(place: &Path, end: &str) -> PathBuf {
     path.into()
 }
 
-fn folder_of(place: &Path) -> &Path {
-    match place.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// A program that lies beside the one that it is to replace; removed when this is dropped.
 pub struct Staged {
     place: PathBuf,
@@ -127,7 +120,7 @@ impl Staged {
         self.is_spare = false;
         let put = fs::rename(&kept, previous_of(&self.place))
             .and_then(|()| fs::rename(&self.path, &self.place))
-            .and_then(|()| files::sync_folder(folder_of(&self.place)));
+            .and_then(|()| files::sync_folder(files::folder_of(&self.place)));
         self.is_spare = put.is_ok();
         put.map_err(|e| Error::io("replacing", &self.place, e))
     }
@@ -151,7 +144,7 @@ struct Turn(Option<File>);
 impl Turn {
     /// Takes it, if nobody else has it.
     fn at(place: &Path) -> Result<Self> {
-        let folder = folder_of(place);
+        let folder = files::folder_of(place);
         let turn = File::open(folder).map_err(|e| Error::io("opening", folder, e))?;
         match turn.try_lock() {
             Ok(()) => Ok(Self(Some(turn))),
@@ -179,7 +172,7 @@ fn sweep(place: &Path) {
     let Some(name) = place.file_name().and_then(|name| name.to_str()) else {
         return;
     };
-    let entries = fs::read_dir(folder_of(place)).into_iter().flatten();
+    let entries = fs::read_dir(files::folder_of(place)).into_iter().flatten();
     for entry in entries.flatten() {
         let left = entry.file_name();
         let of_whom = left

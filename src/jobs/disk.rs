@@ -315,12 +315,17 @@ impl DiskKeeper {
     }
 
     fn save(&self) {
-        let ledger = self.lock().ledger.clone();
+        let ledger = {
+            let mut state = self.lock();
+            // What is counted while it is written is not noted by that.
+            state.is_unnoted = false;
+            state.ledger.clone()
+        };
         let saved = ledger.save(&self.folder);
         let mut state = self.lock();
         // Where it cannot be written, that is tried as seldom.
         state.noted = Instant::now();
-        state.is_unnoted = saved.is_err();
+        state.is_unnoted |= saved.is_err();
         let was_told = std::mem::replace(&mut state.is_told, saved.is_err());
         drop(state);
         match saved {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::layout::{FieldErrors, Shell},
-    base::{Timestamp, size_text},
+    base::{Timestamp, size_text, words::counted},
 };
 
 /// One backup.
@@ -91,9 +91,9 @@ pub fn row_of(backup: &Backup) -> BackupRow {
         }
     };
     let contents = format!(
-        "{} posts and pages, {} files, {}; {} were written for it",
-        backup.posts,
-        backup.files,
+        "{}, {}, {}; {} were written for it",
+        counted(backup.posts, "post or page", "posts and pages"),
+        counted(backup.files, "file", "files"),
         size_text(backup.bytes),
         size_text(backup.new_bytes)
     );

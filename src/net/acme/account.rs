@@ -76,13 +76,13 @@ pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account
     }
 }
 
-/// When the account's file was written, if there is one; and that with a key that may be its next one.
+/// When the file with a key that may be the account's next one was written, if there is one; and the account's own.
 pub(super) type Written = [Option<SystemTime>; 2];
 
 /// When what there is of the account was written.
 pub(super) fn written_at(data: &Path, settings: &Settings) -> Written {
     let path = path_of(data, authority_of(settings));
-    [rollover::beside(&path), path].map(|file| {
+    [rollover::next_key_of(&path), path].map(|file| {
         let metadata = std::fs::metadata(file);
         metadata.and_then(|metadata| metadata.modified()).ok()
     })
@@ -311,7 +311,7 @@ mod tests {
         let path = path_of(data, &first.authority);
         for _ in 0..20 {
             write(data, &first).unwrap();
-            write_at(data, &rollover::beside(&path), &next).unwrap();
+            write_at(data, &rollover::next_key_of(&path), &next).unwrap();
             thread::scope(|scope| {
                 scope.spawn(|| {
                     for n in 0..10 {

@@ -36,7 +36,7 @@ const MOST_TRIES: usize = 3 + MORE_NONCES;
 const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// The key that may be the account's next one, beside the account's own file.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(super) fn next_key_of(path: &Path) -> PathBuf {
     path.with_extension("next")
 }
 
@@ -66,9 +66,16 @@ pub(super) async fn change_key(
         ..kept
     };
     let (new, _) = key_of(&next.credentials)?;
-    let at = beside(&path);
+    let at = next_key_of(&path);
     account::write_at(data, &at, &next)?;
-    let asked = ask(&kept_url(settings), account.id(), &old, &new, wire).await;
+    let asked = ask(
+        account::authority_of(settings),
+        account.id(),
+        &old,
+        &new,
+        wire,
+    )
+    .await;
     match asked {
         Ok(()) => Ok(put_in_place(&path)?),
         // It has answered, and has not taken it.
@@ -91,7 +98,7 @@ pub(super) async fn change_key(
 /// # Errors
 /// If the authority does not say.
 pub(super) async fn settle(path: &Path, settings: &Settings, wire: &Wire) -> Result<(), Failure> {
-    let at = beside(path);
+    let at = next_key_of(path);
     let Some(next) = account::read(&at)? else {
         return Ok(());
     };
@@ -99,7 +106,9 @@ pub(super) async fn settle(path: &Path, settings: &Settings, wire: &Wire) -> Res
     let key = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(der.clone()))?;
     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der));
     let builder = Account::builder_with_http(Box::new(wire.clone()));
-    let asked = builder.from_key((key, der), kept_url(settings)).await;
+    let asked = builder
+        .from_key((key, der), account::authority_of(settings).to_owned())
+        .await;
     match asked.map_err(Failure::from) {
         Ok(_) => {
             log::info!("the authority knows the new key of the account; it is used from now on");
@@ -125,11 +134,7 @@ fn is_of_asking(failure: &Failure) -> bool {
     )
 }
 
-fn kept_url(settings: &Settings) -> String {
-    account::authority_of(settings).to_owned()
-}
-
-/// Whether it lies there for long, or was written by a clock that was wrong.
+/// Whether it lies there for long. One that a wrong clock has dated later stays until that time has come.
 fn is_forgotten(at: &Path) -> bool {
     let written = fs::metadata(at).and_then(|metadata| metadata.modified());
     written.is_ok_and(|written| {
@@ -141,7 +146,7 @@ fn is_forgotten(at: &Path) -> bool {
 /// Needs no room on the disk.
 pub(super) fn put_in_place(path: &Path) -> Result<()> {
     let _turn = account::turn(path);
-    let at = beside(path);
+    let at = next_key_of(path);
     match fs::rename(&at, path) {
         Ok(()) => {
             let folder = path.parent().unwrap_or(Path::new("."));

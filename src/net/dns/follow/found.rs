@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     outside::{self, Untold},
-    pause,
+    pause::{self, UNREACHABLE_S},
     source::Source,
 };
 use crate::net::{
@@ -20,9 +20,6 @@ use crate::net::{
 
 /// How often the router or somebody outside is asked. A name follows within a minute.
 const ASKED_EVERY: Duration = Duration::from_secs(45);
-/// The pause where nobody could be asked, because of the line or because a router is starting: as long as that takes,
-/// be it for hours.
-const UNREACHABLE_S: i64 = 25;
 /// The first pause after an answer that is none, doubled each time, and the longest one.
 const FIRST_PAUSE_S: i64 = 45;
 const MOST_PAUSE_S: i64 = 30 * 60;

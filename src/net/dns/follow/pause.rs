@@ -9,7 +9,7 @@ use crate::{
 
 /// Seconds until the next try where nobody could be asked, be it for hours: a name follows within a minute after the
 /// line has come back, and until then a try bothers nobody.
-const UNREACHABLE_S: i64 = 25;
+pub(super) const UNREACHABLE_S: i64 = 25;
 /// Seconds until the next try, after the first failure and those after it.
 const BACK_OFF_S: [i64; 6] = [30, 60, 5 * 60, 15 * 60, 3600, 4 * 3600];
 /// A provider that said no is not asked sooner: its mind changes by hand.
