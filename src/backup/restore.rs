@@ -18,7 +18,7 @@ use super::{
     writer::{Writer, cannot_write, problems_of, row_problems, site_problems},
 };
 use crate::{
-    base::{Error, Result, Timestamp, secrets},
+    base::{Error, Result, Space, Timestamp, secrets},
     db::{DataFolder, MediaStore, note_page_sums, note_restored, open_to_look, rows_of_tables},
 };
 
@@ -264,23 +264,24 @@ fn gather_media(
 
 /// Whether there is room for a backup on a disk.
 fn room_for(manifest: &Manifest, folder: &Path) -> Result<()> {
-    let Ok(disk) = rustix::fs::statvfs(folder) else {
+    let Ok(space) = Space::of(folder) else {
         return Ok(());
     };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     // A file without content takes its place, too, and there may be room for so many names only.
     let of_names = manifest.file_count.saturating_mul(NAME_BYTES);
     let wanted = manifest.database.bytes.saturating_add(manifest.file_bytes);
-    let has_names = disk.f_files == 0 || manifest.file_count <= disk.f_favail;
-    if wanted.saturating_add(of_names) > free || !has_names {
+    let has_names = space.free_files.is_none_or(|free| manifest.file_count <= free);
+    let in_files = space.free_files.map(|free| format!(" in {free} files"));
+    let in_files = in_files.unwrap_or_default();
+    if wanted.saturating_add(of_names) > space.free || !has_names {
         return Err(Error::CannotSave(format!(
-            "there is no room for the backup in {}: it takes {} MB in {} files, and there is room for {} MB in {} files; \
-             nothing was changed",
+            "there is no room for the backup in {}: it takes {} MB in {} files, and there is room for {} MB{}; nothing \
+             was changed",
             folder.display(),
             wanted.div_ceil(1_000_000),
             manifest.file_count,
-            free / 1_000_000,
-            disk.f_favail
+            space.free / 1_000_000,
+            in_files,
         )));
     }
     Ok(())

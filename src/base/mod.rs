@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how it stands with the way to it, what looking at something has shown, words of others in one line, mistakes in settings, paths as people type them. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how much room there is, how it stands with the way to it, what looking at something has shown, words of others in one line, mistakes in settings, paths as people type them. Imports nothing of ours.
 
 pub mod diagnosis;
 pub mod error;
@@ -15,6 +15,7 @@ pub mod secrets;
 pub mod shares;
 pub mod site_names;
 pub mod size;
+pub mod space;
 pub mod time;
 pub mod verdict;
 pub mod words;
@@ -29,6 +30,7 @@ pub use request_id::{RequestId, RequestIds};
 pub use shares::{Share, Shares};
 pub use site_names::{Names, SiteNames};
 pub use size::size_text;
+pub use space::Space;
 pub use time::Timestamp;
 pub use verdict::Verdict;
 pub use words::one_line;

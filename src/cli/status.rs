@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     auth::users,
-    base::{Result, Verdict},
-    db::{DataFolder, Health, Space, Trouble, open_to_look},
+    base::{Result, Space, Verdict},
+    db::{DataFolder, Health, Trouble, open_to_look},
     install,
     net::certificates::AuthorityCertificate,
     server::{self, Started},

@@ -21,7 +21,7 @@ use super::{
     page_sums::note_page_sums,
     wal::{beside, log_of},
 };
-use crate::base::{Error, Result, Timestamp, files, written};
+use crate::base::{Error, Result, Space, Timestamp, files, written};
 
 /// What the copy is called, behind the name of the database.
 const COPY: &str = ".before-upgrade";
@@ -135,6 +135,11 @@ fn changes_of(connection: &Connection) -> Result<HashSet<i64>> {
 /// Makes the copy, once it is sure that there is room.
 fn make(connection: &Connection, database: &Path, to: &Path) -> Result<()> {
     let writing = |e| Error::io("writing", to, e);
+    let bytes = fs::metadata(database).map_err(writing)?.len();
+    // The migration needs room, too.
+    if Space::of(files::folder_of(database))?.free < bytes.saturating_mul(2) {
+        return Err(writing(ErrorKind::StorageFull.into()));
+    }
     let file = begin(database, to).map_err(writing)?;
     connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
     let name = to.file_name().unwrap_or_default().to_string_lossy();
@@ -144,13 +149,6 @@ fn make(connection: &Connection, database: &Path, to: &Path) -> Result<()> {
 }
 
 fn begin(database: &Path, to: &Path) -> io::Result<File> {
-    let disk = rustix::fs::statvfs(files::folder_of(database))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let bytes = fs::metadata(database)?.len();
-    // The migration needs room, too.
-    if free < bytes.saturating_mul(2) {
-        return Err(io::Error::from(ErrorKind::StorageFull));
-    }
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::base::{Error, Result, Timestamp, Verdict, files};
+use crate::base::{Error, Result, Space, Timestamp, Verdict, files};
 
 /// In the data folder for as long as the site is damaged; says in words what happened.
 const MARKER: &str = "damaged.txt";
@@ -27,35 +27,6 @@ pub enum Trouble {
     NearlyFull(u64),
     /// Files beside the database are missing or damaged.
     BadFiles(Vec<String>),
-}
-
-/// Room on the disk that holds the data folder, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Space {
-    /// What is free for us.
-    pub free: u64,
-    /// All that there is.
-    pub total: u64,
-}
-
-impl Space {
-    /// The disk that holds a folder.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the system does not say.
-    pub fn of(folder: &Path) -> Result<Self> {
-        let found =
-            rustix::fs::statvfs(folder).map_err(|e| Error::io("looking at", folder, e.into()))?;
-        Ok(Self {
-            free: found.f_bavail.saturating_mul(found.f_frsize),
-            total: found.f_blocks.saturating_mul(found.f_frsize),
-        })
-    }
-
-    /// Whether it is time to make room: less than a twentieth, and less than 500 MB, are free.
-    pub fn is_low(self) -> bool {
-        self.total > 0 && self.free < (self.total / 20).min(500_000_000)
-    }
 }
 
 #[derive(Default)]
@@ -294,41 +265,19 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_nearly_full_early_whether_it_is_small_or_large() {
-        let mb = 1_000_000;
-        for (free_mb, total_mb, is_low) in [
-            (399, 8_000, true),
-            (401, 8_000, false),
-            (499, 1_000_000, true),
-            (501, 1_000_000, false),
-            (0, 0, false),
-        ] {
-            let space = Space {
-                free: free_mb * mb,
-                total: total_mb * mb,
-            };
-            assert_eq!(space.is_low(), is_low, "{space:?}");
-        }
-    }
-
-    #[test]
     fn a_full_disk_is_told_until_there_is_room() {
         let (_dir, health) = health();
         health.note_failure(Trouble::Full);
-        health.note_space(Space {
-            free: 0,
+        let free = |free| Space {
+            free,
             total: 1_000_000_000,
-        });
+            free_files: None,
+        };
+        health.note_space(free(0));
         assert_eq!(health.troubles(), [Trouble::Full]);
-        health.note_space(Space {
-            free: 40_000_000,
-            total: 1_000_000_000,
-        });
+        health.note_space(free(40_000_000));
         assert_eq!(health.troubles(), [Trouble::NearlyFull(40_000_000)]);
-        health.note_space(Space {
-            free: 400_000_000,
-            total: 1_000_000_000,
-        });
+        health.note_space(free(400_000_000));
         assert_eq!(health.troubles(), []);
     }
 }

@@ -54,7 +54,7 @@ pub use check::{
 };
 pub use door::open_to_look;
 pub use folder::{DataFolder, RunningServer, ServerLock};
-pub use health::{Health, Space, Trouble};
+pub use health::{Health, Trouble};
 pub use left::sweep_left;
 pub use media_store::{MediaStore, hash_of};
 pub use migrations::schema_version;

@@ -3,7 +3,7 @@
 
 use std::{
     fmt, fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use super::{
     wal::log_of,
 };
 use crate::base::{
-    Error, Result,
+    Error, Result, Space,
     scratch::{self, Scratch},
 };
 
@@ -232,9 +232,7 @@ fn without_room(root: &Path, e: Error) -> Error {
 
 /// Refuses what needs more room than there is.
 fn refuse_without_room(root: &Path, wanted: u64, what: &str) -> Result<()> {
-    let disk = rustix::fs::statvfs(root)
-        .map_err(|e| Error::io("asking for the room on", PathBuf::from(root), e.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let free = Space::of(root)?.free;
     if free >= wanted {
         return Ok(());
     }

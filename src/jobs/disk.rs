@@ -26,8 +26,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub use self::ledger::{Check, Day, Ledger};
 use self::when::{Times, is_full_due, is_quick_due};
 use crate::{
-    base::{Error, Result, Timestamp, Verdict, written},
-    db::{Database, Found, Space},
+    base::{Error, Result, Space, Timestamp, Verdict, written},
+    db::{Database, Found},
 };
 
 /// What was written is noted so often, at most, and at the end: a note is written too.

@@ -2,11 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use rustix::fs::statvfs;
-
 use super::facts::Storage;
 use crate::{
-    base::{Result, Verdict},
+    base::{Result, Space, Verdict},
     db::{DataFolder, Health, open_to_look, quick_problems},
 };
 
@@ -15,8 +13,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks; may wait for the disk.
 pub(super) fn look(data: &Path) -> Storage {
-    let disk = statvfs(data);
-    let disk = disk.as_ref().ok();
     let problems = problems(data);
     Storage {
         is_long: matches!(problems, Ok(None)),
@@ -28,7 +24,7 @@ pub(super) fn look(data: &Path) -> Storage {
             Err(e) => Verdict::of(&e),
         },
         is_read_only: DataFolder::at(data).is_on_read_only_disk(),
-        free_bytes: disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+        free_bytes: Space::of(data).ok().map(|space| space.free),
         folder: data.display().to_string(),
     }
 }
