@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{
-        Error, Result, Timestamp, files,
+        Error, Result, files,
         scratch::{self, Scratch},
     },
     db::{DataFolder, ServerLock},
@@ -208,9 +208,8 @@ impl Destination {
 
     /// A name that nothing has yet: `webstead-data.before-20261126-193000`.
     fn aside(&self) -> PathBuf {
-        let now = Timestamp::now().to_jiff();
-        let dated = format!("{}{BEFORE}{}", self.name, now.strftime("%Y%m%d-%H%M%S"));
-        files::free_name(&self.parent.join(dated))
+        let name = format!("{}{BEFORE}", self.name);
+        files::dated_name(&self.parent.join(name))
     }
 }
 

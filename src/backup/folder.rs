@@ -194,12 +194,8 @@ impl Store for FolderStore {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        match fs::remove_file(self.root.join(name)) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                Err(Error::io("removing", self.root.join(name), e))
-            }
-            _ => Ok(()),
-        }
+        let path = self.root.join(name);
+        files::remove_if_there(&path).map_err(|e| Error::io("removing", path, e))
     }
 
     fn lock(&self, to_change: bool) -> Result<Box<dyn Held>> {

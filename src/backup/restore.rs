@@ -270,7 +270,9 @@ fn room_for(manifest: &Manifest, folder: &Path) -> Result<()> {
     // A file without content takes its place, too, and there may be room for so many names only.
     let of_names = manifest.file_count.saturating_mul(NAME_BYTES);
     let wanted = manifest.database.bytes.saturating_add(manifest.file_bytes);
-    let has_names = space.free_files.is_none_or(|free| manifest.file_count <= free);
+    let has_names = space
+        .free_files
+        .is_none_or(|free| manifest.file_count <= free);
     let in_files = space.free_files.map(|free| format!(" in {free} files"));
     let in_files = in_files.unwrap_or_default();
     if wanted.saturating_add(of_names) > space.free || !has_names {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::Id;
+use super::{Id, Timestamp};
 
 /// A temporary file of this age belongs to nobody: no file takes an hour to write.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
@@ -19,6 +19,24 @@ pub fn folder_of(file: &Path) -> &Path {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
+}
+
+/// A file that lies beside another one, under its name and more.
+pub fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Gives a file a second name; a copy of it, on the disk when this returns, where there are no such names.
+///
+/// # Errors
+/// What the disk says; something has the name already, or there is no room.
+pub fn second_name(file: &Path, name: &Path) -> io::Result<()> {
+    fs::hard_link(file, name).or_else(|_| {
+        fs::copy(file, name)?;
+        File::open(name)?.sync_all()
+    })
 }
 
 /// Removes a file; that there is none is as good.
@@ -61,16 +79,18 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 /// A name that nothing has: this one, or the first of `NAME-2`, `NAME-3` … that is free.
 pub fn free_name(wanted: &Path) -> PathBuf {
-    let numbered = |number: u32| {
-        let mut name = wanted.as_os_str().to_owned();
-        name.push(format!("-{number}"));
-        PathBuf::from(name)
-    };
+    let numbered = |number: u32| beside(wanted, &format!("-{number}"));
     let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
     std::iter::once(wanted.to_path_buf())
         .chain((2..1000).map(numbered))
         .find(is_free)
         .unwrap_or_else(|| numbered(1000))
+}
+
+/// A name that nothing has, with the time behind it: `NAME-20261126-193000`.
+pub fn dated_name(name: &Path) -> PathBuf {
+    let now = Timestamp::now().to_jiff().strftime("-%Y%m%d-%H%M%S");
+    free_name(&beside(name, &now.to_string()))
 }
 
 fn temporary_name(id: Id) -> String {
@@ -146,7 +166,8 @@ mod tests {
     };
 
     use super::{
-        close_to_others, free_name, give_to_owner_of, sweep_temporary, temporary_name, write_whole,
+        beside, close_to_others, free_name, give_to_owner_of, sweep_temporary, temporary_name,
+        write_whole,
     };
     use crate::base::Id;
 
@@ -203,10 +224,6 @@ mod tests {
         }
         std::os::unix::fs::symlink("nowhere", beside(&wanted, "-4")).unwrap();
         assert_eq!(free_name(&wanted), beside(&wanted, "-5"));
-    }
-
-    fn beside(path: &Path, end: &str) -> std::path::PathBuf {
-        format!("{}{end}", path.display()).into()
     }
 
     #[test]

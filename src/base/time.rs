@@ -72,6 +72,12 @@ impl Timestamp {
         Self(now_ms().div_euclid(1000))
     }
 
+    /// A date as HTTP has it (RFC 9110 section 5.6.7): `Fri, 31 Dec 1999 23:59:59 GMT`. `None` if it is none.
+    pub fn of_http_date(text: &str) -> Option<Self> {
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+        date.ok().map(Self::from)
+    }
+
     /// What the clock of this machine says, right or wrong.
     pub fn of_clock() -> Self {
         Self(clock_ms().div_euclid(1000))

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::Global;
 use crate::{
-    base::{Error, Result, Timestamp, files},
+    base::{Error, Result, files},
     db::{DataFolder, Salvaged, is_replacing, is_sound, replace, salvage},
 };
 
@@ -40,11 +40,9 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
     // Nobody serves it meanwhile.
     let lock = folder.lock_for_server()?;
     let damaged = folder.database();
-    let stamp = Timestamp::now().to_jiff().strftime("%Y%m%d-%H%M%S");
-    let name =
-        |what: &str| files::free_name(&folder.root().join(format!("site.db.{what}-{stamp}")));
-    let aside = name("damaged");
-    let new = args.to.clone().unwrap_or_else(|| name("repaired"));
+    let name = |end: &str| files::dated_name(&files::beside(&damaged, end));
+    let aside = name(".damaged");
+    let new = args.to.clone().unwrap_or_else(|| name(".repaired"));
     begin(&new, folder.root())?;
     let (mut is_well, mut is_replaced) = (false, false);
     let outcome = salvage(&damaged, &new).and_then(|salvaged| {
@@ -67,10 +65,8 @@ pub(super) fn run(args: &RepairArgs, global: &Global) -> Result<ExitCode> {
     // Of a dry run, or of one that failed, nothing is left.
     for end in ["", "-wal", "-shm", "-journal"] {
         let is_kept = end.is_empty() && args.to.is_some() && outcome.is_ok();
-        let mut name = new.clone().into_os_string();
-        name.push(end);
         if !is_kept {
-            let _ = std::fs::remove_file(name);
+            let _ = std::fs::remove_file(files::beside(&new, end));
         }
     }
     let salvaged = outcome?;

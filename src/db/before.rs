@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::{
     Database,
@@ -18,10 +18,15 @@ use super::{
     door::{self, Purpose, open_to_look},
     folder::{DataFolder, ServerLock},
     migrations::version_of,
+    pace::is_broken_off,
     page_sums::note_page_sums,
-    wal::{beside, log_of},
+    wal::log_of,
 };
-use crate::base::{Error, Result, Space, Timestamp, files, written};
+use crate::base::{
+    Error, Result, Space, Timestamp,
+    files::{self, beside},
+    written,
+};
 
 /// What the copy is called, behind the name of the database.
 const COPY: &str = ".before-upgrade";
@@ -109,11 +114,6 @@ pub(super) fn keep(connection: &Connection, database: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the time of the work was over.
-fn is_broken_off(e: &Error) -> bool {
-    matches!(e, Error::Database(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
-}
-
 /// Whether a copy has the same form and the same changes as a database.
 fn is_kept(connection: &Connection, copy: &Path) -> bool {
     let is_same = || -> Result<bool> {
@@ -190,9 +190,7 @@ pub fn before_upgrade(folder: &DataFolder) -> Result<Option<Before>> {
 pub fn show_before_upgrade(folder: &DataFolder, there: &Path) -> Result<()> {
     let copy = copy_of(&folder.database());
     let shown = DataFolder::at(there).database();
-    fs::hard_link(&copy, &shown)
-        .or_else(|_| fs::copy(&copy, &shown).map(|_| ()))
-        .map_err(|e| Error::io("copying", copy, e))
+    files::second_name(&copy, &shown).map_err(|e| Error::io("copying", copy, e))
 }
 
 /// Puts the database back as it was before the last migration; says where today's is. Nobody serves the folder
@@ -218,12 +216,11 @@ pub fn put_back(folder: &DataFolder, _lock: &ServerLock) -> Result<PathBuf> {
         thread::sleep(Duration::from_millis(500));
     }
     note_return(&copy)?;
-    let aside = aside(&database);
+    let aside = files::dated_name(&beside(&database, ".after-upgrade"));
     let cannot = |e: io::Error| {
         Error::CannotSave(format!("site.db stays as it is, because of the disk: {e}"))
     };
-    fs::hard_link(&database, &aside)
-        .or_else(|_| copy_whole(&database, &aside))
+    files::second_name(&database, &aside)
         .and_then(|()| files::sync_folder(folder.root()))
         .and_then(|()| fs::rename(&copy, &database))
         .and_then(|()| files::sync_folder(folder.root()))
@@ -239,17 +236,6 @@ pub fn put_back(folder: &DataFolder, _lock: &ServerLock) -> Result<PathBuf> {
 fn note_return(copy: &Path) -> Result<()> {
     let kept = fs::metadata(copy).map_err(|e| Error::io("looking at", copy, e))?;
     note_restored(copy, Timestamp(kept.mtime()))
-}
-
-fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
-}
-
-/// A name that nothing has yet: `site.db.after-upgrade-20261126-193000`.
-fn aside(database: &Path) -> PathBuf {
-    let now = Timestamp::now().to_jiff().strftime("%Y%m%d-%H%M%S");
-    files::free_name(&beside(database, &format!(".after-upgrade-{now}")))
 }
 
 fn copy_of(database: &Path) -> PathBuf {

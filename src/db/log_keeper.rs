@@ -8,7 +8,7 @@ use super::{
     health::Health,
     page_sums::{PageSums, versions_in},
     patience::Patience,
-    wal::{log_of, read_log, write_again},
+    wal::{frame_bytes, log_of, read_log, write_again},
 };
 use crate::base::{Error, Result, Verdict, written};
 
@@ -34,11 +34,6 @@ impl Frames {
 /// What the log of a connection's database has.
 pub(super) fn frames_of(connection: &Connection) -> rusqlite::Result<Frames> {
     pragma(connection, "PRAGMA wal_checkpoint(NOOP)").map(|(_, frames)| frames)
-}
-
-/// Bytes of a page in the log.
-pub(super) fn frame_bytes(page_bytes: usize) -> u64 {
-    page_bytes as u64 + 24
 }
 
 fn pragma(connection: &Connection, sql: &str) -> rusqlite::Result<(bool, Frames)> {

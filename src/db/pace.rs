@@ -66,10 +66,7 @@ impl Pace<'_> {
             outcome
         });
         match outcome {
-            Err(Error::Database(e))
-                if is_over.load(Ordering::Acquire)
-                    && e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
-            {
+            Err(e) if is_over.load(Ordering::Acquire) && is_broken_off(&e) => {
                 Err(Error::Invalid(format!(
                     "the form of the database was to change, and that was not done within {} seconds; it was taken \
                      back",
@@ -104,6 +101,11 @@ impl Pace<'_> {
             }
         }
     }
+}
+
+/// Whether work ended because it was interrupted.
+pub(super) fn is_broken_off(e: &Error) -> bool {
+    matches!(e, Error::Database(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
 }
 
 /// How long this process has worked, but for the thread that asks.

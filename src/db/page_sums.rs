@@ -30,9 +30,13 @@ use self::form::{
 };
 pub(super) use self::look::look_at_sums;
 use super::wal::{
-    LogState, NEW_PAGE_BYTES, OLD_PAGE_BYTES, add_up, beside, log_of, read_log, said_page_bytes,
+    LogState, NEW_PAGE_BYTES, OLD_PAGE_BYTES, add_up, log_of, read_log, said_page_bytes,
 };
-use crate::base::{Error, Result, files, written};
+use crate::base::{
+    Error, Result,
+    files::{self, beside},
+    written,
+};
 
 /// What the file is called, behind the name of the database; and that of programs before.
 pub(super) const SUMS: &str = "-sums2";

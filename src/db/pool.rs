@@ -18,15 +18,19 @@ use super::{
     door::{self, Purpose, cannot_open, cannot_write, full},
     folder::DataFolder,
     health::Health,
-    log_keeper::{LogKeeper, frame_bytes, frames_of},
+    log_keeper::{LogKeeper, frames_of},
     migrations,
     pace::Pace,
     page_sums::{PageSums, SUMS},
     patience::Patience,
-    wal::{beside, log_of},
+    wal::{frame_bytes, log_of},
     wal_verdict::look_at_log_unopened,
 };
-use crate::base::{Error, Id, Result, Timestamp, Verdict, files, written};
+use crate::base::{
+    Error, Id, Result, Timestamp, Verdict,
+    files::{self, beside},
+    written,
+};
 
 /// Connections for reading; `None` for the moment in which they are exchanged.
 pub(super) type Readers = Arc<RwLock<Option<r2d2::Pool<SqliteConnectionManager>>>>;

@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use rustix::{fs::Access, io::Errno};
 
-use super::wal::{beside, log_of};
+use super::wal::log_of;
+use crate::base::files::beside;
 
 /// How a database is looked into by who may write nothing beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

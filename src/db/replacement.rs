@@ -14,9 +14,11 @@ use super::{
     health::Health,
     page_sums::{OLD_SUMS, SUMS, note_page_sums},
     salvage::logs_put_aside,
-    wal::beside,
 };
-use crate::base::{Error, Result, files};
+use crate::base::{
+    Error, Result,
+    files::{self, beside},
+};
 
 /// What the note is called, behind the name of the database.
 const NOTE: &str = ".replacing";
@@ -148,15 +150,12 @@ fn finish_by(database: &Path, step: Step<'_>) -> io::Result<Option<bool>> {
     Ok(Some(is_new))
 }
 
-/// Gives a file, if it is there, a second name; a copy, where the disk knows no second names.
+/// Gives a file a second name, if it is there.
 fn second_name(file: &Path, name: &Path) -> io::Result<()> {
-    if !file.exists() {
-        return Ok(());
+    if file.exists() {
+        files::second_name(file, name)?;
     }
-    fs::hard_link(file, name).or_else(|_| {
-        fs::copy(file, name)?;
-        fs::File::open(name)?.sync_all()
-    })
+    Ok(())
 }
 
 #[cfg(test)]

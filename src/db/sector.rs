@@ -86,7 +86,10 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{super::wal::log_of, fill_up};
+    use super::{
+        super::wal::{frame_bytes, log_of},
+        fill_up,
+    };
 
     const SECTOR: u64 = 4096;
 
@@ -115,7 +118,7 @@ mod tests {
     #[test]
     fn no_commit_begins_in_a_sector_that_was_synced_for_the_one_before_it() {
         for page_bytes in [512, 1024, 4096] {
-            let frame = page_bytes as u64 + 24;
+            let frame = frame_bytes(page_bytes);
             for end in ends_of_commits(page_bytes, true) {
                 // Its last frame reaches over the border of a sector, or ends there.
                 assert!(end % SECTOR < frame, "{page_bytes}: a commit ends at {end}");

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::header::PAGE_SIZE_AT;
-use crate::base::Verdict;
+use crate::base::{Verdict, files::beside};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -28,16 +28,14 @@ pub(super) fn log_of(database: &Path) -> PathBuf {
     beside(database, "-wal")
 }
 
-/// A file that lies beside a database under its name and more.
-pub(super) fn beside(database: &Path, end: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(end);
-    name.into()
-}
-
 /// Whether a page can have so many bytes.
 pub(super) fn is_page_size(bytes: usize) -> bool {
     bytes.is_power_of_two() && (512..=65536).contains(&bytes)
+}
+
+/// Bytes that a page takes in the log.
+pub(super) fn frame_bytes(page_bytes: usize) -> u64 {
+    (FRAME_HEADER_BYTES + page_bytes) as u64
 }
 
 /// What a database says of the size of its pages; `None` if it is empty, or nothing of the kind is there.

@@ -15,7 +15,8 @@ use std::{
     path::Path,
 };
 
-use super::wal::{add_up, beside};
+use super::wal::add_up;
+use crate::base::files::beside;
 
 /// Bytes of the head, which is there twice.
 const HEAD: usize = 48;

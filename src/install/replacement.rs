@@ -4,14 +4,16 @@
 //! interrupted before, be it by a pulled plug, leaves the program in its place that has served until then.
 
 use std::{
-    ffi::OsString,
     fs::{self, File, Permissions, TryLockError},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use crate::base::{Error, Result, files};
+use crate::base::{
+    Error, Result,
+    files::{self, beside},
+};
 
 /// The end of the name of a program that waits to take its place.
 const WAITING: &str = ".new";
@@ -30,12 +32,6 @@ pub(super) fn is_waiting_run_by(process: u32, place: &Path) -> bool {
     let id = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     let running = id(&Path::new("/proc").join(process.to_string()).join("exe"));
     matches!((running, id(&beside(place, WAITING))), (Ok(running), Ok(waiting)) if running == waiting)
-}
-
-fn beside(place: &Path, end: &str) -> PathBuf {
-    let mut path = OsString::from(place);
-    path.push(end);
-    path.into()
 }
 
 /// A program that lies beside the one that it is to replace; removed when this is dropped.
@@ -189,11 +185,8 @@ fn sweep(place: &Path) {
 
 /// Gives a file a second name, or copies it where there are no such names.
 pub(super) fn keep(file: &Path, kept: &Path) -> io::Result<()> {
-    match fs::remove_file(kept) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    fs::hard_link(file, kept).or_else(|_| fs::copy(file, kept).map(|_| ()))
+    files::remove_if_there(kept)?;
+    files::second_name(file, kept)
 }
 
 #[cfg(test)]

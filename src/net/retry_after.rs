@@ -8,8 +8,7 @@ pub(super) fn retry_at(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Timestamp(now.0 + i64::from(seconds)));
     }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
-    date.ok().map(Timestamp::from)
+    Timestamp::of_http_date(text)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Result, files},
     config::Config,
     db::DataFolder,
 };
@@ -230,10 +230,7 @@ fn short(folder: &File) -> PathBuf {
 fn listen(root: &Path) -> io::Result<net::UnixListener> {
     let folder = File::open(root)?;
     let path = short(&folder);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
+    files::remove_if_there(&path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // The file that is made has the mode of the socket (Linux), so there is no moment in which others may write to it.
     fchmod(&socket, Mode::from_raw_mode(0o600))?;

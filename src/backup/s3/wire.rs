@@ -7,7 +7,7 @@ use hyper::{
     body::Bytes,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 
 use super::{
     answers::{Listed, Refusal},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     backup::store::{KEEP_FEWER, no_room, out_of_reach},
-    base::{Error, Result},
+    base::{self, Error, Result},
 };
 
 /// The wait before the second try; before each further one it is twice as long.
@@ -331,15 +331,10 @@ fn is_full(status: StatusCode, code: &str) -> bool {
         || matches!(code, "XMinioStorageFull" | "QuotaExceeded")
 }
 
-/// The time that an answer has.
-fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
-    let date = headers.get(DATE)?.to_str().ok()?;
-    rfc2822::parse(date).ok().map(|zoned| zoned.timestamp())
-}
-
 /// How wrong our clock is, if that is enough to be refused.
 fn minutes_off(headers: &HeaderMap) -> Option<i64> {
-    let off = Timestamp::now().as_second() - date_of(headers)?.as_second();
+    let said = base::Timestamp::of_http_date(headers.get(DATE)?.to_str().ok()?)?;
+    let off = base::Timestamp::of_clock().0 - said.0;
     (off.abs() > WRONG_CLOCK_S).then_some(off.abs() / 60)
 }
 

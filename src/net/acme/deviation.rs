@@ -2,7 +2,7 @@
 //! not to have begun, and another one is ordered, again and again.
 
 use super::{Failure, FailureKind};
-use crate::base::Timestamp;
+use crate::base::{Timestamp, words::counted};
 
 const HOUR_S: i64 = 3600;
 const DAY_S: i64 = 24 * HOUR_S;
@@ -28,20 +28,19 @@ pub(super) fn check(ahead_s: i64, now: Timestamp) -> Result<(), Failure> {
             .get(..13)
             .unwrap_or_default()
             .replace('T', " at "),
-        span(ahead_s.abs()),
+        span(ahead_s),
     );
     Err(Failure::new(FailureKind::Clock, text))
 }
 
 /// A time in whole hours or days.
 fn span(seconds: i64) -> String {
-    let (number, unit) = if seconds < 2 * DAY_S {
-        (seconds / HOUR_S, "hour")
+    let hours = (seconds / HOUR_S).unsigned_abs();
+    if hours < 48 {
+        counted(hours, "hour", "hours")
     } else {
-        (seconds / DAY_S, "day")
-    };
-    let end = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{end}")
+        counted(hours / 24, "day", "days")
+    }
 }
 
 #[cfg(test)]

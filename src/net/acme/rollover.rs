@@ -159,9 +159,7 @@ pub(super) fn put_in_place(path: &Path) -> Result<()> {
 }
 
 fn remove(at: &Path) {
-    if let Err(e) = fs::remove_file(at)
-        && e.kind() != ErrorKind::NotFound
-    {
+    if let Err(e) = files::remove_if_there(at) {
         log::warn!("{} stays, and is looked at again: {e}", at.display());
     }
 }

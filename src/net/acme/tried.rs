@@ -36,7 +36,7 @@ pub(super) struct Tried {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Failed {
     challenge: Challenge,
-    /// As the authority calls it: `connection`.
+    /// As the authority calls it: `connection`. For who looks into the file; programs before this one insist on it.
     problem: String,
     at: Timestamp,
 }

@@ -106,11 +106,8 @@ impl Wire {
 
     fn note_date(&self, headers: &HeaderMap) {
         let said = headers.get(DATE).and_then(|value| value.to_str().ok());
-        let said = said.and_then(|text| {
-            let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-            parser.parse_timestamp(text).ok()
-        });
-        let ahead_s = said.map(|said| Timestamp::of_clock().0 - said.as_second());
+        let said = said.and_then(Timestamp::of_http_date);
+        let ahead_s = said.map(|said| Timestamp::of_clock().0 - said.0);
         self.seen().ahead_s = ahead_s;
     }
 

@@ -60,9 +60,7 @@ pub(super) async fn ahead(patient: &Patient) -> Option<(i64, String)> {
             continue;
         };
         let now = Timestamp::of_clock();
-        let date = answered.header(DATE)?;
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(&date);
-        let date = Timestamp::from(date.ok()?);
+        let date = Timestamp::of_http_date(&answered.header(DATE)?)?;
         let is_theirs = is_of(&answered.certificates, &host)
             && is_signed_by(&answered.certificates, &roots(patient), date);
         return is_theirs.then_some((now.0 - date.0, host));

@@ -144,10 +144,7 @@ impl Kept {
     pub(super) fn save(&self, data: &Path) -> Result<()> {
         let path = path(data);
         if *self == Self::default() {
-            return match fs::remove_file(&path) {
-                Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),
-                _ => Ok(()),
-            };
+            return files::remove_if_there(&path).map_err(|e| Error::io("removing", path, e));
         }
         let text = serde_json::to_string_pretty(self).map_err(Error::internal)?;
         let written = files::write_whole(&path, text.as_bytes(), 0o600);

@@ -12,7 +12,7 @@ mod tests;
 use std::net::IpAddr;
 
 use super::facts::Facts;
-use crate::base::{Station, Timestamp, one_line};
+use crate::base::{Station, Timestamp, one_line, words::counted};
 
 /// The chapter about names and certificates.
 const ABOUT_NAMES: &str = "/help/a-name-and-a-certificate";
@@ -49,14 +49,13 @@ fn list(addresses: &[IpAddr]) -> String {
 
 /// A length of time in its largest unit: `3 days`, `1 hour`.
 fn span(seconds: i64) -> String {
-    let seconds = seconds.abs();
-    let (count, unit) = match seconds {
-        172_800.. => (seconds / 86_400, "day"),
-        7_200.. => (seconds / 3_600, "hour"),
-        120.. => (seconds / 60, "minute"),
-        _ => (seconds, "second"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    let seconds = seconds.unsigned_abs();
+    match seconds {
+        172_800.. => counted(seconds / 86_400, "day", "days"),
+        7_200.. => counted(seconds / 3_600, "hour", "hours"),
+        120.. => counted(seconds / 60, "minute", "minutes"),
+        _ => counted(seconds, "second", "seconds"),
+    }
 }
 
 /// A moment as people write it: `2026-11-26 19:04 UTC`.
