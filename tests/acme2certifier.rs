@@ -3,16 +3,18 @@
 use std::{
     ffi::OsString,
     fs,
-    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::tools::{free_port, is_there, node_modules};
+use crate::{
+    tools::{free_port, is_there, node_modules},
+    waiting::wait_for_port,
+};
 
 /// How it calls itself in records.
 pub(crate) const ISSUER: &str = "ca.test";
@@ -84,11 +86,7 @@ impl Acme2Certifier {
             .spawn()
             .unwrap();
         let authority = Self { dir, server, port };
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "{}", authority.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for_port(port, Duration::from_mins(1), || authority.log());
         Some(authority)
     }
 

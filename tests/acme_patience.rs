@@ -6,10 +6,11 @@ use tempfile::TempDir;
 
 use crate::{
     ari::Ari,
-    certificates::{await_certificate, set, shown, until},
+    certificates::{await_certificate, set, shown},
     faketime::Clock,
     pebble::{Options, Pebble},
     site::Site,
+    waiting::until,
 };
 
 /// The keeper looks every five seconds.

@@ -10,10 +10,11 @@ use crate::{
     acme2certifier::Acme2Certifier,
     ari::Ari,
     bind::{Bind, SECRET},
-    certificates::{await_certificate, certificate, keep_secret, set, shown, until},
+    certificates::{await_certificate, certificate, keep_secret, set, shown},
     pebble::{Options, Pebble},
     persist::told,
     site::{PASSWORD, Site},
+    waiting::until,
 };
 
 /// What is kept of a name.

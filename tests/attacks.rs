@@ -11,7 +11,7 @@ use std::{
 use reqwest::blocking::Client;
 use rustls::{ClientConnection, StreamOwned};
 
-use crate::{site::Site, tools::is_there};
+use crate::{site::Site, tools::is_there, waiting::until};
 
 /// A visitor from another address than the attacker's.
 fn neighbour(site: &Site) -> Client {
@@ -103,13 +103,9 @@ fn one_network_cannot_take_all_places() {
         200
     );
     drop(held);
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while site.client().get(site.url("/healthz")).send().is_err() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the places are not given back"
-        );
-    }
+    until(&site, "the places are given back", || {
+        site.client().get(site.url("/healthz")).send().is_ok()
+    });
 }
 
 type Connection = StreamOwned<ClientConnection, TcpStream>;

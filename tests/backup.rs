@@ -11,6 +11,7 @@ use std::{
 use crate::{
     site::{OWNER, PASSWORD, Site, command},
     tools::SmallDisk,
+    waiting::{found_within, until},
 };
 
 /// Rounds of killing; `WEBSTEAD_KILL_ROUNDS=100` runs the long form.
@@ -363,32 +364,26 @@ fn the_owner_makes_a_backup_in_the_browser_and_sees_that_it_is_proven() {
     let answer = site.post(&owner, "/admin/backups").send().unwrap();
     assert_eq!(answer.status(), 303);
     // A backup gives way to everything else that the machine does.
-    let until = Instant::now() + Duration::from_mins(3);
-    loop {
+    let page = found_within(Duration::from_mins(3), || {
         let (_, page) = site.text(&owner, "/admin/backups");
         let has_ended = page.contains("Back up now");
         if has_ended && page.contains("Backup 1") && page.contains("proven</span>") {
-            assert!(
-                page.contains("brought back to any moment since") && page.contains("restore --at"),
-                "{page}"
-            );
-            break;
+            return Ok(page);
         }
-        assert!(Instant::now() < until, "{page}\n{}", site.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        Err(format!("{page}\n{}", site.log()))
+    });
+    assert!(
+        page.contains("brought back to any moment since") && page.contains("restore --at"),
+        "{page}"
+    );
     // The disk is pulled out.
     fs::remove_dir_all(&store).unwrap();
-    loop {
+    until(&site, "the owner is told", || {
         // Nothing more is begun until the one before has ended, which is a moment after it is shown.
         site.post(&owner, "/admin/backups").send().unwrap();
         let (_, page) = site.text(&owner, "/admin/backups");
-        if page.contains("is the disk there?") {
-            break;
-        }
-        assert!(Instant::now() < until, "{page}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        page.contains("is the disk there?")
+    });
     assert!(!store.exists());
 }
 
@@ -418,18 +413,17 @@ fn a_copy_beside_a_site_asks_its_owner_before_it_goes_on_with_that_ones_backups(
     assert!(refused.contains("restored beside another one"), "{refused}");
     let copy = Site::start_on(&copy);
     let owner = copy.sign_in(OWNER, PASSWORD);
-    let until = Instant::now() + Duration::from_mins(3);
     let press = |fields: &[(&str, &str)], wanted: &str| {
-        loop {
+        found_within(Duration::from_mins(3), || {
             let pressed = copy.post(&owner, "/admin/backups").form(fields).send();
             assert_eq!(pressed.unwrap().status(), 303);
             std::thread::sleep(Duration::from_millis(200));
             let (_, page) = copy.text(&owner, "/admin/backups");
             if page.contains(wanted) {
-                return page;
+                return Ok(page);
             }
-            assert!(Instant::now() < until, "{page}\n{}", copy.log());
-        }
+            Err(format!("{page}\n{}", copy.log()))
+        })
     };
     let page = press(&[], "Go on with the backups there");
     assert!(page.contains("restored beside another one"), "{page}");

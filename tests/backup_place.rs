@@ -12,6 +12,7 @@ use crate::{
     site::{OWNER, PASSWORD, Site, between},
     sshd::{Machine, WORD},
     stores::done,
+    waiting::found_within,
 };
 
 const PAGE: &str = "/admin/backups/place";
@@ -30,18 +31,13 @@ fn send(site: &Site, client: &Client, html: &str, more: &[(&str, &str)]) -> (u16
 }
 
 fn wait_for(site: &Site, client: &Client, word: &str) -> String {
-    let begun = Instant::now();
-    loop {
+    found_within(Duration::from_mins(1), || {
         let (_, html) = site.text(client, "/admin/backups");
         if html.contains(word) {
-            return html;
+            return Ok(html);
         }
-        assert!(
-            begun.elapsed() < Duration::from_mins(1),
-            "no {word}: {html}"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        Err(format!("no {word}: {html}"))
+    })
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::{
     io::Write as _,
     net::TcpListener,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::tools::is_there;
+use crate::{tools::is_there, waiting::wait_within};
 
 /// A DNS server with the zone `dyn.test`, in which every name leads to this machine; ends when dropped.
 pub(crate) struct Bind {
@@ -68,13 +68,12 @@ impl Bind {
             .stderr(fs::File::create(dir.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
         let log = || fs::read_to_string(dir.path().join("log")).unwrap();
         // It listens before it has its zones.
-        while !log().contains("running") {
-            assert!(Instant::now() < deadline, "BIND does not start: {}", log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let is_ready = || log().contains("running");
+        wait_within(Duration::from_secs(20), is_ready, || {
+            format!("BIND: {}", log())
+        });
         Some(Self {
             _dir: dir,
             server,

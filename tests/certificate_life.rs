@@ -13,12 +13,13 @@ use crate::{
     acme2certifier::Acme2Certifier,
     ari::{Ari, Replacing},
     bind::Bind,
-    certificates::{await_certificate, certificate, set, shown, shown_at, shown_to, until},
+    certificates::{await_certificate, certificate, set, shown, shown_at, shown_to},
     faketime::Clock,
     pebble::{Options, Pebble},
     persist::told,
     site::Site,
     tools::is_there,
+    waiting::until,
 };
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     net::TcpStream,
     process::{Output, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -21,6 +21,7 @@ use crate::{
     bind::SECRET,
     pebble::{EXTERNAL, Options, Pebble},
     site::{Site, command},
+    waiting::until,
 };
 
 /// Writes `webstead.toml` and has it read.
@@ -32,14 +33,6 @@ pub(crate) fn set(site: &Site, toml: &str) {
         site.log().matches("reloaded").count() > before
     });
     assert!(!site.log().contains("not reloaded"), "{}", site.log());
-}
-
-pub(crate) fn until(site: &Site, what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: {}", site.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// The certificate that is shown for a name, if it leads to one of these roots.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use reqwest::blocking::Client;
@@ -11,6 +11,7 @@ use reqwest::blocking::Client;
 use crate::{
     faketime::Clock,
     site::{OWNER, PASSWORD, Site},
+    waiting::until,
 };
 
 /// 2026-01-01T00:00:00Z: the program is younger.
@@ -37,15 +38,6 @@ fn sign_in(site: &Site) -> Client {
     let answer = site.post(&client, "/sign-in").form(&form).send().unwrap();
     assert_eq!(answer.status(), 303);
     client
-}
-
-fn until(what: &str, site: &Site, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        let log = site.log();
-        assert!(begun.elapsed() < Duration::from_secs(90), "{what}: {log}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 fn rows(data: &Path, sql: &str) -> Vec<i64> {
@@ -85,17 +77,17 @@ fn a_site_that_starts_in_1970_and_learns_the_time_later_is_right_in_the_end() {
     );
     let before = rows(&data, "SELECT published_at FROM posts")[0];
     assert!((EARLIEST..EARLIEST + DAY).contains(&before), "{before}");
-    until("a first backup", &site, || {
+    until(&site, "a first backup", || {
         site.log().contains("backup 1 was made")
     });
 
     // The time comes from the network.
     clock.set("+0");
-    until("noticed", &site, || site.log().contains("was set, from"));
+    until(&site, "noticed", || site.log().contains("was set, from"));
     // A certificate that browsers with the right time accept.
     let strict = site.client();
     let url = site.url("/before");
-    until("a certificate", &site, || strict.get(&url).send().is_ok());
+    until(&site, "a certificate", || strict.get(&url).send().is_ok());
     assert!(is_signed_in(&site, &owner), "{}", site.log());
     let (_, page) = site.text(&owner, "/admin");
     assert!(!page.contains("was never set"), "{page}");
@@ -138,18 +130,18 @@ fn a_clock_that_jumps_ahead_and_back_ends_no_session_and_lets_none_last_for_ever
     site.set_up_with(&owner);
     site.publish(&owner, &[("title", "One"), ("markdown", "x")]);
     clock.set("+12000d");
-    until("noticed", &site, || {
+    until(&site, "noticed", || {
         site.log().matches("was set, from").count() == 1
     });
-    until("follows", &site, || is_signed_in(&site, &owner));
+    until(&site, "follows", || is_signed_in(&site, &owner));
     let there = sign_in(&site);
     site.publish(&there, &[("title", "Two"), ("markdown", "x")]);
     let ids = rows(&data, "SELECT id FROM posts ORDER BY id");
     clock.set("+0");
-    until("noticed", &site, || {
+    until(&site, "noticed", || {
         site.log().matches("was set, from").count() == 2
     });
-    until("follows", &site, || is_signed_in(&site, &owner));
+    until(&site, "follows", || is_signed_in(&site, &owner));
     assert!(is_signed_in(&site, &there), "{}", site.log());
     let ends = rows(&data, "SELECT expires_at FROM sessions");
     assert!(ends.iter().all(|end| end - now() <= 30 * DAY), "{ends:?}");

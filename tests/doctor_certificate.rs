@@ -11,9 +11,9 @@ use crate::{
     namespaces::alone,
     netns::{AUTHORITY, Connected, HOME, STRANGER},
     pebble_outside::PebbleOutside,
-    router::wait_until,
     site::{Site, command},
     tools::is_there,
+    waiting::wait_until,
 };
 
 /// A machine with names that lead to it and one that leads to somebody else, and the authority.

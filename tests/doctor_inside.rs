@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -18,6 +18,7 @@ use crate::{
     namespaces::alone,
     site::{Site, command},
     tools::is_there,
+    waiting::{found_within, wait_until},
 };
 
 /// What the doctor sees of the site in a data folder.
@@ -54,11 +55,9 @@ fn a_server_that_does_not_run_or_hangs_and_pages_that_fail_are_told_apart() {
         };
         let page = |status: u16| {
             let client = site.client();
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while site.get(&client, "/").status().as_u16() != status {
-                assert!(Instant::now() < deadline, "no {status}");
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            wait_until(&format!("it answers {status}"), || {
+                site.get(&client, "/").status().as_u16() == status
+            });
         };
         spoil("ALTER TABLE posts RENAME TO posts_away");
         // What another process writes is noticed within half a second, and kept pages are good until then.
@@ -130,14 +129,13 @@ fn a_site_that_begins_and_a_disk_that_is_slow_or_fails_are_told_apart() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let found = loop {
+        let found = found_within(Duration::from_secs(20), || {
             let found = look(data);
-            if found.state("server") != "server-not-running" {
-                break found;
+            if found.state("server") == "server-not-running" {
+                return Err("it does not begin".into());
             }
-            assert!(Instant::now() < deadline, "it does not begin");
-        };
+            Ok(found)
+        });
         let _ = server.kill();
         let _ = server.wait();
         found.must("server", "server-starting", &["in a moment"]);
@@ -158,20 +156,15 @@ fn a_program_behind_that_is_away_is_named() {
         let settings =
             "[hosts.\"a.localhost\"]\nproxy = [\"http://127.0.0.1:1\"]\nhealth = \"/up\"\n";
         let site = Site::with_settings(settings);
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
+        let found = found_within(Duration::from_secs(30), || {
             let found = look(site.data());
             if found.state("application") == "program-down" {
-                found.must(
-                    "application",
-                    "program-down",
-                    &["a.localhost", "127.0.0.1:1"],
-                );
-                break;
+                return Ok(found);
             }
-            assert!(Instant::now() < deadline, "{:?}", found.0);
-            std::thread::sleep(Duration::from_millis(500));
-        }
+            Err(format!("{:?}", found.0))
+        });
+        let words = ["a.localhost", "127.0.0.1:1"];
+        found.must("application", "program-down", &words);
     });
 }
 
@@ -299,20 +292,17 @@ fn an_authority_that_was_asked_too_often_says_until_when() {
         let site = Site::with_settings(&settings("limited.test"));
         let roots = keep_certificate(site.data(), "kept.test");
         let until = |state: &str| {
-            let deadline = Instant::now() + Duration::from_mins(1);
-            loop {
+            found_within(Duration::from_mins(1), || {
                 let mut doctor = command(site.data());
                 doctor
                     .env("SSL_CERT_FILE", &roots)
                     .env_remove("SSL_CERT_DIR");
                 let found = Found::read(doctor.args(["doctor", "--json"]).output().unwrap());
                 if found.state("certificate") == state {
-                    return found;
+                    return Ok(found);
                 }
-                let all = (&found.0["certificate"], site.log());
-                assert!(Instant::now() < deadline, "{all:?}");
-                std::thread::sleep(Duration::from_millis(300));
-            }
+                Err(format!("{:?} {}", found.0["certificate"], site.log()))
+            })
         };
         let found = until("certificate-rate-limit");
         let words = ["asked too often", "too many certificates (50)", "Wait"];

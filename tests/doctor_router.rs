@@ -2,11 +2,7 @@
 
 use std::fs;
 
-use crate::{
-    machine::Found,
-    router::{Home, wait_until},
-    site::PASSWORD,
-};
+use crate::{machine::Found, router::Home, site::PASSWORD, waiting::wait_until};
 
 /// Sets the site's name, and whether the router is asked.
 fn set(home: &Home, is_open: bool) {

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     bind::{Bind, SECRET},
-    certificates::{keep_secret, set, until},
+    certificates::{keep_secret, set},
     dns_api::{
         ApiServer, Reply,
         protocols::TOKEN,
@@ -20,6 +20,7 @@ use crate::{
     },
     pebble::{Options, Pebble},
     site::{Site, command},
+    waiting::{until, wait_within},
 };
 
 /// `webstead dns ...` beside the running site.
@@ -408,17 +409,16 @@ fn addresses_of_interfaces_are_published_if_the_internet_leads_to_them_and_they_
         .spawn()
         .unwrap();
     let has = |a: &str, aaaa: &str| {
-        let deadline = Instant::now() + Duration::from_secs(50);
         let found = || {
             (
                 bind.dig("home.dyn.test", "A"),
                 bind.dig("home.dyn.test", "AAAA"),
             )
         };
-        while found() != (a.to_owned(), aaaa.to_owned()) {
-            assert!(Instant::now() < deadline, "{:?}", found());
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        let are_these = || found() == (a.to_owned(), aaaa.to_owned());
+        wait_within(Duration::from_secs(50), are_these, || {
+            format!("{:?}", found())
+        });
     };
     has("8.8.4.4\n", "2a00:1450::2\n");
     // The line comes back with other addresses.

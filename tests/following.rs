@@ -1,12 +1,7 @@
 //! Names that follow a home behind a router, in BIND, with the real program and miniupnpd (see `router.rs`); and what a
 //! name has at BIND: how changes of it are signed, and what is taken away elsewhere because of it.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::MetadataExt as _, thread, time::Duration};
 
 use tempfile::TempDir;
 use tokio::runtime::Builder;
@@ -18,7 +13,8 @@ use webstead::{
 use crate::{
     bind::{Bind, SECRET},
     dns_api::{ApiServer, protocols::TOKEN, simple::DuckDns},
-    router::{Home, Server, run, wait_until},
+    router::{Home, Server, run},
+    waiting::{wait_until, wait_within},
 };
 
 const FIRST: &str = "11.22.33.44";
@@ -26,11 +22,8 @@ const SECOND: &str = "11.22.33.45";
 
 /// A name has this address before the time is over.
 fn within(time: Duration, bind: &Bind, address: &str, log: impl Fn() -> String) {
-    let deadline = Instant::now() + time;
-    while bind.dig("home.dyn.test", "A") != format!("{address}\n") {
-        assert!(Instant::now() < deadline, "{address}: {}", log());
-        thread::sleep(Duration::from_millis(200));
-    }
+    let is_so = || bind.dig("home.dyn.test", "A") == format!("{address}\n");
+    wait_within(time, is_so, || format!("{address}: {}", log()));
 }
 
 #[test]

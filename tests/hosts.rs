@@ -3,12 +3,12 @@
 use std::{
     fs,
     io::{Read, Write},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tempfile::TempDir;
 
-use crate::{site::Site, tools::html_errors};
+use crate::{site::Site, tools::html_errors, waiting::until};
 
 /// The name of a host that is a folder.
 pub(crate) const FILES: &str = "files.localhost";
@@ -213,13 +213,7 @@ fn settings_are_read_again_without_a_dropped_connection() {
     let toml = site.data().join("webstead.toml");
     fs::write(&toml, "[hosts.\"late.localhost\"]\nfls = 1").unwrap();
     site.signal("HUP");
-    let wait_for = |word: &str| {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !site.log().contains(word) {
-            assert!(Instant::now() < deadline, "{word}: {}", site.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
+    let wait_for = |word: &str| until(&site, word, || site.log().contains(word));
     wait_for("not reloaded, everything stays as it was");
     assert_eq!(text(FILES), "files");
     fs::write(

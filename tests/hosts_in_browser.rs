@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::{
     site::{PASSWORD, Site, between, command},
     upstream::Upstream,
+    waiting::until,
 };
 
 const FILES: &str = "files.localhost";
@@ -249,13 +250,9 @@ fn names_that_cannot_be_are_explained_and_those_of_the_file_win() {
     let more = format!("{toml}[hosts.\"mine.localhost\"]\nfiles = {in_file:?}\n");
     fs::write(site.data().join("webstead.toml"), more).unwrap();
     site.signal("HUP");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while served(&site, "mine.localhost") != "of the file" {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the file does not win"
-        );
-    }
+    until(&site, "the file wins", || {
+        served(&site, "mine.localhost") == "of the file"
+    });
     let list = site.text(&owner, "/admin/hosts").1;
     assert!(
         list.contains("not served") && list.contains("set in webstead.toml"),

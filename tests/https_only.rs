@@ -3,10 +3,11 @@
 use reqwest::blocking::Client;
 
 use crate::{
-    certificates::{await_certificate, set, shown, until},
+    certificates::{await_certificate, set, shown},
     names_in_browser::send,
     pebble::{Options, Pebble},
     site::{PASSWORD, Site},
+    waiting::until,
 };
 
 /// What a name tells browsers of HTTPS.

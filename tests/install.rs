@@ -11,6 +11,7 @@ use std::{
 use crate::{
     site::{Site, command},
     tools::is_there,
+    waiting::signal,
 };
 
 fn webstead(arguments: &[&str]) -> Output {
@@ -90,8 +91,7 @@ fn a_site_that_starts_is_waited_for() {
         .spawn()
         .unwrap();
     let waited = waiting.wait_with_output().unwrap();
-    let stop = Command::new("kill").arg(server.id().to_string()).status();
-    assert!(stop.unwrap().success());
+    signal(server.id(), "TERM");
     assert!(server.wait().unwrap().success());
     assert!(waited.status.success());
     assert!(text(&waited).contains("It answers"), "{}", text(&waited));

@@ -1,10 +1,6 @@
 //! A site whose disk takes no writes any more, as that of a dying card: what there is of it still gets elsewhere.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path};
 
 use crate::{
     backup::{copy_folder, done, page, run, site_with_posts, text},
@@ -12,6 +8,7 @@ use crate::{
     site::{OWNER, PASSWORD, Site, command},
     sshd::{Machine, WORD},
     stores,
+    waiting::until,
 };
 
 /// What lies beside the database when its disk becomes read-only.
@@ -134,20 +131,14 @@ fn the_server_of_a_site_on_a_disk_that_is_read_only_backs_it_up_when_the_owner_a
     let owner = site.sign_in(OWNER, PASSWORD);
     let asked = site.post(&owner, "/admin/backups").send().unwrap();
     assert_eq!(asked.status(), 303);
-    let until = Instant::now() + Duration::from_mins(1);
-    while !site
-        .text(&owner, "/admin/backups")
-        .1
-        .contains("proven</span>")
-    {
-        assert!(Instant::now() < until, "{}", site.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until(&site, "it is proven", || {
+        let (_, page) = site.text(&owner, "/admin/backups");
+        page.contains("proven</span>")
+    });
     // What need not be kept goes in between.
-    while !site.log().contains("backup 1 was made and is sound") {
-        assert!(Instant::now() < until, "{}", site.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until(&site, "it is made", || {
+        site.log().contains("backup 1 was made and is sound")
+    });
     drop(site);
     drop(mount);
 }

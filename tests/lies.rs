@@ -10,9 +10,10 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     ari::{Ari, Lie},
-    certificates::{await_certificate, certificate, set, shown, until},
+    certificates::{await_certificate, certificate, set, shown},
     pebble::{Options, Pebble},
     site::Site,
+    waiting::until,
 };
 
 /// An authority of the tests' own, which signs whatever it likes.

@@ -17,6 +17,7 @@ use reqwest::StatusCode;
 use crate::{
     site::{OWNER, PASSWORD, Site, command},
     tools::is_possible,
+    waiting::{until, wait_until, wait_within},
 };
 
 fn said(output: &Output) -> String {
@@ -109,9 +110,9 @@ fn asked_to_stop_it_finishes_what_is_in_flight_and_leaves_no_log_behind() {
                 }
             });
         }
-        while saved.load(Ordering::Relaxed) < 30 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("saves are on their way", || {
+            saved.load(Ordering::Relaxed) >= 30
+        });
         // The requests that are on their way now are the ones that the signal finds.
         is_stopping.store(true, Ordering::Relaxed);
         site.signal("TERM");
@@ -168,9 +169,7 @@ fn a_slow_form_is_read_to_its_end_before_the_server_stops() {
                 .body(reqwest::blocking::Body::sized(body, length))
                 .send()
         });
-        while started.load(Ordering::Relaxed) < 10 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("it is on its way", || started.load(Ordering::Relaxed) >= 10);
         site.signal("TERM");
         let answer = sending.join().unwrap().unwrap();
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
@@ -288,11 +287,9 @@ fn a_site_on_a_disk_that_is_read_only_is_served_and_takes_changes_as_soon_as_the
             .output();
         assert!(said(&other.unwrap()).contains("already serves"));
         mount.allow_writes();
-        let until = Instant::now() + Duration::from_secs(30);
-        while !site.log().contains("takes changes again") {
-            assert!(Instant::now() < until, "{left:?}: {}", site.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until(&site, &format!("{left:?}"), || {
+            site.log().contains("takes changes again")
+        });
         let editor = site.sign_in(OWNER, PASSWORD);
         site.publish(&editor, &[("title", "After"), ("markdown", "x")]);
         for path in ["/before", "/after"] {
@@ -300,10 +297,10 @@ fn a_site_on_a_disk_that_is_read_only_is_served_and_takes_changes_as_soon_as_the
         }
         for arguments in ["status", "reload"] {
             let ask = || command(&data).arg(arguments).output().unwrap();
-            while !ask().status.success() {
-                assert!(Instant::now() < until, "{left:?}: {}", said(&ask()));
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            let is_done = || ask().status.success();
+            wait_within(Duration::from_secs(30), is_done, || {
+                format!("{left:?}: {}", said(&ask()))
+            });
         }
         let site = site.restart();
         assert_eq!(site.text(&site.client(), "/after").0, 200, "{left:?}");

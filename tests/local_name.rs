@@ -19,6 +19,7 @@ use reqwest::{Certificate, blocking::Client};
 use crate::{
     networks::{Network, Running},
     site::command,
+    waiting::wait_until,
 };
 
 const GROUP: &str = "224.0.0.251:5353";
@@ -149,14 +150,6 @@ fn own_address() -> Ipv4Addr {
         .unwrap()
 }
 
-pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed() {
     let Some(network) = Network::new(3) else {
@@ -165,7 +158,7 @@ fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed
     let dir = tempfile::tempdir().unwrap();
     let first = Machine::start(&network, 1, dir.path());
     let asked = |name: &str, kind: Rtype| network.on(3, || ask(name, kind));
-    until("it is found", || {
+    wait_until("it is found", || {
         asked("pi.local", Rtype::A) == ["192.168.77.1"]
     });
     assert_eq!(asked("pi.local", Rtype::AAAA), ["fd77::1"]);
@@ -185,7 +178,7 @@ fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed
     assert!((300..400).contains(&code), "{code}");
 
     let second = Machine::start(&network, 2, dir.path());
-    until("another name", || {
+    wait_until("another name", || {
         second.status().contains("https://pi-2.local")
     });
     assert!(
@@ -195,7 +188,7 @@ fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed
     );
     assert_eq!(asked("pi-2.local", Rtype::A), ["192.168.77.2"]);
     assert_eq!(asked("pi.local", Rtype::A), ["192.168.77.1"]);
-    until("a certificate", || {
+    wait_until("a certificate", || {
         second.open(3, "pi-2.local", "https://pi-2.local/").is_ok()
     });
     // What is another machine's now is not shown as this one's.
@@ -207,10 +200,10 @@ fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed
 
     network.ip(2, "address add 192.168.77.99/25 dev eth0");
     network.ip(2, "address delete 192.168.77.2/24 dev eth0");
-    until("the new address", || {
+    wait_until("the new address", || {
         asked("pi-2.local", Rtype::A) == ["192.168.77.99"]
     });
-    until("a certificate", || {
+    wait_until("a certificate", || {
         second
             .open(3, "pi-2.local", "https://192.168.77.99/")
             .is_ok()
@@ -219,13 +212,13 @@ fn two_machines_of_one_name_are_found_by_different_ones_and_changes_are_followed
 
     // Over IPv6 as well: who has nothing else asks so, and is told another address when there is one.
     let asked6 = |kind: Rtype| network.on(3, || ask6("pi-2.local", kind));
-    until("it answers over IPv6", || {
+    wait_until("it answers over IPv6", || {
         asked6(Rtype::AAAA) == ["fd77::2"]
     });
     assert_eq!(asked6(Rtype::A), ["192.168.77.99"]);
     network.ip(2, "address add fd77::99/64 dev eth0 nodad");
     network.ip(2, "address delete fd77::2/64 dev eth0");
-    until("the new IPv6 address", || {
+    wait_until("the new IPv6 address", || {
         asked6(Rtype::AAAA) == ["fd77::99"] && asked("pi-2.local", Rtype::AAAA) == ["fd77::99"]
     });
 
@@ -258,12 +251,12 @@ fn a_name_that_avahi_announces_for_this_machine_is_left_to_it_and_taken_when_it_
     };
     let dir = tempfile::tempdir().unwrap();
     let asked = |name: &str, kind: Rtype| network.on(2, || ask(name, kind));
-    until("Avahi answers", || {
+    wait_until("Avahi answers", || {
         asked("pi.local", Rtype::A) == ["192.168.77.1"]
     });
     let site = Machine::start(&network, 1, dir.path());
-    until("it is left to Avahi", || site.log().contains("left to it"));
-    until("the website", || {
+    wait_until("it is left to Avahi", || site.log().contains("left to it"));
+    wait_until("the website", || {
         !asked("_https._tcp.local", Rtype::PTR).is_empty()
     });
     // One answer: Avahi's.
@@ -273,13 +266,13 @@ fn a_name_that_avahi_announces_for_this_machine_is_left_to_it_and_taken_when_it_
         200
     );
     avahi.stop();
-    until("it has the name", || {
+    wait_until("it has the name", || {
         asked("pi.local", Rtype::A) == ["192.168.77.1"]
     });
 
     // And the other way: it comes later, and keeps its name.
     let avahi = network.avahi(1, "pi").unwrap();
-    until("it is left to Avahi", || {
+    wait_until("it is left to Avahi", || {
         site.log().matches("left to it").count() == 2
     });
     std::thread::sleep(Duration::from_secs(3));
@@ -299,13 +292,13 @@ fn avahi_on_another_machine_keeps_the_name_that_it_has_and_yields_to_ours() {
     };
     let dir = tempfile::tempdir().unwrap();
     let asked = |name: &str| network.on(3, || ask(name, Rtype::A));
-    until("Avahi answers", || asked("pi.local") == ["192.168.77.2"]);
+    wait_until("Avahi answers", || asked("pi.local") == ["192.168.77.2"]);
     let site = Machine::start(&network, 1, dir.path());
-    until("another name", || asked("pi-2.local") == ["192.168.77.1"]);
+    wait_until("another name", || asked("pi-2.local") == ["192.168.77.1"]);
     assert!(site.status().contains("https://pi-2.local/"));
     assert_eq!(asked("pi.local"), ["192.168.77.2"]);
     let _third = network.avahi(3, "pi");
-    until("Avahi yields", || asked("pi-3.local") == ["192.168.77.3"]);
+    wait_until("Avahi yields", || asked("pi-3.local") == ["192.168.77.3"]);
     assert_eq!(asked("pi-2.local"), ["192.168.77.1"]);
 }
 
@@ -392,7 +385,7 @@ fn who_sends_what_he_likes_slows_nothing_down_and_fills_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let site = Machine::start(&network, 1, dir.path());
     let asked = |name: &str| network.on(3, || ask(name, Rtype::A));
-    until("it is found", || asked("pi.local") == ["192.168.77.1"]);
+    wait_until("it is found", || asked("pi.local") == ["192.168.77.1"]);
     let process = site.running.process();
     let before = costs(process);
     let start = Instant::now();
@@ -426,7 +419,7 @@ fn who_sends_what_he_likes_slows_nothing_down_and_fills_nothing() {
     assert!(time < 1000, "{time} hundredths of a second of 20 seconds");
     assert!(site.log().lines().count() < 100, "the log fills up");
     // As soon as he is done, it is found again, under some name; and the site was there all the time.
-    until("it is found", || {
+    wait_until("it is found", || {
         let status = site.status();
         let name = status
             .split("https://")

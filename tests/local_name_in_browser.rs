@@ -8,9 +8,10 @@ use std::{
 };
 
 use crate::{
-    local_name::{Machine, until},
+    local_name::Machine,
     networks::{Network, Running},
     tools::{Browser, DESKTOP, is_there},
+    waiting::wait_until,
 };
 
 /// How the visitor's system asks for names.
@@ -94,7 +95,7 @@ fn a_browser_finds_the_name_warns_and_warns_no_more_when_its_owner_did_what_the_
         avahi,
         home: tempfile::tempdir().unwrap(),
     };
-    until("the visitor's system knows the name", || {
+    wait_until("the visitor's system knows the name", || {
         visitor
             .says("getent", &["ahosts", "pi.local"])
             .contains("192.168.77.1")

@@ -9,9 +9,10 @@ use std::{
 };
 
 use crate::{
-    local_name::{Machine, until},
+    local_name::Machine,
     networks::{Network, Running, UNTIL_WE_END},
     tools::{is_there, node_modules},
+    waiting::wait_until,
 };
 
 /// Who may do what on its bus: everybody everything.
@@ -85,7 +86,7 @@ fn start(network: &Network, machine: usize, unpacked: &Path) -> Resolved {
         bus,
     };
     let control = unpacked.join("usr/bin/resolvectl");
-    until("it does mDNS", || {
+    wait_until("it does mDNS", || {
         let mut command = resolved.bus.beside(control.to_str().unwrap());
         command.args(["mdns", "eth0", "yes"]).stderr(Stdio::null());
         command.status().unwrap().success()
@@ -128,14 +129,14 @@ fn a_system_with_systemd_resolved_finds_the_site_and_one_beside_the_site_takes_n
     };
     {
         let _site = Machine::start(&network, 1, dir.path());
-        until("the visitor finds the site", finds);
+        wait_until("the visitor finds the site", finds);
 
         // It comes later, and has the port too. (What its own machine says, it does not listen to.)
         let _beside = start(&network, 1, &unpacked);
-        until("the visitor finds the site", finds);
+        wait_until("the visitor finds the site", finds);
     }
     // It was there before the site.
     let _beside = start(&network, 1, &unpacked);
     let _site = Machine::start(&network, 1, dir.path());
-    until("the visitor finds the site", finds);
+    wait_until("the visitor finds the site", finds);
 }

@@ -4,13 +4,16 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::netns::{Connected, Network};
+use crate::{
+    netns::{Connected, Network},
+    waiting::{found_within, signal, wait_until},
+};
 
 /// What the doctor found: for each station how it stands, its state, and what it says and advises.
 pub(crate) struct Found(pub(crate) HashMap<String, [String; 4]>);
@@ -121,10 +124,7 @@ impl Machine {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.process.to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+        signal(self.process, name);
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -152,11 +152,7 @@ impl Machine {
 
     #[track_caller]
     pub(crate) fn wait(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !is_so(self) {
-            assert!(Instant::now() < deadline, "not yet: {what}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_until(what, || is_so(self));
     }
 
     /// The doctor on this machine, for a site of this name.
@@ -213,14 +209,12 @@ impl Machine {
     /// The same, with words before the program's name.
     #[track_caller]
     pub(crate) fn until_with(&self, before: &[&str], place: &str, state: &str) -> Found {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
+        found_within(Duration::from_mins(1), || {
             let found = self.ask(before, &[]);
             if found.state(place) == state {
-                return found;
+                return Ok(found);
             }
-            assert!(Instant::now() < deadline, "{state}: {:?}", found.0);
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            Err(format!("{state}: {:?}", found.0))
+        })
     }
 }

@@ -91,3 +91,4 @@ mod upgrade_form;
 mod upgrade_leave;
 mod upgrade_load;
 mod upstream;
+mod waiting;

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use crate::{
     bind::{Bind, SECRET},
-    certificates::{await_certificate, set, until},
+    certificates::{await_certificate, set},
     dns_api::{ApiServer, simple::Outside},
     names_in_browser::send,
     pebble::{Options, Pebble},
     site::{PASSWORD, Site, between, command},
+    waiting::until,
 };
 
 const PAGE: &str = "/admin/name/dns";

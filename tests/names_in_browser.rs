@@ -8,9 +8,10 @@ use std::{
 use reqwest::blocking::Client;
 
 use crate::{
-    certificates::{await_certificate, set, shown, until},
+    certificates::{await_certificate, set, shown},
     pebble::{Options, Pebble},
     site::{PASSWORD, Site, between, command},
+    waiting::until,
 };
 
 /// Sends the form as the page has it, with these fields, and once more if it is shown first where the names lead; gives

@@ -7,12 +7,17 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::{miniupnpd, namespaces::Namespaces, router::wait_until, tools::is_there};
+use crate::{
+    miniupnpd,
+    namespaces::Namespaces,
+    tools::is_there,
+    waiting::{wait_until, wait_within},
+};
 
 /// The home's address on the internet, where it has one.
 pub(crate) const HOME: &str = "11.22.33.44";
@@ -261,15 +266,11 @@ impl Network {
             .spawn()
             .unwrap();
         self.children.0.push(child);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !fs::read_to_string(&log).unwrap().contains("running") {
-            assert!(
-                Instant::now() < deadline,
-                "BIND: {}",
-                fs::read_to_string(&log).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let log = || fs::read_to_string(&log).unwrap();
+        let is_ready = || log().contains("running");
+        wait_within(Duration::from_secs(20), is_ready, || {
+            format!("BIND: {}", log())
+        });
         true
     }
 

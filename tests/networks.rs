@@ -7,12 +7,11 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::{namespaces::Namespaces, tools::is_there};
+use crate::{namespaces::Namespaces, tools::is_there, waiting::wait_until};
 
 /// One network with some machines, which are counted from 1. All of it is gone when this is dropped.
 pub(crate) struct Network {
@@ -167,9 +166,5 @@ fn a_program_beside_a_shell_ends_with_the_pipe_and_so_with_a_test_that_panics_or
     assert!(is_there());
     drop(running);
     // It was told to end, and that takes a moment.
-    let until = Instant::now() + Duration::from_secs(10);
-    while is_there() {
-        assert!(Instant::now() < until, "{line}");
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(&format!("{line} ends"), || !is_there());
 }

@@ -4,10 +4,12 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
 };
 
-use crate::site::{OWNER, PASSWORD, Site};
+use crate::{
+    site::{OWNER, PASSWORD, Site},
+    waiting::until,
+};
 
 /// The value of a line of `/metrics`.
 fn number(text: &str, name: &str) -> f64 {
@@ -242,11 +244,7 @@ fn settings_count_from_a_reload_on() {
         fs::write(site.data().join("webstead.toml"), toml).unwrap();
         let before = site.log().matches(word).count();
         site.signal("HUP");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while site.log().matches(word).count() == before {
-            assert!(Instant::now() < deadline, "{word}: {}", site.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until(&site, word, || site.log().matches(word).count() > before);
     };
     let statuses = |count: usize| -> Vec<u16> {
         let paths = (0..count).map(|n| format!("/not-there-{n}"));

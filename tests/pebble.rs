@@ -2,10 +2,9 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -17,6 +16,7 @@ use crate::{
     bind::Bind,
     site::Site,
     tools::{free_port, is_there},
+    waiting::wait_for_port,
 };
 
 /// An authority and a DNS server; both end when this is dropped.
@@ -209,7 +209,6 @@ impl Pebble {
     }
 
     fn wait(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
         let Ports {
             acme,
             management,
@@ -217,10 +216,7 @@ impl Pebble {
             ..
         } = self.ports;
         for port in [acme, management, dns_management] {
-            while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).is_err() {
-                assert!(Instant::now() < deadline, "the authority does not start");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            wait_for_port(port, Duration::from_secs(20), || "the authority".into());
         }
     }
 }

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use crate::{
     netns::{AUTHORITY, Network, RESOLVER},
     pebble::make_certificate,
-    router::wait_until,
     tools::is_there,
+    waiting::{signal, wait_until},
 };
 
 /// What it is called: `ca A` of the zone leads to [`AUTHORITY`].
@@ -62,10 +62,7 @@ impl PebbleOutside {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.process.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+        signal(self.process.id(), name);
     }
 
     pub(crate) fn stop(&mut self) {

@@ -3,10 +3,11 @@
 use crate::{
     acme2certifier::{Acme2Certifier, ISSUER},
     bind::{Bind, SECRET},
-    certificates::{certificate, keep_secret, set, shown, until},
+    certificates::{certificate, keep_secret, set, shown},
     names_in_browser::{save, send},
     pebble::{Options, Pebble},
     site::{Site, command},
+    waiting::until,
 };
 
 /// What a command says, and whether it is content.

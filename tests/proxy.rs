@@ -16,6 +16,7 @@ use crate::{
     hosts::{APP, FILES, with_files},
     site::Site,
     upstream::{Upstream, raw_upstream, start_websocket},
+    waiting::until,
 };
 
 /// So many pieces of up to 1,000 bytes, slowly.
@@ -329,11 +330,8 @@ fn a_program_that_is_unwell_is_left_out_and_one_that_is_slow_is_not_waited_for()
     let taken = upload.send().unwrap();
     assert_eq!(taken.status(), 200, "an upload may take its time");
     drop(two);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !site.log().contains("is not well") {
-        assert!(Instant::now() < deadline, "{}", site.log());
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    let word = "is not well";
+    until(&site, word, || site.log().contains(word));
     let alone = client.get(site.url_of(APP, "/")).send().unwrap();
     assert_eq!(alone.status(), 200, "the only one is asked all the same");
 }
@@ -342,11 +340,9 @@ fn a_program_that_is_unwell_is_left_out_and_one_that_is_slow_is_not_waited_for()
 fn a_program_that_wants_its_public_name_is_asked_by_it_whether_it_is_well() {
     let upstream = Upstream::start("one");
     let site = with_proxy(&[upstream.url()], "health = \"/picky\"");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while upstream.connections.load(Ordering::Relaxed) == 0 {
-        assert!(Instant::now() < deadline, "it is not asked");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until(&site, "it is asked", || {
+        upstream.connections.load(Ordering::Relaxed) > 0
+    });
     std::thread::sleep(Duration::from_millis(500));
     assert!(!site.log().contains("is not well"), "{}", site.log());
 }
@@ -359,17 +355,12 @@ fn a_request_that_its_visitor_took_back_is_no_failure_of_the_site() {
     let client = client.timeout(Duration::from_millis(300)).build().unwrap();
     client.get(site.url_of(APP, "/slow")).send().unwrap_err();
     drop(client);
-    let deadline = Instant::now() + Duration::from_secs(5);
     let taken_back = "webstead_requests_total{host=\"none\",status=\"4xx\"} 1";
-    loop {
+    until(&site, "it is counted", || {
         let metrics = site.text(&site.client(), "/metrics").1;
         assert!(!metrics.contains("status=\"5xx\"} 1"), "{metrics}");
-        if metrics.contains(taken_back) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{metrics}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        metrics.contains(taken_back)
+    });
 }
 
 #[test]
@@ -434,9 +425,9 @@ fn a_program_that_hangs_is_left_out_and_one_that_is_this_server_is_noticed() {
     std::fs::write(site.data().join("webstead.toml"), around).unwrap();
     let before = site.log().matches("reloaded:").count();
     site.signal("HUP");
-    while site.log().matches("reloaded:").count() == before {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until(&site, "the settings are read", || {
+        site.log().matches("reloaded:").count() > before
+    });
     let round = client.get(site.url_of(APP, "/")).send().unwrap();
     assert_eq!(round.status(), 508);
     let trace = reqwest::Method::from_bytes(b"TRACE").unwrap();

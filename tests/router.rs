@@ -5,8 +5,6 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -14,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     miniupnpd::{self, DAEMON, Sides},
     tools::is_there,
+    waiting::{signal, wait_until},
 };
 
 pub(crate) const ROUTER: &str = "192.168.77.1";
@@ -295,7 +294,7 @@ pub(crate) struct Server(pub(crate) Child);
 
 impl Server {
     pub(crate) fn signal(&self, name: &str) {
-        run(&format!("kill -{name} {}", self.0.id()));
+        signal(self.0.id(), name);
     }
 }
 
@@ -303,17 +302,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.signal("TERM");
         let _ = self.0.wait();
-    }
-}
-
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(
-            Instant::now() < deadline,
-            "it does not come to pass that {what}"
-        );
-        thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use crate::{
-    router::{Home, wait_until},
-    site::PASSWORD,
-};
+use crate::{router::Home, site::PASSWORD, waiting::wait_until};
 
 #[test]
 fn in_the_browser_the_owner_sees_the_router_consents_and_takes_it_back() {

@@ -5,16 +5,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
     machine::Found,
     miniupnpd,
-    router::{Home, ROUTER, Server, run, wait_until},
+    router::{Home, ROUTER, Server, run},
     site::PASSWORD,
     tools::is_there,
+    waiting::{wait_until, wait_within},
 };
 
 /// This machine, and as the kernel writes it in a rule of the router's.
@@ -217,16 +217,10 @@ fn visitors_come_in_over_ipv6_with_consent_only_and_no_more_when_it_is_taken_bac
     run(&format!(
         "ip -n {n}i addr add {LATER}/64 dev in1 nodad && ip -n {n}i addr del {OWN}/64 dev in1"
     ));
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while home.visit(&format!("https://[{LATER}]/")) != "200" {
-        assert!(
-            Instant::now() < deadline,
-            "{} {}",
-            lets_in(&home),
-            home.log()
-        );
-        thread::sleep(Duration::from_secs(1));
-    }
+    let is_let_in = || home.visit(&format!("https://[{LATER}]/")) == "200";
+    wait_within(Duration::from_secs(90), is_let_in, || {
+        format!("{} {}", lets_in(&home), home.log())
+    });
     wait_until("it is written down", || {
         home.says(&["router"])
             .contains("port 80 of 2a0b:77::21, over IPv6")

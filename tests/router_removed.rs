@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command};
 
-use crate::router::{Home, wait_until};
+use crate::{router::Home, waiting::wait_until};
 
 /// Makes a machine in a mount namespace that looks as if Webstead were installed, and takes it away there. `systemctl`
 /// writes down how it was called.

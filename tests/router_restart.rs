@@ -1,11 +1,11 @@
 //! A router that is switched off and on, and knows nothing more (see `router.rs`).
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::{fs, thread, time::Duration};
 
-use crate::router::{Home, wait_until};
+use crate::{
+    router::Home,
+    waiting::{wait_until, wait_within},
+};
 
 #[test]
 fn a_router_that_starts_anew_is_asked_again_within_a_minute_or_so() {
@@ -72,37 +72,23 @@ fn grants_little() {
     wait_until("both are written down", || ends().len() == 2);
     let first = ends();
     // The last minute has not begun yet: nothing has ended.
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while ends()
-        .iter()
-        .zip(&first)
-        .any(|(end, first)| end - first < 50)
-    {
-        assert!(
-            Instant::now() < deadline,
-            "{:?} {first:?} {}",
-            ends(),
-            home.log()
-        );
-        thread::sleep(Duration::from_millis(500));
-    }
+    let are_later = || {
+        let mut both = ends().into_iter().zip(&first);
+        both.all(|(end, first)| end - first >= 50)
+    };
+    wait_within(Duration::from_secs(90), are_later, || {
+        format!("{:?} {first:?} {}", ends(), home.log())
+    });
     within(Duration::ZERO, &home);
 }
 
 /// Both ports lead here within this time.
 fn within(time: Duration, home: &Home) {
-    let deadline = Instant::now() + time;
     let is_so = || {
         let rules = home.passes_on();
         rules.contains("192.168.77.20:8443") && rules.contains("192.168.77.20:8080")
     };
-    while !is_so() {
-        assert!(
-            Instant::now() < deadline,
-            "{} {}",
-            home.passes_on(),
-            home.log()
-        );
-        thread::sleep(Duration::from_millis(200));
-    }
+    wait_within(time, is_so, || {
+        format!("{} {}", home.passes_on(), home.log())
+    });
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::router::{Home, wait_until};
+use crate::{router::Home, waiting::wait_until};
 
 /// Answers each search with everything that is wrong; and says what was asked over HTTP, at every place that it names.
 const STRANGER: &str = r#"

@@ -6,12 +6,17 @@ use std::{
     net::{TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use reqwest::blocking::Client;
 
-use crate::{service_manager::ServiceManager, site::command, tools::is_there};
+use crate::{
+    service_manager::ServiceManager,
+    site::command,
+    tools::is_there,
+    waiting::{signal, wait_until},
+};
 
 #[test]
 fn the_service_manager_hears_when_it_is_ready_alive_and_stopping() {
@@ -28,8 +33,7 @@ fn the_service_manager_hears_when_it_is_ready_alive_and_stopping() {
         let alive = manager.hear();
         assert!(alive.contains("WATCHDOG=1"), "{alive}");
     }
-    let stop = Command::new("kill").arg(server.id().to_string()).status();
-    assert!(stop.unwrap().success());
+    signal(server.id(), "TERM");
     manager.hear_until("STOPPING=1");
     assert!(server.wait().unwrap().success());
 }
@@ -66,11 +70,7 @@ fn sockets_that_the_service_manager_holds_are_taken_and_a_wrong_number_is_refuse
             .unwrap()
     };
     let knock = |socket| {
-        let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(socket).is_err() {
-            assert!(Instant::now() < until, "nobody listens");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("somebody listens", || TcpStream::connect(socket).is_ok());
     };
     let mut alone = serve(&[https.to_string()]);
     knock(https);
@@ -96,8 +96,7 @@ fn sockets_that_the_service_manager_holds_are_taken_and_a_wrong_number_is_refuse
         sent_on.headers()["location"].to_str().unwrap(),
         format!("https://{https}/x")
     );
-    let stop = Command::new("kill").arg(both.id().to_string()).status();
-    assert!(stop.unwrap().success());
+    signal(both.id(), "TERM");
     assert!(both.wait().unwrap().success());
 }
 
@@ -127,8 +126,7 @@ fn the_journal_is_given_levels_and_everything_else_times() {
         let mut line = String::new();
         let mut log = BufReader::new(log);
         log.read_line(&mut line).unwrap();
-        let stop = Command::new("kill").arg(server.id().to_string()).status();
-        assert!(stop.unwrap().success());
+        signal(server.id(), "TERM");
         server.wait().unwrap();
         assert!(line.contains(expected), "{line}");
     }

@@ -22,6 +22,8 @@ use rustls::{
 };
 use tempfile::TempDir;
 
+use crate::waiting::signal;
+
 /// The owner's name in the tests.
 pub(crate) const OWNER: &str = "ada";
 /// The owner's password in the tests.
@@ -443,11 +445,7 @@ impl Site {
 
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        signal(self.child.id(), name);
     }
 }
 

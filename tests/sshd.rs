@@ -3,11 +3,10 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -16,6 +15,7 @@ use crate::{
     site::Site,
     stores::done,
     tools::{free_port, is_there},
+    waiting::wait_for_port,
 };
 
 /// What the user `ada` types there.
@@ -158,15 +158,9 @@ impl Machine {
             .stderr(fs::File::create(self.path("log")).unwrap())
             .spawn()
             .unwrap();
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "sshd did not start: {}",
-                fs::read_to_string(self.path("log")).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for_port(self.port, Duration::from_secs(30), || {
+            fs::read_to_string(self.path("log")).unwrap()
+        });
     }
 
     /// It is not there for a moment, and then with other keys.

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::Write as _,
-    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -16,6 +15,7 @@ use crate::{
     backup::{killed, page, site_with_posts},
     site::{OWNER, PASSWORD, Site, command},
     tools::{free_port, is_there, node_modules},
+    waiting::wait_for_port,
 };
 
 const REGION: &str = "us-east-1";
@@ -69,14 +69,7 @@ impl Store {
             key: none.clone(),
             reader: none,
         };
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(90),
-                "moto did not start"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_for_port(port, Duration::from_secs(90), || "moto".into());
         let bucket = store.client.put(format!("{}/my-bucket", store.endpoint));
         answered(bucket, "s3");
         store.key = store.user("ada", "s3:*");

@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::waiting::wait_within;
+
 /// Whether a tool is there. If not, says so; panics where tools are required.
 pub(crate) fn is_there(tool: &str, found: bool) -> bool {
     if !found {
@@ -262,16 +264,13 @@ impl Browser {
 
     /// Waits until a script's expression is true.
     pub(crate) fn wait_for(&self, expression: &str) {
-        for _ in 0..100 {
-            if self.run(&format!("return Boolean({expression})")) == json!(true) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!(
-            "{expression} did not become true; the page says: {}",
-            self.text()
-        );
+        let is_true = || self.run(&format!("return Boolean({expression})")) == json!(true);
+        wait_within(Duration::from_secs(20), is_true, || {
+            format!(
+                "{expression} did not become true; the page says: {}",
+                self.text()
+            )
+        });
     }
 
     /// Waits until the page shows a text; works without scripts, and while pages change.

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     site::Site,
     tools::{is_possible, is_there},
+    waiting::{signal, until},
 };
 
 fn said(output: &Output) -> String {
@@ -127,9 +128,9 @@ fn another_process_takes_over_and_who_started_the_first_still_has_it_in_hand() {
     assert_eq!(code, Some(0), "{text}");
     // Ctrl-C reaches every process of a terminal; the first one ends when the last has ended.
     let last = serving(&site);
-    let both = [site.process_id(), last].map(|process| process.to_string());
-    let sent = Command::new("kill").arg("-INT").args(both).status();
-    assert!(sent.unwrap().success());
+    for process in [site.process_id(), last] {
+        signal(process, "INT");
+    }
     assert_eq!(site.wait_for_end().code(), Some(0), "{}", site.log());
     assert!(!Path::new(&format!("/proc/{last}")).exists());
     assert!(!site.data().join("server.sock").exists());
@@ -289,20 +290,10 @@ pub(crate) fn begin_upgrade(program: &Path, site: &Site, newer: &Path) -> std::p
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
-    while site.log().matches("handing over to").count() == begun {
-        assert!(Instant::now() < end, "{}", site.log());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(site, "the new program is started", || {
+        site.log().matches("handing over to").count() > begun
+    });
     upgrade
-}
-
-fn send(process: u32, signal: &str) {
-    let kill = Command::new("kill")
-        .arg(format!("-{signal}"))
-        .arg(process.to_string())
-        .status();
-    assert!(kill.unwrap().success());
 }
 
 #[test]
@@ -314,15 +305,13 @@ fn an_upgrade_that_is_broken_off_leaves_the_program_in_its_place_and_others_wait
     };
     let (process, whole) = (serving(&site), fs::read(&program).unwrap());
     // Whatever ends who asks, the one before goes on.
-    for (before, signal) in ["KILL", "INT", "HUP", "TERM"].into_iter().enumerate() {
+    for (before, name) in ["KILL", "INT", "HUP", "TERM"].into_iter().enumerate() {
         let mut upgrade = begin_upgrade(&program, &site, &newer);
-        send(upgrade.id(), signal);
-        assert!(!upgrade.wait().unwrap().success(), "{signal}");
-        let end = Instant::now() + Duration::from_secs(20);
-        while site.log().matches("who asked for it has ended").count() <= before {
-            assert!(Instant::now() < end, "{signal}: {}", site.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        signal(upgrade.id(), name);
+        assert!(!upgrade.wait().unwrap().success(), "{name}");
+        until(&site, name, || {
+            site.log().matches("who asked for it has ended").count() > before
+        });
         assert_eq!(serving(&site), process);
         assert_eq!(fs::read(&program).unwrap(), whole);
         assert_eq!(site.text(&client, "/").0, 200);
@@ -359,9 +348,9 @@ fn the_new_program_leads_only_once_who_asked_for_it_is_not_to_be_ended_any_more(
         stream
     };
     drop(ask_until_ready());
-    while !site.log().contains("who asked for it has ended") {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until(&site, "it is taken back", || {
+        site.log().contains("who asked for it has ended")
+    });
     assert_eq!(serving(&site), process);
     let mut stream = ask_until_ready();
     assert_eq!(serving(&site), process);
@@ -375,7 +364,7 @@ fn the_new_program_leads_only_once_who_asked_for_it_is_not_to_be_ended_any_more(
 fn of_a_server_that_is_frozen_everybody_is_told_so_soon() {
     let (site, program, _) = Site::of_own_program();
     let process = serving(&site);
-    send(process, "STOP");
+    signal(process, "STOP");
     for (arguments, seconds) in [(["status"], 15), (["reload"], 30)] {
         let began = Instant::now();
         let (code, text) = run(&program, &site, &arguments);
@@ -387,7 +376,7 @@ fn of_a_server_that_is_frozen_everybody_is_told_so_soon() {
             "{arguments:?}: {took:?}"
         );
     }
-    send(process, "CONT");
+    signal(process, "CONT");
     let (code, text) = run(&program, &site, &["status"]);
     assert_eq!(code, Some(0), "{text}");
 }

@@ -16,6 +16,7 @@ use crate::{
     service_manager::ServiceManager,
     site::Site,
     upgrade::{begin_upgrade, run, serving, slow},
+    waiting::{signal, wait_until},
 };
 
 const NEWER: &str = env!("CARGO_BIN_EXE_webstead");
@@ -240,15 +241,10 @@ fn the_service_manager_hears_whose_turn_it_is() {
     until("READY=1");
     until("WATCHDOG=1");
     assert!(server.wait().unwrap().success(), "the one before ends");
-    let stop = Command::new("kill").arg(next.to_string()).status();
-    assert!(stop.unwrap().success());
+    signal(next, "TERM");
     until("STOPPING=1");
-    let end = Instant::now() + Duration::from_secs(20);
-    while Path::new(&format!("/proc/{next}/fd"))
-        .read_dir()
-        .is_ok_and(|mut fds| fds.next().is_some())
-    {
-        assert!(Instant::now() < end);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("it ends", || {
+        let open = Path::new(&format!("/proc/{next}/fd")).read_dir();
+        !open.is_ok_and(|mut open| open.next().is_some())
+    });
 }

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::site::{OWNER, PASSWORD, Site, command};
+use crate::{
+    site::{OWNER, PASSWORD, Site, command},
+    waiting::found_within,
+};
 
 /// Flips one bit as media do that decay: nobody has written to the file.
 fn flip(path: &Path, at: u64, bit: u8) {
@@ -116,15 +119,14 @@ fn check_by_the_server(site: &Site, is_well: bool) {
         .count();
     let asked = site.post(&client, "/admin/disk/check").send().unwrap();
     assert_eq!(asked.status(), 303);
-    for _ in 0..600 {
-        std::thread::sleep(Duration::from_millis(100));
+    let html = found_within(Duration::from_mins(1), || {
         let html = site.text(&client, "/admin/disk").1;
         if html.matches("everything, ").count() > before {
-            assert_eq!(!html.contains("badge draft"), is_well, "{html}");
-            return;
+            return Ok(html);
         }
-    }
-    panic!("the check did not end: {}", site.log());
+        Err(format!("the check did not end: {}", site.log()))
+    });
+    assert_eq!(!html.contains("badge draft"), is_well, "{html}");
 }
 
 #[test]

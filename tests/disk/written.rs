@@ -7,6 +7,7 @@ use reqwest::blocking::Client;
 use crate::{
     site::{OWNER, PASSWORD, Site, command},
     tools::SmallDisk,
+    waiting::{until, wait_within},
 };
 
 /// What the page says of a file, in bytes.
@@ -30,14 +31,11 @@ fn written(site: &Site, client: &Client, file: &str) -> f64 {
 
 /// Waits until the page says so much of a file.
 fn wait_for(site: &Site, client: &Client, file: &str, bytes: f64) {
-    for _ in 0..200 {
-        let said = written(site, client, file);
-        if (said - bytes).abs() < bytes / 50.0 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("{file}: {}", written(site, client, file));
+    let said = || written(site, client, file);
+    let is_so = || (said() - bytes).abs() < bytes / 50.0;
+    wait_within(Duration::from_secs(20), is_so, || {
+        format!("{file}: {}", said())
+    });
 }
 
 fn import(data: &Path, folder: &Path, bytes: usize) {
@@ -74,13 +72,9 @@ fn the_owner_sees_what_was_written_also_by_an_import_and_before_a_restart() {
     wait_for(&site, &client, "media/", 300e3);
     assert!(written(&site, &client, "site.db-wal") >= log * 0.95);
     // The log was written back when it stopped.
-    for _ in 0..100 {
-        if written(&site, &client, "site.db") > 60_000.0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    assert!(written(&site, &client, "site.db") > 60_000.0);
+    until(&site, "it is counted", || {
+        written(&site, &client, "site.db") > 60_000.0
+    });
     site.stop();
     import(&data, &dir.path().join("without"), 700_000);
     let site = site.restart_stopped();
