@@ -150,17 +150,19 @@ fn refuse_damaged(source: &Source) -> Result<()> {
     if found.unseen().is_some() {
         return found.insist();
     }
-    // Not in the process that serves, which looks at night: to close a file of SQLite's would take its locks away.
+    // Before anything is written. Not in the process that serves: to close a file of SQLite's would take its locks away. All
+    // pages are compared once more when they are copied.
     if found == Verdict::Sound && source.database.is_none() {
         found = look_at_pages(&source.folder.database());
     }
-    let Some(damage) = found.damage() else {
-        return Ok(());
-    };
-    Err(Error::Damaged(format!(
+    found.damage().map_or(Ok(()), |damage| Err(refusal(damage)))
+}
+
+fn refusal(damage: &str) -> Error {
+    Error::Damaged(format!(
         "the data of this site are damaged ({damage}), and a backup of them would push out a sound one; see `webstead repair`, \
          or restore an earlier backup"
-    )))
+    ))
 }
 
 struct Work<'a> {
@@ -212,7 +214,16 @@ impl Work<'_> {
             .connection()
             .query_row(first_account, [], |row| row.get(0))?;
         self.refuse_another_site(last, first_account)?;
-        let database = self.database(&snapshot)?;
+        let (database, verdict) = self.database(&snapshot)?;
+        if let Some(damage) = verdict.damage() {
+            if let Some(database) = &source.database {
+                database.health().note_damage(damage);
+            }
+            return Err(refusal(damage));
+        }
+        if let Some(why) = verdict.unseen() {
+            self.warn(why.to_owned());
+        }
         let media: Vec<_> = named_by(snapshot.connection())?.into_iter().collect();
         let title = "SELECT value FROM settings WHERE name = 'title'";
         let title = snapshot.connection().query_row(title, [], |row| row.get(0));
@@ -247,10 +258,11 @@ impl Work<'_> {
         })
     }
 
-    fn database(&mut self, snapshot: &Snapshot) -> Result<DatabaseEntry> {
+    /// The database, block by block, and whether it is what was written.
+    fn database(&mut self, snapshot: &Snapshot) -> Result<(DatabaseEntry, Verdict)> {
         let blocks = snapshot.blocks(BLOCK_BYTES);
         let (mut lists, mut list, mut number) = (Vec::new(), Vec::new(), 0);
-        snapshot.each_block(BLOCK_BYTES, |block| {
+        let verdict = snapshot.each_block(BLOCK_BYTES, |block| {
             (self.progress)("database", number, blocks);
             list.push(self.keep(block)?);
             number += 1;
@@ -260,11 +272,12 @@ impl Work<'_> {
             }
             Ok(())
         })?;
-        Ok(DatabaseEntry {
+        let entry = DatabaseEntry {
             bytes: snapshot.bytes(),
             lists,
             rows: snapshot.rows()?,
-        })
+        };
+        Ok((entry, verdict))
     }
 
     /// Every file, by path.

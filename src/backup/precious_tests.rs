@@ -1,6 +1,9 @@
 //! What is kept for somebody stays, whatever others do.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+};
 
 use super::{
     tests::{NEVER, Place, at, everything, noise, quiet},
@@ -8,7 +11,7 @@ use super::{
 };
 use crate::{
     base::Id,
-    db::{Change, Database},
+    db::{Change, Database, Trouble},
 };
 
 fn change(place: &Place, change: Change) {
@@ -45,6 +48,40 @@ fn damaged_data_are_not_backed_up() {
     fs::write(place.folder.root().join("damaged.txt"), "page 7").unwrap();
     let refused = make(&place.source(), &place.repository(), &quiet, &NEVER).unwrap_err();
     assert!(refused.to_string().contains("page 7"), "{refused}");
+}
+
+#[test]
+fn a_page_that_is_not_what_was_written_is_not_backed_up_by_who_serves_either() {
+    let place = Place::new();
+    set_up(&place);
+    place.back_up();
+    let (file, before) = (place.folder.database(), everything(&place.store()));
+    let database = Database::open(&file).unwrap();
+    let source = Source {
+        database: Some(database.clone()),
+        ..place.source()
+    };
+    // As media decay: nobody has written to it, and SQLite sees nothing in the middle of a text.
+    let open = File::options().read(true).write(true).open(&file).unwrap();
+    let changed = open.metadata().unwrap().modified().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let words = b"some text that is in it";
+    let at = bytes.windows(words.len()).position(|text| text == words);
+    open.write_all_at(b"S", at.unwrap() as u64).unwrap();
+    open.set_modified(changed).unwrap();
+    let refused = make(&source, &place.repository(), &quiet, &NEVER).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("not what was written"), "{said}");
+    assert_eq!(everything(&place.store()), before);
+    // It is told as a check tells it, and nothing is saved on top of it.
+    assert!(matches!(
+        database.health().troubles()[..],
+        [Trouble::Damaged(_)]
+    ));
+    database.close();
+    fs::remove_file(place.folder.root().join("damaged.txt")).unwrap();
+    let by_hand = make(&place.source(), &place.repository(), &quiet, &NEVER).unwrap_err();
+    assert_eq!(by_hand.to_string(), said);
 }
 
 #[test]

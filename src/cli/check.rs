@@ -102,6 +102,9 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     for why in found.unseen() {
         warn_of!("could not be looked at: {why}");
     }
+    if let Some(why) = &found.uncompared {
+        say!("note: {why}");
+    }
     if problems.is_empty() && found.unseen().next().is_none() {
         say!(
             "{}",

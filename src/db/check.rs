@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::look_at_sums,
+    DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::{Uncompared, look_at_sums},
     wal_verdict::look_at_log_unopened,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};
@@ -51,6 +51,9 @@ pub struct Found {
     pub media: Vec<Verdict>,
     /// Of keys, certificates and settings.
     pub files: Vec<Verdict>,
+    /// What of the database could not be compared with what was written, and why; it is no damage.
+    #[serde(default)]
+    pub uncompared: Option<String>,
     /// Posts and pages.
     pub posts: u64,
     /// Media files.
@@ -109,7 +112,9 @@ pub fn check(
     found.database.push(known_damage(folder.root()));
     found.database.push(look_at_log_unopened(&file));
     if depth != Depth::Quick {
-        found.database.push(look_at_pages(&file));
+        let (verdict, uncompared) = compared(&file);
+        found.database.push(verdict);
+        found.uncompared = uncompared;
         (found.small, found.files) = look_at_small_files(folder.root(), before);
     }
     found.database.extend(look_at_structures(&file, depth));
@@ -137,19 +142,35 @@ fn known_damage(root: &Path) -> Verdict {
 /// Whether the pages of a database are what was written there. Not for a process that has it open: closing it takes away
 /// all locks of that process.
 pub fn look_at_pages(file: &Path) -> Verdict {
+    compared(file).0
+}
+
+/// The same, and what there was nothing to compare with.
+fn compared(file: &Path) -> (Verdict, Option<String>) {
     match look_at_sums(file) {
-        Ok(seen) if seen.damaged.is_empty() => match seen.why_unknown() {
-            None => Verdict::Sound,
-            Some(why) => Verdict::NotSeen(format!(
-                "whether all of the database is what was written is not known: {why}"
-            )),
-        },
-        Ok(seen) => Verdict::Damaged(format!(
-            "{} of its pages are not what was written to the disk ({}); `webstead repair` says what is on them",
-            seen.damaged.len(),
-            numbers(&seen.damaged)
-        )),
-        Err(e) => Verdict::NotSeen(format!("reading {}: {e}", file.display())),
+        Ok(seen) => (seen.verdict(), seen.uncompared.map(in_words)),
+        Err(e) => (
+            Verdict::NotSeen(format!("reading {}: {e}", file.display())),
+            None,
+        ),
+    }
+}
+
+fn in_words(uncompared: Uncompared) -> String {
+    let when = "They are made at the next start of the site; in one of more than 64 MB, each when its page is written next.";
+    match uncompared {
+        Uncompared::Missing => format!(
+            "the pages of the database could not be compared with what was written: their checksums, site.db-sums2, are not \
+             there, as in a folder that was copied without them. {when}"
+        ),
+        Uncompared::OfAnother => format!(
+            "the pages of the database could not be compared with what was written: site.db-sums2 has the checksums of \
+             another file, as in a folder that was copied, or after another program has written to site.db. {when}"
+        ),
+        Uncompared::Some(pages, of) => format!(
+            "{pages} of the {of} pages of the database could not be compared with what was written: they have no checksum \
+             yet, as after the folder was copied. Each gets one when it is written next."
+        ),
     }
 }
 
@@ -369,16 +390,4 @@ fn verdict_of(name: &str, before: Option<&SmallFile>, now: &SmallFile) -> Verdic
     Verdict::Damaged(format!(
         "{name} is not what it was, and nobody has written to it; restore it from a backup"
     ))
-}
-
-/// Some numbers, and how many more.
-fn numbers(pages: &[u32]) -> String {
-    let shown: Vec<String> = pages.iter().take(8).map(u32::to_string).collect();
-    let more = pages.len().saturating_sub(shown.len());
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    format!("{}{more}", shown.join(", "))
 }

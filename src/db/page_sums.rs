@@ -28,7 +28,7 @@ use self::form::{
     ENTRY_BYTES, Entry, Form, Found, HEADER_BYTES, Header, Looks, entry, header_bytes, kept_of,
     offset, read_entry, read_header,
 };
-pub(super) use self::look::look_at_sums;
+pub(super) use self::look::{Comparison, Uncompared, look_at_sums};
 use super::wal::{
     LogState, NEW_PAGE_BYTES, OLD_PAGE_BYTES, add_up, log_of, read_log, said_page_bytes,
 };
@@ -110,23 +110,28 @@ impl PageSums {
         self.page_bytes
     }
 
-    /// Those that are there, to be read; nothing if there are none.
-    fn to_read(database: &Path) -> io::Result<Option<Self>> {
+    /// Those that are there, to be read. Who has the database open says how large its pages are: the others find that in
+    /// the file.
+    fn to_read(database: &Path, said: Option<usize>) -> io::Result<Vec<Self>> {
+        let mut there = Vec::new();
         for (form, end) in [(Form::New, SUMS), (Form::Old, OLD_SUMS)] {
             let file = match File::open(beside(database, end)) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 file => file?,
             };
             if read_header(form, &file)? != Found::Nothing {
-                return Ok(Some(Self {
-                    page_bytes: page_bytes((form, &file), database)?,
+                there.push(Self {
+                    page_bytes: match said {
+                        Some(said) => said,
+                        None => page_bytes((form, &file), database)?,
+                    },
                     file,
                     form,
                     database: database.to_path_buf(),
-                }));
+                });
             }
         }
-        Ok(None)
+        Ok(there)
     }
 
     /// Whether the sums are of the database as it is: nobody else has written to it since.
@@ -151,29 +156,51 @@ impl PageSums {
     }
 
     /// Begins anew where the sums are not of this file as it is.
+    ///
+    /// An older program may serve beside this one, and have a file of its own. After both have written back, neither knows
+    /// what the other wrote. Nothing of the site is lost by that: pages whose sum is not known are not compared until they
+    /// are written next, or, in a small site, until the next start. That is so for the minutes between an upgrade of the
+    /// program's file and the restart, and only if a command writes meanwhile.
     fn make_sure(&self) -> io::Result<()> {
         let looks = looks(&self.database)?;
-        let old = beside(&self.database, OLD_SUMS);
         match read_header(self.form, &self.file)? {
             Found::Header(header) if self.is_known(&header, looks)? => {
-                // From now on nobody needs that of the program before.
-                let _ = fs::remove_file(old);
+                self.forget_former(looks)?;
                 return self.mend();
             }
-            Found::Header(_) => {}
-            Found::Damaged => log::error!(
-                "site.db{SUMS}, which has the checksums of the database's pages, is damaged: until now damage of the \
-                 database may have gone unnoticed. It is made anew, of what is on the disk now"
-            ),
-            Found::Nothing => {
-                if let Ok(file) = File::open(&old)
+            found => {
+                // Where an older program has gone on, its own are right.
+                if let Ok(file) = File::open(beside(&self.database, OLD_SUMS))
                     && self.take_over(file)?
                 {
-                    return Ok(());
+                    return self.mend();
+                }
+                if found == Found::Damaged {
+                    log::error!(
+                        "site.db{SUMS}, which has the checksums of the database's pages, is damaged: until now damage of \
+                         the database may have gone unnoticed. It is made anew, of what is on the disk now"
+                    );
                 }
             }
         }
         self.begin_anew(self::looks(&self.database)?, MAX_BYTES_READ_AT_START)
+    }
+
+    /// Removes those of a program before, once the database was written to without it. Until then that program may still
+    /// be there, and goes on with them.
+    fn forget_former(&self, looks: Looks) -> io::Result<()> {
+        let path = beside(&self.database, OLD_SUMS);
+        let Ok(file) = File::open(&path) else {
+            return Ok(());
+        };
+        let former = read_header(Form::Old, &file)?.header();
+        if former.is_some_and(|former| former.is_under_way || former.looks == looks) {
+            return Ok(());
+        }
+        // First these have to be where a power cut leaves them.
+        self.file.sync_all()?;
+        files::sync_folder(files::folder_of(&path))?;
+        fs::remove_file(path)
     }
 
     /// Takes what a program before has noted, if it is of the database as it is. That program may still be there: it is
@@ -204,11 +231,14 @@ impl PageSums {
             });
         }
         self.file.write_all_at(&entries, HEADER_BYTES)?;
+        // Before the header says that they are there.
+        self.file.sync_all()?;
         self.write_header(looks, false)?;
         Ok(true)
     }
 
-    /// Notes anew what is damaged in this file itself. In a large one that waits until the page is written next.
+    /// Notes anew what is damaged in this file itself or was never known. In a large one that waits until the page is
+    /// written next.
     fn mend(&self) -> io::Result<()> {
         let pages = self.file.metadata()?.len().saturating_sub(HEADER_BYTES) / ENTRY_BYTES;
         if pages * self.page_bytes as u64 > MAX_BYTES_READ_AT_START {
@@ -217,16 +247,16 @@ impl PageSums {
         let mut entries = vec![0; usize::try_from(pages * ENTRY_BYTES).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut entries, HEADER_BYTES)?;
         let (entries, _) = entries.as_chunks::<16>();
-        let damaged: Vec<u32> = (1..)
-            .zip(entries)
-            .filter(|(page, entry)| read_entry(self.form, *page, entry) == Entry::Damaged)
-            .map(|(page, _)| page)
+        let read = (1..).zip(entries);
+        let read = read.map(|(page, entry)| (page, read_entry(self.form, page, entry)));
+        let unknown: Vec<(u32, Entry)> = read
+            .filter(|(_, entry)| matches!(entry, Entry::Unknown | Entry::Damaged))
             .collect();
-        if damaged.is_empty() {
+        if unknown.is_empty() {
             return Ok(());
         }
         let (file, mut content) = (File::open(&self.database)?, vec![0; self.page_bytes]);
-        for page in &damaged {
+        for (page, _) in &unknown {
             let at = u64::from(page - 1) * self.page_bytes as u64;
             let known = match file.read_exact_at(&mut content, at) {
                 Ok(()) => entry(*page, sum_of(*page, &content), 0),
@@ -235,10 +265,13 @@ impl PageSums {
             };
             self.file.write_all_at(&known, offset(self.form, *page))?;
         }
-        log::warn!(
-            "site.db{SUMS} was damaged itself: {} checksums of pages were made anew, of what is on the disk now",
-            damaged.len()
-        );
+        let damaged = unknown.iter().filter(|(_, entry)| *entry == Entry::Damaged);
+        match damaged.count() {
+            0 => {}
+            count => log::warn!(
+                "site.db{SUMS} was damaged itself: {count} checksums of pages were made anew, of what is on the disk now"
+            ),
+        }
         Ok(())
     }
 
@@ -253,6 +286,8 @@ impl PageSums {
                 entries.extend(entry(page, sum_of(page, content), 0));
             })?;
             self.file.write_all_at(&entries, HEADER_BYTES)?;
+            // Before the header says that they are there: zeros would stay unknown until their page is written.
+            self.file.sync_all()?;
         }
         self.write_header(looks, false)
     }
@@ -280,6 +315,12 @@ impl PageSums {
         });
         let noted =
             looks(&self.database).and_then(|looks| self.write_header(looks, outcome.is_err()));
+        // What is written back may be cut off the log next. Without that and without this, a power cut would leave sums
+        // that nobody can believe.
+        let noted = match outcome {
+            Ok(true) => noted.and_then(|()| self.file.sync_data()),
+            _ => noted,
+        };
         self.file.unlock()?;
         noted?;
         outcome

@@ -1,6 +1,9 @@
 //! The database as it is at one moment, page by page, while others go on writing.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::Connection;
 
@@ -8,11 +11,12 @@ use super::{
     Database,
     door::{self, Purpose},
     migrations,
+    page_sums::Comparison,
     pool::Reader,
     read_only::{Way, is_on_read_only_disk},
     wal_verdict::look_at_log,
 };
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, Verdict};
 
 /// A read transaction: what it gives out are the bytes of `site.db` as they would be if everybody stopped now.
 ///
@@ -21,6 +25,7 @@ use crate::base::{Error, Result};
 /// still in the log is in them.
 pub struct Snapshot {
     connection: Connection,
+    file: PathBuf,
     pages: u32,
     page_bytes: usize,
     /// Where nothing can be written, and nobody else is kept from it: the file, and how it is looked into.
@@ -68,6 +73,7 @@ impl Snapshot {
             pages: u32::try_from(pages).map_err(Error::internal)?,
             page_bytes: usize::try_from(page_bytes).map_err(Error::internal)?,
             connection,
+            file: file.to_path_buf(),
             unlocked,
             _reader: reader,
         })
@@ -104,7 +110,8 @@ impl Snapshot {
         (self.pages as usize).div_ceil(block_bytes / self.page_bytes)
     }
 
-    /// Gives the bytes of each of [`Snapshot::blocks`], in order, to `see`.
+    /// Gives the bytes of each of [`Snapshot::blocks`], in order, to `see`; then says whether they are what was written, as
+    /// far as there is something to compare with.
     ///
     /// # Errors
     /// [`Error::Database`] if the disk does not give them, and what `see` says.
@@ -112,7 +119,8 @@ impl Snapshot {
         &self,
         block_bytes: usize,
         mut see: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Verdict> {
+        let mut comparison = Comparison::begin(&self.file, Some(self.page_bytes));
         // One question for all: to ask for each page by itself takes several times as long.
         let sql = "SELECT pgno, data FROM sqlite_dbpage";
         let mut statement = self.connection.prepare(sql)?;
@@ -123,7 +131,11 @@ impl Snapshot {
             if row.get::<_, u32>(0)? != page {
                 break;
             }
-            block.extend_from_slice(row.get_ref(1)?.as_blob().map_err(Error::internal)?);
+            let content = row.get_ref(1)?.as_blob().map_err(Error::internal)?;
+            if let Ok(comparison) = &mut comparison {
+                comparison.see(page, content);
+            }
+            block.extend_from_slice(content);
             if block.len() == block_bytes || page == self.pages {
                 see(&block)?;
                 block.clear();
@@ -133,6 +145,26 @@ impl Snapshot {
             let missing = format!("page {page} of {} of site.db is not there", self.pages);
             return Err(Error::Internal(missing));
         }
+        let seen = comparison.and_then(|comparison| {
+            comparison.end(|page, content| self.read_again(page, content))
+        });
+        Ok(match seen {
+            Ok(seen) => seen.verdict(),
+            Err(e) => Verdict::NotSeen(format!(
+                "whether all of the database is what was written is not known: {e}"
+            )),
+        })
+    }
+
+    fn read_again(&self, page: u32, content: &mut [u8]) -> io::Result<()> {
+        let sql = "SELECT data FROM sqlite_dbpage WHERE pgno = ?1";
+        let read: rusqlite::Result<Vec<u8>> =
+            self.connection.query_row(sql, [page], |row| row.get(0));
+        let read = read.map_err(io::Error::other)?;
+        if read.len() != content.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        content.copy_from_slice(&read);
         Ok(())
     }
 
@@ -160,22 +192,31 @@ pub fn rows_of_tables(connection: &Connection) -> Result<Vec<(String, u64)>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs::{self, File},
+        os::unix::fs::FileExt as _,
+        sync::atomic::{AtomicBool, Ordering},
+        time::Duration,
+    };
 
     use rusqlite::Connection;
 
     use super::Snapshot;
     use crate::{
-        base::Id,
+        base::{Id, Verdict},
         db::{Change, Database},
     };
 
     const BLOCK: usize = 64 * 1024;
 
     fn tag(name: &str) -> Change {
+        long_tag(name, 5000)
+    }
+
+    fn long_tag(name: &str, bytes: usize) -> Change {
         let (mut change, id) = (Change::new(), Id::new());
         let sql = "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3)";
-        change.push(sql, vec![id.into(), name.into(), "x".repeat(5000).into()]);
+        change.push(sql, vec![id.into(), name.into(), "x".repeat(bytes).into()]);
         change
     }
 
@@ -219,6 +260,71 @@ mod tests {
         assert_eq!(state, "ok");
         let tags = snapshot.rows().unwrap();
         assert!(tags.contains(&("tags".to_owned(), 100)), "{tags:?}");
+    }
+
+    #[test]
+    fn what_is_not_what_was_written_is_seen_while_the_database_is_open_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.db");
+        let database = Database::open(&file).unwrap();
+        for n in 0..40 {
+            database.apply_blocking(tag(&format!("tag-{n}"))).unwrap();
+        }
+        database.close();
+        let database = Database::open(&file).unwrap();
+        let look = || {
+            let snapshot = Snapshot::of(&database).unwrap();
+            let see = |_: &[u8]| {
+                let other = format!("{:?}", Id::new());
+                database.apply_blocking(tag(&other)).map(drop)
+            };
+            snapshot.each_block(BLOCK, see).unwrap()
+        };
+        assert_eq!(look(), Verdict::Sound);
+        // As media decay: nobody has written to it.
+        let open = File::options().read(true).write(true).open(&file).unwrap();
+        let changed = open.metadata().unwrap().modified().unwrap();
+        let bytes = fs::read(&file).unwrap();
+        let text = bytes.windows(9).rposition(|text| text == b"xxxxxxxxx");
+        let at = text.unwrap() as u64;
+        open.write_all_at(b"y", at).unwrap();
+        open.set_modified(changed).unwrap();
+        let page = at / 512 + 1;
+        let verdict = look();
+        let damage = verdict.damage().unwrap();
+        assert!(damage.contains(&format!("({page})")), "{page}: {damage}");
+        open.write_all_at(b"x", at).unwrap();
+        open.set_modified(changed).unwrap();
+        assert_eq!(look(), Verdict::Sound);
+    }
+
+    #[test]
+    fn what_is_written_back_while_a_snapshot_is_read_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.db");
+        let database = Database::open(&file).unwrap();
+        let (done, mut seen) = (AtomicBool::new(false), 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..300 {
+                    let change = long_tag(&format!("tag-{n}"), 60_000);
+                    database.apply_blocking(change).unwrap();
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                let snapshot = Snapshot::of(&database).unwrap();
+                let slowly = |_: &[u8]| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    Ok(())
+                };
+                let verdict = snapshot.each_block(BLOCK, slowly).unwrap();
+                assert_eq!(verdict, Verdict::Sound, "look {seen}");
+                seen += 1;
+            }
+        });
+        assert!(seen > 2, "{seen}");
+        assert!(fs::metadata(&file).unwrap().len() > 8_000_000, "it was written back");
     }
 
     #[test]

@@ -1,13 +1,37 @@
 //! Compares the pages of a database with their sums.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use super::{
     PageSums, Versions, each_page,
-    form::{Entry, read_header},
-    looks, sum_of, versions_in,
+    form::{ENTRY_BYTES, Entry, Found, read_entry, read_header},
+    looks, offset, sum_of, versions_in,
 };
-use crate::db::wal::log_of;
+use crate::{base::Verdict, db::wal::log_of};
+
+/// Sums that are read at once.
+const SUMS_AT_ONCE: usize = 4096;
+/// What does not fit the file may be in the middle of being written: so often it is looked at, with a rest between.
+const LOOKS: usize = 3;
+const REST: Duration = Duration::from_millis(50);
+
+/// Why pages cannot be compared with anything. It is no damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::db) enum Uncompared {
+    /// There are no sums.
+    Missing,
+    /// They are not of the file that is there.
+    OfAnother,
+    /// So many pages, of so many, have none.
+    Some(u32, u32),
+}
 
 /// What was seen of the pages.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,6 +42,8 @@ pub(in crate::db) struct Seen {
     pub(in crate::db) unknown: Vec<u32>,
     /// Whether the sums are damaged as a whole, so that nothing is known.
     pub(in crate::db) is_unknown: bool,
+    /// Those that there was nothing to compare with.
+    pub(in crate::db) uncompared: Option<Uncompared>,
 }
 
 impl Seen {
@@ -33,6 +59,35 @@ impl Seen {
             )),
         }
     }
+
+    /// Whether the pages are what was written there.
+    pub(in crate::db) fn verdict(&self) -> Verdict {
+        if self.damaged.is_empty() {
+            return match self.why_unknown() {
+                None => Verdict::Sound,
+                Some(why) => Verdict::NotSeen(format!(
+                    "whether all of the database is what was written is not known: {why}"
+                )),
+            };
+        }
+        Verdict::Damaged(format!(
+            "{} of its pages are not what was written to the disk ({}); `webstead repair` says what is on them",
+            self.damaged.len(),
+            numbers(&self.damaged)
+        ))
+    }
+}
+
+/// Some numbers, and how many more.
+fn numbers(pages: &[u32]) -> String {
+    let shown: Vec<String> = pages.iter().take(8).map(u32::to_string).collect();
+    let more = pages.len().saturating_sub(shown.len());
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Compares the pages with what was written there. Opens and closes the database file, so not for a process
@@ -41,44 +96,194 @@ impl Seen {
 /// # Errors
 /// What the disk says; a part of a file that cannot be read is an error too.
 pub(in crate::db) fn look_at_sums(database: &Path) -> io::Result<Seen> {
-    let mut seen = Seen::default();
-    let Some(sums) = PageSums::to_read(database)? else {
-        return Ok(seen);
+    let mut comparison = Comparison::begin(database, None)?;
+    let Some(page_bytes) = comparison.page_bytes() else {
+        return Ok(comparison.seen);
     };
-    let Some(header) = read_header(sums.form, &sums.file)?.header() else {
-        seen.is_unknown = true;
-        return Ok(seen);
-    };
-    let page_bytes = sums.page_bytes;
-    if !sums.is_known(&header, looks(database)?)? {
-        return Ok(seen);
-    }
-    let (log, _) = versions_in(&log_of(database), page_bytes, u64::MAX)?;
-    let (mut page, mut suspects, mut failed) = (0, Vec::new(), None);
+    let mut page = 0;
     each_page(database, page_bytes, |content| {
         page += 1;
-        match is_right(&sums, page, content, &log) {
-            Ok(Some(true)) => {}
-            Ok(_) => suspects.push(page),
-            Err(e) => failed = Some(e),
-        }
+        comparison.see(page, content);
     })?;
-    if let Some(e) = failed {
-        return Err(e);
-    }
-    // Some may have been written back while we were reading.
-    let (log, _) = versions_in(&log_of(database), page_bytes, u64::MAX)?;
     let file = File::open(database)?;
-    let mut content = vec![0; page_bytes];
-    for page in suspects {
-        file.read_exact_at(&mut content, u64::from(page - 1) * page_bytes as u64)?;
-        match is_right(&sums, page, &content, &log)? {
-            Some(true) => {}
-            Some(false) => seen.damaged.push(page),
-            None => seen.unknown.push(page),
+    comparison.end(|page, content| {
+        file.read_exact_at(content, u64::from(page - 1) * page_bytes as u64)
+    })
+}
+
+/// The pages of a database, compared as they are read, one after the other.
+pub(in crate::db) struct Comparison {
+    database: PathBuf,
+    /// Nothing if there is nothing to compare with: then `seen` says why.
+    sums: Option<PageSums>,
+    /// Sums that were read ahead, and the page of the first.
+    ahead: (u32, Vec<u8>),
+    pages: u32,
+    without_sum: u32,
+    suspects: Vec<u32>,
+    failed: Option<io::Error>,
+    seen: Seen,
+}
+
+impl Comparison {
+    /// `page_bytes` is what who has the database open knows of it; who has not gives none, and it is looked up in the
+    /// file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(in crate::db) fn begin(database: &Path, page_bytes: Option<usize>) -> io::Result<Self> {
+        let mut seen = Seen {
+            uncompared: Some(Uncompared::Missing),
+            ..Seen::default()
+        };
+        let mut fitting = None;
+        // Where an older program serves, its own may be the right ones; in the middle of writing back they are not believed.
+        for (number, sums) in PageSums::to_read(database, page_bytes)?
+            .into_iter()
+            .enumerate()
+        {
+            let header = read_header(sums.form, &sums.file)?.header();
+            let fit = match header {
+                Some(header) if number > 0 && header.is_under_way => Fit::OfAnother,
+                _ => fits(&sums)?,
+            };
+            seen.is_unknown |= fit == Fit::Damaged;
+            seen.uncompared = (!seen.is_unknown).then_some(Uncompared::OfAnother);
+            if fit == Fit::Fits {
+                (fitting, seen) = (Some(sums), Seen::default());
+                break;
+            }
+        }
+        let sums = fitting;
+        Ok(Self {
+            database: database.to_path_buf(),
+            sums,
+            ahead: (1, Vec::new()),
+            pages: 0,
+            without_sum: 0,
+            suspects: Vec::new(),
+            failed: None,
+            seen,
+        })
+    }
+
+    /// Bytes of a page, if there is something to compare with.
+    pub(in crate::db) fn page_bytes(&self) -> Option<usize> {
+        self.sums.as_ref().map(PageSums::page_bytes)
+    }
+
+    /// Takes a page.
+    pub(in crate::db) fn see(&mut self, page: u32, content: &[u8]) {
+        self.pages += 1;
+        let found = sum_of(page, content);
+        match self.sum_ahead(page) {
+            Ok(None) => {}
+            Ok(Some(Entry::Unknown)) => self.without_sum += 1,
+            Ok(Some(Entry::Known(now, before))) if found == now || found == before => {}
+            Ok(Some(_)) => self.suspects.push(page),
+            Err(e) => self.failed = Some(e),
         }
     }
-    Ok(seen)
+
+    /// What is known of a page, or was a moment ago.
+    fn sum_ahead(&mut self, page: u32) -> io::Result<Option<Entry>> {
+        let Some(sums) = &self.sums else {
+            return Ok(None);
+        };
+        let (first, entries) = &mut self.ahead;
+        let is_ahead = page >= *first
+            && ((page - *first) as usize + 1) * size_of::<[u8; 16]>() <= entries.len();
+        if !is_ahead {
+            (*first, *entries) = (page, sums.entries_from(page)?);
+        }
+        let at = (page - *first) as usize;
+        let (entries, _) = entries.as_chunks::<16>();
+        Ok(Some(read_entry(sums.form, page, &entries[at])))
+    }
+
+    /// What was seen. `again` reads a page once more, as it was at the same moment.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(in crate::db) fn end(
+        mut self,
+        mut again: impl FnMut(u32, &mut [u8]) -> io::Result<()>,
+    ) -> io::Result<Seen> {
+        if let Some(e) = self.failed {
+            return Err(e);
+        }
+        let Some(sums) = &self.sums else {
+            return Ok(self.seen);
+        };
+        if self.without_sum > 0 {
+            self.seen.uncompared = Some(Uncompared::Some(self.without_sum, self.pages));
+        }
+        if self.suspects.is_empty() {
+            return Ok(self.seen);
+        }
+        // Some may have been written back meanwhile, or be in the log.
+        let (log, _) = versions_in(&log_of(&self.database), sums.page_bytes, u64::MAX)?;
+        let mut content = vec![0; sums.page_bytes];
+        for page in std::mem::take(&mut self.suspects) {
+            again(page, &mut content)?;
+            match is_right(sums, page, &content, &log)? {
+                Some(true) => {}
+                Some(false) => self.seen.damaged.push(page),
+                None => self.seen.unknown.push(page),
+            }
+        }
+        // A program that knows nothing of the sums may have come meanwhile.
+        if fits(sums)? == Fit::OfAnother {
+            self.seen = Seen {
+                uncompared: Some(Uncompared::OfAnother),
+                ..Seen::default()
+            };
+        }
+        Ok(self.seen)
+    }
+}
+
+impl PageSums {
+    /// Entries from that of a page on; where there are none, they say that nothing is known.
+    fn entries_from(&self, page: u32) -> io::Result<Vec<u8>> {
+        let mut entries = vec![0; SUMS_AT_ONCE * size_of::<[u8; 16]>()];
+        let (at, mut done) = (offset(self.form, page), 0);
+        while done < entries.len() {
+            match self.file.read_at(&mut entries[done..], at + done as u64)? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        let whole = usize::try_from(ENTRY_BYTES).unwrap_or(16);
+        entries[done / whole * whole..].fill(0);
+        Ok(entries)
+    }
+}
+
+/// Whether sums are of the file that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Fits,
+    OfAnother,
+    Damaged,
+}
+
+fn fits(sums: &PageSums) -> io::Result<Fit> {
+    let mut fit = Fit::OfAnother;
+    for look in 0..LOOKS {
+        if look > 0 {
+            thread::sleep(REST);
+        }
+        fit = match read_header(sums.form, &sums.file)? {
+            Found::Header(header) if sums.is_known(&header, looks(&sums.database)?)? => Fit::Fits,
+            Found::Header(_) => Fit::OfAnother,
+            Found::Nothing | Found::Damaged => Fit::Damaged,
+        };
+        if fit == Fit::Fits {
+            break;
+        }
+    }
+    Ok(fit)
 }
 
 /// Whether a page is what was written; nothing if its sum is damaged.

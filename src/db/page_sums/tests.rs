@@ -191,9 +191,87 @@ fn what_a_program_of_before_has_noted_is_believed_and_taken_over_without_reading
         "an older program may still use it"
     );
     flip(there);
+    // Nobody has written since, so that program may still go on with them.
+    PageSums::open(&path).unwrap();
+    assert!(beside(&path, OLD_SUMS).exists());
+    let sums = PageSums::open(&path).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    let write_back = || file.set_modified(SystemTime::now()).map(|()| true);
+    sums.around(&Versions::new(), write_back).unwrap();
     PageSums::open(&path).unwrap();
     assert!(!beside(&path, OLD_SUMS).exists());
     assert_eq!(look_at_sums(&path).unwrap(), Seen::default());
+}
+
+#[test]
+fn what_an_older_server_has_noted_is_taken_over_also_after_a_newer_command_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, _) = a_database(dir.path());
+    as_before(&path);
+    for _ in 0..2 {
+        PageSums::open(&path).unwrap();
+    }
+    let new = fs::read(beside(&path, SUMS)).unwrap();
+    // That server writes back, and notes it in its own file.
+    let file = File::options().write(true).open(&path).unwrap();
+    let at = 20 * NEW_PAGE_BYTES as u64 + 300;
+    file.write_all_at(b"by the server", at).unwrap();
+    let changed = SystemTime::now();
+    file.set_modified(changed).unwrap();
+    begin_again(&path);
+    as_before(&path);
+    fs::write(beside(&path, SUMS), new).unwrap();
+    // Then a bit flips: who took what is on the disk for right would not see it.
+    file.write_all_at(b"c", at).unwrap();
+    file.set_modified(changed).unwrap();
+    for way in ["by a check", "after the next start"] {
+        assert_eq!(damaged_pages(&path).unwrap(), [21], "{way}");
+        PageSums::open(&path).unwrap();
+    }
+}
+
+/// Notes what is there now as what was written.
+fn begin_again(database: &Path) {
+    fs::remove_file(beside(database, OLD_SUMS)).unwrap();
+    fs::remove_file(beside(database, SUMS)).unwrap();
+    PageSums::open(database).unwrap();
+}
+
+#[test]
+fn where_there_is_nothing_to_compare_with_that_is_said_until_the_next_start() {
+    type Spoil = fn(&Path);
+    let removed: Spoil = |path| fs::remove_file(beside(path, SUMS)).unwrap();
+    let copied: Spoil = |path| {
+        let copy = path.with_extension("copy");
+        fs::copy(path, &copy).unwrap();
+        fs::rename(copy, path).unwrap();
+    };
+    let forgotten: Spoil = |path| {
+        let file = File::options()
+            .write(true)
+            .open(beside(path, SUMS))
+            .unwrap();
+        let zeros = [0; 3 * ENTRY_BYTES as usize];
+        file.write_all_at(&zeros, offset(Form::New, 7)).unwrap();
+    };
+    for (spoil, why) in [
+        (removed, Uncompared::Missing),
+        (copied, Uncompared::OfAnother),
+        (forgotten, Uncompared::Some(3, 0)),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = a_database(dir.path());
+        spoil(&path);
+        let seen = look_at_sums(&path).unwrap();
+        let said = match seen.uncompared {
+            Some(Uncompared::Some(pages, _)) => Some(Uncompared::Some(pages, 0)),
+            said => said,
+        };
+        assert_eq!(said, Some(why));
+        assert!(seen.damaged.is_empty() && seen.why_unknown().is_none());
+        PageSums::open(&path).unwrap();
+        assert_eq!(look_at_sums(&path).unwrap(), Seen::default(), "{why:?}");
+    }
 }
 
 #[test]
@@ -332,7 +410,7 @@ fn what_an_older_program_writes_back_beside_this_one_is_never_damage() {
         as_before(&path);
         begin(&path);
         let beside = written_back_beside(&path);
-        assert_eq!(look_at_sums(&path).unwrap(), Seen::default(), "{way}");
+        assert_eq!(damaged_pages(&path).unwrap(), [0u32; 0], "{way}");
         drop(beside);
     }
 }
