@@ -108,6 +108,7 @@ fn a_restored_site_is_the_same_to_its_visitors_its_owner_and_their_browsers() {
     // A new machine has the program and the backups, and nothing else.
     let told = done(run(&to, &["restore", "latest", "--from", store]));
     assert!(told.contains("5 posts"), "{told}");
+    assert!(told.contains("makes no backups of its own"), "{told}");
     let restored = Site::start_on(Path::new(new));
     for n in 0..5 {
         assert_eq!(
@@ -405,12 +406,15 @@ fn a_copy_beside_a_site_asks_its_owner_before_it_goes_on_with_that_ones_backups(
         "{}",
         text(&refused)
     );
-    done(run(
-        site.data(),
-        &["restore", "1", "--to", copy.to_str().unwrap()],
-    ));
-    let refused = text(&run(&copy, &["backup"]));
-    assert!(refused.contains("restored beside another one"), "{refused}");
+    let to = ["restore", "1", "--to", copy.to_str().unwrap()];
+    let told = done(run(site.data(), &to));
+    assert!(told.contains("It is a copy"), "{told}");
+    // Also who names the place has to say that the copy is to go on there.
+    for by_hand in [&["backup"][..], &["backup", store]] {
+        let refused = text(&run(&copy, by_hand));
+        let is_asked = refused.contains("restored beside another one");
+        assert!(is_asked && refused.contains("--take-over"), "{refused}");
+    }
     let copy = Site::start_on(&copy);
     let owner = copy.sign_in(OWNER, PASSWORD);
     let press = |fields: &[(&str, &str)], wanted: &str| {

@@ -9,6 +9,7 @@ use std::{
 use super::{
     exchange::{BEFORE, exchange, finish_exchange, unplaced},
     owned::OwnedFiles,
+    repository::FORMAT_FILE,
     restore::UNFINISHED,
     state,
     target::by_name,
@@ -37,7 +38,7 @@ impl Destination {
     /// # Errors
     /// [`Error::Invalid`] if a server runs there, or if something else is there.
     pub(super) fn look(to: &Path) -> Result<Self> {
-        refuse_inside_of_a_site(to)?;
+        refuse_inside(to)?;
         let path = std::path::absolute(to).map_err(|e| Error::io("looking for", to, e))?;
         finish_exchange(&path)?;
         let shown = path.display();
@@ -223,11 +224,12 @@ fn give(path: &Path, user: u32, group: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Inside of a site, another one would be served, set aside and removed along with it.
+/// Inside of a site, another one would be served, set aside and removed along with it. In a place of backups, it would be in
+/// the way of those.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the site.
-pub(super) fn refuse_inside_of_a_site(to: &Path) -> Result<()> {
+/// [`Error::Invalid`] with the site or the place.
+pub(super) fn refuse_inside(to: &Path) -> Result<()> {
     let to = std::path::absolute(to).map_err(|e| Error::io("looking for", to, e))?;
     // As the system finds it, through links, and, where nothing is there yet, as it is written.
     let real = to
@@ -239,14 +241,28 @@ pub(super) fn refuse_inside_of_a_site(to: &Path) -> Result<()> {
         |path: &PathBuf| -> Vec<PathBuf> { path.ancestors().map(Path::to_path_buf).collect() };
     let is_site =
         |path: &PathBuf| path.join("site.db").exists() || path.join("server.lock").exists();
-    let all = [real, written].into_iter().flatten();
-    match all.flat_map(|path| above(&path)).find(is_site) {
-        Some(site) => Err(Error::Invalid(format!(
+    let all: Vec<PathBuf> = [real, written].into_iter().flatten().collect();
+    if let Some(site) = all.iter().flat_map(above).find(is_site) {
+        return Err(Error::Invalid(format!(
             "{} is inside of the site in {}, and would be set aside or lost with it, so nothing was changed; choose a \
              folder elsewhere with --to DIR",
             to.display(),
             site.display()
-        ))),
-        None => Ok(()),
+        )));
     }
+    let is_place = |path: &PathBuf| {
+        let has = |name: &str| path.join(name).exists();
+        // Its first file may be lost.
+        has(FORMAT_FILE) || has("READ-ME.txt") && has("objects")
+    };
+    let itself = to.canonicalize().unwrap_or_else(|_| to.clone());
+    let all = std::iter::once(itself).chain(all.iter().flat_map(above));
+    if let Some(place) = all.into_iter().find(is_place) {
+        return Err(Error::Invalid(format!(
+            "{} has backups, and a site in there would be in their way, so nothing was changed; choose a folder elsewhere \
+             with --to DIR",
+            place.display()
+        )));
+    }
+    Ok(())
 }

@@ -263,6 +263,94 @@ fn a_copy_beside_a_site_goes_on_with_its_backups_only_when_a_person_says_so() {
 }
 
 #[test]
+fn one_place_is_one_place_however_it_is_written() {
+    let place = Place::new();
+    let dir = place.dir.path();
+    let write = |path: &str| -> Target { dir.join(path).to_str().unwrap().parse().unwrap() };
+    fs::create_dir(dir.join("x")).unwrap();
+    std::os::unix::fs::symlink(dir.join("b"), dir.join("link")).unwrap();
+    std::os::unix::fs::symlink(dir, dir.join("x/up")).unwrap();
+    let state = || State::load(place.folder.root());
+    let name = dir.canonicalize().unwrap().join("b").display().to_string();
+    for (number, way) in ["b", "b/", "./b", "x/../b", "link", "x/up/b", "b"]
+        .into_iter()
+        .enumerate()
+    {
+        // Also before there is anything at its end.
+        assert_eq!(write(way).name(), name, "{way}");
+        let made = round_of(&place.folder, &write(way), false).unwrap().made;
+        assert_eq!(made.number, number as u64 + 1);
+        let state = state();
+        let places: Vec<&String> = state.places.keys().collect();
+        assert_eq!(places, [&name], "{way}");
+        assert!(state.of(&write(way).to_string()).last_made.is_some());
+    }
+}
+
+#[test]
+fn a_place_that_never_worked_is_remembered_only_while_it_is_set() {
+    let place = Place::new();
+    let file = place.dir.path().join("a-file");
+    fs::write(&file, "something else").unwrap();
+    let no_folder: Target = file.to_str().unwrap().parse().unwrap();
+    let places = || State::load(place.folder.root()).places;
+    let by_hand = |target: &Target| {
+        let source = place.source();
+        let round = Round {
+            source: &source,
+            target,
+            takes_new_place: true,
+            takes_over: false,
+            tries: false,
+            keys: Keys::of_machine(place.folder.root()),
+            encryption: Encryption::default(),
+            rule: None,
+        };
+        round.go(&quiet, &NEVER)
+    };
+    let refused = by_hand(&no_folder).unwrap_err().to_string();
+    assert!(refused.contains("is not a folder"), "{refused}");
+    assert!(places().is_empty(), "{:?}", places());
+    // What is set is told on the owner's page, until another one is.
+    round_of(&place.folder, &no_folder, false).unwrap_err();
+    assert!(places().values().all(|record| record.failed.is_some()));
+    by_hand(&no_folder).unwrap_err();
+    assert_eq!(places().len(), 1);
+    by_hand(&place.target()).unwrap();
+    assert_eq!(places().len(), 2);
+    round_of(&place.folder, &place.target(), false).unwrap();
+    assert_eq!(places().len(), 1);
+}
+
+#[test]
+fn nothing_is_restored_into_a_place_of_backups() {
+    let place = Place::new();
+    place.back_up();
+    let (dir, store) = (place.dir.path(), place.store());
+    std::os::unix::fs::symlink(&store, dir.join("link")).unwrap();
+    let before = everything(&store);
+    for first_is_lost in [false, true] {
+        if first_is_lost {
+            fs::rename(store.join("webstead-backups.json"), dir.join("lost")).unwrap();
+        }
+        for inside in ["backups", "backups/copy", "backups/objects/a/b", "link/copy"] {
+            let folder = dir.join(inside);
+            let to = To {
+                folder: &folder,
+                is_copy: true,
+            };
+            let latest = Wanted::Backup(Which::Latest);
+            let error = restore(&place.repository(), latest, to, &quiet, &NEVER).unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains("has backups"), "{inside}: {said}");
+            preview(&place.repository(), latest, &folder, &quiet, &NEVER).unwrap_err();
+        }
+    }
+    fs::rename(dir.join("lost"), store.join("webstead-backups.json")).unwrap();
+    assert_eq!(everything(&store), before);
+}
+
+#[test]
 fn of_two_sites_without_an_account_the_second_takes_no_place_of_the_first_unasked() {
     let (first, second) = (Place::new(), Place::new());
     let target = first.target();

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    destination::refuse_inside_of_a_site,
+    destination::refuse_inside,
     folder::SCRATCH,
     gather::{self, Whence},
     list,
@@ -92,7 +92,7 @@ pub fn preview(
     progress: Progress<'_>,
     stop: &AtomicBool,
 ) -> Result<Preview> {
-    refuse_inside_of_a_site(to)?;
+    refuse_inside(to)?;
     let _reading = repository.store.lock(false)?;
     let scratch = scratch_for(repository, to)?;
     let root = scratch.path().join("site");

@@ -17,7 +17,7 @@ use super::{
 use crate::base::{Error, Result, Timestamp};
 
 /// What a folder of backups is known by.
-const FORMAT_FILE: &str = "webstead-backups.json";
+pub(super) const FORMAT_FILE: &str = "webstead-backups.json";
 /// For who finds the folder and does not know what it is.
 const READ_ME_FILE: &str = "READ-ME.txt";
 const READ_ME: &str = include_str!("read_me.txt");

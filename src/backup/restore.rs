@@ -66,6 +66,8 @@ pub struct Restored {
     pub set_aside: Option<PathBuf>,
     /// What the backup does not have.
     pub warnings: Vec<String>,
+    /// Whether it is beside the site whose backup it is.
+    pub is_copy: bool,
 }
 
 /// Restores a backup or a moment to `to`. A site that is there is set aside, whole, under a dated name.
@@ -118,6 +120,7 @@ pub fn restore(
         files: made.files,
         set_aside,
         warnings: made.warnings,
+        is_copy,
     })
 }
 

@@ -54,10 +54,11 @@ impl Round<'_> {
     /// # Errors
     /// If no backup was made.
     pub fn go(&self, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
+        self.meet();
         let opened = self.open();
         let outcome = opened.and_then(|repository| self.go_in(&repository, progress, stop));
         if let Err(e) = &outcome {
-            self.remember(|record| {
+            self.remember_failure(|record| {
                 if stop.load(Ordering::Relaxed) {
                     // It was asked to, and is made as soon as somebody looks again.
                     record.last_begun = None;
@@ -79,6 +80,7 @@ impl Round<'_> {
         progress: Progress<'_>,
         stop: &AtomicBool,
     ) -> Result<Option<Trial>> {
+        self.meet();
         // Before it begins, so that one that ends with the power is not begun at each start.
         self.remember(|record| note_try(record, untried));
         let tried = self.open().and_then(|repository| {
@@ -101,13 +103,42 @@ impl Round<'_> {
         tried
     }
 
-    /// Remembers something else of the place. Where nothing can be written that is known, and nothing is said of it.
+    /// Remembers what the place is called, and forgets others that never worked.
+    fn meet(&self) {
+        let (written, name) = (self.target.to_string(), self.target.name());
+        self.remember_of_all(|state| {
+            // What somebody tries by hand is a place once it has worked.
+            if !self.takes_new_place || state.places.contains_key(&written) {
+                state.meet(&written, &name);
+            }
+            if !self.takes_new_place {
+                state.forget_tries(&name);
+            }
+        });
+    }
+
+    /// Remembers something else of the place.
     fn remember(&self, change: impl FnOnce(&mut Record)) {
+        let name = self.target.name();
+        self.remember_of_all(|state| change(state.places.entry(name).or_default()));
+    }
+
+    /// Remembers why it went wrong, unless somebody has tried a place by hand that never worked.
+    fn remember_failure(&self, change: impl FnOnce(&mut Record)) {
+        let name = self.target.name();
+        self.remember_of_all(|state| {
+            if !self.takes_new_place || state.places.contains_key(&name) {
+                change(state.places.entry(name).or_default());
+            }
+        });
+    }
+
+    /// Remembers something else. Where nothing can be written that is known, and nothing is said of it.
+    fn remember_of_all(&self, change: impl FnOnce(&mut State)) {
         if self.source.is_read_only() {
             return;
         }
-        let data = self.source.folder.root();
-        if let Err(e) = State::update_place(data, &self.target.to_string(), change) {
+        if let Err(e) = State::update(self.source.folder.root(), change) {
             // A backup of a site whose disk is full is worth more than this.
             log::warn!("how the backup went is not remembered: {e}");
         }
@@ -116,7 +147,7 @@ impl Round<'_> {
     fn open(&self) -> Result<Repository> {
         let data = self.source.folder.root();
         let state = State::load(data);
-        let was_used = state.of(&self.target.to_string()).repository;
+        let was_used = state.of(&self.target.name()).repository;
         let known = was_used.clone().filter(|_| !self.takes_new_place);
         let repository =
             self.target
@@ -124,7 +155,10 @@ impl Round<'_> {
         if was_used.is_none() && !self.takes_over {
             self.refuse_unasked(&repository, state.is_copy)?;
         }
-        self.remember(|record| {
+        let (written, name) = (self.target.to_string(), self.target.name());
+        self.remember_of_all(|state| {
+            state.meet(&written, &name);
+            let record = state.places.entry(name).or_default();
             (record.repository, record.asks) = (Some(repository.id().to_owned()), false);
         });
         Ok(repository)
@@ -264,9 +298,10 @@ impl Round<'_> {
         } else {
             return Ok(());
         };
-        self.remember(|record| record.asks = true);
+        self.remember_failure(|record| record.asks = true);
         Err(Error::Invalid(format!(
-            "{why}: webstead backup {place}, or the button under Backups in the browser; if not, choose another place"
+            "{why}: webstead backup --take-over {place}, or the button under Backups in the browser; if not, choose another \
+             place"
         )))
     }
 
@@ -288,8 +323,7 @@ impl Round<'_> {
             return Ok(());
         };
         let state = State::update(data, |state| {
-            let place = self.target.to_string();
-            state.needed_changes.insert(place, needed);
+            state.needed_changes.insert(self.target.name(), needed);
         })?;
         let first = state.needed_changes.into_values().min().unwrap_or(needed);
         self.source

@@ -17,8 +17,8 @@ pub struct Settings {
     pub s3: S3Settings,
     /// `[backup.sftp]`: the machine that is reached by SFTP.
     pub sftp: SftpSettings,
-    /// The time of day.
-    pub at: At,
+    /// The time of day [default: half past three at night].
+    pub at: Option<At>,
     /// The time between two, instead.
     pub every: Option<Every>,
     /// For how many days with backups one is kept.
@@ -41,7 +41,7 @@ impl Default for Settings {
             to: None,
             s3: S3Settings::default(),
             sftp: SftpSettings::default(),
-            at: At(Time::constant(3, 30, 0, 0)),
+            at: None,
             every: None,
             keep_days: 7,
             keep_weeks: 4,
@@ -76,6 +76,12 @@ impl Settings {
             .filter_map(|to| to.problem(data))
             .map(|why| format!("[backup]: {why}"))
             .collect();
+        if self.at.is_some() && self.every.is_some() {
+            problems.push(
+                "[backup]: `at` and `every` are both set, and only `every` counts; leave one of them out"
+                    .into(),
+            );
+        }
         let rule = self.rule();
         if (rule.days, rule.weeks, rule.months) == (0, 0, 0) {
             problems.push(
@@ -91,7 +97,7 @@ impl Settings {
     pub fn when(&self) -> When {
         match self.every {
             Some(Every(seconds)) => When::Every(seconds),
-            None => When::Daily(self.at.0),
+            None => When::Daily(self.at.map_or(Time::constant(3, 30, 0, 0), |at| at.0)),
         }
     }
 }
@@ -171,6 +177,14 @@ mod tests {
             read("every = \"1 day\"").unwrap().when(),
             When::Every(86400)
         );
+        for (text, problems) in [
+            ("at = \"4:00\"", 0),
+            ("every = \"6 hours\"", 0),
+            ("at = \"4:00\"\nevery = \"6 hours\"", 1),
+        ] {
+            let found = read(text).unwrap().problems(Path::new("/data"));
+            assert_eq!(found.len(), problems, "{found:?}");
+        }
         for (text, word) in [
             ("at = \"noon\"", "03:30"),
             ("at = \"24:00\"", "03:30"),

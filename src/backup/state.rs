@@ -28,8 +28,10 @@ pub(super) fn file_in(data: &Path) -> PathBuf {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
-    /// Each place that was used, as people write it.
+    /// Each place that was used, as it is really called.
     pub places: BTreeMap<String, Record>,
+    /// What a place is called that was written in another way, such as through a link.
+    pub called: BTreeMap<String, String>,
     /// The first row of the log of changes that a backup in each place could need.
     pub needed_changes: BTreeMap<String, i64>,
     /// The keys by which other machines are known, since somebody said that they are right.
@@ -56,6 +58,24 @@ pub struct Record {
     pub asks: bool,
     /// The one that was made and could not be tried: that is tried again, and no other made for it.
     pub untried: Option<Untried>,
+}
+
+impl Record {
+    /// This and another one of the same place: what is newer counts.
+    fn and(self, other: Self) -> Self {
+        let (new, old) = if other.last_made > self.last_made {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        Self {
+            repository: new.repository.or(old.repository),
+            last_begun: new.last_begun.max(old.last_begun),
+            last_proven: new.last_proven.max(old.last_proven),
+            failed: new.failed.max(old.failed),
+            ..new
+        }
+    }
 }
 
 /// A backup that was to be tried and was not.
@@ -131,9 +151,41 @@ impl State {
         Ok(state)
     }
 
-    /// What is remembered of a place.
+    /// What is remembered of a place, however it is written.
     pub fn of(&self, place: &str) -> Record {
-        self.places.get(place).cloned().unwrap_or_default()
+        let record = self.places.get(self.name_of(place));
+        record.cloned().unwrap_or_default()
+    }
+
+    fn name_of<'a>(&'a self, place: &'a str) -> &'a str {
+        self.called.get(place).map_or(place, String::as_str)
+    }
+
+    /// Notes what a place is called that was written like this. What is remembered under both becomes one.
+    pub(super) fn meet(&mut self, written: &str, name: &str) {
+        // It may have been a link before.
+        self.called.remove(name);
+        if written == name {
+            return;
+        }
+        self.called.insert(written.to_owned(), name.to_owned());
+        if let Some(former) = self.places.remove(written) {
+            let record = self.places.remove(name).unwrap_or_default();
+            self.places.insert(name.to_owned(), record.and(former));
+        }
+        if let Some(former) = self.needed_changes.remove(written) {
+            let needed = self.needed_changes.entry(name.to_owned());
+            needed
+                .and_modify(|needed| *needed = former.min(*needed))
+                .or_insert(former);
+        }
+    }
+
+    /// Forgets places that never worked, but for the one that is set.
+    pub(super) fn forget_tries(&mut self, set: &str) {
+        let set = self.name_of(set).to_owned();
+        self.places
+            .retain(|name, record| *name == set || record.repository.is_some());
     }
 
     /// Remembers something else.
@@ -182,7 +234,8 @@ impl State {
         change: impl FnOnce(&mut Record),
     ) -> Result<Self> {
         Self::update(data, |state| {
-            change(state.places.entry(place.to_owned()).or_default());
+            let name = state.name_of(place).to_owned();
+            change(state.places.entry(name).or_default());
         })
     }
 }
@@ -208,6 +261,38 @@ mod tests {
         assert_eq!(record.last_proven, Some(made));
         fs::write(dir.path().join(FILE), "{").unwrap();
         assert_eq!(State::load(dir.path()), State::default());
+    }
+
+    #[test]
+    fn what_is_remembered_of_one_place_under_two_names_becomes_one_and_the_newer_counts() {
+        let (mut state, at) = (State::default(), |s: i64| Some(Timestamp(1_800_000_000 + s)));
+        let record = |repository: &str, made| Record {
+            repository: Some(repository.to_owned()),
+            last_made: at(made),
+            last_proven: at(7 - made),
+            ..Record::default()
+        };
+        state.places.insert("/mnt/link".into(), record("of the link", 2));
+        state.places.insert("/mnt/b".into(), record("of before", 1));
+        state.needed_changes = [("/mnt/link".into(), 4), ("/mnt/b".into(), 9)].into();
+        state.meet("/mnt/link", "/mnt/b");
+        let both = state.of("/mnt/link");
+        assert_eq!(state.of("/mnt/b"), both);
+        assert_eq!(both.repository.as_deref(), Some("of the link"));
+        assert_eq!((both.last_made, both.last_proven), (at(2), at(6)));
+        assert_eq!(state.needed_changes, [("/mnt/b".to_owned(), 4)].into());
+        // It leads elsewhere now, and once it is no link, it is itself.
+        state.meet("/mnt/link", "/mnt/c");
+        assert_eq!(state.of("/mnt/link"), Record::default());
+        state.meet("/mnt/link", "/mnt/link");
+        assert!(state.called.is_empty());
+        // What never worked goes, but for what is set.
+        for never in ["/mnt/x", "/mnt/set"] {
+            state.places.insert(never.into(), Record::default());
+        }
+        state.forget_tries("/mnt/set");
+        let places: Vec<&String> = state.places.keys().collect();
+        assert_eq!(places, ["/mnt/b", "/mnt/set"]);
     }
 
     #[test]

@@ -119,15 +119,24 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// A relative folder, seen from the data folder.
+    /// A relative folder, seen from another one, such as the data folder.
     #[must_use]
-    pub fn seen_from(&self, data: &Path) -> Self {
+    pub fn seen_from(&self, folder: &Path) -> Self {
         match &self.kind {
             Kind::Folder(path) => Self {
-                kind: Kind::Folder(data.join(path)),
+                // Without `.` and a slash at the end, which lead nowhere else.
+                kind: Kind::Folder(folder.join(path).components().collect()),
                 way: self.way.clone(),
             },
             Kind::Bucket(_) | Kind::Machine(_) => self.clone(),
+        }
+    }
+
+    /// What it is really called: one folder, through whatever links and `..` it is written. Asks the disk, which may hang.
+    pub fn name(&self) -> String {
+        match &self.kind {
+            Kind::Folder(path) => real(path).display().to_string(),
+            Kind::Bucket(_) | Kind::Machine(_) => self.to_string(),
         }
     }
 
@@ -155,6 +164,7 @@ impl Target {
 
     /// The store, for the site in a data folder if it is to be written to.
     fn store(&self, site: Option<&Path>) -> Result<Box<dyn Store>> {
+        self.refuse_file()?;
         let network = || {
             let network = self.way.0.as_ref();
             network.ok_or_else(|| Error::Internal(format!("no way to {self}")))
@@ -313,6 +323,21 @@ impl Target {
         })
     }
 
+    /// A file is no place, and has none in it.
+    fn refuse_file(&self) -> Result<()> {
+        let Kind::Folder(path) = &self.kind else {
+            return Ok(());
+        };
+        let is_file = |path: &&Path| fs::metadata(path).is_ok_and(|found| !found.is_dir());
+        match path.ancestors().find(is_file) {
+            None => Ok(()),
+            Some(file) => Err(Error::Invalid(format!(
+                "{} is not a folder, and backups need one; choose another place",
+                file.display()
+            ))),
+        }
+    }
+
     /// Backups inside of what they are backups of would be lost with it.
     fn refuse_inside(&self, data: &Path) -> Result<()> {
         let is_inside = |path: &Path| {
@@ -396,6 +421,20 @@ fn keep_key(data: &Path, name: &str, text: &str) -> Result<()> {
             Ok(())
         }
         written => written,
+    }
+}
+
+/// A folder as the system finds it; what is not there yet is below what is.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let there = path.ancestors().find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        Some((above.canonicalize().ok()?, rest))
+    });
+    match there {
+        Some((above, rest)) if rest.as_os_str().is_empty() => above,
+        Some((above, rest)) => by_name(&above.join(rest)),
+        None => by_name(&path),
     }
 }
 

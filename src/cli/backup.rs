@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::{
     Global,
     confirm::confirm,
-    place::{FromArgs, MachineArgs, StoreArgs, ask_passphrase, target},
+    place::{FromArgs, MachineArgs, StoreArgs, ask_passphrase, ask_passphrase_as, target},
     progress::Bar,
     say,
 };
@@ -92,6 +92,7 @@ enum BackupCommand {
 
 /// How to make one.
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the command line
 struct MakeArgs {
     /// A folder, best on another disk, a bucket such as `s3://my-bucket/site`, or a folder on another machine such as
     /// `sftp://ada@nas.example/backups` [default: the place that is set]
@@ -100,6 +101,11 @@ struct MakeArgs {
     /// Do not try the backup: it counts as unproven then
     #[arg(long)]
     without_verify: bool,
+
+    /// Go on with the backups that are in the place, though it cannot be told whether they are of this site alone, as those
+    /// of the site that this one is a copy of
+    #[arg(long)]
+    take_over: bool,
 
     /// Take the folder `secrets` along: keep the backup as secret as that
     #[arg(long)]
@@ -225,7 +231,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
         target: &target,
         // Who names a place knows it; that of the settings may be a disk that is not there.
         takes_new_place: args.to.is_some(),
-        takes_over: args.to.is_some(),
+        takes_over: args.take_over,
         tries: !args.without_verify,
         keys: Keys {
             data: Some(source.folder.root()),
@@ -289,13 +295,15 @@ fn encryption(args: &MakeArgs, of_file: Vec<Recipient>) -> Result<Encryption> {
 
 fn ask_twice() -> Result<String> {
     const SHORTEST: usize = 12;
-    let first = ask_passphrase()?;
+    let first = ask_passphrase_as("A passphrase for these backups: ")?;
     if first.chars().count() < SHORTEST {
         return Err(Error::Invalid(format!(
             "a passphrase has {SHORTEST} characters or more: whoever has the backups can try as many as they like"
         )));
     }
-    if std::io::stdin().is_terminal() && ask_passphrase()? != first {
+    if std::io::stdin().is_terminal()
+        && ask_passphrase_as("The same passphrase once more: ")? != first
+    {
         return Err(Error::Invalid(
             "these are two different passphrases; nothing was written".into(),
         ));

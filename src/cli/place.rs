@@ -143,7 +143,10 @@ pub(super) fn target(
         (None, Err(e)) => return Err(e),
     };
     let target = match given {
-        Some(given) => given.clone(),
+        Some(given) => {
+            let here = std::env::current_dir().map_err(|e| Error::io("finding", "this folder", e))?;
+            given.seen_from(&here)
+        }
         None => of_file.to.map(|to| to.seen_from(&data)).ok_or_else(|| {
             Error::Invalid(format!(
                 "say where the backups are, with {how}, or once and for all under Backups in the browser, or with `to` under [backup] in webstead.toml"
@@ -192,6 +195,11 @@ fn is_its_key(machine: &str, key: &str) -> Result<bool> {
 
 /// Asks for the passphrase of encrypted backups.
 pub(super) fn ask_passphrase() -> Result<String> {
-    let typed = secret::ask("these backups")?;
+    ask_passphrase_as("The passphrase of these backups: ")
+}
+
+/// The same in other words.
+pub(super) fn ask_passphrase_as(words: &str) -> Result<String> {
+    let typed = secret::ask_as(words)?;
     Ok(typed.trim_end_matches(['\r', '\n']).to_owned())
 }

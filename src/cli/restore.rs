@@ -8,10 +8,17 @@ use std::{
 
 use clap::Args;
 
-use super::{Global, backup::clock, moment, place::FromArgs, progress::Bar};
+use super::{
+    Global,
+    backup::clock,
+    moment,
+    place::{FromArgs, with_browsers},
+    progress::Bar,
+};
 use crate::{
     backup::{self, Moment, To, Wanted, Which},
     base::{Result, Timestamp, size_text},
+    config::{self, Config},
 };
 
 /// Which backup, and where to.
@@ -106,7 +113,28 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
             aside.display()
         );
     }
+    say_where_its_backups_go(&to, restored.is_copy);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether a restored site makes backups of its own, if it does not or must be asked first.
+fn say_where_its_backups_go(to: &Path, is_copy: bool) {
+    let settings = to.join(config::FILE_NAME);
+    let how = format!(
+        "choose a place under Backups in the browser, or write it as `to` under [backup] in {}",
+        settings.display()
+    );
+    // What is wrong with the settings, `webstead check` says.
+    let config = Config::load(None, to).map(|file| with_browsers(file, to));
+    match config.ok().and_then(|config| config.backup.to) {
+        None => say!("This site makes no backups of its own by itself: {how}."),
+        Some(place) if is_copy => say!(
+            "It is a copy. In {place}, where the backups of the first site are, it makes none unless you say so (`webstead \
+             --data {} backup --take-over`); for a place of its own, {how}.",
+            to.display()
+        ),
+        Some(_) => {}
+    }
 }
 
 fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &Path) {

@@ -125,8 +125,13 @@ fn ask_parts(name: &str, parts: &[&str]) -> Result<String> {
 
 /// Asks for a secret; where there is no terminal, it is the first line of standard input.
 pub(super) fn ask(name: &str) -> Result<String> {
+    ask_as(&format!("The secret for {name}: "))
+}
+
+/// The same in other words.
+pub(super) fn ask_as(words: &str) -> Result<String> {
     if io::stdin().is_terminal() {
-        let typed = rpassword::prompt_password(format!("The secret for {name}: "));
+        let typed = rpassword::prompt_password(words);
         return typed.map_err(|e| Error::io("reading", "the terminal", e));
     }
     let mut line = String::new();

@@ -251,7 +251,7 @@ fn where_there_is_nothing_to_compare_with_that_is_said_until_the_next_start() {
             .write(true)
             .open(beside(path, SUMS))
             .unwrap();
-        let zeros = [0; 3 * ENTRY_BYTES as usize];
+        let zeros = [0; 3 * 16];
         file.write_all_at(&zeros, offset(Form::New, 7)).unwrap();
     };
     for (spoil, why) in [
