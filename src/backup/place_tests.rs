@@ -333,7 +333,12 @@ fn nothing_is_restored_into_a_place_of_backups() {
         if first_is_lost {
             fs::rename(store.join("webstead-backups.json"), dir.join("lost")).unwrap();
         }
-        for inside in ["backups", "backups/copy", "backups/objects/a/b", "link/copy"] {
+        for inside in [
+            "backups",
+            "backups/copy",
+            "backups/objects/a/b",
+            "link/copy",
+        ] {
             let folder = dir.join(inside);
             let to = To {
                 folder: &folder,

@@ -265,14 +265,18 @@ mod tests {
 
     #[test]
     fn what_is_remembered_of_one_place_under_two_names_becomes_one_and_the_newer_counts() {
-        let (mut state, at) = (State::default(), |s: i64| Some(Timestamp(1_800_000_000 + s)));
+        let (mut state, at) = (State::default(), |s: i64| {
+            Some(Timestamp(1_800_000_000 + s))
+        });
         let record = |repository: &str, made| Record {
             repository: Some(repository.to_owned()),
             last_made: at(made),
             last_proven: at(7 - made),
             ..Record::default()
         };
-        state.places.insert("/mnt/link".into(), record("of the link", 2));
+        state
+            .places
+            .insert("/mnt/link".into(), record("of the link", 2));
         state.places.insert("/mnt/b".into(), record("of before", 1));
         state.needed_changes = [("/mnt/link".into(), 4), ("/mnt/b".into(), 9)].into();
         state.meet("/mnt/link", "/mnt/b");

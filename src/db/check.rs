@@ -14,7 +14,11 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataFolder, MediaStore, door::open_to_look, hash_of, health::Health, page_sums::{Uncompared, look_at_sums},
+    DataFolder, MediaStore,
+    door::open_to_look,
+    hash_of,
+    health::Health,
+    page_sums::{Uncompared, look_at_sums},
     wal_verdict::look_at_log_unopened,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};

@@ -145,9 +145,8 @@ impl Snapshot {
             let missing = format!("page {page} of {} of site.db is not there", self.pages);
             return Err(Error::Internal(missing));
         }
-        let seen = comparison.and_then(|comparison| {
-            comparison.end(|page, content| self.read_again(page, content))
-        });
+        let seen = comparison
+            .and_then(|comparison| comparison.end(|page, content| self.read_again(page, content)));
         Ok(match seen {
             Ok(seen) => seen.verdict(),
             Err(e) => Verdict::NotSeen(format!(
@@ -324,7 +323,10 @@ mod tests {
             }
         });
         assert!(seen > 2, "{seen}");
-        assert!(fs::metadata(&file).unwrap().len() > 8_000_000, "it was written back");
+        assert!(
+            fs::metadata(&file).unwrap().len() > 8_000_000,
+            "it was written back"
+        );
     }
 
     #[test]

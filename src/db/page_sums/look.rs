@@ -106,9 +106,8 @@ pub(in crate::db) fn look_at_sums(database: &Path) -> io::Result<Seen> {
         comparison.see(page, content);
     })?;
     let file = File::open(database)?;
-    comparison.end(|page, content| {
-        file.read_exact_at(content, u64::from(page - 1) * page_bytes as u64)
-    })
+    comparison
+        .end(|page, content| file.read_exact_at(content, u64::from(page - 1) * page_bytes as u64))
 }
 
 /// The pages of a database, compared as they are read, one after the other.
