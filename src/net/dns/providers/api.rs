@@ -8,7 +8,9 @@ use std::path::Path;
 use hyper::{
     Method, Request, StatusCode,
     body::Bytes,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
+    header::{
+        AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -47,6 +49,8 @@ pub(super) struct Api {
     /// The zone that is changed; empty where there is none.
     pub(super) zone: String,
     secrets: Vec<String>,
+    /// What every request has in its header `Authorization`.
+    authorization: Option<String>,
 }
 
 /// What came back.
@@ -73,7 +77,16 @@ impl Api {
             provider,
             zone: zone.to_owned(),
             secrets: secrets.iter().map(|&secret| secret.to_owned()).collect(),
+            authorization: None,
         })
+    }
+
+    /// The same, and every request shows this token; `scheme` is how that is called there: `Bearer`.
+    pub(super) fn with_token(self, scheme: &str, token: &str) -> Self {
+        Self {
+            authorization: Some(format!("{scheme} {token}")),
+            ..self
+        }
     }
 
     /// Sends a request to `base` + `path`.
@@ -95,6 +108,35 @@ impl Api {
         Err(self.failure(&answer))
     }
 
+    /// [`Api::send`] to what must be there.
+    ///
+    /// # Errors
+    /// If it is not, or as there.
+    pub(super) async fn send_to(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let answer = self.send(method, path, &[], body).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(self.failure(&answer));
+        }
+        Ok(answer)
+    }
+
+    /// Reads what is at `path`; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// As [`Api::send`] and [`Api::read`].
+    pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        let answer = self.send(Method::GET, path, &[], None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.read(&answer).map(Some)
+    }
+
     /// [`Api::send`] that gives the answer whatever its status is.
     ///
     /// # Errors
@@ -110,7 +152,9 @@ impl Api {
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header(USER_AGENT, OWN_NAME);
-        for (name, value) in headers {
+        let authorization = self.authorization.clone();
+        let authorization = authorization.map(|value| (AUTHORIZATION, value));
+        for (name, value) in headers.iter().chain(&authorization) {
             let mut value = HeaderValue::from_str(value).map_err(|_| {
                 Failure::setup("the secret for [dns] has characters that no request can have")
             })?;

@@ -1,6 +1,6 @@
 //! Cloudflare (<https://developers.cloudflare.com/api/resources/dns/subresources/records/>).
 
-use hyper::{Method, header::AUTHORIZATION};
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,7 +20,6 @@ const MOST_ID_BYTES: usize = 32;
 /// A zone there; `token` may read the zone and edit its DNS.
 pub(super) struct Cloudflare {
     pub(super) api: Api,
-    pub(super) token: String,
 }
 
 /// What every answer of success is.
@@ -53,13 +52,10 @@ impl Cloudflare {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let headers = [(AUTHORIZATION, format!("Bearer {}", self.token))];
-        let answer = self.api.send(method, path, &headers, body).await?;
-        if answer.status.is_success() {
-            let found: Found<Value> = self.api.read(&answer)?;
-            if found.success {
-                return Ok(answer);
-            }
+        let answer = self.api.send_to(method, path, body).await?;
+        let found: Found<Value> = self.api.read(&answer)?;
+        if found.success {
+            return Ok(answer);
         }
         Err(self.api.failure(&answer))
     }

@@ -1,11 +1,11 @@
 //! deSEC (<https://desec.readthedocs.io/en/latest/dns/rrsets.html>).
 
-use hyper::{Method, StatusCode, header::AUTHORIZATION};
+use hyper::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    api::{Answer, Api},
+    api::Api,
     records::{Kind, Owner, Record, Records},
 };
 use crate::net::dns::failure::Failure;
@@ -18,7 +18,6 @@ const TTL_S: u32 = 60;
 /// A zone there.
 pub(super) struct Desec {
     pub(super) api: Api,
-    pub(super) token: String,
 }
 
 #[derive(Deserialize)]
@@ -33,30 +32,6 @@ struct FoundSet {
 }
 
 impl Desec {
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
-        let headers = [(AUTHORIZATION, format!("Token {}", self.token))];
-        self.api.send(method, path, &headers, body).await
-    }
-
-    /// [`Desec::send`] to what must be there.
-    async fn send_to(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
-        let answer = self.send(method, path, body).await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Err(self.api.failure(&answer));
-        }
-        Ok(answer)
-    }
-
     fn set_of(&self, owner: &Owner<'_>, kind: Kind) -> String {
         let (zone, name) = (self.zone(), owner.relative_or_at());
         format!("/domains/{zone}/rrsets/{name}/{}/", kind.name())
@@ -69,13 +44,9 @@ impl Records for Desec {
     }
 
     async fn list(&self, owner: &Owner<'_>, kind: Kind) -> Result<Vec<Record>, Failure> {
-        let answer = self
-            .send(Method::GET, &self.set_of(owner, kind), None)
-            .await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let Some(set) = self.api.find::<FoundSet>(&self.set_of(owner, kind)).await? else {
             return Ok(Vec::new());
-        }
-        let set: FoundSet = self.api.read(&answer)?;
+        };
         let of_value = |value| Record {
             id: String::new(),
             value,
@@ -96,12 +67,13 @@ impl Records for Desec {
             let body = json!({ "records": values });
             let path = self.set_of(owner, kind);
             return self
+                .api
                 .send_to(Method::PATCH, &path, Some(&body))
                 .await
                 .map(drop);
         }
         let zone = format!("/domains/{}/", self.zone());
-        let domain = self.send_to(Method::GET, &zone, None).await?;
+        let domain = self.api.send_to(Method::GET, &zone, None).await?;
         let domain: FoundDomain = self.api.read(&domain)?;
         let body = json!({
             "subname": owner.relative,
@@ -110,7 +82,8 @@ impl Records for Desec {
             "records": values,
         });
         let sets = format!("{zone}rrsets/");
-        self.send_to(Method::POST, &sets, Some(&body))
+        self.api
+            .send_to(Method::POST, &sets, Some(&body))
             .await
             .map(drop)
     }

@@ -1,11 +1,11 @@
 //! Gandi's `LiveDNS` (<https://api.gandi.net/docs/livedns/>).
 
-use hyper::{Method, StatusCode, header::AUTHORIZATION};
+use hyper::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    api::{Answer, Api},
+    api::Api,
     records::{Kind, Owner, Record, Records},
 };
 use crate::net::dns::failure::Failure;
@@ -18,7 +18,6 @@ const TTL_S: u32 = 300;
 /// A zone there; `token` is a personal access token.
 pub(super) struct Gandi {
     pub(super) api: Api,
-    pub(super) token: String,
 }
 
 #[derive(Deserialize)]
@@ -28,16 +27,6 @@ struct FoundSet {
 }
 
 impl Gandi {
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
-        let headers = [(AUTHORIZATION, format!("Bearer {}", self.token))];
-        self.api.send(method, path, &headers, body).await
-    }
-
     fn set_of(&self, owner: &Owner<'_>, kind: Kind) -> String {
         let (zone, name) = (self.zone(), owner.relative_or_at());
         format!("/domains/{zone}/records/{name}/{}", kind.name())
@@ -50,13 +39,9 @@ impl Records for Gandi {
     }
 
     async fn list(&self, owner: &Owner<'_>, kind: Kind) -> Result<Vec<Record>, Failure> {
-        let answer = self
-            .send(Method::GET, &self.set_of(owner, kind), None)
-            .await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let Some(set) = self.api.find::<FoundSet>(&self.set_of(owner, kind)).await? else {
             return Ok(Vec::new());
-        }
-        let set: FoundSet = self.api.read(&answer)?;
+        };
         let of_value = |value| Record {
             id: String::new(),
             value,
@@ -73,15 +58,12 @@ impl Records for Gandi {
         values: &[String],
     ) -> Result<(), Failure> {
         let path = self.set_of(owner, kind);
-        let answer = if values.is_empty() {
-            self.send(Method::DELETE, &path, None).await?
+        if values.is_empty() {
+            self.api.send_to(Method::DELETE, &path, None).await?;
         } else {
             let kept = before.first().and_then(|record| record.ttl_s);
             let body = json!({ "rrset_values": values, "rrset_ttl": kept.unwrap_or(TTL_S) });
-            self.send(Method::PUT, &path, Some(&body)).await?
-        };
-        if answer.status == StatusCode::NOT_FOUND {
-            return Err(self.api.failure(&answer));
+            self.api.send_to(Method::PUT, &path, Some(&body)).await?;
         }
         Ok(())
     }

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use hyper::{Method, StatusCode, header::AUTHORIZATION};
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    api::{Answer, Api},
+    api::Api,
     records::{Kind, Owner, Record, Records},
 };
 use crate::net::dns::failure::Failure;
@@ -26,7 +26,6 @@ const MOST_LOOKS: usize = 60;
 /// A zone there; `token` may read and write its project.
 pub(super) struct Hetzner {
     pub(super) api: Api,
-    pub(super) token: String,
 }
 
 #[derive(Deserialize)]
@@ -64,16 +63,6 @@ struct ActionError {
 }
 
 impl Hetzner {
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
-        let headers = [(AUTHORIZATION, format!("Bearer {}", self.token))];
-        self.api.send(method, path, &headers, body).await
-    }
-
     fn set_of(&self, owner: &Owner<'_>, kind: Kind) -> String {
         let (zone, name) = (self.zone(), owner.relative_or_at());
         format!("/zones/{zone}/rrsets/{name}/{}", kind.name())
@@ -81,11 +70,8 @@ impl Hetzner {
 
     /// Starts an action and waits until it is done.
     async fn act(&self, path: &str, body: &Value) -> Result<(), Failure> {
-        let mut answer = self.send(Method::POST, path, Some(body)).await?;
+        let mut answer = self.api.send_to(Method::POST, path, Some(body)).await?;
         for _ in 0..MOST_LOOKS {
-            if answer.status == StatusCode::NOT_FOUND {
-                return Err(self.api.failure(&answer));
-            }
             let FoundAction { action } = self.api.read(&answer)?;
             match &*action.status {
                 "success" => return Ok(()),
@@ -100,7 +86,7 @@ impl Hetzner {
             }
             sleep(LOOK_EVERY).await;
             let path = format!("/zones/actions/{}", action.id);
-            answer = self.send(Method::GET, &path, None).await?;
+            answer = self.api.send_to(Method::GET, &path, None).await?;
         }
         Err(Failure::trouble("Hetzner takes too long to change a name"))
     }
@@ -112,13 +98,10 @@ impl Records for Hetzner {
     }
 
     async fn list(&self, owner: &Owner<'_>, kind: Kind) -> Result<Vec<Record>, Failure> {
-        let answer = self
-            .send(Method::GET, &self.set_of(owner, kind), None)
-            .await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let found = self.api.find(&self.set_of(owner, kind)).await?;
+        let Some(FoundSet { rrset }) = found else {
             return Ok(Vec::new());
-        }
-        let FoundSet { rrset } = self.api.read(&answer)?;
+        };
         let of_record = |record: SetRecord| Record {
             id: String::new(),
             value: record.value,

@@ -42,23 +42,23 @@ pub(super) fn zone_of(
     let check_at = check_at.to_vec();
     Ok(match web.kind {
         WebKind::Cloudflare => {
-            let api = api("Cloudflare", cloudflare::API)?;
-            let records = Cloudflare { api, token };
+            let api = api("Cloudflare", cloudflare::API)?.with_token("Bearer", &token);
+            let records = Cloudflare { api };
             Box::new(OfRecords { records, check_at })
         }
         WebKind::Desec => {
-            let api = api("deSEC", desec::API)?;
-            let records = Desec { api, token };
+            let api = api("deSEC", desec::API)?.with_token("Token", &token);
+            let records = Desec { api };
             Box::new(OfRecords { records, check_at })
         }
         WebKind::Gandi => {
-            let api = api("Gandi", gandi::API)?;
-            let records = Gandi { api, token };
+            let api = api("Gandi", gandi::API)?.with_token("Bearer", &token);
+            let records = Gandi { api };
             Box::new(OfRecords { records, check_at })
         }
         WebKind::Hetzner => {
-            let api = api("Hetzner", hetzner::API)?;
-            let records = Hetzner { api, token };
+            let api = api("Hetzner", hetzner::API)?.with_token("Bearer", &token);
+            let records = Hetzner { api };
             Box::new(OfRecords { records, check_at })
         }
         WebKind::Ovh => {
