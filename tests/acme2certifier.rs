@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use crate::{
+    pebble::section,
     tools::{free_port, is_there, node_modules},
     waiting::wait_for_port,
 };
@@ -97,12 +98,8 @@ impl Acme2Certifier {
 
     /// The section `[certificate]` of a site that asks this authority.
     pub(crate) fn settings(&self) -> String {
-        format!(
-            "[certificate]\nagree_to_terms = true\ncontact = \"ada@site.test\"\n\
-             authority = \"{}\"\nauthority_roots = \"{}/ca.pem\"\n",
-            self.directory(),
-            self.dir.path().display()
-        )
+        let section = section(&self.directory(), &self.dir.path().join("ca.pem"));
+        format!("{section}contact = \"ada@site.test\"\n")
     }
 
     /// The certificate that everything is signed with, in PEM.

@@ -258,3 +258,36 @@ fn files_are_small_and_only_the_database_opens_connections() {
         );
     }
 }
+
+#[test]
+fn every_file_that_the_map_names_is_there() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "tests", "benches"].map(|folder| rust_files(&project.join(folder)));
+    let files: Vec<PathBuf> = folders.into_iter().flatten().collect();
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let text = fs::read_to_string(project.join(page)).unwrap();
+        let named = text
+            .lines()
+            .flat_map(|line| line.split('`').skip(1).step_by(2));
+        let is_placeholder = |name: &str| name.contains('<') || name.contains("/N_");
+        for name in named.filter(|name| !is_placeholder(name)) {
+            let is_path = [
+                "src/",
+                "tests/",
+                "benches/",
+                "cross/",
+                "assets/",
+                "templates/",
+                ".ci/",
+            ]
+            .iter()
+            .any(|folder| name.starts_with(folder) && !name.contains(char::is_whitespace));
+            let is_there = if is_path {
+                project.join(name).exists()
+            } else {
+                !name.ends_with(".rs") || files.iter().any(|file| file.ends_with(name))
+            };
+            assert!(is_there, "{page} names {name}, which is not there");
+        }
+    }
+}

@@ -16,6 +16,7 @@ use crate::{
     dns_api::{ApiServer, Protocol, Reply, Seen},
     machine::Found,
     namespaces::alone,
+    pebble::section,
     site::{Site, command},
     tools::is_there,
     waiting::{found_within, wait_until},
@@ -282,12 +283,9 @@ fn an_authority_that_was_asked_too_often_says_until_when() {
     alone(|| {
         let authority = ApiServer::start(AngryAuthority);
         let settings = |name: &str| {
-            format!(
-                "domain = \"{name}\"\n[certificate]\nagree_to_terms = true\nauthority = \"{}/dir\"\n\
-                 authority_roots = \"{}\"\n",
-                authority.base(),
-                authority.roots_file().display(),
-            )
+            let directory = format!("{}/dir", authority.base());
+            let certificate = section(&directory, &authority.roots_file());
+            format!("domain = \"{name}\"\n{certificate}")
         };
         let site = Site::with_settings(&settings("limited.test"));
         let roots = keep_certificate(site.data(), "kept.test");

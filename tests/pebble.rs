@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -122,19 +122,12 @@ impl Pebble {
 
     /// The line of `[certificate]` by which it is believed that the authority is who it says.
     pub(crate) fn roots(&self) -> String {
-        format!(
-            "authority_roots = \"{}/ca.pem\"\n",
-            self.dir.path().display()
-        )
+        roots_line(&self.dir.path().join("ca.pem"))
     }
 
     /// The section `[certificate]` of a site that asks this authority.
     pub(crate) fn settings(&self) -> String {
-        format!(
-            "[certificate]\nagree_to_terms = true\nauthority = \"{}\"\n{}",
-            self.directory(),
-            self.roots()
-        )
+        section(&self.directory(), &self.dir.path().join("ca.pem"))
     }
 
     /// The certificate that everything is signed with that it issues now, in PEM.
@@ -232,20 +225,13 @@ impl Drop for Pebble {
 
 fn run(dir: &TempDir, ports: Ports, [http, https]: [u16; 2], options: Options) -> Child {
     let path = |name: &str| -> PathBuf { dir.path().join(name) };
-    let config = serde_json::json!({ "pebble": {
-        "listenAddress": format!("127.0.0.1:{}", ports.acme),
-        "managementListenAddress": format!("127.0.0.1:{}", ports.management),
-        "certificate": path("cert.pem"),
-        "privateKey": path("key.pem"),
-        "httpPort": http,
-        "tlsPort": https,
-        "ocspResponderURL": "",
-        "externalAccountBindingRequired": options.is_external,
-        "externalAccountMACKeys": { EXTERNAL.0: EXTERNAL.1 },
-        "domainBlocklist": ["blocked.test"],
-        "certificateValidityPeriod": options.validity_s,
-    }});
-    fs::write(path("pebble.json"), config.to_string()).unwrap();
+    let config = Config {
+        listens: [ports.acme, ports.management].map(|port| format!("127.0.0.1:{port}")),
+        knocks_at: [http, https],
+        blocked: "blocked.test",
+        options,
+    };
+    let config = config.write(dir);
     let mut command = Command::new("pebble");
     if options.is_slow {
         command.env("PEBBLE_VA_SLEEPTIME", "2");
@@ -259,7 +245,7 @@ fn run(dir: &TempDir, ports: Ports, [http, https]: [u16; 2], options: Options) -
         .unwrap();
     command
         .arg("-config")
-        .arg(path("pebble.json"))
+        .arg(config)
         .arg("-strict")
         .arg("-dnsserver")
         .arg(format!(
@@ -272,6 +258,50 @@ fn run(dir: &TempDir, ports: Ports, [http, https]: [u16; 2], options: Options) -
         .stderr(log)
         .spawn()
         .unwrap()
+}
+
+/// What an authority is started with, but for what it is told by its environment.
+pub(crate) struct Config<'a> {
+    /// Where it is asked, and where it is managed.
+    pub(crate) listens: [String; 2],
+    /// The ports at which it looks for proofs over HTTP and TLS.
+    pub(crate) knocks_at: [u16; 2],
+    /// The name that it refuses.
+    pub(crate) blocked: &'a str,
+    /// What else may differ.
+    pub(crate) options: Options,
+}
+
+impl Config<'_> {
+    /// Writes it into a folder, in which the authority's own certificate is too; says where.
+    pub(crate) fn write(&self, dir: &TempDir) -> PathBuf {
+        let path = |name: &str| dir.path().join(name);
+        let config = serde_json::json!({ "pebble": {
+            "listenAddress": self.listens[0],
+            "managementListenAddress": self.listens[1],
+            "certificate": path("cert.pem"),
+            "privateKey": path("key.pem"),
+            "httpPort": self.knocks_at[0],
+            "tlsPort": self.knocks_at[1],
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": self.options.is_external,
+            "externalAccountMACKeys": { EXTERNAL.0: EXTERNAL.1 },
+            "domainBlocklist": [self.blocked],
+            "certificateValidityPeriod": self.options.validity_s,
+        }});
+        fs::write(path("pebble.json"), config.to_string()).unwrap();
+        path("pebble.json")
+    }
+}
+
+/// The section `[certificate]` of a site that asks the authority with this directory, which is believed by these roots.
+pub(crate) fn section(directory: &str, roots: &Path) -> String {
+    let line = roots_line(roots);
+    format!("[certificate]\nagree_to_terms = true\nauthority = \"{directory}\"\n{line}")
+}
+
+fn roots_line(roots: &Path) -> String {
+    format!("authority_roots = \"{}\"\n", roots.display())
 }
 
 /// The certificate of the authority's own HTTPS.

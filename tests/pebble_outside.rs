@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     netns::{AUTHORITY, Network, RESOLVER},
-    pebble::make_certificate,
+    pebble::{Config, Options, make_certificate, section},
     tools::is_there,
     waiting::{signal, wait_until},
 };
@@ -45,10 +45,8 @@ impl PebbleOutside {
 
     /// The section `[certificate]` of a site that asks this authority.
     pub(crate) fn settings(&self) -> String {
-        format!(
-            "[certificate]\nagree_to_terms = true\nauthority = \"https://{NAME}:14000/dir\"\nauthority_roots = \"{}\"\n",
-            self.dir.path().join("ca.pem").display()
-        )
+        let roots = self.dir.path().join("ca.pem");
+        section(&format!("https://{NAME}:14000/dir"), &roots)
     }
 
     /// A file with the certificate that it signs with now.
@@ -78,21 +76,16 @@ impl Drop for PebbleOutside {
 }
 
 fn run(dir: &TempDir, network: &Network, blocked: &str) -> Child {
-    let path = |name: &str| dir.path().join(name);
-    let config = serde_json::json!({ "pebble": {
-        "listenAddress": format!("{AUTHORITY}:14000"),
-        "managementListenAddress": format!("{AUTHORITY}:15000"),
-        "certificate": path("cert.pem"),
-        "privateKey": path("key.pem"),
-        "httpPort": 80,
-        "tlsPort": 443,
-        "ocspResponderURL": "",
-        "externalAccountBindingRequired": false,
-        "domainBlocklist": [blocked],
-        "certificateValidityPeriod": 9 * 24 * 3600,
-    }});
-    fs::write(path("pebble.json"), config.to_string()).unwrap();
-    let config = path("pebble.json").display().to_string();
+    let config = Config {
+        listens: [14000, 15000].map(|port| format!("{AUTHORITY}:{port}")),
+        knocks_at: [80, 443],
+        blocked,
+        options: Options {
+            validity_s: 9 * 24 * 3600,
+            ..Options::default()
+        },
+    };
+    let config = config.write(dir).display().to_string();
     let server = format!("{RESOLVER}:53");
     let words = [
         "pebble",

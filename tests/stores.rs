@@ -182,6 +182,20 @@ fn set_up(site: &Site, store: &Store, to: &str) {
     done(site.data(), &["secret", "set", "s3"], &store.key.1);
 }
 
+/// Makes a second backup, which has one post more, and has the first one tried.
+pub(crate) fn back_up_again(site: &Site, client: &Client) {
+    site.publish(client, &[("title", "Since then"), ("markdown", "x")]);
+    let told = done(site.data(), &["backup"], "");
+    assert!(
+        told.contains("Backup 2") && told.contains("is sound"),
+        "{told}"
+    );
+    let told = done(site.data(), &["backup", "list"], "");
+    assert_eq!(told.matches("sound").count(), 2, "{told}");
+    let told = done(site.data(), &["backup", "verify", "1"], "");
+    assert!(told.contains("Backup 1 was restored for a try"), "{told}");
+}
+
 #[test]
 fn a_new_machine_with_one_backup_from_a_bucket_is_the_same_site() {
     let Some(store) = Store::start() else { return };
@@ -193,16 +207,7 @@ fn a_new_machine_with_one_backup_from_a_bucket_is_the_same_site() {
         "{told}"
     );
     assert!(!told.contains("same disk"), "{told}");
-    site.publish(&client, &[("title", "Since then"), ("markdown", "x")]);
-    let told = done(site.data(), &["backup"], "");
-    assert!(
-        told.contains("Backup 2") && told.contains("is sound"),
-        "{told}"
-    );
-    let told = done(site.data(), &["backup", "list"], "");
-    assert_eq!(told.matches("sound").count(), 2, "{told}");
-    let told = done(site.data(), &["backup", "verify", "1"], "");
-    assert!(told.contains("Backup 1 was restored for a try"), "{told}");
+    back_up_again(&site, &client);
     let told = done(site.data(), &["backup", "prune", "--dry-run"], "");
     assert!(
         told.contains("would go: 1") && told.contains("would stay: 2"),

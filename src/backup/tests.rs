@@ -421,52 +421,28 @@ fn restoring_sets_the_old_site_aside_keeps_its_secrets_and_is_refused_while_it_r
 fn no_backup_goes_to_the_wrong_place() {
     let place = Place::new();
     let data = place.folder.root();
-    let inside: Target = data.join("backups").display().to_string().parse().unwrap();
-    assert!(
-        inside
-            .open_or_create(data, None, &Keys::default(), &Encryption::default())
-            .is_err()
+    let refusal = |target: Target, known: Option<&str>| {
+        let opened = target.open_or_create(data, known, &Keys::default(), &Encryption::default());
+        opened.err().unwrap().to_string()
+    };
+    refusal(
+        data.join("backups").display().to_string().parse().unwrap(),
+        None,
     );
     fs::create_dir(place.store()).unwrap();
     fs::write(place.store().join("photo.jpg"), "x").unwrap();
-    let error = place
-        .target()
-        .open_or_create(data, None, &Keys::default(), &Encryption::default())
-        .err()
-        .unwrap();
-    assert!(error.to_string().contains("photo.jpg"), "{error}");
+    let error = refusal(place.target(), None);
+    assert!(error.contains("photo.jpg"), "{error}");
     fs::remove_dir_all(place.store()).unwrap();
     // The disk was there once, and is not now.
-    let error = place
-        .target()
-        .open_or_create(
-            data,
-            Some("0123456789abcdef"),
-            &Keys::default(),
-            &Encryption::default(),
-        )
-        .err()
-        .unwrap();
-    assert!(error.to_string().contains("is the disk there"), "{error}");
+    let error = refusal(place.target(), Some("0123456789abcdef"));
+    assert!(error.contains("is the disk there"), "{error}");
     assert!(!place.store().exists());
     place.back_up();
-    let error = place
-        .target()
-        .open_or_create(
-            data,
-            Some("0123456789abcdef"),
-            &Keys::default(),
-            &Encryption::default(),
-        )
-        .err()
-        .unwrap();
-    assert!(error.to_string().contains("another disk"), "{error}");
-    let unmounted: Target = "/mnt/no-disk-is-here/backups".parse().unwrap();
-    let error = unmounted
-        .open_or_create(data, None, &Keys::default(), &Encryption::default())
-        .err()
-        .unwrap();
-    assert!(error.to_string().contains("no disk is mounted"), "{error}");
+    let error = refusal(place.target(), Some("0123456789abcdef"));
+    assert!(error.contains("another disk"), "{error}");
+    let error = refusal("/mnt/no-disk-is-here/backups".parse().unwrap(), None);
+    assert!(error.contains("no disk is mounted"), "{error}");
 }
 
 #[test]

@@ -59,12 +59,7 @@ pub(super) fn element(name: &str) -> Option<&'static Element> {
 }
 
 const fn block(name: &'static str, attributes: &'static [&'static str]) -> Element {
-    Element {
-        name,
-        kind: Kind::Block,
-        attributes,
-        parents: &[],
-    }
+    part(name, attributes, &[])
 }
 
 const fn part(
