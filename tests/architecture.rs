@@ -285,7 +285,8 @@ fn every_file_that_the_map_names_is_there() {
             let is_there = if is_path {
                 project.join(name).exists()
             } else {
-                !name.ends_with(".rs") || files.iter().any(|file| file.ends_with(name))
+                let is_code = Path::new(name).extension().is_some_and(|end| end == "rs");
+                !is_code || files.iter().any(|file| file.ends_with(name))
             };
             assert!(is_there, "{page} names {name}, which is not there");
         }
