@@ -192,6 +192,7 @@ pub fn run(
         .as_ref()
         .map_or_else(|| std::io::stdin().is_terminal(), Predecessor::has_terminal);
     let (lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
+    let until_the_end = lock.copy()?;
     let (database, media, setup) = open(&folder, predecessor.as_ref(), config.upgrade.ready())?;
 
     let local = Local::of(&config);
@@ -285,7 +286,7 @@ pub fn run(
     };
     let outcome = actix_web::rt::System::new().block_on(startup.run(serve, started));
     close(database, &keeper);
-    end(outcome?, &folder, stays);
+    end(outcome?, &folder, until_the_end, stays);
     Ok(())
 }
 
@@ -295,11 +296,12 @@ fn close(database: Database, keeper: &DiskKeeper) {
     keeper.leave_the_rest();
 }
 
-/// What is done when nothing is served any more.
-fn end(over: Over, folder: &DataFolder, stays: bool) {
+/// What is done when nothing is served any more; only then may another process serve the folder.
+fn end(over: Over, folder: &DataFolder, lock: ServerLock, stays: bool) {
     match over {
-        Over::Stopped => Control::remove(folder.root()),
+        Over::Stopped => Control::remove(folder.root(), &lock),
         Over::HandedOver if stays => {
+            drop(lock);
             let Err(e) = guard::become_guard(folder);
             log::warn!("{e}");
         }

@@ -1,7 +1,7 @@
 //! The command line: what it says when all is well, and when it is not.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write,
     net::TcpListener,
     process::{Output, Stdio},
@@ -107,6 +107,17 @@ fn a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on() {
         text(&output)
     );
     assert_eq!(site.text(&site.client(), "/").0, 200);
+}
+
+#[test]
+fn a_server_that_ends_lets_go_of_the_folder_last() {
+    let site = Site::start();
+    let lock = File::open(site.data().join("server.lock")).unwrap();
+    assert!(lock.try_lock().is_err() && site.data().join("server.sock").exists());
+    site.signal("TERM");
+    lock.lock().unwrap();
+    // Else it would take away the socket of the one that is started next.
+    assert!(!site.data().join("server.sock").exists());
 }
 
 #[test]

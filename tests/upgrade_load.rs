@@ -244,8 +244,27 @@ fn wrk(site: &Site) -> Option<Child> {
     })
 }
 
+/// Time for two seconds of h2load.
+const H2LOAD_WITHIN: Duration = Duration::from_secs(20);
+
+/// Whether a process ends within some time; if not, it is ended.
+fn ends_within(process: &mut Child, time: Duration) -> bool {
+    let end = Instant::now() + time;
+    while process.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            process.kill().unwrap();
+            process.wait().unwrap();
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
+}
+
 /// h2load over HTTP/1.1, again and again. Over HTTP/2 it does not open another connection when one is ended, so that
-/// protocol is spoken by clients that do, several requests at the same time on one connection.
+/// protocol is spoken by clients that do, several requests at the same time on one connection. A client of h2load that
+/// opens its next connection in the moment in which its time is over never hears of that, and goes on for ever; what such
+/// a run has counted is not known.
 fn h2load(site: &Site, seen: &Seen) {
     if !is_there(
         "h2load",
@@ -254,11 +273,17 @@ fn h2load(site: &Site, seen: &Seen) {
         return;
     }
     while seen.goes_on() {
-        let output = Command::new("h2load")
+        let mut h2load = Command::new("h2load")
             .args(["--h1", "-c4", "-D2"])
             .arg(site.url("/"))
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
             .unwrap();
+        if !ends_within(&mut h2load, H2LOAD_WITHIN) {
+            continue;
+        }
+        let output = h2load.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let counts = said.lines().find(|line| line.starts_with("requests:"));
         let codes = said.lines().find(|line| line.starts_with("status codes:"));

@@ -34,7 +34,7 @@ use tokio::{
 use crate::{
     base::{Error, Result, files},
     config::Config,
-    db::DataFolder,
+    db::{DataFolder, ServerLock},
 };
 
 /// The socket's name in the data folder.
@@ -205,8 +205,8 @@ impl Control {
         }
     }
 
-    /// Takes the socket away, at the end of the last process.
-    pub(super) fn remove(root: &Path) {
+    /// Takes the socket away, at the end of the last process: without the lock, it could be that of the next one.
+    pub(super) fn remove(root: &Path, _lock: &ServerLock) {
         let _ = fs::remove_file(root.join(NAME));
     }
 }
