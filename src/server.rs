@@ -67,7 +67,7 @@ use self::{
 };
 pub use self::{
     hosts::stored_problems,
-    names::{stored_name_problems, with_stored, zone_problem},
+    names::{Counting, stored_hosts, stored_name_problems, with_stored, zone_problem},
 };
 use crate::{
     app::{
@@ -236,7 +236,7 @@ pub fn run(
     let app = App::new(database.clone(), media, setup, certificates.names())?;
     let app = Data::new(app);
     let reload = Reload::new(
-        reread,
+        (reread, folder.root().to_path_buf()),
         (naming.clone(), backups.clone()),
         edge.clone(),
         admission.clone(),

@@ -239,13 +239,18 @@ fn answer(
     }
     if is_directory {
         let at = format!("https://localhost:{port}/renewal");
-        answer.set("renewalInfo", at);
+        answer.change(|directory| {
+            directory["renewalInfo"] = at.into();
+            // Debian's Pebble has none, and takes what is asked for.
+            let kinds = json!({ "classic": "the usual", "shortlived": "six days" });
+            directory["meta"]["profiles"] = kinds;
+        });
     }
     if order.is_some() && answer.status == 201 {
         let mut said = said.lock().unwrap();
         said.orders.push([replaces.clone(), of_order("profile")]);
         if let (Some(id), Replacing::Taken) = (replaces, replacing) {
-            answer.set("replaces", id);
+            answer.change(|order| order["replaces"] = id.into());
         }
     }
     Some(answer)
@@ -291,9 +296,9 @@ impl Answer {
         self.headers.push(("date".into(), date.unwrap()));
     }
 
-    fn set(&mut self, key: &str, value: String) {
+    fn change(&mut self, change: impl FnOnce(&mut Value)) {
         let mut json: Value = serde_json::from_slice(&self.body).unwrap();
-        json[key] = value.into();
+        change(&mut json);
         self.body = json.to_string().into_bytes();
     }
 }

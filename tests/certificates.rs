@@ -435,10 +435,10 @@ pub(crate) fn certificate(site: &Site, arguments: &[&str]) -> Output {
 }
 
 /// A certificate and its key, in PEM.
-type Pair = (String, String);
+pub(crate) type Pair = (String, String);
 
 /// The certificate of an authority in PEM, and what makes a certificate and its key for names.
-fn issuer() -> (String, impl Fn(&[&str]) -> Pair) {
+pub(crate) fn issuer() -> (String, impl Fn(&[&str]) -> Pair) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

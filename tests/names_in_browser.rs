@@ -90,7 +90,10 @@ fn a_name_set_in_the_browser_gets_its_certificate_and_the_former_one_goes_on_unt
         html.contains("value=\"site.test\"") && html.contains("bücher.test"),
         "{html}"
     );
-    assert!(html.contains(">trusted</span>"), "{html}");
+    until(&site, "who signed it is known to be unknown", || {
+        let html = site.text(&owner, "/admin/name").1;
+        html.contains(">not trusted</span> signed by Pebble") && !html.contains(">trusted</span>")
+    });
     until(&site, "nothing is under way", || {
         let answer = site.get(&owner, "/admin/name/progress");
         let is_done = !answer.headers().contains_key("refresh");
@@ -112,7 +115,10 @@ fn a_name_set_in_the_browser_gets_its_certificate_and_the_former_one_goes_on_unt
     );
     until(&site, "why", || {
         let html = site.text(&owner, "/admin/name/progress").1;
-        html.contains("127.0.0.2") && html.contains("nobody opens there")
+        html.contains("127.0.0.2")
+            && html.contains("nobody opens there")
+            && (html.contains("<h1>A certificate is missing</h1>")
+                || html.contains("<h1>Under way"))
     });
     assert_eq!(leads(&site, "site.test"), None);
     assert_eq!(leads(&site, "new.test"), None);

@@ -8,13 +8,17 @@ use std::{
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{Global, confirm::confirm};
+use super::{
+    Global,
+    certificate_list::{line, list},
+    confirm::confirm,
+};
 use crate::{
-    base::{Error, Result, Timestamp},
+    base::{Error, Result},
     config::Config,
     db::DataFolder,
-    net::acme::{self, CertificateName, FailureKind, Reason, Report, Settings, Wanted},
-    server::with_stored,
+    net::acme::{self, CertificateName, Overview, Reason, Report, Settings, Wanted},
+    server::Counting,
 };
 
 /// Seconds until a running server must have begun; it looks every five.
@@ -45,8 +49,13 @@ pub(super) enum CertificateCommand {
     },
     /// Show which records in the DNS prove the names for good (dns-persist-01), and whether they are there
     DnsRecords {
-        /// The name that it is for [default: all of the site]
+        /// The name that it is for: one of the site, or the first that it is to have [default: all of the site]
         name: Option<String>,
+    },
+    /// Remove the certificate of a name that the site does not need any more
+    Forget {
+        /// The name that it is for
+        name: String,
     },
     /// Give the account at the authority a new key
     NewAccountKey,
@@ -80,14 +89,17 @@ impl From<ReasonArg> for Reason {
 pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let data = folder.root();
-    let config = || {
+    let wanted = || {
         let file = Config::load(global.config.as_deref(), data)?;
-        with_stored(&file, &folder)
+        Counting::of(&file, &folder).map(|counting| counting.wanted())
     };
-    let settings = || Ok::<Settings, Error>(config()?.certificate);
+    let settings = || Ok::<Settings, Error>(wanted()?.settings);
     match command {
-        CertificateCommand::List => Ok(list(data)),
-        CertificateCommand::Renew { name } => renew(&folder, name.as_deref()),
+        CertificateCommand::List => {
+            let wanted = wanted()?;
+            Ok(list(&acme::overview(data, &wanted), &wanted))
+        }
+        CertificateCommand::Renew { name } => renew(&folder, &wanted()?, name.as_deref()),
         CertificateCommand::Revoke { name, reason, yes } => {
             let name = typed(name)?;
             if !acme::has_certificate(data, &name)? {
@@ -114,7 +126,8 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
             say!("The certificate for {name} is void. {next}");
             Ok(ExitCode::SUCCESS)
         }
-        CertificateCommand::DnsRecords { name } => dns_records(data, config()?, name.as_deref()),
+        CertificateCommand::DnsRecords { name } => dns_records(data, wanted()?, name.as_deref()),
+        CertificateCommand::Forget { name } => forget(data, &wanted()?, &typed(name)?),
         CertificateCommand::NewAccountKey => {
             wait_for(acme::change_account_key(data, &settings()?))?;
             say!("The account has a new key.");
@@ -124,18 +137,14 @@ pub(super) fn run(command: &CertificateCommand, global: &Global) -> Result<ExitC
 }
 
 /// Which records there are to be, and how it stands with them; exits with 1 if one is not right.
-fn dns_records(data: &Path, config: Config, name: Option<&str>) -> Result<ExitCode> {
+fn dns_records(data: &Path, mut site: Wanted, name: Option<&str>) -> Result<ExitCode> {
     let name = name.map(typed).transpose()?;
-    let mut site = Wanted {
-        names: config.names().all().map(str::to_owned).collect(),
-        settings: config.certificate,
-        dns: config.dns,
-    };
-    if let Some(name) = &name {
-        site.names.push(name.clone());
-    } else {
-        let kept = acme::kept_certificates(data).into_iter();
-        site.names.extend(kept.map(|report| report.name));
+    // Whoever has no name yet may make the record for the first one before it is set.
+    if site.all_names().is_empty() {
+        site.names.extend(name.clone());
+    }
+    if let Some(foreign) = name.as_ref().filter(|name| !site.has(name)) {
+        return Err(no_name_of(foreign, &site));
     }
     let mut records = wait_for(acme::name_records(data, &site))?;
     if let Some(name) = name {
@@ -168,68 +177,8 @@ fn dns_records(data: &Path, config: Config, name: Option<&str>) -> Result<ExitCo
     Ok(ExitCode::FAILURE)
 }
 
-fn list(data: &Path) -> ExitCode {
-    let all = acme::kept_certificates(data);
-    if all.is_empty() {
-        say!(
-            "There is no certificate of a public authority. The manual says how to get one: /help/a-name-and-a-certificate"
-        );
-        return ExitCode::SUCCESS;
-    }
-    for report in &all {
-        say!("{}", line(report));
-    }
-    if all.iter().all(is_well) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-fn is_well(report: &Report) -> bool {
-    let now = Timestamp::now();
-    let chain = report.chain.as_ref();
-    chain.is_some_and(|chain| now < chain.not_after())
-}
-
-/// A certificate in a line, and what is wrong in another one.
-fn line(report: &Report) -> String {
-    let day = |at: Timestamp| at.rfc3339().replace('T', " ").replace('Z', " UTC");
-    let name = &report.name;
-    let text = match &report.chain {
-        Some(chain) => format!(
-            "{name}  of {} until {}",
-            chain.issuer(),
-            day(chain.not_after())
-        ),
-        None => format!("{name}  none yet"),
-    };
-    let text = match report.record_until {
-        Some(until) => format!(
-            "{text}\n  the text in the DNS that proves it is good until {}",
-            day(until)
-        ),
-        None => text,
-    };
-    match (&report.failure, report.next) {
-        (Some(failure), Some(next)) => {
-            let (why, next) = (failure.words(), day(next));
-            if failure.kind == FailureKind::Record {
-                return format!(
-                    "{text}\n  waits: {why}\n  looked for every few minutes while the site runs"
-                );
-            }
-            format!("{text}\n  failed: {why}\n  tried again {next}")
-        }
-        (None, Some(next)) if report.chain.is_some() => {
-            format!("{text}, renewed {}", day(next))
-        }
-        _ => text,
-    }
-}
-
 /// Asks the running server, and waits until it is done.
-fn renew(folder: &DataFolder, name: Option<&str>) -> Result<ExitCode> {
+fn renew(folder: &DataFolder, wanted: &Wanted, name: Option<&str>) -> Result<ExitCode> {
     let data = folder.root();
     if folder.running_server()?.is_none() {
         return Err(Error::Invalid(format!(
@@ -237,20 +186,19 @@ fn renew(folder: &DataFolder, name: Option<&str>) -> Result<ExitCode> {
             data.display()
         )));
     }
-    let known: Vec<String> = acme::kept_certificates(data)
-        .into_iter()
-        .map(|report| report.name)
-        .collect();
+    let found = acme::overview(data, wanted);
+    let asked = found.reports.iter().filter(|report| report.next.is_some());
+    let known: Vec<String> = asked.map(|report| report.name.clone()).collect();
     let names = match name {
         Some(name) => {
             let name = typed(name)?;
             if !known.contains(&name) {
-                return Err(unknown(&name, data));
+                return Err(unknown(&name, wanted, &found));
             }
             vec![name]
         }
         // Says that there is none, and what to read.
-        None if known.is_empty() => return Ok(list(data)),
+        None if known.is_empty() => return Ok(list(&found, wanted)),
         None => known,
     };
     let mut outcome = ExitCode::SUCCESS;
@@ -318,10 +266,54 @@ fn typed(name: &str) -> Result<String> {
     Ok(name.into())
 }
 
-fn unknown(name: &str, data: &Path) -> Error {
+/// Removes what is kept for a name that nothing is asked for.
+fn forget(data: &Path, wanted: &Wanted, name: &str) -> Result<ExitCode> {
+    let found = acme::overview(data, wanted);
+    let mut asked = found.reports.iter().filter(|report| report.next.is_some());
+    if asked.any(|report| report.name == name) {
+        return Err(Error::Invalid(format!(
+            "{name} is a name of the site, which needs its certificate; take it out of the settings first (domain, also, \
+             names or the host), or, if somebody may have the key, revoke it: `webstead certificate revoke {name}`"
+        )));
+    }
+    if !acme::forget(data, name)? {
+        return Err(Error::Invalid(format!(
+            "nothing is kept for {name}; `webstead certificate list` shows what is"
+        )));
+    }
+    say!("The certificate of {name} and its key are removed from this machine.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why nothing can be renewed for a name.
+fn unknown(name: &str, wanted: &Wanted, found: &Overview) -> Error {
+    if !wanted.has(name) {
+        return no_name_of(name, wanted);
+    }
+    let mut own = found.reports.iter();
+    let why = if own.any(|report| report.name == name && report.is_own) {
+        "is in your own files: what makes those renews it"
+    } else if !wanted.settings.agree_to_terms {
+        "is not asked for, because nobody has agreed to the authority's terms: agree in the browser (Settings, Name), or \
+         set agree_to_terms = true in [certificate] of webstead.toml"
+    } else if acme::is_public(name, &wanted.settings) {
+        "is covered by the certificate for all names beside it"
+    } else {
+        "is a name of your own network, which the authority cannot know"
+    };
+    Error::Invalid(format!("{name} {why}"))
+}
+
+/// That a name is not one of the site's.
+fn no_name_of(name: &str, site: &Wanted) -> Error {
+    let names = site.all_names();
+    let has = match &names[..] {
+        [] => "it has none yet".to_owned(),
+        names => format!("its names are {}", names.join(", ")),
+    };
     Error::Invalid(format!(
-        "there is no certificate for {name} in {}; `webstead certificate list` shows those that are there",
-        data.display()
+        "{name} is no name of this site ({has}); name it first: in the browser (Settings, Name), or as domain, under also, \
+         or under names in [certificate] of webstead.toml"
     ))
 }
 

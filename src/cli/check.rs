@@ -3,14 +3,10 @@
 use std::{path::Path, process::ExitCode, thread, time::Duration};
 
 use clap::Args;
-use rusqlite::Connection;
 
 use super::Global;
 use crate::{
-    app::{
-        hosts::queries::{StoredHost, list_hosts},
-        names::queries::list_names,
-    },
+    app::names::queries::list_names,
     base::{Result, Verdict},
     config::Config,
     db::{DataFolder, Depth, Found, check, open_to_look},
@@ -178,22 +174,12 @@ fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
     found
 }
 
-/// The hosts that were set in the browser; a database of before there were any has no table of them.
-fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
-    let has_them = "SELECT count(*) FROM sqlite_schema WHERE name = 'hosts'";
-    let tables: i64 = connection.query_row(has_them, [], |row| row.get(0))?;
-    if tables == 0 {
-        return Ok(Vec::new());
-    }
-    list_hosts(connection)
-}
-
 /// What is wrong with the local authority and with what is set in the browser and in the file together; and what may
 /// work, and may not.
 fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>, Vec<String>)> {
     LocalAuthority::check(folder.root())?;
     let connection = open_to_look(&folder.database())?;
-    let (names, hosts) = (list_names(&connection)?, stored_hosts(&connection)?);
+    let (names, hosts) = (list_names(&connection)?, server::stored_hosts(&connection)?);
     let mut problems = stored_name_problems(config, &names);
     let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));

@@ -7,6 +7,7 @@ mod addresses;
 mod backup;
 mod calm;
 mod certificate;
+mod certificate_list;
 mod check;
 mod child;
 mod confirm;

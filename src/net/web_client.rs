@@ -1,6 +1,6 @@
 //! Asks other servers over HTTPS, such as an authority for a certificate.
 
-use std::{error::Error as _, net::IpAddr, path::Path, time::Duration};
+use std::{io, net::IpAddr, path::Path, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{Request, Response, body::Bytes};
@@ -11,11 +11,14 @@ use hyper_util::{
 };
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
+    pki_types::{
+        CertificateDer,
+        pem::{Error as PemError, PemObject as _},
+    },
 };
 use tokio::time::timeout;
 
-use super::{connector::Within, tls};
+use super::{connector::Within, tls, unreached::in_words};
 use crate::base::{Error, Result};
 
 /// Time for a whole answer. Who is asked may be at the other end of the world, and busy.
@@ -169,7 +172,7 @@ impl WebClient {
         let asked = async {
             let answer = self.client.request(request.map(Full::new)).await;
             let answer = answer.map_err(|e| {
-                let why = format!("{host} cannot be reached: {}", causes(&e));
+                let why = format!("{host} cannot be reached: {}", in_words(&e));
                 if e.is_connect() {
                     Unanswered::Unconnected(why)
                 } else {
@@ -211,24 +214,22 @@ pub fn machine_roots() -> RootCertStore {
 
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<()> {
     let shown = file.display();
-    let wrong = |why: String| Error::Invalid(format!("the authorities in {shown}: {why}"));
+    let wrong = |why: &str| Error::Invalid(format!("the authorities in {shown}: {why}"));
     let certificates = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|e| wrong(format!("this cannot be read: {e}")))?;
+        .map_err(|e| match e {
+            PemError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
+                wrong("there is no such file")
+            }
+            PemError::Io(e) => wrong(&format!("the file cannot be read ({e})")),
+            _ => wrong("the file is damaged, or not PEM; copy it once more"),
+        })?;
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
-        return Err(wrong("there is no certificate (PEM) in this file".into()));
+        return Err(wrong(
+            "there is no certificate of an authority in this file; it has to be PEM, which begins with -----BEGIN \
+             CERTIFICATE-----",
+        ));
     }
     Ok(())
-}
-
-/// An error with what led to it: hyper's own says little.
-fn causes(error: &hyper_util::client::legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        text = e.to_string();
-        cause = e.source();
-    }
-    text
 }

@@ -15,7 +15,7 @@ use crate::{
     edge::hosts,
     net::{
         acme::{self, Keeper, Report, Wanted},
-        certificates::{self, Kind, Renewal, Shown},
+        certificates::{self, FilesState, Kind, Renewal, Shown},
         challenges::Challenges,
         dns::{
             self,
@@ -147,6 +147,11 @@ impl Certificates {
     /// How it stands with each name.
     pub(super) fn reports(&self) -> Vec<Report> {
         self.keeper.reports()
+    }
+
+    /// How it stands with the owner's own files.
+    pub(super) fn files(&self) -> Vec<FilesState> {
+        self.keeper.files()
     }
 
     /// Gets a new certificate for a name now.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    app::names::live::{CertificateState, Following, FollowingName},
+    app::names::live::{CertificateState, FilesTrouble, Following, FollowingName},
     net::{
         acme::{self, Report},
-        certificates::Chain,
+        certificates::{Chain, FILES_REMEDY, FilesState, Trust},
         dns::{
             FailureKind,
             follow::{self, Found},
@@ -39,10 +39,16 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         let advice = failure.advice().to_owned();
         (failure.text, advice)
     });
+    let trust = report.chain.as_ref().and_then(|chain| chain.trust());
     let of = |chain: Arc<Chain>| (chain.issuer().to_owned(), chain.not_after());
     CertificateState {
         name: report.name,
         of: report.chain.map(of),
+        is_trusted: match trust {
+            Some(Trust::Known) => Some(true),
+            Some(Trust::Unknown) => Some(false),
+            Some(Trust::Untold) | None => None,
+        },
         is_own: report.is_own,
         is_under_way: report.is_under_way,
         failure,
@@ -53,6 +59,16 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         renewals: report.renewals,
         unasked: unasked.map(str::to_owned),
     }
+}
+
+/// What is wrong with the owner's own files, if something is.
+pub(super) fn trouble_of(state: FilesState) -> Option<FilesTrouble> {
+    Some(FilesTrouble {
+        file: state.files.certificate.display().to_string(),
+        words: state.problem?,
+        advice: FILES_REMEDY.to_owned(),
+        shown_until: state.chain.map(|chain| chain.not_after()),
+    })
 }
 
 /// Whether all is well with where a name leads, and what was found.

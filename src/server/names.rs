@@ -1,5 +1,6 @@
 //! Which names the site has, and who certifies them: what `webstead.toml` says, and what was set in the browser.
 
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -7,13 +8,18 @@ use super::backup_place;
 use crate::{
     app::{
         backups::queries::find_place,
-        hosts::queries::StoredHost,
+        hosts::queries::{StoredHost, list_hosts},
         names::queries::{StoredNames, list_names},
     },
     base::{Names, Result},
     config::Config,
     db::{DataFolder, open_to_look},
-    net::{acme, dns, names::DomainName, router},
+    net::{
+        acme::{self, Wanted},
+        dns,
+        names::DomainName,
+        router,
+    },
 };
 
 /// The settings that count, where those of the browser fill what the file leaves open.
@@ -138,6 +144,72 @@ pub fn with_stored(file: &Config, folder: &DataFolder) -> Result<Config> {
     let place = find_place(&connection)?;
     config.backup = backup_place::effective(&file.backup, place.keys.as_deref()).0;
     Ok(config)
+}
+
+/// What counts in a folder for the names of a site and their certificates.
+pub struct Counting {
+    /// The settings of the file and of the browser together.
+    pub config: Config,
+    /// The names of the site.
+    pub names: Names,
+    /// The names of its other hosts, of the file and of the browser.
+    pub hosts: Vec<String>,
+}
+
+impl Counting {
+    /// What counts in this folder.
+    ///
+    /// # Errors
+    /// If there is a database that cannot be read.
+    pub fn of(file: &Config, folder: &DataFolder) -> Result<Self> {
+        let mut hosts: Vec<String> = file.hosts.names().map(str::to_owned).collect();
+        if !folder.database().exists() {
+            return Ok(Self {
+                config: file.clone(),
+                names: file.names(),
+                hosts,
+            });
+        }
+        let connection = open_to_look(&folder.database())?;
+        let Effective { config, names, .. } = effective(file, &list_names(&connection)?);
+        for host in stored_hosts(&connection)? {
+            if !hosts.contains(&host.name) {
+                hosts.push(host.name);
+            }
+        }
+        Ok(Self {
+            config,
+            names,
+            hosts,
+        })
+    }
+
+    /// Which certificates there are to be.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            settings: self.config.certificate.clone(),
+            dns: self.config.dns.clone(),
+            names: self
+                .names
+                .all()
+                .map(str::to_owned)
+                .chain(self.hosts.iter().cloned())
+                .collect(),
+        }
+    }
+}
+
+/// The hosts that were set in the browser; a database of before there were any has no table of them.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn stored_hosts(connection: &Connection) -> Result<Vec<StoredHost>> {
+    let is_there = connection.table_exists(None, "hosts")?;
+    if is_there {
+        list_hosts(connection)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// What is wrong with the names that were set in the browser, in words that name the remedy.

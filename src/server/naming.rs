@@ -13,7 +13,7 @@ use super::{
     certificates::Certificates,
     dns_token,
     hosts::Served,
-    name_words::{following_of, in_words, state_of},
+    name_words::{following_of, in_words, state_of, trouble_of},
     names::{Effective, effective},
     patience::Patience,
     promises::{Known, Wish, https_only},
@@ -25,8 +25,8 @@ use crate::{
         names::{
             changes::update_names_only,
             live::{
-                CertificateState, FieldError, Following, HttpsOnly, Lead, LiveNames, OfFile, Soon,
-                TokenBefore,
+                CertificateState, FieldError, FilesTrouble, Following, HttpsOnly, Lead, LiveNames,
+                OfFile, Soon, TokenBefore,
             },
             queries::{StoredNames, list_names},
         },
@@ -392,6 +392,11 @@ impl LiveNames for Naming {
         let settings = self.certificates().settings();
         let reports = Naming::certificates(self).reports().into_iter();
         reports.map(|report| state_of(report, &settings)).collect()
+    }
+
+    fn files_trouble(&self) -> Vec<FilesTrouble> {
+        let files = Naming::certificates(self).files().into_iter();
+        files.filter_map(trouble_of).collect()
     }
 
     fn renew(&self, name: &str) -> Result<()> {

@@ -1,21 +1,28 @@
 //! Settings that change while the server runs.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, sync::Arc};
 
 use actix_web::web::Data;
+use tokio::task::spawn_blocking;
 
 use super::{backups::Backups, edge_settings, naming::Naming};
 use crate::{
     base::Result,
     config::Config,
     edge::pipeline::Edge,
-    net::{admission::Admission, leaving, listen, mdns},
+    net::{
+        admission::Admission,
+        certificates::{FILES_REMEDY, OwnFiles},
+        leaving, listen, mdns,
+    },
 };
 
 /// What has to know of other settings.
 pub(super) struct Reload<Reread> {
     /// Reads the settings anew.
     reread: Reread,
+    /// The data folder.
+    data: PathBuf,
     naming: Arc<Naming>,
     backups: Arc<Backups>,
     edge: Data<Edge>,
@@ -28,7 +35,7 @@ pub(super) struct Reload<Reread> {
 impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// For a server that was started with these settings.
     pub(super) fn new(
-        reread: Reread,
+        (reread, data): (Reread, PathBuf),
         (naming, backups): (Arc<Naming>, Arc<Backups>),
         edge: Data<Edge>,
         admission: Admission,
@@ -36,6 +43,7 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     ) -> Self {
         Self {
             reread,
+            data,
             naming,
             backups,
             edge,
@@ -50,16 +58,15 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     ///
     /// # Errors
     /// What kept it.
-    pub(super) async fn now(&self) -> Result<&'static str> {
+    pub(super) async fn now(&self) -> Result<String> {
         match self.take().await {
-            Ok(true) => {
+            Ok(untaken) if untaken.is_empty() => {
                 let text = "reloaded: everything is as webstead.toml has it";
                 log::info!("{text}");
-                Ok(text)
+                Ok(text.to_owned())
             }
-            Ok(false) => {
-                let text = "reloaded, but [listen] or [local] was changed too, and that counts from the next start: \
-                            sudo systemctl restart webstead";
+            Ok(untaken) => {
+                let text = format!("reloaded, but {}", untaken.join("; and "));
                 log::warn!("{text}");
                 Ok(text)
             }
@@ -75,16 +82,33 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         self.upgrade.borrow().clone()
     }
 
-    /// Takes the new settings; says whether all of them count now.
-    async fn take(&self) -> Result<bool> {
+    /// Takes the new settings; says what of them does not count now, and what to do.
+    async fn take(&self) -> Result<Vec<String>> {
         let config = (self.reread)()?;
         // First what can be refused.
         self.naming.replace(config.clone()).await?;
         self.backups.replace_settings(config.backup.clone()).await;
+        let mut untaken = self.untaken_files(config.certificate.files.clone()).await;
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
         self.upgrade.replace(config.upgrade);
-        Ok((config.listen, config.local) == self.fixed)
+        if (config.listen, config.local) != self.fixed {
+            let text = "[listen] or [local] was changed too, and that counts from the next start: sudo systemctl restart \
+                        webstead";
+            untaken.push(text.to_owned());
+        }
+        Ok(untaken)
+    }
+
+    /// Why certificates of the owner's own files are not used, each with the remedy.
+    async fn untaken_files(&self, files: Vec<OwnFiles>) -> Vec<String> {
+        let data = self.data.clone();
+        let read = spawn_blocking(move || {
+            let untaken = files.iter().filter_map(|files| files.read(&data).err());
+            let in_words = |e| format!("your own certificate is not used: {e}. {FILES_REMEDY}");
+            untaken.map(in_words).collect()
+        });
+        read.await.unwrap_or_default()
     }
 }

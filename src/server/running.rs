@@ -131,7 +131,7 @@ impl<Reread: Fn() -> Result<Config>, Start: Fn() -> Jobs> Running<Reread, Start>
             let wanted = match request {
                 Request::Reload if !self.program.was_replaced() => {
                     let outcome = self.reload.now().await;
-                    answers.outcome(outcome.map(str::to_owned));
+                    answers.outcome(outcome);
                     continue;
                 }
                 Request::Reload => Wanted::default(),

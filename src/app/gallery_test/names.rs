@@ -8,8 +8,8 @@ use crate::app::layout::FieldErrors;
 use crate::app::names::{
     form::NameForm,
     live::{
-        CertificateState, Following, FollowingName, Granted, HttpsOnly, HttpsOnlyHost, Lead,
-        RouterSeen, RouterState,
+        CertificateState, FilesTrouble, Following, FollowingName, Granted, HttpsOnly,
+        HttpsOnlyHost, Lead, RouterSeen, RouterState,
     },
     providers::{PROVIDERS, Provider},
     views::{DnsField, DnsPage, HttpsOnlyPage, NamePage, ProgressPage, RouterPage},
@@ -20,6 +20,7 @@ fn state(name: &str, of: Option<&str>, failure: Option<(&str, &str)>) -> Certifi
     CertificateState {
         name: name.to_owned(),
         of: of.map(|of| (of.to_owned(), THEN)),
+        is_trusted: of.map(|_| true),
         is_own: false,
         is_under_way: of.is_none() && failure.is_none(),
         failure: failure.map(|(why, advice)| (why.to_owned(), advice.to_owned())),
@@ -46,6 +47,15 @@ fn states() -> Vec<CertificateState> {
             record_until: Some(THEN),
             ..state("example.org", Some("R11 of Let's Encrypt"), None)
         },
+        CertificateState {
+            is_trusted: Some(false),
+            ..state("test.example.org", Some("Pebble Intermediate CA"), None)
+        },
+        CertificateState {
+            is_trusted: None,
+            is_own: true,
+            ..state("own.example.org", Some("The office"), None)
+        },
         state("www.example.org", None, Some((refused, advice))),
         state("new.example.org", None, None),
         CertificateState {
@@ -71,6 +81,7 @@ pub(super) fn name_pages() -> Vec<Rendered> {
         leads,
         waiting: None,
         certificates: states(),
+        files_trouble: vec![files_trouble()],
         has_domain: true,
         following: Some(following()),
         is_router_asked: true,
@@ -90,6 +101,7 @@ pub(super) fn name_pages() -> Vec<Rendered> {
             render(&NamePage {
                 of_file: Vec::new(),
                 certificates: Vec::new(),
+                files_trouble: Vec::new(),
                 has_domain: false,
                 following: None,
                 is_router_asked: false,
@@ -132,15 +144,33 @@ pub(super) fn name_pages() -> Vec<Rendered> {
         ("name-dns", dns_page()),
         (
             "name-progress",
-            render(&ProgressPage {
-                shell: private("/admin/name/progress", "How it goes on"),
-                is_under_way: true,
-                waiting: Some(("old.example".to_owned(), "example.org".to_owned())),
-                certificates: states(),
-                home: Some("https://example.org/".to_owned()),
-            }),
+            render(&progress(states(), vec![files_trouble()])),
         ),
     ]
+}
+
+/// Files that cannot be used.
+fn files_trouble() -> FilesTrouble {
+    FilesTrouble {
+        file: "/etc/certs/own.pem".to_owned(),
+        words:
+            "/etc/certs/own.pem with /etc/certs/key.pem: the key is not the one of the certificate"
+                .to_owned(),
+        advice: "Put the certificate and its key into the two files.".to_owned(),
+        shown_until: Some(THEN),
+    }
+}
+
+/// How it goes on.
+fn progress(certificates: Vec<CertificateState>, files_trouble: Vec<FilesTrouble>) -> ProgressPage {
+    ProgressPage {
+        shell: private("/admin/name/progress", "How it goes on"),
+        is_under_way: certificates.iter().any(|one| one.is_under_way),
+        waiting: Some(("old.example".to_owned(), "example.org".to_owned())),
+        certificates,
+        files_trouble,
+        home: Some("https://example.org/".to_owned()),
+    }
 }
 
 /// What somebody typed.
@@ -306,5 +336,49 @@ fn strange_router() -> RouterState {
             strangers: vec!["192.168.1.9".to_owned()],
         }),
         ..RouterState::default()
+    }
+}
+
+#[test]
+fn the_heading_says_what_has_come_of_it() {
+    let failed = Some(("no", "do that"));
+    let well = || state("a.example", Some("R11"), None);
+    let waits = || CertificateState {
+        is_waiting: true,
+        ..state("b.example", None, failed)
+    };
+    for (certificates, files, heading) in [
+        (vec![], vec![], "Done"),
+        (vec![well()], vec![], "Done"),
+        (vec![well(), waits()], vec![], "A record is missing"),
+        (
+            vec![well(), waits(), state("c.example", Some("R11"), failed)],
+            vec![],
+            "A certificate was not renewed",
+        ),
+        (
+            vec![
+                state("c.example", Some("R11"), failed),
+                state("d.example", None, failed),
+            ],
+            vec![],
+            "A certificate is missing",
+        ),
+        (
+            vec![well()],
+            vec![files_trouble()],
+            "Your own certificate is not used",
+        ),
+        (
+            vec![well(), state("e.example", None, None)],
+            vec![],
+            "Under way …",
+        ),
+    ] {
+        let html = progress(certificates, files).render().unwrap();
+        assert!(
+            html.contains(&format!("<h1>{heading}</h1>")),
+            "{heading}: {html}"
+        );
     }
 }

@@ -30,6 +30,8 @@ pub struct CertificateState {
     pub name: String,
     /// Who signed what is shown, and until when it holds; `None` if the machine itself did.
     pub of: Option<(String, Timestamp)>,
+    /// Whether browsers know who signed it; `None` if that cannot be told here.
+    pub is_trusted: Option<bool>,
     /// Whether the owner's own files have it.
     pub is_own: bool,
     /// Whether the authority is being asked, or is about to be.
@@ -48,6 +50,19 @@ pub struct CertificateState {
     pub renewals: u32,
     /// Why nobody is asked for a certificate, if nobody is.
     pub unasked: Option<String>,
+}
+
+/// Files of the owner's own with a certificate that cannot be used.
+#[derive(Clone, Debug)]
+pub struct FilesTrouble {
+    /// The file with the certificate.
+    pub file: String,
+    /// What is wrong.
+    pub words: String,
+    /// What to do.
+    pub advice: String,
+    /// Until when the one holds that was there before and is still shown, if there was one.
+    pub shown_until: Option<Timestamp>,
 }
 
 /// What browsers are told of HTTPS (RFC 6797), and what they could be.
@@ -135,6 +150,9 @@ pub trait LiveNames: Send + Sync {
 
     /// How it stands with the certificates of all names, the domain first.
     fn certificates(&self) -> Vec<CertificateState>;
+
+    /// The owner's own files that cannot be used.
+    fn files_trouble(&self) -> Vec<FilesTrouble>;
 
     /// Gets a new certificate for a name now.
     ///

@@ -103,6 +103,7 @@ async fn progress(
         is_under_way,
         waiting: waiting(now),
         certificates,
+        files_trouble: live.files_trouble(),
         home,
     })?;
     if is_under_way {
@@ -399,6 +400,7 @@ fn page(
         has_domain: now.domain.is_some(),
         waiting: waiting(now),
         certificates: live.certificates(),
+        files_trouble: live.files_trouble(),
         following: live.following(),
         is_router_asked: live.is_router_asked(),
         https_only: live.https_only(),

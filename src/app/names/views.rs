@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{
     form::NameForm,
-    live::{CertificateState, Following, HttpsOnly, Lead, OfFile, RouterState},
+    live::{CertificateState, FilesTrouble, Following, HttpsOnly, Lead, OfFile, RouterState},
     providers::{Field, Provider},
 };
 use crate::app::layout::{FieldErrors, Shell};
@@ -32,6 +32,8 @@ pub struct NamePage {
     pub waiting: Option<(String, String)>,
     /// How it stands with the certificates.
     pub certificates: Vec<CertificateState>,
+    /// The owner's own files that cannot be used.
+    pub files_trouble: Vec<FilesTrouble>,
     /// Whether the site has a domain.
     pub has_domain: bool,
     /// How it stands with the names that follow; `None` if none is to.
@@ -157,6 +159,29 @@ pub struct ProgressPage {
     pub waiting: Option<(String, String)>,
     /// How it stands with the certificates.
     pub certificates: Vec<CertificateState>,
+    /// The owner's own files that cannot be used.
+    pub files_trouble: Vec<FilesTrouble>,
     /// Where the site is under its domain, if it has one that answers.
     pub home: Option<String>,
+}
+
+impl ProgressPage {
+    /// What has come of it.
+    fn heading(&self) -> &'static str {
+        let failed = |one: &&CertificateState| one.failure.is_some() && !one.is_waiting;
+        let failed: Vec<&CertificateState> = self.certificates.iter().filter(failed).collect();
+        if self.is_under_way {
+            "Under way …"
+        } else if !self.files_trouble.is_empty() {
+            "Your own certificate is not used"
+        } else if failed.iter().any(|one| one.of.is_none()) {
+            "A certificate is missing"
+        } else if !failed.is_empty() {
+            "A certificate was not renewed"
+        } else if self.certificates.iter().any(|one| one.is_waiting) {
+            "A record is missing"
+        } else {
+            "Done"
+        }
+    }
 }

@@ -58,7 +58,14 @@ pub(in crate::net) fn authority_of(settings: &Settings) -> &str {
 pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account, Wire), Failure> {
     let roots = settings.authority_roots.as_ref();
     let roots = roots.map(|file| data.join(file));
-    let wire = Wire::new(WebClient::new(roots.as_deref())?);
+    let client = WebClient::new(roots.as_deref()).map_err(|e| {
+        let of_file = "authority_roots in [certificate] of webstead.toml";
+        match roots {
+            Some(_) => Failure::setup(format!("{of_file}: {e}")),
+            None => Failure::setup(e),
+        }
+    })?;
+    let wire = Wire::new(client, authority_of(settings));
     let mut opened = open(data, settings, &wire).await;
     for _ in 0..MORE_NONCES {
         let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;

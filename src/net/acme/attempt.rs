@@ -64,9 +64,11 @@ impl Attempt<'_> {
     /// missing only if it was not asked at all, because then it may be looked again soon.
     pub(super) async fn make(&self, tried: &mut Tried) -> Result<Obtained, Failure> {
         let settings = &self.wanted.settings;
-        let ahead_s = self.wire.ahead_s(account::authority_of(settings)).await;
-        if let Some(ahead_s) = ahead_s {
+        if let Some(ahead_s) = self.wire.ahead_s().await {
             deviation::check(ahead_s, Timestamp::of_clock())?;
+        }
+        if let Some(profile) = &settings.profile {
+            self.wire.check_profile(profile)?;
         }
         let known = account::known(self.data, settings)?;
         let lasting = Lasting::new(self.account, self.wire, known, self.wanted);

@@ -3,10 +3,10 @@
 use instant_acme::{Error as AcmeError, Problem};
 use serde::{Deserialize, Serialize};
 
-use super::persist::Record;
+use super::{directory::Told, persist::Record};
 use crate::{
     base::{self, Timestamp, one_line},
-    net::dns,
+    net::{dns, unreached},
 };
 
 /// Characters of an authority's words that are kept.
@@ -70,10 +70,10 @@ impl Failure {
                 "The authority was reached, and its own certificate seems not to hold. That is most likely the clock of \
                  this machine, which is wrong: look whether it can reach a time server (timedatectl)."
             }
-            FailureKind::Unreachable => {
+            FailureKind::Unreachable => self.advice_on_reaching().unwrap_or(
                 "The authority was not reached, or has trouble of its own. It is asked again by itself; if it goes \
-                 on, look whether this machine can reach the internet."
-            }
+                 on, look whether this machine can reach the internet.",
+            ),
             FailureKind::RateLimited => {
                 "It was asked too often. It is asked again by itself when it says; until then there is nothing to do."
             }
@@ -120,8 +120,56 @@ impl Failure {
             FailureKind::Nonce | FailureKind::LostAccount => {
                 "The authority lost track. It is asked again by itself."
             }
+            FailureKind::Setup if says("is not the directory of") => {
+                "Correct the address of the authority, all of it: in the browser under Settings, Name, More, or as \
+                 authority in [certificate] of webstead.toml. Without one, Let’s Encrypt is asked."
+            }
+            FailureKind::Setup if says("authority_roots") => {
+                "Let it name a file with the certificate of the authority (PEM) that the site's user may read, or take \
+                 the line away: then whom this machine trusts is believed."
+            }
+            FailureKind::Setup if says("of the kind (profile)") => {
+                "Set one of these as kind of certificate: in the browser under Settings, Name, More, or as profile in \
+                 [certificate] of webstead.toml."
+            }
+            FailureKind::Setup if says("could not be kept") => {
+                "Look whether the disk is full or lets nobody write. Keeping it is tried again every few seconds."
+            }
             FailureKind::Setup => "Something has to be set before it can be asked.",
         }
+    }
+
+    /// What to do about an authority that was not reached, if it is known what is in the way.
+    pub fn advice_on_reaching(&self) -> Option<&'static str> {
+        let advice = [
+            (
+                unreached::UNKNOWN_AUTHORITY,
+                "For an authority of your own network, name the file with its root certificate (PEM) as authority_roots in \
+                 [certificate] of webstead.toml; if one is named there, it is of another one. For one of the internet, \
+                 somebody stands in between, or this machine's list is old (on Debian, the package ca-certificates).",
+            ),
+            (
+                unreached::OTHER_NAMES,
+                "Look whether the address of the authority has the name that its certificate is for.",
+            ),
+            (
+                unreached::NOBODY,
+                "Look whether the address of the authority is right, its port too, and whether it runs. It is asked again \
+                 by itself.",
+            ),
+            (
+                unreached::NO_TLS,
+                "Look whether the address of the authority is right: at this port somebody speaks something else.",
+            ),
+            (
+                unreached::NO_NAME,
+                "Look whether the address of the authority is written right, and whether this machine reaches the \
+                 internet. It is asked again by itself.",
+            ),
+        ];
+        let mut advice = advice.into_iter();
+        let found = advice.find(|(words, _)| self.text.contains(words));
+        found.map(|(_, what)| what)
     }
 
     /// What happened, with the record that the owner is to make, if one is missing.
@@ -228,7 +276,11 @@ impl From<AcmeError> for Failure {
                 let text = format!("the authority answered what is no answer: {e}");
                 Self::new(FailureKind::Unreachable, text)
             }
-            e => Self::new(FailureKind::Unreachable, e.to_string()),
+            AcmeError::Other(e) => match e.downcast::<Told>() {
+                Ok(told) => told.0,
+                Err(e) => Self::unreachable(e.to_string()),
+            },
+            e => Self::unreachable(e.to_string()),
         }
     }
 }

@@ -1,35 +1,28 @@
 //! Looks after the certificates of all names: obtains, renews, shows.
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
-use instant_acme::Account;
 use tokio::sync::watch;
 
-use super::{
-    Settings,
-    account::Written,
-    kept::{self, Kept},
-    names::{all_names, is_public},
-    report::{Report, report_of},
-    tried::digest_of,
-    wire::Wire,
-};
+use super::{Settings, kept, memory::Memory, names::all_names, report::Report};
 use crate::{
     base::{Error, Result, Timestamp},
     net::{
-        certificates::{Chain, Shown, Watched, clock},
+        certificates::{FilesState, Shown, clock},
         challenges::Challenges,
         dns,
+        web_client::machine_roots,
     },
 };
 
-/// How often files and requests of the owner are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Seconds after which files and requests of the owner are looked at again.
+pub(super) const LOOK_EVERY_S: i64 = 5;
+const LOOK_EVERY: Duration = Duration::from_secs(LOOK_EVERY_S.unsigned_abs());
+
 /// Which certificates there are to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -41,26 +34,34 @@ pub struct Wanted {
     pub names: Vec<String>,
 }
 
+impl Wanted {
+    /// Every name that is wanted, once.
+    pub fn all_names(&self) -> Vec<String> {
+        all_names(self)
+    }
+
+    /// Whether a name is wanted.
+    pub fn has(&self, name: &str) -> bool {
+        self.all_names().iter().any(|of_site| of_site == name)
+    }
+}
+
 /// Looks after certificates; one for the server.
 pub struct Keeper {
     pub(super) data: PathBuf,
     shown: Arc<Shown>,
     pub(super) challenges: Arc<Challenges>,
     wanted: watch::Sender<Wanted>,
-    reports: RwLock<Vec<Report>>,
+    known: RwLock<Known>,
     /// The name that the authority is being asked about.
     asking: RwLock<Option<String>>,
 }
 
-/// What the keeper's task has for itself.
+/// How it stands, as it was read last.
 #[derive(Default)]
-pub(super) struct Memory {
-    own: Vec<Watched>,
-    pub(super) kept: HashMap<String, Kept>,
-    /// The account with the settings that it was opened with, and when its file was written.
-    pub(super) account: Option<(Settings, Written, Account, Wire)>,
-    /// Whether it was said that the clock is wrong.
-    pub(super) is_clock_told: bool,
+struct Known {
+    reports: Vec<Report>,
+    files: Vec<FilesState>,
 }
 
 impl Keeper {
@@ -77,7 +78,7 @@ impl Keeper {
             shown,
             challenges,
             wanted: watch::Sender::new(wanted),
-            reports: RwLock::default(),
+            known: RwLock::default(),
             asking: RwLock::default(),
         });
         let wanted = keeper.wanted.borrow().clone();
@@ -97,8 +98,11 @@ impl Keeper {
     /// How it stands with each name, in the order in which they are wanted.
     pub fn reports(&self) -> Vec<Report> {
         let mut reports = {
-            let reports = self.reports.read();
-            reports.unwrap_or_else(PoisonError::into_inner).clone()
+            let known = self.known.read();
+            known
+                .unwrap_or_else(PoisonError::into_inner)
+                .reports
+                .clone()
         };
         let asking = self.asking.read().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
@@ -109,6 +113,12 @@ impl Keeper {
                 || (report.next.is_some() && kept::is_asked(&self.data, &report.name));
         }
         reports
+    }
+
+    /// How it stands with the owner's own files.
+    pub fn files(&self) -> Vec<FilesState> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.files.clone()
     }
 
     /// Gets a new certificate for a name as soon as it can.
@@ -137,7 +147,8 @@ impl Keeper {
             // The same for all of a round: what is remembered is what is wanted.
             let wanted = changes.borrow_and_update().clone();
             self.refresh(&mut memory, &wanted);
-            for name in Self::names(&wanted, &memory) {
+            self.note_trust();
+            for name in memory.names(&wanted) {
                 // Names that were taken away, or are covered by one that has come meanwhile, are not asked for.
                 let is_wanted = memory.kept.contains_key(&name);
                 let is_asked = is_wanted && kept::take_request(&self.data, &name);
@@ -160,124 +171,31 @@ impl Keeper {
 
     /// Reads what has changed on the disk, shows it, and reports.
     fn refresh(&self, memory: &mut Memory, wanted: &Wanted) {
-        let is_as_before = memory.own.len() == wanted.settings.files.len()
-            && memory
-                .own
-                .iter()
-                .zip(&wanted.settings.files)
-                .all(|(a, b)| a.files() == b);
-        if !is_as_before {
-            memory.own = wanted
-                .settings
-                .files
-                .iter()
-                .cloned()
-                .map(Watched::new)
-                .collect();
-        }
-        for own in &mut memory.own {
-            own.look(&self.data);
-        }
-        // Which names are asked for depends on what there is for all names below one.
-        let mut wildcards = all_names(wanted);
-        wildcards.retain(|name| name.starts_with("*."));
-        self.load(memory, &wildcards);
-        let names = Self::names(wanted, memory);
-        self.load(memory, &names);
-        memory.kept.retain(|name, _| names.contains(name));
-        for (name, kept) in &mut memory.kept {
-            let may_wait = kept.state.next_try.is_some();
-            if may_wait
-                && kept
-                    .state
-                    .tried
-                    .is_with_other(&digest_of(&self.data, name, wanted))
-            {
-                // What failed with other settings, or another secret, may work now.
-                kept.state.next_try = None;
-            }
-        }
-        let own = memory.own.iter().filter_map(Watched::chain).cloned();
-        let obtained = names
+        memory.read(&self.data, wanted);
+        self.shown.replace_public(memory.shown(wanted));
+        let known = Known {
+            reports: memory.reports(wanted),
+            files: memory.files(),
+        };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Looks whether browsers know who has signed what is shown. Reads the machine's list of authorities where there is
+    /// another certificate.
+    fn note_trust(&self) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let chains = known
+            .reports
             .iter()
-            .filter_map(|name| memory.kept[name].chain.clone());
-        let mut shown: Vec<Arc<Chain>> = own.chain(obtained).collect();
-        let now = Timestamp::now();
-        // One that has ended makes way for one that has not.
-        shown.sort_by_key(|chain| chain.not_after() <= now);
-        self.shown.replace_public(shown);
-        let mut reports = Vec::new();
-        for name in all_names(wanted) {
-            reports.push(Self::report(&name, memory));
+            .filter_map(|report| report.chain.clone());
+        let chains: Vec<_> = chains.filter(|chain| chain.trust().is_none()).collect();
+        drop(known);
+        if chains.is_empty() {
+            return;
         }
-        *self.reports.write().unwrap_or_else(PoisonError::into_inner) = reports;
-    }
-
-    /// Reads what is kept for these names, once; a certificate whose file is gone was revoked.
-    fn load(&self, memory: &mut Memory, names: &[String]) {
-        for name in names {
-            let kept = memory.kept.entry(name.clone());
-            let kept = kept.or_insert_with(|| Kept::load(&self.data, name));
-            if let Some(issued) = &kept.unsaved {
-                if kept::save(&self.data, name, issued).is_err() {
-                    continue;
-                }
-                log::info!("the certificate for {name} is kept now");
-                kept.unsaved = None;
-                kept.state.failure = None;
-                self.keep_state(kept, name);
-            }
-            if kept.chain.is_some() && kept::is_gone(&self.data, name) {
-                kept.chain = None;
-            }
-        }
-    }
-
-    /// The names that a certificate is asked for: nobody else's, and not those that another one covers. All names
-    /// below one come first, so that no other certificate is asked for them.
-    fn names(wanted: &Wanted, memory: &Memory) -> Vec<String> {
-        if !wanted.settings.agree_to_terms {
-            return Vec::new();
-        }
-        let now = Timestamp::now();
-        let mut names = all_names(wanted);
-        let is_star = |name: &&String| name.starts_with("*.");
-        let stars = names.iter().filter(is_star);
-        let stars = stars.filter_map(|name| memory.kept.get(name)?.chain.as_ref());
-        // One that is wanted and not there yet, or over, helps nobody.
-        let is_good = |chain: &&Arc<Chain>| chain.not_before() <= now && now < chain.not_after();
-        let stars: Vec<_> = stars.filter(is_good).collect();
-        // A file that has ended, and that nobody has renewed, keeps no name without a certificate.
-        let own = memory.own.iter().filter_map(Watched::chain);
-        let own: Vec<_> = own.filter(|chain| now < chain.not_after()).collect();
-        names.retain(|name| {
-            let by_star = !is_star(&name) && stars.iter().any(|chain| chain.covers(name));
-            let is_covered = by_star || own.iter().any(|chain| chain.covers(name));
-            is_public(name, &wanted.settings) && !is_covered
-        });
-        names.sort_by_key(|name| !is_star(&name));
-        names
-    }
-
-    fn report(name: &str, memory: &Memory) -> Report {
-        let mut own = memory.own.iter().filter_map(Watched::chain);
-        let own = own.find(|chain| chain.covers(name));
-        // Names of own files are not kept as long as those hold.
-        if let Some(kept) = memory.kept.get(name) {
-            return report_of(name, kept);
-        }
-        let mut others = memory.kept.values().filter_map(|kept| kept.chain.as_ref());
-        Report {
-            name: name.to_owned(),
-            is_own: own.is_some(),
-            chain: own
-                .or_else(|| others.find(|chain| chain.covers(name)))
-                .cloned(),
-            failure: None,
-            next: None,
-            renewals: 0,
-            record_until: None,
-            is_under_way: false,
+        let roots = machine_roots();
+        for chain in chains {
+            chain.note_trust(&roots);
         }
     }
 }

@@ -4,10 +4,16 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 use super::{
-    super::{Failure, FailureKind, attempt::Occasion, order, tried::Tried},
+    super::{
+        Failure, FailureKind,
+        attempt::Occasion,
+        kept::Kept,
+        order,
+        tried::{Tried, digest_of},
+    },
     *,
 };
-use crate::net::certificates::Kind;
+use crate::net::certificates::{Chain, Kind};
 
 fn wanted(names: &[&str]) -> Wanted {
     Wanted {
@@ -57,7 +63,7 @@ fn a_name_is_covered_by_a_certificate_that_is_there_and_by_no_wish() {
         let keeper = keeper(&data, wanted.clone());
         let mut memory = Memory::default();
         keeper.refresh(&mut memory, &wanted);
-        assert_eq!(Keeper::names(&wanted, &memory), asked, "{dates:?}");
+        assert_eq!(memory.names(&wanted), asked, "{dates:?}");
         let reports = keeper.reports().into_iter();
         let mut of_www = reports.filter(|report| report.name == www);
         assert!(of_www.all(|report| report.is_good(Timestamp::now())));
@@ -91,7 +97,7 @@ fn a_file_of_the_owners_that_has_ended_keeps_nobody_without_a_certificate() {
         let mut memory = Memory::default();
         keeper.refresh(&mut memory, &wanted);
         let what = format!("{own_dates:?} {obtained:?} {is_agreed}");
-        assert_eq!(Keeper::names(&wanted, &memory), asked, "{what}");
+        assert_eq!(memory.names(&wanted), asked, "{what}");
         let report = keeper.reports().remove(0);
         assert_eq!(report.is_own, asked.is_empty(), "{what}");
         let until = |year| Timestamp(date_time_ymd(year, 1, 1).unix_timestamp());
@@ -131,6 +137,54 @@ fn what_failed_is_tried_at_once_when_a_secret_or_a_setting_changes_also_over_a_r
     assert!(next(&other) < Some(later), "a setting");
     crate::base::secrets::write(data.path(), "dns", "abc").unwrap();
     assert!(next(&before) < Some(later), "a secret");
+}
+
+#[test]
+fn a_renewal_that_failed_shows_its_next_try_and_never_the_day_of_the_certificate_that_works() {
+    let (data, name) = (TempDir::new().unwrap(), "example.org");
+    let before = wanted(&[name]);
+    let mut other = before.clone();
+    other.settings.profile = Some("shortlived".into());
+    let soon = Timestamp(Timestamp::now().0 + 300);
+    kept::save(data.path(), name, &issued(name, (2001, 2999))).unwrap();
+    let mut kept = Kept::default();
+    kept.state.failures = 1;
+    kept.state.next_try = Some(soon);
+    kept.state.failure = Some(Failure::new(FailureKind::Refused, "no"));
+    let tried = &mut kept.state.tried;
+    tried.note_with(digest_of(data.path(), name, &before));
+    kept.save_state(data.path(), name).unwrap();
+    for (wanted, next, is_under_way) in [(&before, soon, false), (&other, Timestamp(0), true)] {
+        let report = keeper(&data, wanted.clone()).reports().remove(0);
+        assert!(report.chain.is_some() && report.failure.is_some());
+        assert_eq!(
+            report.next,
+            Some(next),
+            "what was put right is tried at once"
+        );
+        assert_eq!(report.is_under_way, is_under_way);
+        let listed = crate::net::acme::overview(data.path(), wanted)
+            .reports
+            .remove(0);
+        assert_eq!(listed.next, Some(next));
+    }
+}
+
+#[test]
+fn what_the_disk_does_not_take_is_tried_again_in_seconds_and_that_is_said() {
+    let (data, name) = (TempDir::new().unwrap(), "example.org");
+    closed(&data);
+    let wanted = wanted(&[name]);
+    let keeper = keeper(&data, wanted.clone());
+    let mut memory = Memory::default();
+    keeper.refresh(&mut memory, &wanted);
+    let new = issued(name, (2001, 2999));
+    let kept = memory.kept.get_mut(name).unwrap();
+    kept.chain = Some(Arc::new(Chain::parse(&new.chain, &new.key).unwrap()));
+    kept.unsaved = Some(new);
+    keeper.refresh(&mut memory, &wanted);
+    let next = keeper.reports().remove(0).next.unwrap();
+    assert!((0..60).contains(&(next.0 - Timestamp::now().0)), "{next:?}");
 }
 
 #[test]

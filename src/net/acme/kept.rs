@@ -73,6 +73,13 @@ impl Kept {
         }
     }
 
+    /// [`Kept::save_state`]; the log says if that failed.
+    pub(super) fn keep_state(&self, data: &Path, name: &str) {
+        if let Err(e) = self.save_state(data, name) {
+            log::warn!("what is known of the certificate for {name} was not kept: {e}");
+        }
+    }
+
     /// Keeps when what is tried.
     pub(super) fn save_state(&self, data: &Path, name: &str) -> Result<()> {
         let text = serde_json::to_string_pretty(&self.state).map_err(Error::internal)?;
@@ -103,6 +110,20 @@ pub(super) fn save(data: &Path, name: &str, issued: &Issued) -> Result<()> {
 pub(super) fn remove(data: &Path, name: &str) -> Result<()> {
     let file = path(data, name, "pem");
     fs::remove_file(&file).map_err(|e| Error::io("removing", file, e))
+}
+
+/// Removes everything that is kept for a name; says whether there was something.
+pub(super) fn forget(data: &Path, name: &str) -> Result<bool> {
+    let mut was_there = false;
+    for end in ["asked", "pem", "json"] {
+        let file = path(data, name, end);
+        match fs::remove_file(&file) {
+            Ok(()) => was_there = true,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("removing", file, e)),
+        }
+    }
+    Ok(was_there)
 }
 
 /// Whether there is surely no certificate for a name any more.

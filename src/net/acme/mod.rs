@@ -9,11 +9,13 @@ mod attempt;
 mod by_hand;
 mod choice;
 mod deviation;
+mod directory;
 mod failure;
 mod keeper;
 mod kept;
 mod keys;
 mod lasting;
+mod memory;
 mod names;
 mod obtaining;
 mod order;
@@ -28,13 +30,14 @@ mod wire;
 
 pub(super) use account::authority_of;
 pub use by_hand::{
-    NameRecord, Reason, change_account_key, has_certificate, kept_certificates, name_records,
-    revoke,
+    NameRecord, Reason, change_account_key, forget, has_certificate, kept_certificates,
+    name_records, revoke,
 };
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Wanted};
 pub use kept::{ask_to_renew, is_asked};
 pub use keys::KeyKind;
+pub use memory::{Overview, overview};
 pub use names::is_public;
 pub use order::Challenge;
 pub use persist::Record;

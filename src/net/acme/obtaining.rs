@@ -8,8 +8,9 @@ use super::{
     Failure, FailureKind, account,
     attempt::{Attempt, Obtained, Occasion},
     choice::identifier_at,
-    keeper::{Keeper, Memory, Wanted},
+    keeper::{Keeper, Wanted},
     kept::{self, Kept},
+    memory::Memory,
     report::{next_of, spread},
     schedule,
     tried::{Tried, digest_of},
@@ -76,7 +77,7 @@ impl Keeper {
                 .clamp(least, most);
         }
         kept.state.advice_until = Some(Timestamp(now.0 + pause));
-        self.keep_state(kept, name);
+        kept.keep_state(&self.data, name);
     }
 
     /// Obtains a certificate for a name, and keeps it if it is sound; else keeps why there is none.
@@ -129,7 +130,7 @@ impl Keeper {
                 }
             }
         }
-        self.keep_state(kept, name);
+        kept.keep_state(&self.data, name);
     }
 
     pub(super) async fn obtain(
@@ -190,12 +191,6 @@ impl Keeper {
         let written = account::written_at(&self.data, settings);
         memory.account = Some((settings.clone(), written, account.clone(), wire.clone()));
         Ok((account, wire))
-    }
-
-    pub(super) fn keep_state(&self, kept: &Kept, name: &str) {
-        if let Err(e) = kept.save_state(&self.data, name) {
-            log::warn!("what is known of the certificate for {name} was not kept: {e}");
-        }
     }
 }
 

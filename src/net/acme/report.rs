@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Failure, kept::Kept, schedule};
+use super::{Failure, keeper::LOOK_EVERY_S, kept::Kept, schedule};
 use crate::{base::Timestamp, net::certificates::Chain};
 
 /// How it stands with the certificate for a name.
@@ -43,7 +43,11 @@ pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
         chain: kept.chain.clone(),
         is_own: false,
         failure: kept.state.failure.clone(),
-        next: Some(next_of(kept, name)),
+        next: Some(match kept.unsaved {
+            // Keeping it is tried all the time.
+            Some(_) => Timestamp(Timestamp::now().0 + LOOK_EVERY_S),
+            None => next_of(kept, name),
+        }),
         renewals: kept.state.renewals,
         record_until: kept.state.record_until,
         is_under_way: false,
@@ -54,6 +58,8 @@ pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
 pub(super) fn next_of(kept: &Kept, name: &str) -> Timestamp {
     match (&kept.chain, kept.state.next_try) {
         (_, Some(at)) if kept.state.failures > 0 => at,
+        // Something was changed since it failed.
+        (_, None) if kept.state.failures > 0 => Timestamp(0),
         (None, _) => Timestamp(0),
         (Some(chain), _) => {
             let (from, until) = (chain.not_before(), chain.not_after());

@@ -7,14 +7,18 @@ use std::{
 
 use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode, Uri,
     body::Bytes,
     header::{DATE, RETRY_AFTER, USER_AGENT},
 };
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use serde_json::Value;
 
-use super::persist::{Issuer, Offer};
+use super::{
+    Failure,
+    directory::{self, Told},
+    persist::{Issuer, Offer},
+};
 use crate::{
     base::Timestamp,
     net::{retry_after::retry_at, web_client::WebClient},
@@ -27,6 +31,8 @@ pub(super) const OWN_NAME: &str = concat!("Webstead/", env!("CARGO_PKG_VERSION")
 #[derive(Clone)]
 pub(super) struct Wire {
     client: WebClient,
+    /// Where the authority's directory is.
+    directory: Arc<str>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -41,12 +47,15 @@ struct Seen {
     offer: Option<Offer>,
     /// How many seconds this machine's clock was ahead of the authority's at its last answer.
     ahead_s: Option<i64>,
+    /// The kinds of certificates that it offers, as its directory says.
+    profiles: Option<Vec<String>>,
 }
 
 impl Wire {
-    pub(super) fn new(client: WebClient) -> Self {
+    pub(super) fn new(client: WebClient, directory: &str) -> Self {
         Self {
             client,
+            directory: directory.into(),
             seen: Arc::default(),
         }
     }
@@ -81,6 +90,15 @@ impl Wire {
         self.seen().issuer.clone()
     }
 
+    /// Whether the authority offers certificates of a kind, as far as it has said which.
+    ///
+    /// # Errors
+    /// A failure that names those that it offers.
+    pub(super) fn check_profile(&self, wished: &str) -> Result<(), Failure> {
+        let offered = self.seen().profiles.clone();
+        offered.map_or(Ok(()), |offered| directory::check_profile(wished, &offered))
+    }
+
     /// What the authorization that was read last offers for a proof that stays in the DNS.
     pub(super) fn offer(&self) -> Option<Offer> {
         self.seen().offer.clone()
@@ -90,8 +108,8 @@ impl Wire {
     /// it is asked for its directory. `None` if it does not say.
     ///
     /// That it does not answer is seen by whoever asks it for something next.
-    pub(super) async fn ahead_s(&self, directory: &str) -> Option<i64> {
-        let request = Request::get(directory)
+    pub(super) async fn ahead_s(&self) -> Option<i64> {
+        let request = Request::get(&*self.directory)
             .header(USER_AGENT, OWN_NAME)
             .body(Bytes::new())
             .ok()?;
@@ -117,7 +135,9 @@ impl Wire {
             return;
         };
         if said["newNonce"].is_string() {
-            self.seen().issuer = Issuer::of_directory(&said["meta"]);
+            let mut seen = self.seen();
+            seen.issuer = Issuer::of_directory(&said["meta"]);
+            seen.profiles = Some(directory::profiles_of(&said));
         }
         if said["challenges"].is_array() {
             self.seen().offer = Offer::of_authorization(&said);
@@ -138,8 +158,16 @@ impl HttpClient for Wire {
                 .collect()
                 .await
                 .map_or_else(|e| match e {}, Collected::to_bytes);
+            let is_of_directory = wire
+                .directory
+                .parse::<Uri>()
+                .is_ok_and(|uri| uri == head.uri);
             let answer = wire.send(Request::from_parts(head, body)).await;
             let answer = answer.map_err(|why| Error::Other(why.into()))?;
+            if is_of_directory {
+                directory::check(&wire.directory, &answer)
+                    .map_err(|failure| Error::Other(Told(failure).into()))?;
+            }
             Ok(BytesResponse::from(answer.map(Full::new)))
         })
     }

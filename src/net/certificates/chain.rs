@@ -1,6 +1,9 @@
 //! A certificate that somebody else signed, with its chain and its key, and what it says of itself.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use rustls::{
     RootCertStore,
@@ -15,6 +18,7 @@ use x509_parser::{
     prelude::{FromDer as _, X509Certificate},
 };
 
+use super::trust::Trust;
 use crate::{
     base::{Error, Result, Timestamp},
     net::tls,
@@ -28,6 +32,7 @@ pub struct Chain {
     not_before: Timestamp,
     not_after: Timestamp,
     issuer: String,
+    trust: OnceLock<Trust>,
 }
 
 impl Chain {
@@ -47,11 +52,7 @@ impl Chain {
             )
         })?;
         let said = Said::by(first)?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
-            wrong(
-                "there is no private key in it; it begins with -----BEGIN PRIVATE KEY-----".into(),
-            )
-        })?;
+        let key = key_in(key)?;
         let key = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(|e| match e {
             rustls::Error::InconsistentKeys(_) => {
                 wrong("the key is not the one of the certificate".into())
@@ -64,7 +65,20 @@ impl Chain {
             not_before: said.not_before,
             not_after: said.not_after,
             issuer: said.issuer,
+            trust: OnceLock::new(),
         })
+    }
+
+    /// Whether browsers know who has signed it, once that was looked at.
+    pub fn trust(&self) -> Option<Trust> {
+        self.trust.get().copied()
+    }
+
+    /// Looks whether browsers know who has signed it, by a list of authorities.
+    pub fn note_trust(&self, roots: &RootCertStore) {
+        // Dates are judged apart from who signed.
+        self.trust
+            .get_or_init(|| Trust::of(&self.key.cert, roots, self.not_before));
     }
 
     /// Whether it may be shown for all of these names at `now`: its names, its dates and, where it comes with
@@ -148,6 +162,17 @@ impl Chain {
     pub fn leaf(&self) -> &CertificateDer<'static> {
         &self.key.cert[0]
     }
+}
+
+/// The private key in a text in PEM.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is none.
+pub(super) fn key_in(text: &str) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
+        let what = "there is no private key in it; it begins with -----BEGIN PRIVATE KEY-----";
+        Error::Invalid(what.into())
+    })
 }
 
 /// Whether a certificate of these names is for this name in lower case, or for all names like it.

@@ -10,12 +10,15 @@ mod own_files;
 mod renewal;
 mod shared;
 mod shown;
+mod trust;
 
 pub use authority::LocalAuthority;
 pub use chain::Chain;
 pub(super) use chain::{Said, covers};
 pub use leaf::local_certificate;
-pub use own_files::{OwnFiles, Watched};
+pub use own_files::{FILES_REMEDY, FilesState, OwnFiles, Watched};
 pub use renewal::Renewal;
 pub use shared::AuthorityCertificate;
 pub use shown::{Kind, Shown};
+pub use trust::Trust;
+pub(super) use trust::is_signed_by;

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, files};
+use super::{Chain, chain::key_in, files};
 use crate::base::{Error, Result, paths};
 
 /// `files = [{ certificate = "FILE.pem", key = "FILE.pem" }]`; paths that are not absolute are below the data folder.
@@ -35,11 +35,31 @@ impl OwnFiles {
             let missing = || Error::Invalid(format!("there is no file {}", file.display()));
             files::read(file)?.ok_or_else(missing)
         };
-        Chain::parse(&read(&certificate)?, &read(&key)?).map_err(|e| {
-            let (certificate, key) = (certificate.display(), key.display());
-            Error::Invalid(format!("{certificate} with {key}: {e}"))
-        })
+        let (of_certificate, of_key) = (read(&certificate)?, read(&key)?);
+        let (certificate, key) = (certificate.display(), key.display());
+        // Which of the two it is that has nothing in it.
+        if let Err(e) = key_in(&of_key) {
+            return Err(Error::Invalid(format!("{key}: {e}")));
+        }
+        Chain::parse(&of_certificate, &of_key)
+            .map_err(|e| Error::Invalid(format!("{certificate} with {key}: {e}")))
     }
+}
+
+/// What to do about files that are not taken.
+pub const FILES_REMEDY: &str = "Put the certificate with its chain into the one file and the key that it was made for into \
+                                the other, both in PEM and readable for the user that the site runs as. They are looked at \
+                                every few seconds; until they fit, what was shown before stays.";
+
+/// How it stands with two files of the owner's.
+#[derive(Clone, Debug)]
+pub struct FilesState {
+    /// Which files they are.
+    pub files: OwnFiles,
+    /// The certificate, if there was a sound one.
+    pub chain: Option<Arc<Chain>>,
+    /// What is wrong with the files now.
+    pub problem: Option<String>,
 }
 
 /// Two files, and what they held when they were sound last.
@@ -61,20 +81,23 @@ impl Watched {
         }
     }
 
+    /// What is in the files now, told to nobody.
+    pub fn read(files: OwnFiles, data: &Path) -> Self {
+        let mut watched = Self::new(files);
+        watched.seen = Some(watched.changed_at(data));
+        match watched.files.read(data) {
+            Ok(chain) => watched.chain = Some(Arc::new(chain)),
+            Err(e) => watched.problem = Some(e.to_string()),
+        }
+        watched
+    }
+
     /// Reads the files if they have changed; says whether there is another certificate now.
     ///
     /// What is not sound is not taken: what was read before stays. It is tried again each time, because two
     /// files change one after the other.
     pub fn look(&mut self, data: &Path) -> bool {
-        let changed_at = |file: &Path| {
-            fs::metadata(data.join(file))
-                .and_then(|m| m.modified())
-                .ok()
-        };
-        let seen = [
-            changed_at(&self.files.certificate),
-            changed_at(&self.files.key),
-        ];
+        let seen = self.changed_at(data);
         if self.seen == Some(seen) && self.problem.is_none() {
             return false;
         }
@@ -104,6 +127,13 @@ impl Watched {
         }
     }
 
+    fn changed_at(&self, data: &Path) -> [Option<SystemTime>; 2] {
+        [&self.files.certificate, &self.files.key].map(|file| {
+            let metadata = fs::metadata(data.join(file));
+            metadata.and_then(|m| m.modified()).ok()
+        })
+    }
+
     /// Which files they are.
     pub fn files(&self) -> &OwnFiles {
         &self.files
@@ -114,8 +144,12 @@ impl Watched {
         self.chain.as_ref()
     }
 
-    /// What is wrong with the files now.
-    pub fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
+    /// How it stands with them.
+    pub fn state(&self) -> FilesState {
+        FilesState {
+            files: self.files.clone(),
+            chain: self.chain.clone(),
+            problem: self.problem.clone(),
+        }
     }
 }

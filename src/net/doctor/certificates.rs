@@ -1,14 +1,8 @@
 //! Which certificate a visitor is shown for a name, and why it is not a better one.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use rustls::{
-    RootCertStore,
-    client::verify_server_cert_signed_by_trust_anchor,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, UnixTime},
-    server::ParsedCertificate,
-};
+use rustls::{RootCertStore, pki_types::CertificateDer};
 
 use super::{
     Patient,
@@ -18,8 +12,8 @@ use crate::{
     base::Timestamp,
     net::{
         acme::{self, Report},
-        certificates::{LocalAuthority, Said, covers},
-        tls, web_client,
+        certificates::{LocalAuthority, Said, covers, is_signed_by},
+        web_client,
     },
 };
 
@@ -118,22 +112,4 @@ impl Known {
             until: said.not_after,
         })
     }
-}
-
-/// Whether a certificate leads to one of these authorities by those that come with it.
-pub(super) fn is_signed_by(
-    chain: &[CertificateDer<'_>],
-    roots: &RootCertStore,
-    at: Timestamp,
-) -> bool {
-    let [leaf, between @ ..] = chain else {
-        return false;
-    };
-    let provider: &CryptoProvider = &tls::provider();
-    let known = provider.signature_verification_algorithms.all;
-    let seconds = u64::try_from(at.0).unwrap_or_default();
-    let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    ParsedCertificate::try_from(leaf).is_ok_and(|leaf| {
-        verify_server_cert_signed_by_trust_anchor(&leaf, roots, between, at, known).is_ok()
-    })
 }

@@ -14,12 +14,15 @@ use url::Url;
 
 use super::{
     Patient,
-    certificates::is_signed_by,
     visit::{Asked, visit},
 };
 use crate::{
     base::Timestamp,
-    net::{acme, certificates::clock, web_client},
+    net::{
+        acme,
+        certificates::{clock, is_signed_by},
+        web_client,
+    },
 };
 
 /// Addresses of an authority that are tried.

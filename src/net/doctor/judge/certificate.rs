@@ -271,7 +271,9 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
         FailureKind::Unreachable | FailureKind::Nonce | FailureKind::LostAccount => {
             let says = format!("The authority was not reached: {words}.{again}");
             Station::wrong(CERTIFICATE, "certificate-authority-silent", says)
-                .remedy("Look whether this machine reaches the internet. If it does, the authority has a bad day: wait.")
+                .remedy(failure.advice_on_reaching().unwrap_or(
+                    "Look whether this machine reaches the internet. If it does, the authority has a bad day: wait.",
+                ))
         }
         FailureKind::Refused => {
             let says =
@@ -283,8 +285,8 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
         FailureKind::Setup => {
             let says = format!("The certificate for {name} cannot be asked for: {words}.");
             Station::wrong(CERTIFICATE, "certificate-setup", says)
-                .remedy("Correct that in webstead.toml or in the data folder.")
-                .page(ABOUT_NAMES)
+                .remedy("Correct that: in the browser under Settings, Name, in webstead.toml, or in the data folder.")
+                .page(SET_NAME)
         }
     }
 }
