@@ -19,7 +19,7 @@ use crate::{
 /// A machine with names that lead to it and one that leads to somebody else, and the authority.
 fn machine() -> Option<(Machine, PebbleOutside)> {
     let mut machine = Machine::without_site(Connected::Directly)?;
-    let names = ["good", "blocked", "slow", "other", "later", "never"]
+    let names = ["good", "blocked", "slow", "other", "later", "never", "host"]
         .map(|name| format!("{name} A {HOME}\n"));
     let zone = format!("ca A {AUTHORITY}\naway A {STRANGER}\n{}", names.concat());
     let has_dns = machine.network.serve_dns(&zone, &zone);
@@ -97,6 +97,8 @@ fn every_state_of_a_certificate_is_told_apart_and_the_authority_is_quoted() {
     found.must("certificate", "certificate-unknown-authority", &["staging"]);
     found.must("server", "server-well", &[]);
     clocks(&machine, &trusting);
+    further_names(&machine, &settings, &trusting);
+    machine.set(&named("good", &settings));
 
     // The next time it is refused, and that is said at once.
     authority.refuse(&machine.network, "good.example.net");
@@ -131,8 +133,31 @@ fn every_state_of_a_certificate_is_told_apart_and_the_authority_is_quoted() {
     machine.set(&named("other", &format!("{settings}{files}")));
     machine
         .until("certificate", "certificate-authority-silent")
-        .must("certificate", "certificate-authority-silent", &["internet"]);
+        .must(
+            "certificate",
+            "certificate-authority-silent",
+            &["nobody listens there", "its port too"],
+        );
     let only_own = format!("[certificate]\n{files}");
+    // They fit, and then they do not: what was shown before is shown on.
+    machine.set(&named("good", &only_own));
+    machine
+        .until_with(&trusting, "certificate", "certificate-well")
+        .must("certificate", "certificate-well", &["your own files"]);
+    let sound = std::fs::read(&own).unwrap();
+    std::fs::write(&own, "nothing").unwrap();
+    machine
+        .until_with(&trusting, "certificate", "certificate-files")
+        .must(
+            "certificate",
+            "certificate-files",
+            &[
+                "own.pem: there is no private key",
+                "shown instead",
+                "readable",
+            ],
+        );
+    std::fs::write(&own, sound).unwrap();
     machine.set(&named("other", &only_own));
     machine.until("certificate", "certificate-other-name").must(
         "certificate",
@@ -181,6 +206,50 @@ fn a_record_that_the_owner_is_to_make_is_named() {
         let words = ["_validation-persist.hand.dyn.test", "accounturi", "by hand"];
         found().must("certificate", "certificate-no-record", &words);
     });
+}
+
+/// Other names of the site, each in a sentence of its own; the stations stay those of the domain.
+fn further_names(machine: &Machine, settings: &str, trusting: &[&str]) {
+    let folder = machine.network.dir().join("host");
+    std::fs::create_dir_all(&folder).unwrap();
+    machine.set(&format!(
+        "domain = \"good.example.net\"\nalso = [\"away.example.net\"]\n{settings}names = [\"nothing.example.net\"]\n\
+         [hosts.\"host.example.net\"]\nfiles = \"{}\"\n",
+        folder.display()
+    ));
+    wait_until("the host has its certificate", || {
+        let found = machine.ask(trusting, &[]);
+        found.further("host.example.net")[0] == "name-well"
+    });
+    let found = machine.ask(trusting, &[]);
+    found.must("name", "name-well", &["good.example.net"]);
+    found.must("certificate", "certificate-well", &["good.example.net"]);
+    for (name, state, says, remedy) in [
+        (
+            "host.example.net",
+            "name-well",
+            "leads here, and its certificate holds",
+            "",
+        ),
+        ("away.example.net", "name-elsewhere", "not here", "A record"),
+        (
+            "nothing.example.net",
+            "name-missing",
+            "does not exist",
+            "spelling",
+        ),
+        // Nobody has named it, and it is not there.
+        ("www.good.example.net", "", "", ""),
+    ] {
+        let [found, said, advised] = found.further(name);
+        assert_eq!(found, state, "{name}: {said}");
+        assert!(said.contains(says), "{name}: {said}");
+        assert!(advised.contains(remedy), "{name}: {advised}");
+    }
+    let text = machine.says(&["doctor"]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    let (stations, further) = text.split_once("Further names:").unwrap();
+    assert!(!stations.contains("away.example.net") && further.contains("away.example.net"));
 }
 
 /// A site that sees that its clock is wrong orders nothing; then it runs with the right one.

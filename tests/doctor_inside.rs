@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use crate::{
     dns_api::{ApiServer, Protocol, Reply, Seen},
-    machine::Found,
+    machine::{Found, say_of_clock},
     namespaces::alone,
     pebble::section,
     site::{Site, command},
@@ -77,6 +77,40 @@ fn a_server_that_does_not_run_or_hangs_and_pages_that_fail_are_told_apart() {
         found.must("database", "database-well", &[]);
         fs::write(site.data().join("webstead.toml"), "domain = 5\n").unwrap();
         look(site.data()).must("server", "settings-unreadable", &["domain = 5"]);
+    });
+}
+
+#[test]
+fn a_clock_is_right_where_whoever_sets_it_says_so() {
+    alone(|| {
+        let site = Site::start();
+        let dir = tempfile::tempdir().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", dir.path().display());
+        let tracking =
+            "50CAB2A1,80.202.178.161,3,1764291600.1,-0.0,0.0,0.0,-1.2,-0.0,0.0,0.0,0.0,64.2";
+        let normal = format!("echo {tracking},Normal");
+        let unset = format!("echo '{tracking},Not synchronised'");
+        for (timedatectl, chronyc, state) in [
+            ("echo yes", "exit 1", "server-well"),
+            ("echo no", "exit 1", "clock-untold"),
+            ("exec sleep 60", &*normal, "server-well"),
+            ("exit 1", &normal, "server-well"),
+            ("exit 1", &unset, "clock-untold"),
+            (
+                "echo yes; exit 1",
+                "echo 506 Cannot talk to daemon",
+                "clock-untold",
+            ),
+        ] {
+            say_of_clock(dir.path(), timedatectl, chronyc);
+            let mut doctor = command(site.data());
+            doctor.env("PATH", &path);
+            let found = Found::read(doctor.args(["doctor", "--json"]).output().unwrap());
+            let mark = Path::new("/run/systemd/timesync/synchronized");
+            let state = if mark.exists() { "server-well" } else { state };
+            assert_eq!(found.state("server"), state, "{timedatectl}; {chronyc}");
+        }
     });
 }
 

@@ -166,6 +166,35 @@ fn a_record_that_is_there_is_taken_where_the_authority_offers_it() {
 }
 
 #[test]
+fn a_record_that_stays_proves_a_name_over_refused_nonces_and_pauses() {
+    let Some(bind) = Bind::start() else { return };
+    let moods = [("REFUSE_EACH", "2".into()), ("PAUSE_MS", "300".into())];
+    let Some(authority) = Acme2Certifier::start_with(bind.port, 90, &moods) else {
+        return;
+    };
+    let site = Site::start();
+    let settings = format!(
+        "{}challenge = \"dns-persist-01\"\n[dns]\ncheck_at = [\"127.0.0.1:{}\"]\n",
+        authority.settings(),
+        bind.port
+    );
+    let name = "moods.dyn.test";
+    set(&site, &format!("domain = \"{name}\"\n{settings}"));
+    let [at, text] = told(&site, name);
+    bind.update(&format!("update add {at} 60 TXT \"{text}\""));
+    let (is_renewed, says) = said(&site, &["renew", name]);
+    assert!(is_renewed, "{says}{}", authority.log());
+    let first = await_certificate(&site, &authority, name);
+    let (is_renewed, says) = said(&site, &["renew", name]);
+    assert!(is_renewed, "{says}{}", authority.log());
+    until(&site, "another one", || {
+        shown(&site, name, &authority.root()).is_ok_and(|now| now.to_vec() != first)
+    });
+    let refused = authority.log().matches("HTTP/1.1\" 400").count();
+    assert!(refused > 5, "{refused}: {}", authority.log());
+}
+
+#[test]
 fn where_names_may_be_changed_the_record_is_put_once_and_a_spent_one_goes() {
     let Some(bind) = Bind::start() else { return };
     let Some(authority) = Acme2Certifier::start(bind.port) else {

@@ -124,6 +124,16 @@ impl Station {
     }
 }
 
+/// A further name of the site, looked at briefly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Further {
+    /// The name.
+    pub name: String,
+    /// How it stands with it: what is wrong first, if something is.
+    #[serde(flatten)]
+    pub station: Station,
+}
+
 /// The whole way, looked at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
@@ -135,17 +145,23 @@ pub struct Diagnosis {
     pub name: Option<String>,
     /// Every station, in order.
     pub stations: Vec<Station>,
+    /// Further names of the site: that lead to it, of other hosts, and in certificates.
+    pub further: Vec<Further>,
+    /// How many of them were not looked at, because there are so many.
+    pub further_left_out: usize,
 }
 
 impl Diagnosis {
-    /// Whether no station is wrong.
+    /// Whether no station and no further name is wrong.
     pub fn is_well(&self) -> bool {
         self.first_wrong().is_none()
     }
 
-    /// The first station that is wrong: what to do first, because what is behind it may follow from it.
+    /// The first station that is wrong: what to do first, because what is behind it may follow from it. Further names
+    /// come after that.
     pub fn first_wrong(&self) -> Option<&Station> {
-        let mut stations = self.stations.iter();
+        let further = self.further.iter().map(|further| &further.station);
+        let mut stations = self.stations.iter().chain(further);
         stations.find(|station| station.health == Health::Wrong)
     }
 

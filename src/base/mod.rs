@@ -1,5 +1,6 @@
 //! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how much room there is, how it stands with the way to it, what looking at something has shown, words of others in one line, mistakes in settings, paths as people type them. Imports nothing of ours.
 
+pub mod child;
 pub mod diagnosis;
 pub mod error;
 pub mod files;
@@ -21,7 +22,7 @@ pub mod verdict;
 pub mod words;
 pub mod written;
 
-pub use diagnosis::{Diagnosis, Health, Place, Station};
+pub use diagnosis::{Diagnosis, Further, Health, Place, Station};
 pub use error::{Error, Result};
 pub use id::Id;
 pub use limited::{LimitKind, Limited};

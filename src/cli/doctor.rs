@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     db::DataFolder,
     net::doctor::{self, Patient, Running, WayIn},
-    server,
+    server::{self, Counting},
 };
 
 /// How it is said.
@@ -65,10 +65,19 @@ fn patient(global: &Global) -> Result<Patient> {
     };
     let config = config.unwrap_or_default();
     // A database that cannot be read says no names; that it cannot is said by its own station.
-    let stored = folder.and_then(|folder| server::with_stored(&config, &folder));
-    let config = stored.unwrap_or(config);
-    Ok(Patient {
+    let stored = folder.and_then(|folder| Counting::of(&config, &folder));
+    let Counting {
+        config,
+        names,
+        hosts,
+    } = stored.unwrap_or_else(|_| Counting {
         names: config.names(),
+        hosts: config.hosts.names().map(str::to_owned).collect(),
+        config,
+    });
+    Ok(Patient {
+        names,
+        hosts,
         certificate: config.certificate,
         dns: config.dns,
         state,
@@ -85,20 +94,33 @@ fn patient(global: &Global) -> Result<Patient> {
 /// A line for each station, with what to do below it.
 fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
     for station in &found.stations {
-        let mark = match station.health {
-            Health::Well => "  ok ",
-            Health::Wrong => "WRONG",
-            Health::Unknown => "  ?  ",
-        };
         writeln!(
             out,
-            "{mark}  {:<12} {}",
+            "{}  {:<12} {}",
+            mark(station.health),
             station.place.title(),
             station.says
         )?;
         if let Some(remedy) = &station.remedy {
             writeln!(out, "{:21}→ {remedy}", "")?;
         }
+    }
+    if !found.further.is_empty() {
+        writeln!(out, "\nFurther names:")?;
+    }
+    for further in &found.further {
+        let station = &further.station;
+        writeln!(out, "{}  {}", mark(station.health), station.says)?;
+        if let Some(remedy) = &station.remedy {
+            writeln!(out, "{:8}→ {remedy}", "")?;
+        }
+    }
+    if found.further_left_out > 0 {
+        writeln!(
+            out,
+            "       and {} more, not looked at",
+            found.further_left_out
+        )?;
     }
     match found.first_wrong() {
         Some(station) => writeln!(
@@ -107,5 +129,13 @@ fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
             station.place.title().to_lowercase()
         ),
         None => writeln!(out, "\n{}", found.summary()),
+    }
+}
+
+fn mark(health: Health) -> &'static str {
+    match health {
+        Health::Well => "  ok ",
+        Health::Wrong => "WRONG",
+        Health::Unknown => "  ?  ",
     }
 }

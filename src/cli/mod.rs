@@ -9,7 +9,6 @@ mod calm;
 mod certificate;
 mod certificate_list;
 mod check;
-mod child;
 mod confirm;
 mod dns;
 mod doctor;

@@ -12,9 +12,9 @@ use std::{
 
 use clap::Args;
 
-use super::{Global, calm::keep_calm, child::output_within};
+use super::{Global, calm::keep_calm};
 use crate::{
-    base::{Error, Result},
+    base::{Error, Result, child::output_within},
     config::Config,
     db::{DataFolder, Pace, Rehearsal, rehearse},
     install::{self, DATA, Key, PROGRAM, Staged, previous_of, verify},

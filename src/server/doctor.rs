@@ -44,6 +44,7 @@ impl Doctor {
         Patient {
             data: self.data.clone(),
             names: (*self.certificates.names().now()).clone(),
+            hosts: self.certificates.hosts(),
             certificate: self.certificates.settings(),
             dns: self.certificates.dns(),
             state: Running::Yes(https),

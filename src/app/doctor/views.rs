@@ -31,6 +31,10 @@ pub struct Result {
     pub summary: String,
     /// Every station.
     pub rows: Vec<Row>,
+    /// Further names, each with how it stands.
+    pub further: Vec<(String, Row)>,
+    /// How many more there are.
+    pub further_left_out: usize,
 }
 
 /// A station.
@@ -64,6 +68,12 @@ impl Result {
             first: found.first_wrong().map(Row::of),
             summary: found.summary(),
             rows: found.stations.iter().map(Row::of).collect(),
+            further: found
+                .further
+                .iter()
+                .map(|further| (further.name.clone(), Row::of(&further.station)))
+                .collect(),
+            further_left_out: found.further_left_out,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     app::doctor::views::{DoctorPage, Result as Found},
-    base::{Diagnosis, Place, Station},
+    base::{Diagnosis, Further, Place, Station},
 };
 
 /// What the doctor found: nothing yet, all well, and something at every station.
@@ -16,6 +16,8 @@ pub(super) fn doctor_pages() -> Vec<Rendered> {
             at: THEN,
             took_ms: 3218,
             name: Some("lighthouse.example".to_owned()),
+            further: further(&stations),
+            further_left_out: stations.len() % 2 + 3,
             stations,
         });
         let page = DoctorPage {
@@ -49,6 +51,18 @@ pub(super) fn doctor_pages() -> Vec<Rendered> {
         ("doctor-well", page(Some(well_stations()))),
         ("doctor", page(Some(way))),
         ("doctor-extreme", page(Some(hostile.collect()))),
+    ]
+}
+
+/// A further name for the name and the certificate of these stations.
+fn further(stations: &[Station]) -> Vec<Further> {
+    let of = |at: usize, name: &str| Further {
+        name: name.to_owned(),
+        station: stations[at].clone(),
+    };
+    vec![
+        of(0, "www.lighthouse.example"),
+        of(4, "files.lighthouse.example"),
     ]
 }
 

@@ -51,7 +51,7 @@ impl KeyKind {
     }
 }
 
-/// Makes a key in a thread of its own: that takes a tenth of a second on a PC, and many seconds on the smallest board.
+/// Makes a key in a thread of its own: that takes a tenth of a second on a PC, and far longer on a small board.
 async fn make_rsa_apart() -> Result<KeyPair, Failure> {
     let (done, made) = oneshot::channel();
     let work = move || {
@@ -77,9 +77,27 @@ fn make_rsa() -> Result<KeyPair, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rcgen::CertificateParams;
 
     use super::{KeyKind, RSA_BITS};
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_else_there_is_to_do_goes_on_while_an_rsa_key_is_made() {
+        let mut turns = 0;
+        let others = async {
+            loop {
+                turns += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            made = KeyKind::Rsa.make() => drop(made.unwrap()),
+            () = others => {}
+        }
+        assert!(turns > 3, "{turns}");
+    }
 
     #[tokio::test]
     async fn a_key_of_each_kind_signs_what_others_check() {

@@ -38,7 +38,7 @@ pub use keeper::{Keeper, Wanted};
 pub use kept::{ask_to_renew, is_asked};
 pub use keys::KeyKind;
 pub use memory::{Overview, overview};
-pub use names::is_public;
+pub use names::{is_public, may_be_in_dns};
 pub use order::Challenge;
 pub use persist::Record;
 pub use report::Report;

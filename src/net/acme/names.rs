@@ -23,6 +23,11 @@ pub fn is_public(name: &str, settings: &Settings) -> bool {
     name.contains('.') && !is_below(name, &NEVER) && !is_own
 }
 
+/// Whether the DNS may know a name, whoever certifies it: some networks have names of their own there.
+pub fn may_be_in_dns(name: &str) -> bool {
+    name.contains('.') && name.parse::<IpAddr>().is_err() && !is_below(name, &NEVER)
+}
+
 /// Whether a name is one that the internet does not know, and one's own network may.
 pub(super) fn is_of_own_network(name: &str) -> bool {
     is_below(name, &OWN_NETWORK) || is_below(name, &NEVER)

@@ -78,6 +78,7 @@ impl Known {
                 .iter()
                 .find_map(|files| files.as_ref().err().map(ToString::to_string)),
             is_own: own.as_ref().is_some_and(|own| own.first() == chain.first()),
+            is_askable: acme::is_public(name, &patient.certificate),
             files_are_for: match own {
                 Some(_) => Vec::new(),
                 None => files

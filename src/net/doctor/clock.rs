@@ -1,6 +1,10 @@
 //! Whether the machine's clock is right: an authority that the site asks anyway says what time it is.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
 use hyper::header::DATE;
 use rustls::{
@@ -17,7 +21,7 @@ use super::{
     visit::{Asked, visit},
 };
 use crate::{
-    base::Timestamp,
+    base::{Timestamp, child::output_within},
     net::{
         acme,
         certificates::{clock, is_signed_by},
@@ -33,11 +37,36 @@ pub(super) fn is_unset() -> bool {
     !clock::is_believable(SystemTime::now())
 }
 
-/// Whether the machine's own time service has set the clock since the machine started. Of those that there are, the one of
-/// systemd leaves a mark that everybody may see (systemd-timesyncd.service(8)); of others nothing is known. The kernel
-/// knows of all of them, but does not say so to a service that may not set the clock (systemd.exec(5), `ProtectClock=`).
+/// Programs that know whether the clock is set, and what the line ends with that they say then. The first asks the
+/// kernel, whichever program sets the clock, and is answered by a service of systemd's (org.freedesktop.timedate1(5)): a
+/// service that may not set the clock cannot ask the kernel itself (systemd.exec(5), `ProtectClock=`). The second is
+/// chrony's own (chronyc(1), `tracking`, whose last field is the leap status).
+const WHO_KNOWS: [(&str, &[&str], &[&str]); 2] = [
+    (
+        "timedatectl",
+        &["show", "--property=NTPSynchronized", "--value"],
+        &["yes"],
+    ),
+    (
+        "chronyc",
+        &["-n", "-c", "tracking"],
+        &[",Normal", ",Insert second", ",Delete second"],
+    ),
+];
+/// Time for such a program.
+const SAYS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether the machine's own time service has set the clock since the machine started: the one of systemd leaves a mark
+/// that everybody may see (systemd-timesyncd.service(8)), and others are asked. Not for a thread that answers requests.
 pub(super) fn is_kept_right() -> bool {
     Path::new("/run/systemd/timesync/synchronized").exists()
+        || WHO_KNOWS.iter().any(|(program, words, ends)| {
+            let answer = output_within(Command::new(program).args(*words), SAYS_WITHIN);
+            answer.is_ok_and(|answer| {
+                let said = String::from_utf8_lossy(&answer.stdout);
+                answer.status.success() && ends.iter().any(|end| said.trim_end().ends_with(end))
+            })
+        })
 }
 
 /// How many seconds the clock is ahead of the authority's, and whose that is; `None` if it says nothing that can be

@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     /// The site's names, its domain first; none if it has none.
     pub(super) names: Vec<Named>,
+    /// Names of other hosts, those in certificates, and the domain with `www.` or without.
+    pub(super) more: Vec<Named>,
     /// The machine's place in its network.
     pub(super) home: Home,
     /// Addresses that this home has or had on the internet, each since when it was known.
@@ -42,6 +44,8 @@ pub(super) struct Named {
     pub(super) name: String,
     /// Whether it is one that the internet may know.
     pub(super) is_public: bool,
+    /// Whether nobody has named it: the domain with `www.` or without.
+    pub(super) is_implied: bool,
     /// What this machine's own resolver says, and which one that is; `None` if the system names none.
     pub(super) resolver: Option<(SocketAddr, Said)>,
     /// What each server of the zone says that could be asked.
@@ -169,6 +173,8 @@ pub(super) struct Certificates {
     pub(super) is_by_http: bool,
     /// For each name, in the same order.
     pub(super) of_names: Vec<OfName>,
+    /// For each further name, in the same order.
+    pub(super) of_more: Vec<OfName>,
 }
 
 /// The certificate for a name.
@@ -186,6 +192,8 @@ pub(super) struct OfName {
     pub(super) files: Option<String>,
     /// Whether what a visitor is shown is of the owner's own files.
     pub(super) is_own: bool,
+    /// Whether the authority can be asked about this name.
+    pub(super) is_askable: bool,
     /// The names that the owner's own files are for, if this one is not among them.
     pub(super) files_are_for: Vec<String>,
 }

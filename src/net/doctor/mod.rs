@@ -46,8 +46,9 @@ const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
 /// Addresses of all names that are tried.
 const MOST_DOORS: usize = 8;
-/// Names that are looked at.
+/// Names of the site that are looked at, and further ones.
 const MOST_NAMES: usize = 8;
+const MOST_MORE: usize = 12;
 
 /// Whose way is looked at.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Patient {
     pub data: PathBuf,
     /// The names of the site.
     pub names: Names,
+    /// The names of its other hosts.
+    pub hosts: Vec<String>,
     /// `[certificate]`
     pub certificate: acme::Settings,
     /// `[dns]`
@@ -79,6 +82,46 @@ pub struct WayIn {
     pub secret: String,
 }
 
+impl Patient {
+    /// The site's names, what there is to be first: it counts more than what there was.
+    fn own_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.names.all().map(str::to_owned).collect();
+        names.sort_by_key(|name| Some(name) != self.names.next.as_ref());
+        names
+    }
+
+    /// Names of other hosts and in certificates, and the domain with `www.` or without, which leads to it.
+    fn more_names(&self) -> Vec<Named> {
+        let unknown = |name: &str, is_implied| Named {
+            name: name.to_owned(),
+            is_public: acme::is_public(name, &self.certificate),
+            is_implied,
+            resolver: None,
+            zone: Vec::new(),
+        };
+        let of_certificates = self.certificate.names.iter();
+        let of_certificates = of_certificates.map(acme::CertificateName::as_str);
+        let hosts = self.hosts.iter().map(String::as_str);
+        let named = hosts.chain(of_certificates).map(|name| (name, false));
+        let domain = self.own_names().into_iter().next();
+        let partner = domain.map(|domain| match domain.strip_prefix("www.") {
+            Some(bare) => bare.to_owned(),
+            None => format!("www.{domain}"),
+        });
+        let implied = partner.iter().map(|name| (name.as_str(), true));
+        let mut more: Vec<Named> = Vec::new();
+        for (name, is_implied) in named.chain(implied) {
+            let is_known = self.names.all().any(|own| own == name)
+                || more.iter().any(|named| named.name == name);
+            let named = unknown(name, is_implied);
+            if !is_known && (named.is_public || !is_implied) {
+                more.push(named);
+            }
+        }
+        more
+    }
+}
+
 /// Looks at the whole way, for half a minute at most, and says how it stands. Changes nothing but the doctor's own note of
 /// the addresses that this home has.
 pub async fn examine(patient: Patient) -> Diagnosis {
@@ -95,6 +138,9 @@ pub async fn examine(patient: Patient) -> Diagnosis {
         at: facts.now,
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         stations: judge::judge(&facts),
+        further: judge::further(&facts),
+        further_left_out: (patient.own_names().len() - facts.names.len())
+            + (patient.more_names().len() - facts.more.len()),
         name: patient.names.next.or(patient.names.domain),
     }
 }
@@ -102,10 +148,13 @@ pub async fn examine(patient: Patient) -> Diagnosis {
 /// Finds out everything; what does not depend on each other is asked at the same time.
 async fn look(patient: &Patient) -> Facts {
     let now = Timestamp::now();
-    let mut names: Vec<String> = patient.names.all().map(str::to_owned).collect();
-    // What there is to be counts more than what there was.
-    names.sort_by_key(|name| Some(name) != patient.names.next.as_ref());
+    let mut names = patient.own_names();
     names.truncate(MOST_NAMES);
+    let of_site = names.len();
+    let mut more = patient.more_names();
+    more.truncate(MOST_MORE);
+    names.extend(more.iter().map(|named| named.name.clone()));
+    let clock_kept = spawn_blocking(clock::is_kept_right);
     let data = patient.data.clone();
     let of_disk = spawn_blocking(move || {
         let report = dns::follow::kept(&data);
@@ -113,7 +162,7 @@ async fn look(patient: &Patient) -> Facts {
         (storage::look(&data), Known::read(&data), report, homes)
     });
     let (at_names, inside, ahead, disk) = join4(
-        Box::pin(look_at_names(patient, &names)),
+        Box::pin(look_at_names(patient, &names[..of_site], more)),
         Box::pin(look_inside(patient, &names)),
         Box::pin(timeout(PATIENCE, clock::ahead(patient))),
         of_disk,
@@ -136,15 +185,20 @@ async fn look(patient: &Patient) -> Facts {
         let shown = names.iter().zip(&inside.shown);
         shown.map(|(name, shown)| known.of_name(patient, &name.name, shown.as_deref(), now))
     });
+    let mut of_names: Vec<_> = of_names.collect();
+    let of_more = of_names.split_off(of_site.min(of_names.len()));
+    let (names, more) = split(names, of_site);
     let certificates = Certificates {
         is_agreed: patient.certificate.agree_to_terms,
         is_by_http: patient.certificate.challenge == Some(acme::Challenge::Http),
-        of_names: of_names.collect(),
+        of_names,
+        of_more,
     };
     Facts {
         now,
         certificates,
         names,
+        more,
         home,
         homes,
         doors,
@@ -152,7 +206,7 @@ async fn look(patient: &Patient) -> Facts {
             state: patient.state.clone(),
             first_page: inside.first_page,
             clock_ahead: ahead.unwrap_or_default(),
-            is_clock_kept: clock::is_kept_right(),
+            is_clock_kept: clock_kept.await.unwrap_or_default(),
             is_clock_unset: clock::is_unset(),
         },
         seen: patient.seen.clone().or(inside.seen),
@@ -160,22 +214,28 @@ async fn look(patient: &Patient) -> Facts {
     }
 }
 
-/// What the names lead to, and who is there.
+/// The first so many, and the others.
+fn split(mut names: Vec<Named>, first: usize) -> (Vec<Named>, Vec<Named>) {
+    let more = names.split_off(first.min(names.len()));
+    (names, more)
+}
+
+/// What the names of the site and more of them lead to, and who is there.
 async fn look_at_names(
     patient: &Patient,
     names: &[String],
+    more: Vec<Named>,
 ) -> (facts::Home, Vec<Named>, Vec<Door>) {
-    let asked = names.iter().map(|name| {
-        let is_public = acme::is_public(name, &patient.certificate);
-        async move {
-            let looked = timeout(PATIENCE, name::look(name, is_public)).await;
-            looked.unwrap_or_else(|_| Named {
-                name: name.clone(),
-                is_public,
-                resolver: None,
-                zone: Vec::new(),
-            })
-        }
+    let unknown = names.iter().map(|name| Named {
+        name: name.clone(),
+        is_public: acme::is_public(name, &patient.certificate),
+        is_implied: false,
+        resolver: None,
+        zone: Vec::new(),
+    });
+    let asked = unknown.chain(more).map(|unknown| async move {
+        let looked = timeout(PATIENCE, name::look(unknown.clone())).await;
+        looked.unwrap_or(unknown)
     });
     let at_home = async {
         let mut home = spawn_blocking(home::look).await.unwrap_or_default();
@@ -295,13 +355,20 @@ async fn look_inside(patient: &Patient, names: &[String]) -> Inside {
         };
         visit(at, asked).await
     };
-    let domain = names.first().map_or("localhost", String::as_str);
-    let first_page = ask(domain.to_owned(), "/".into());
+    let domain = patient.own_names().into_iter().next();
+    let first_page = ask(domain.unwrap_or_else(|| "localhost".into()), "/".into());
     let key = witness::key_to_seen(&way_in.secret);
     let seen = ask("localhost".into(), format!("{}{key}", witness::SEEN));
-    let shown = names
-        .iter()
-        .map(|name| ask(name.clone(), "/healthz".into()));
+    // Who asks for an address from inside is shown another one, and nobody asks for all names below one.
+    let shown = names.iter().map(|name| {
+        let asked = (!name::is_no_name(name)).then(|| ask(name.clone(), "/healthz".into()));
+        async move {
+            match asked {
+                Some(asked) => asked.await.ok(),
+                None => None,
+            }
+        }
+    });
     let (first_page, (seen, shown)) = join(first_page, join(seen, join_all(shown))).await;
     let seen = seen
         .ok()
@@ -309,7 +376,7 @@ async fn look_inside(patient: &Patient, names: &[String]) -> Inside {
     Inside {
         shown: shown
             .into_iter()
-            .map(|shown| shown.ok().map(|shown| shown.certificates))
+            .map(|shown| shown.map(|shown| shown.certificates))
             .collect(),
         first_page: Some(match first_page {
             Ok(answered) => answered.answer.map(|(status, ..)| status.as_u16()),

@@ -6,7 +6,13 @@ use domain::base::Rtype;
 use futures_util::future::join_all;
 
 use super::facts::Named;
-use crate::net::dns::{Data, Said, addresses_in, ask_in_time, resolvers, said_of};
+use crate::{
+    base::is_global,
+    net::{
+        acme,
+        dns::{Data, Said, addresses_in, ask_in_time, resolvers, said_of},
+    },
+};
 
 /// Servers of a zone that are asked.
 const MOST_SERVERS: usize = 8;
@@ -14,17 +20,15 @@ const MOST_SERVERS: usize = 8;
 const MOST_RESOLVERS: usize = 3;
 const DNS_PORT: u16 = 53;
 
-/// Asks everybody who knows about a name.
-pub(super) async fn look(name: &str, is_public: bool) -> Named {
-    let mut found = Named {
-        name: name.to_owned(),
-        is_public,
-        resolver: None,
-        zone: Vec::new(),
-    };
-    if !is_public {
-        return found;
+/// Asks everybody who knows about a name. One that no authority of the internet certifies, such as `a.test`, counts as of
+/// one's own network unless the DNS leads it out into the internet.
+pub(super) async fn look(unknown: Named) -> Named {
+    let may_be_known = unknown.is_public || acme::may_be_in_dns(&unknown.name);
+    if !may_be_known || is_no_name(&unknown.name) {
+        return unknown;
     }
+    let mut found = unknown.clone();
+    let name = &unknown.name;
     for resolver in resolvers().into_iter().take(MOST_RESOLVERS) {
         let said = said_of(resolver, name).await;
         let is_answer = !said.is_nothing();
@@ -34,7 +38,23 @@ pub(super) async fn look(name: &str, is_public: bool) -> Named {
             break;
         }
     }
-    found
+    counted(unknown, found)
+}
+
+/// What of a name counts that was not known and was found.
+fn counted(unknown: Named, mut found: Named) -> Named {
+    let leads_out = found.addresses().into_iter().any(is_global);
+    if unknown.is_public || leads_out {
+        found.is_public = true;
+        found
+    } else {
+        unknown
+    }
+}
+
+/// Whether there is nothing to ask the DNS: an address, or all names below one.
+pub(super) fn is_no_name(name: &str) -> bool {
+    name.starts_with("*.") || name.parse::<IpAddr>().is_ok()
 }
 
 /// What each server of the name's zone says that answers; none if they cannot be found.
@@ -79,4 +99,35 @@ async fn servers_of(resolver: SocketAddr, name: &str) -> Vec<(String, IpAddr)> {
         zone = zone.split_once('.').map_or("", |(_, rest)| rest);
     }
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_dns_leads_into_the_internet_is_none_of_ones_own_network() {
+        for (is_public, address, counts) in [
+            (false, "192.168.1.5", false),
+            (false, "127.0.0.1", false),
+            (false, "81.2.69.142", true),
+            (true, "192.168.1.5", true),
+        ] {
+            let unknown = Named {
+                name: "a.test".into(),
+                is_public,
+                is_implied: false,
+                resolver: None,
+                zone: Vec::new(),
+            };
+            let said = Said::Addresses(vec![address.parse().unwrap()]);
+            let found = Named {
+                resolver: Some(("192.168.1.1:53".parse().unwrap(), said)),
+                ..unknown.clone()
+            };
+            let counted = counted(unknown, found);
+            assert_eq!(counted.is_public, counts, "{is_public} {address}");
+            assert_eq!(counted.resolver.is_some(), counts, "{is_public} {address}");
+        }
+    }
 }

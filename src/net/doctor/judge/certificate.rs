@@ -5,6 +5,7 @@ use crate::{
     base::{Health, Place, Station, Timestamp, one_line},
     net::{
         acme::{Failure, FailureKind},
+        certificates::FILES_REMEDY,
         doctor::facts::{Facts, OfName, Running, Shown},
     },
 };
@@ -28,36 +29,44 @@ pub(super) fn judge(facts: &Facts) -> Station {
         .remedy("Open /trust on each device once.")
         .page("/trust");
     }
-    let all = facts.names.iter().zip(&facts.certificates.of_names);
-    let judged: Vec<Station> = all
-        .map(|(name, of_name)| judge_one(facts, of_name, name.is_public))
-        .collect();
-    let wrong = judged
-        .iter()
-        .find(|station| station.health == Health::Wrong);
-    let first = wrong.or(judged.first()).cloned();
-    first.unwrap_or_else(|| {
-        Station::unknown(
-            CERTIFICATE,
-            "certificate-untold",
-            "The certificates could not be looked at.",
-        )
-    })
+    // Further names are judged by themselves.
+    let mut all = facts.names.iter().zip(&facts.certificates.of_names);
+    let first = all.next();
+    first.map_or_else(
+        || {
+            Station::unknown(
+                CERTIFICATE,
+                "certificate-untold",
+                "The certificates could not be looked at.",
+            )
+        },
+        |(name, of_name)| judge_one(facts, of_name, name.is_public),
+    )
 }
 
-fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
+/// How it stands with the certificate of one name.
+pub(super) fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
     let name = &of_name.name;
     let failure = of_name.failure.as_ref();
     let shown = of_name.shown.as_ref();
     // Browsers do not believe the machine's own authority under a public name.
     let of_others = shown.filter(|shown| !shown.is_local);
     if let Some(shown) = of_others.filter(|shown| !is_over(shown, facts.now)) {
-        return judge_shown(facts, of_name, shown);
+        let station = judge_shown(facts, of_name, shown);
+        return match &of_name.files {
+            Some(why) if station.health != Health::Wrong => unused_files(
+                why,
+                &format!(
+                    " What is shown instead, of {}, holds for another {}.",
+                    shown.issuer,
+                    span(shown.until.0 - facts.now.0)
+                ),
+            ),
+            _ => station,
+        };
     }
     if let Some(why) = &of_name.files {
-        let says = format!("Your own certificate is not used: {why}.");
-        return Station::wrong(CERTIFICATE, "certificate-files", says)
-            .remedy("Correct the files, or their names under [certificate] in webstead.toml; they are looked at every few seconds.");
+        return unused_files(why, "");
     }
     if !facts.certificates.is_agreed && !of_name.files_are_for.is_empty() {
         let says = format!(
@@ -86,7 +95,7 @@ fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
         let says = format!("{name} has the certificate of this machine's own authority.");
         return Station::well(CERTIFICATE, "certificate-own-network", says).page("/trust");
     }
-    if facts.certificates.is_agreed {
+    if facts.certificates.is_agreed && of_name.is_askable {
         if facts.server.state == Running::No {
             let says = format!(
                 "There is no certificate for {name} yet, and it is not asked for while the site does not run."
@@ -102,9 +111,23 @@ fn judge_one(facts: &Facts, of_name: &OfName, is_public: bool) -> Station {
     let says = format!(
         "For {name} there is only the certificate of this machine's own authority; browsers warn."
     );
+    if !of_name.is_askable {
+        let end = name.rsplit('.').next().unwrap_or_default();
+        return Station::wrong(CERTIFICATE, "certificate-not-asked", says).remedy(format!(
+            "No authority of the internet certifies names that end with .{end}: take a name that is registered, or name \
+             an authority that knows this one (authority under [certificate] in webstead.toml, or your own files)."
+        ))
+        .page(SET_NAME);
+    }
     Station::wrong(CERTIFICATE, "certificate-not-asked", says)
         .remedy("Agree to the terms of an authority, and it is asked for one (agree_to_terms under [certificate] in webstead.toml does the same).")
         .page(SET_NAME)
+}
+
+/// Files of the owner's that do not fit, and what becomes of visitors.
+fn unused_files(why: &str, meanwhile: &str) -> Station {
+    let says = format!("Your own certificate is not used: {why}.{meanwhile}");
+    Station::wrong(CERTIFICATE, "certificate-files", says).remedy(FILES_REMEDY)
 }
 
 fn is_over(shown: &Shown, now: Timestamp) -> bool {
@@ -147,8 +170,13 @@ fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
     let life = shown.until.0 - shown.from.0;
     let is_late = left < life / LATE && (left < SOON_S || of_name.failure.is_some());
     if !is_late {
+        let from = if of_name.is_own {
+            " from your own files"
+        } else {
+            ""
+        };
         let says = format!(
-            "The certificate for {name}, of {}, holds for another {}",
+            "The certificate for {name}{from}, of {}, holds for another {}",
             shown.issuer,
             span(left)
         );

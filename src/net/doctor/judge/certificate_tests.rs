@@ -71,6 +71,45 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
                 shown(facts).until = Timestamp(NOW + 5 * DAY);
             },
         ),
+        // Files of the owner's, well and not.
+        (
+            Place::Certificate,
+            "certificate-well",
+            &["70 days", "your own files"],
+            |facts| facts.certificates.of_names[0].is_own = true,
+        ),
+        (
+            Place::Certificate,
+            "certificate-files",
+            &[
+                "own.pem: there is no file",
+                "shown instead",
+                "70 days",
+                "every few seconds",
+            ],
+            |facts| {
+                facts.certificates.of_names[0].files = Some("own.pem: there is no file".into());
+            },
+        ),
+        (
+            Place::Certificate,
+            "certificate-not-asked",
+            &["browsers warn", "Agree to the terms"],
+            |facts| {
+                facts.certificates.is_agreed = false;
+                facts.certificates.of_names[0].shown = None;
+            },
+        ),
+        // The DNS leads it out into the internet, and no authority certifies it, agreed or not.
+        (
+            Place::Certificate,
+            "certificate-not-asked",
+            &["browsers warn", "end with .org"],
+            |facts| {
+                facts.certificates.of_names[0].is_askable = false;
+                facts.certificates.of_names[0].shown = None;
+            },
+        ),
         // A renewal that was refused is told at once.
         (
             Place::Certificate,

@@ -1,6 +1,7 @@
 //! From what was found to a sentence for each station: pure functions.
 
 mod certificate;
+mod further;
 mod inside;
 mod ipv6;
 mod name;
@@ -10,6 +11,8 @@ mod plain;
 mod tests;
 
 use std::net::IpAddr;
+
+pub(super) use further::judge as further;
 
 use super::facts::Facts;
 use crate::base::{Station, Timestamp, one_line, words::counted};

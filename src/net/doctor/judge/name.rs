@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{ABOUT_NAMES, SET_NAME, list, quoted, span, when};
 use crate::{
-    base::{Health, Place, Station, is_global},
+    base::{Place, Station, is_global},
     net::{
         dns::Said,
         doctor::{
@@ -23,18 +23,11 @@ pub(super) fn judge(facts: &Facts) -> Station {
             .remedy("If the world is to read it, get a name and tell it to the site.")
             .page(SET_NAME);
     };
-    let judged = judge_one(facts, first);
-    let others = facts.names.iter().skip(1);
-    let mut others = others.map(|name| judge_one(facts, name));
-    // The domain counts first; then whichever of the others is wrong.
-    if judged.health == Health::Wrong {
-        return judged;
-    }
-    let wrong = others.find(|station| station.health == Health::Wrong);
-    wrong.unwrap_or(judged)
+    judge_one(facts, first)
 }
 
-fn judge_one(facts: &Facts, name: &Named) -> Station {
+/// How it stands with one name.
+pub(super) fn judge_one(facts: &Facts, name: &Named) -> Station {
     let shown = &name.name;
     if !name.is_public {
         let says = format!("{shown} is a name of your own network; the internet does not know it.");

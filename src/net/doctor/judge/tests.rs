@@ -32,9 +32,11 @@ pub(super) fn well() -> Facts {
         names: vec![Named {
             name: "a.example.org".into(),
             is_public: true,
+            is_implied: false,
             resolver: Some(("192.168.1.1:53".parse().unwrap(), said.clone())),
             zone: vec![("ns1".into(), said.clone()), ("ns2".into(), said)],
         }],
+        more: Vec::new(),
         home: Home {
             interfaces: vec![ip("192.168.1.20")],
             outward: Some(ip("192.168.1.20")),
@@ -61,8 +63,10 @@ pub(super) fn well() -> Facts {
                     is_known: Some(true),
                     is_for_name: true,
                 }),
+                is_askable: true,
                 ..OfName::default()
             }],
+            of_more: Vec::new(),
         },
         server: Server {
             state: Running::Yes("[::]:443".parse().unwrap()),
@@ -219,14 +223,6 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
             facts.names[0].zone[0].1 = Said::Silent;
         }),
         // The second name counts too.
-        (Place::Name, "name-missing", &["www.example.org"], |facts| {
-            let mut other = facts.names[0].clone();
-            other.name = "www.example.org".into();
-            for (_, said) in &mut other.zone {
-                *said = Said::NoSuchName(None);
-            }
-            facts.names.push(other);
-        }),
         (
             Place::Address,
             "address-shared",

@@ -14,10 +14,13 @@ const MAX_BYTES: usize = 1024 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How a program ended, and what it wrote until then.
-pub(super) struct Answer {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+pub struct Answer {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it said.
+    pub stdout: Vec<u8>,
+    /// What it complained about.
+    pub stderr: Vec<u8>,
 }
 
 /// Starts a program and waits for its end; ends it if that does not come in time. What it writes is read meanwhile: a full
@@ -25,7 +28,7 @@ pub(super) struct Answer {
 ///
 /// # Errors
 /// If it cannot be started, or does not end.
-pub(super) fn output_within(command: &mut Command, limit: Duration) -> io::Result<Answer> {
+pub fn output_within(command: &mut Command, limit: Duration) -> io::Result<Answer> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
