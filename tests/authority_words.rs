@@ -2,13 +2,15 @@
 
 use crate::{
     ari::Ari,
-    certificates::{await_certificate, certificate, set, until},
+    certificates::{await_certificate, certificate, set},
     pebble::{Options, Pebble},
     site::Site,
     tools::free_port,
+    waiting::until,
 };
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn an_authority_that_is_set_wrongly_is_told_in_plain_words_with_the_remedy() {
     let (site, owner) = Site::with_owner();
     let Some(pebble) = Pebble::start(&site, Options::default()) else {

@@ -3,9 +3,10 @@
 use std::fs;
 
 use crate::{
-    certificates::{await_certificate, issuer, set, shown, until},
+    certificates::{await_certificate, issuer, set, shown},
     pebble::{Options, Pebble},
     site::{Site, command},
+    waiting::until,
 };
 
 /// What a command beside the site says, and how it ends.
