@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::waiting::wait_within;
+use crate::waiting::{found_within, wait_within};
 
 /// Whether a tool is there. If not, says so; panics where tools are required.
 pub(crate) fn is_there(tool: &str, found: bool) -> bool {
@@ -275,20 +275,18 @@ impl Browser {
 
     /// Waits until the page shows a text; works without scripts, and while pages change.
     pub(crate) fn wait_for_text(&self, text: &str) {
-        let mut shown = String::new();
-        for _ in 0..100 {
-            shown = self.runtime.block_on(async {
+        found_within(Duration::from_secs(20), || {
+            let shown = self.runtime.block_on(async {
                 match self.client.find(Locator::Css("body")).await {
                     Ok(body) => body.text().await.unwrap_or_default(),
                     Err(_) => String::new(),
                 }
             });
             if shown.contains(text) {
-                return;
+                return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("{text:?} is not shown, but: {shown}");
+            Err(format!("{text:?} is not shown, but: {shown}"))
+        });
     }
 
     /// Runs a script in the page.
