@@ -330,7 +330,7 @@ mod tests {
         made.pragma_update(None, "page_size", page_size).unwrap();
         made.execute_batch(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, r REAL, s TEXT, b BLOB) STRICT;
-             CREATE TABLE u (id INTEGER PRIMARY KEY, s TEXT NOT NULL) STRICT;",
+             CREATE TABLE u (id INTEGER PRIMARY KEY, s TEXT NOT NULL) STRICT; BEGIN;",
         )
         .unwrap();
         let numbers = [
@@ -363,7 +363,7 @@ mod tests {
             )
             .unwrap();
         }
-        made.execute("DELETE FROM t WHERE id % 7 = 0", []).unwrap();
+        made.execute_batch("DELETE FROM t WHERE id % 7 = 0; COMMIT").unwrap();
         let root: u32 = made
             .query_row(
                 "SELECT rootpage FROM sqlite_schema WHERE name = 't'",
