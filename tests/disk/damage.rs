@@ -306,11 +306,8 @@ fn nothing_is_saved_on_top_of_damage_and_what_was_written_stays_in_the_form() {
         ("markdown", "words that are not lost"),
         ("action", "publish"),
     ];
-    let answer = site
-        .post(&client, "/admin/posts")
-        .form(&form)
-        .send()
-        .unwrap();
+    let post = site.post(&client, "/admin/posts").form(&form);
+    let answer = post.send().unwrap();
     assert_eq!(answer.status(), 422);
     let html = answer.text().unwrap();
     assert!(

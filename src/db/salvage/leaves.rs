@@ -363,7 +363,8 @@ mod tests {
             )
             .unwrap();
         }
-        made.execute_batch("DELETE FROM t WHERE id % 7 = 0; COMMIT").unwrap();
+        made.execute_batch("DELETE FROM t WHERE id % 7 = 0; COMMIT")
+            .unwrap();
         let root: u32 = made
             .query_row(
                 "SELECT rootpage FROM sqlite_schema WHERE name = 't'",
