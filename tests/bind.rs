@@ -69,8 +69,8 @@ impl Bind {
             .spawn()
             .unwrap();
         let log = || fs::read_to_string(dir.path().join("log")).unwrap();
-        // It listens before it has its zones.
-        let is_ready = || log().contains("running");
+        // It listens before it has its zones, and its first line says already that it is "running on Linux".
+        let is_ready = || log().contains("all zones loaded");
         wait_within(Duration::from_secs(20), is_ready, || {
             format!("BIND: {}", log())
         });

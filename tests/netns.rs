@@ -267,7 +267,7 @@ impl Network {
             .unwrap();
         self.children.0.push(child);
         let log = || fs::read_to_string(&log).unwrap();
-        let is_ready = || log().contains("running");
+        let is_ready = || log().contains("all zones loaded");
         wait_within(Duration::from_secs(20), is_ready, || {
             format!("BIND: {}", log())
         });

@@ -117,7 +117,9 @@ impl Dns {
             .unwrap();
         let dns = Self(child, folder);
         wait_until("BIND runs", || {
-            fs::read_to_string(&log).unwrap().contains("running")
+            fs::read_to_string(&log)
+                .unwrap()
+                .contains("all zones loaded")
         });
         Some(dns)
     }
