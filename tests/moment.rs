@@ -118,7 +118,7 @@ fn a_site_whose_posts_were_all_deleted_comes_back_as_it_was_a_moment_before() {
         "5 posts and pages would come back",
         "Late",
         "Since then",
-        "1 posts and pages would be gone",
+        "1 post or page would be gone",
         "Afterwards",
         "Any moment since",
         "backup 1",

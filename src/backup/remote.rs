@@ -2,7 +2,12 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 use super::{
@@ -27,6 +32,16 @@ pub(super) trait RemoteFiles: LockFiles + 'static {
 
     /// Removes what interrupted writes have left, where they leave something.
     fn sweep(&self) {}
+}
+
+/// Waits before something is tried again; not to the end if whoever asks has to end.
+pub(super) fn rest(wait: Duration, stop: &AtomicBool) {
+    const AT_ONCE: Duration = Duration::from_millis(100);
+    let mut left = wait;
+    while !left.is_zero() && !stop.load(Ordering::Relaxed) {
+        thread::sleep(left.min(AT_ONCE));
+        left = left.saturating_sub(AT_ONCE);
+    }
 }
 
 /// A repository of such files.

@@ -22,7 +22,7 @@ use crate::{
         self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Rule, Source,
         Target, Trust, Which,
     },
-    base::{Error, Result, Timestamp, size_text},
+    base::{Error, Result, Timestamp, size_text, words::counted},
     config::Config,
     db::DataFolder,
     server::stores,
@@ -246,10 +246,10 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     let Outcome { made, trial, .. } = round.go(&progress, &AtomicBool::new(false))?;
     drop(bar);
     say!(
-        "Backup {} is in {target}: {} posts and pages and {} files, {}. {} were written for it.",
+        "Backup {} is in {target}: {} and {}, {}. {} were written for it.",
         made.number,
-        made.posts,
-        made.files,
+        counted(made.posts, "post or page", "posts and pages"),
+        counted(made.files, "file", "files"),
         size_text(made.bytes),
         size_text(made.new_bytes),
     );
@@ -391,13 +391,13 @@ fn line(backup: &Listed) -> String {
         Trust::Bad(_) => "NOT SOUND",
     };
     format!(
-        "{:>5} {}  {:>9}, {} new  {} posts and pages, {} files  {trust}",
+        "{:>5} {}  {:>9}, {} new  {}, {}  {trust}",
         backup.number,
         clock(backup.made_at),
         size_text(backup.bytes),
         size_text(backup.new_bytes),
-        backup.posts,
-        backup.files,
+        counted(backup.posts, "post or page", "posts and pages"),
+        counted(backup.files, "file", "files"),
     )
 }
 

@@ -7,12 +7,12 @@ use clap::Args;
 use super::Global;
 use crate::{
     app::names::queries::list_names,
-    base::{Result, Verdict},
+    base::{Result, Verdict, words::counted},
     config::Config,
     db::{DataFolder, Depth, Found, check, open_to_look},
     edge::hosts::Hosts,
     jobs::disk::Ledger,
-    net::certificates::LocalAuthority,
+    net::certificates,
     server::{self, stored_name_problems, stored_problems, stores, zone_problem},
 };
 
@@ -98,8 +98,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     for why in found.unseen() {
         warn_of!("could not be looked at: {why}");
     }
-    if let Some(why) = &found.uncompared {
-        say!("note: {why}");
+    for note in &found.notes {
+        say!("note: {note}");
     }
     if problems.is_empty() && found.unseen().next().is_none() {
         say!(
@@ -131,9 +131,9 @@ fn counts(args: &CheckArgs, found: &Found) -> String {
     match args.depth() {
         Depth::Quick => "database   looked at its structures only".to_owned(),
         depth => format!(
-            "database   {} posts and pages\nmedia      {} files{}",
-            found.posts,
-            found.media_files,
+            "database   {}\nmedia      {}{}",
+            counted(found.posts, "post or page", "posts and pages"),
+            counted(found.media_files, "file", "files"),
             if depth == Depth::Full {
                 ""
             } else {
@@ -177,10 +177,10 @@ fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
 /// What is wrong with the local authority and with what is set in the browser and in the file together; and what may
 /// work, and may not.
 fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>, Vec<String>)> {
-    LocalAuthority::check(folder.root())?;
+    let (mut problems, mut doubts) = certificates::look_at_local(folder.root())?;
     let connection = open_to_look(&folder.database())?;
     let (names, hosts) = (list_names(&connection)?, server::stored_hosts(&connection)?);
-    let mut problems = stored_name_problems(config, &names);
+    problems.extend(stored_name_problems(config, &names));
     let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));
     problems.extend(counting.certificate.unproved(&counting.dns));
@@ -189,6 +189,6 @@ fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>,
         problems.extend(stores::problems(&counting.backup, folder.root()));
     }
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
-    let doubts = counting.certificate.proved_by_hand(&counting.dns);
+    doubts.extend(counting.certificate.proved_by_hand(&counting.dns));
     Ok((problems, doubts))
 }

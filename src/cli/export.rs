@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Global, progress::Bar};
 use crate::{
     app::transfer::export::export,
-    base::Result,
+    base::{Result, words::counted},
     db::{DataFolder, Database, MediaStore},
 };
 
@@ -28,13 +28,16 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode> {
     let report = export(&database, &MediaStore::new(&folder), &args.dir, &progress)?;
     drop(bar);
     say!(
-        "{} posts and pages and {} files are in {}.",
-        report.posts,
-        report.media,
+        "{} and {} are in {}.",
+        counted(report.posts as u64, "post or page", "posts and pages"),
+        counted(report.media as u64, "file", "files"),
         args.dir.display()
     );
     if report.trashed > 0 {
-        say!("{} in the trash were not written.", report.trashed);
+        say!(
+            "Not written, as it is in the trash: {}.",
+            counted(report.trashed as u64, "post or page", "posts and pages")
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

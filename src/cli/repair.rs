@@ -118,10 +118,18 @@ fn report(salvaged: &Salvaged) {
         };
         say!("{table:<16} {saved} rows{lost}");
     }
+    for what in &salvaged.of_log {
+        say!("found: {what}");
+    }
     for note in &salvaged.notes {
         say!("not saved, or in doubt: {note}");
     }
     if salvaged.is_whole() {
         say!("Everything can be read.");
+    } else if salvaged.has_no_owner {
+        say!(
+            "No account of an owner could be saved. Once this is in its place, `webstead user add NAME --role owner` makes \
+             one: it asks for a password."
+        );
     }
 }

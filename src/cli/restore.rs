@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     backup::{self, Moment, To, Wanted, Which},
-    base::{Result, Timestamp, size_text},
+    base::{Result, Timestamp, size_text, words::counted},
     config::{self, Config},
 };
 
@@ -34,7 +34,7 @@ pub(super) struct RestoreArgs {
 
     /// The site as it was at a moment, such as "2026-11-27 14:02" or "10 minutes ago": the last backup before it, and what
     /// was written until then, from the log of the site that is there or of a later backup
-    #[arg(long, value_name = "WHEN", value_parser = moment::parse, conflicts_with = "backup")]
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse, conflicts_with = "backup", allow_hyphen_values = true)]
     at: Option<Timestamp>,
 
     /// The folder for the site [default: the data folder]
@@ -87,10 +87,11 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
     drop(bar);
     let what = match (args.at, restored.changes) {
         (Some(at), Some(changes)) => format!(
-            "The site as it was at {} (backup {} of {}, and {changes} changes since)",
+            "The site as it was at {} (backup {} of {}, and {} since)",
             moment::exactly(at),
             restored.number,
-            clock(restored.made_at)
+            clock(restored.made_at),
+            counted(changes, "change", "changes")
         ),
         _ => format!(
             "The site of backup {}, of {},",
@@ -99,10 +100,10 @@ pub(super) fn run(args: &RestoreArgs, global: &Global) -> Result<ExitCode> {
         ),
     };
     say!(
-        "{what} is in {}: {} posts and pages and {} files.",
+        "{what} is in {}: {} and {}.",
         to.display(),
-        restored.posts,
-        restored.files
+        posts_and_pages(restored.posts),
+        counted(restored.files, "file", "files")
     );
     for warning in &restored.warnings {
         warn_of!("warning: {warning}");
@@ -137,22 +138,26 @@ fn say_where_its_backups_go(to: &Path, is_copy: bool) {
     }
 }
 
+fn posts_and_pages(count: u64) -> String {
+    counted(count, "post or page", "posts and pages")
+}
+
 fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &Path) {
     say!(
-        "The site as it was at {} would be restored to {}, with {} posts and pages. Nothing was changed.",
+        "The site as it was at {} would be restored to {}, with {}. Nothing was changed.",
         moment::exactly(replay.at),
         to.display(),
-        preview.posts
+        posts_and_pages(preview.posts)
     );
     let last = replay.last.map_or_else(String::new, |last| {
         format!(", the last one of {}", moment::exactly(last))
     });
     say!(
-        "It would be made of backup {} of {} and {} changes since{last}. webstead.toml and the folders public and tls \
+        "It would be made of backup {} of {} and {} since{last}. webstead.toml and the folders public and tls \
          would be those of the backup.",
         preview.number,
         clock(preview.made_at),
-        replay.changes
+        counted(replay.changes, "change", "changes")
     );
     if replay.is_clock_back {
         warn_of!(
@@ -167,12 +172,12 @@ fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &Path) {
 fn print_preview(preview: &backup::Preview, to: &Path) {
     match &preview.replay {
         None => say!(
-            "Backup {} of {} would be restored to {}: {} posts and pages and {} files, {}. Nothing was changed.",
+            "Backup {} of {} would be restored to {}: {} and {}, {}. Nothing was changed.",
             preview.number,
             clock(preview.made_at),
             to.display(),
-            preview.posts,
-            preview.files,
+            posts_and_pages(preview.posts),
+            counted(preview.files, "file", "files"),
             size_text(preview.bytes)
         ),
         Some(replay) => print_replay(preview, replay, to),
@@ -194,8 +199,13 @@ fn print_preview(preview: &backup::Preview, to: &Path) {
     ] {
         const SHOWN: usize = 20;
         say!(
-            "{:>6} posts and pages {what}{}",
+            "{:>6} {} {what}{}",
             titles.len(),
+            if titles.len() == 1 {
+                "post or page"
+            } else {
+                "posts and pages"
+            },
             if titles.is_empty() { "" } else { ":" }
         );
         for title in titles.iter().take(SHOWN) {
@@ -206,8 +216,13 @@ fn print_preview(preview: &backup::Preview, to: &Path) {
         }
     }
     say!(
-        "{:>6} pictures and files would come back, {} would be gone",
+        "{:>6} {} would come back, {} would be gone",
         changes.media_back,
+        if changes.media_back == 1 {
+            "picture or file"
+        } else {
+            "pictures and files"
+        },
         changes.media_gone
     );
     for other in &changes.others {

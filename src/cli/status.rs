@@ -73,9 +73,9 @@ pub(super) fn run(args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         say!("{}", Trouble::Damaged(what).text());
     }
     if let Ok(space) = Space::of(folder.root())
-        && space.is_low()
+        && let Some(trouble) = Trouble::of_space(space)
     {
-        say!("{}", Trouble::NearlyFull(space.free).text());
+        say!("{}", trouble.text());
     }
     let began = Instant::now();
     match started.ask(&data, PATIENCE) {

@@ -231,6 +231,21 @@ fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    match fs::metadata(file) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Err(Error::Invalid(format!(
+                "there is no file {}; give the path of the new program, as it was downloaded",
+                file.display()
+            )));
+        }
+        Ok(found) if found.is_dir() => {
+            return Err(Error::Invalid(format!(
+                "{} is a folder; give the path of the new program in it",
+                file.display()
+            )));
+        }
+        _ => {}
+    }
     File::open(file)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|e| Error::io("reading", file, e))?;
@@ -350,11 +365,16 @@ pub(super) fn version_of(program: &Path) -> Result<String> {
         Some(_) | None if output.status.success() => {
             Err(unfit("it does not say that it is webstead".into()))
         }
-        _ => Err(unfit(format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))),
+        _ => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(unfit(match said.trim() {
+                "" => format!(
+                    "it ended with {} and said nothing; was it downloaded whole?",
+                    output.status
+                ),
+                said => format!("{}: {said}", output.status),
+            }))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     hash_of,
     health::Health,
     page_sums::{Uncompared, look_at_sums},
-    wal_verdict::look_at_log_unopened,
+    wal_verdict::look_at_end_of_log,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};
 
@@ -55,9 +55,9 @@ pub struct Found {
     pub media: Vec<Verdict>,
     /// Of keys, certificates and settings.
     pub files: Vec<Verdict>,
-    /// What of the database could not be compared with what was written, and why; it is no damage.
+    /// What is no damage, and good to know; a line each.
     #[serde(default)]
-    pub uncompared: Option<String>,
+    pub notes: Vec<String>,
     /// Posts and pages.
     pub posts: u64,
     /// Media files.
@@ -114,12 +114,20 @@ pub fn check(
     }
     let file = folder.database();
     found.database.push(known_damage(folder.root()));
-    found.database.push(look_at_log_unopened(&file));
+    let (log, unfinished) = look_at_end_of_log(&file);
+    let is_log_damaged = log.damage().is_some();
+    found.database.push(log);
+    found.notes.extend(unfinished);
     if depth != Depth::Quick {
         let (verdict, uncompared) = compared(&file);
         found.database.push(verdict);
-        found.uncompared = uncompared;
+        found.notes.extend(uncompared);
         (found.small, found.files) = look_at_small_files(folder.root(), before);
+    }
+    if is_log_damaged {
+        // Whoever opens the database makes the index of its log anew, and with that the damage is seen no more.
+        found.leave_out_what_is_sound();
+        return found;
     }
     found.database.extend(look_at_structures(&file, depth));
     if depth != Depth::Quick

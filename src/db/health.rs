@@ -12,6 +12,9 @@ use crate::base::{Error, Result, Space, Timestamp, Verdict, files};
 /// In the data folder for as long as the site is damaged; says in words what happened.
 const MARKER: &str = "damaged.txt";
 
+/// Where less is free, a disk is full.
+const FULL_BYTES: u64 = 1_000_000;
+
 /// What is wrong with the disk or with what is on it, the worst first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -106,8 +109,7 @@ impl Health {
         }
         match state.space {
             _ if state.is_full => troubles.push(Trouble::Full),
-            Some(space) if space.is_low() => troubles.push(Trouble::NearlyFull(space.free)),
-            _ => {}
+            space => troubles.extend(space.and_then(Trouble::of_space)),
         }
         if !state.bad_files.is_empty() {
             troubles.push(Trouble::BadFiles(state.bad_files.clone()));
@@ -126,7 +128,7 @@ impl Health {
         let was_low = state.space.is_some_and(Space::is_low);
         state.space = Some(space);
         // A full disk with room again is not full any more, also when nobody has saved since.
-        state.is_full &= space.free < 1_000_000;
+        state.is_full &= space.free < FULL_BYTES;
         match (was_low, space.is_low()) {
             (false, true) => log::warn!("{}", Trouble::NearlyFull(space.free).text()),
             (true, false) => log::info!("there is room on the disk again"),
@@ -194,6 +196,14 @@ impl Health {
 }
 
 impl Trouble {
+    /// What is wrong with the room on a disk, if something is.
+    pub fn of_space(space: Space) -> Option<Self> {
+        if space.total > 0 && space.free < FULL_BYTES {
+            return Some(Self::Full);
+        }
+        space.is_low().then_some(Self::NearlyFull(space.free))
+    }
+
     /// What happened and what to do, for the owner.
     pub fn text(&self) -> String {
         match self {
@@ -275,6 +285,8 @@ mod tests {
         };
         health.note_space(free(0));
         assert_eq!(health.troubles(), [Trouble::Full]);
+        // Also to who has not tried to save, such as `webstead status`.
+        assert_eq!(Trouble::of_space(free(999_999)), Some(Trouble::Full));
         health.note_space(free(40_000_000));
         assert_eq!(health.troubles(), [Trouble::NearlyFull(40_000_000)]);
         health.note_space(free(400_000_000));

@@ -36,6 +36,7 @@ use super::{
     door::{self, Purpose},
     migrations,
     page_sums::{look_at_sums, noted_page_bytes},
+    wal_verdict::look_at_end_of_log,
 };
 use crate::base::{
     Error, Result, files,
@@ -54,6 +55,10 @@ pub struct Salvaged {
     pub tables: Vec<(String, u64, u64)>,
     /// What could not be saved, or may not be what it was; a line each.
     pub notes: Vec<String>,
+    /// What is wrong with the log of the last changes, or odd about it, also where nothing of it is lost; a line each.
+    pub of_log: Vec<String>,
+    /// Whether nobody is left who may do everything.
+    pub has_no_owner: bool,
 }
 
 impl Salvaged {
@@ -87,7 +92,10 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     let page_bytes = noted_page_bytes(damaged)
         .and_then(|noted| find_page_bytes(damaged, noted))
         .map_err(reading)?;
-    let logged = put_together(damaged, page_bytes, &whole, &mut salvaged.notes)?;
+    let (log, unfinished) = look_at_end_of_log(damaged);
+    salvaged.of_log.extend(log.damage().map(str::to_owned));
+    salvaged.of_log.extend(unfinished);
+    let logged = put_together((damaged, &log), page_bytes, &whole, &mut salvaged.notes)?;
     // What is in the log counts.
     suspects.retain(|page| !logged.contains(page));
     // In the same folder until it is whole: who is interrupted leaves nothing that looks like a result.
@@ -122,6 +130,8 @@ pub fn salvage(damaged: &Path, new: &Path) -> Result<Salvaged> {
     into.execute_batch("INSERT OR IGNORE INTO guard (id, ok) VALUES (1, 1)")?;
     drop_orphans(&into, &mut salvaged.notes)?;
     into.execute_batch("COMMIT")?;
+    let owners = "SELECT count(*) FROM users WHERE role = 'owner'";
+    salvaged.has_no_owner = into.query_row(owners, [], |row| row.get::<_, i64>(0))? == 0;
     for page in suspects {
         salvaged.notes.push(doubt(&from, &pages, &names, page));
     }

@@ -66,7 +66,7 @@ pub(super) struct LogState {
     pub(super) behind: u64,
     /// Whether there was a commit after which more was written: it had been synced, and is lost.
     pub(super) has_lost: bool,
-    /// What the header says: which log it is.
+    /// Which log it is, as the header says, or, where that is damaged, its frames.
     pub(super) salts: Option<(u32, u32)>,
 }
 
@@ -205,6 +205,8 @@ pub(super) fn read_log(
             }
         }
         if is_of_this_log {
+            // Also where its header cannot be read.
+            state.salts = salts;
             see(&Frame {
                 page: word(head, 0),
                 is_sound,

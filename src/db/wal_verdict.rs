@@ -7,7 +7,7 @@ use super::{
     wal::{LogState, log_of, read_log},
     wal_index::{Index, index_of},
 };
-use crate::base::Verdict;
+use crate::base::{Verdict, words::counted};
 
 /// How long it takes whoever writes to a log to be done with what is being written.
 pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -27,7 +27,39 @@ pub(super) fn look_at_log_unopened(database: &Path) -> Verdict {
     look(database, || index_of(database))
 }
 
+/// The same, and what there is of a change that was not written to its end, if there is one.
+pub(super) fn look_at_end_of_log(database: &Path) -> (Verdict, Option<String>) {
+    match seen(database, || index_of(database), true) {
+        Ok((verdict, 0)) => (verdict, None),
+        Ok((verdict, pages)) => (
+            verdict,
+            Some(format!(
+                "site.db-wal ends with a change that is not whole ({}): as after a power cut, where nobody was told that \
+                 it was saved. The site goes on without it",
+                counted(pages, "page", "pages")
+            )),
+        ),
+        Err(e) => (not_seen(database, &e), None),
+    }
+}
+
 fn look(database: &Path, index: impl Fn() -> io::Result<Option<Index>>) -> Verdict {
+    match seen(database, index, false) {
+        Ok((verdict, _)) => verdict,
+        Err(e) => not_seen(database, &e),
+    }
+}
+
+fn not_seen(database: &Path, e: &io::Error) -> Verdict {
+    Verdict::NotSeen(format!("reading {}: {e}", log_of(database).display()))
+}
+
+/// The verdict, and, if that is asked for, the pages of a change at the end that is not whole.
+fn seen(
+    database: &Path,
+    index: impl Fn() -> io::Result<Option<Index>>,
+    asks_for_rest: bool,
+) -> io::Result<(Verdict, u64)> {
     let log = log_of(database);
     let state = || {
         // Before the log, to which somebody may be adding.
@@ -47,13 +79,11 @@ fn look(database: &Path, index: impl Fn() -> io::Result<Option<Index>>) -> Verdi
         thread::sleep(LOOK_AGAIN_AFTER);
         state().map(|second| second == first)
     };
-    let looked = state().and_then(|first| {
-        let is_so = first.has_lost && stays_so(first)?;
-        Ok(if is_so {
-            first.verdict()
-        } else {
-            Verdict::Sound
-        })
-    });
-    looked.unwrap_or_else(|e| Verdict::NotSeen(format!("reading {}: {e}", log.display())))
+    let first = state()?;
+    let is_odd = first.has_lost || asks_for_rest && first.behind > 0;
+    if !is_odd || !stays_so(first)? {
+        return Ok((Verdict::Sound, 0));
+    }
+    let rest = if first.has_lost { 0 } else { first.behind };
+    Ok((first.verdict(), rest))
 }

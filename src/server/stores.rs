@@ -191,6 +191,7 @@ impl Ways {
             secret,
             courier: Arc::new(bucket::Messenger::new(roots.as_deref())?),
             tries: self.tries,
+            stop: Arc::clone(&self.stop),
         };
         access.settings.check()?;
         Ok(access)

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::base::words::counted;
+
 /// Places of one kind that the short form names.
 const SHOWN_PLACES: usize = 3;
 
@@ -84,8 +86,11 @@ impl Report {
         };
         writeln!(
             out,
-            "{} files. Posts and pages: {} {came}, {} {were} updated, {} unchanged.",
-            self.files, self.new, self.updated, self.unchanged
+            "{}. Posts and pages: {} {came}, {} {were} updated, {} unchanged.",
+            counted(self.files as u64, "file", "files"),
+            self.new,
+            self.updated,
+            self.unchanged
         )?;
         writeln!(
             out,

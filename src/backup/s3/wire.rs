@@ -1,6 +1,12 @@
 //! Asks a store, again where that may help, and says in words what is wrong.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -15,7 +21,10 @@ use super::{
     sign::{Asked, Signer},
 };
 use crate::{
-    backup::store::{KEEP_FEWER, no_room, out_of_reach},
+    backup::{
+        remote::rest,
+        store::{KEEP_FEWER, no_room, out_of_reach},
+    },
     base::{self, Error, Result},
 };
 
@@ -61,6 +70,8 @@ pub struct Access {
     pub courier: Arc<dyn Courier>,
     /// How often a request is tried.
     pub tries: u32,
+    /// Set when whoever asks has to end: what takes long ends then, and nothing is tried again.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A bucket, and how to ask for what is in it.
@@ -70,6 +81,7 @@ pub(super) struct Wire {
     origin: String,
     courier: Arc<dyn Courier>,
     tries: u32,
+    stop: Arc<AtomicBool>,
 }
 
 /// What is done, in words.
@@ -98,6 +110,7 @@ impl Wire {
             origin,
             courier: access.courier,
             tries: access.tries.max(1),
+            stop: access.stop,
         })
     }
 
@@ -140,6 +153,10 @@ impl Wire {
     ) -> Result<()> {
         let mut next = None;
         loop {
+            // A million files are a thousand answers.
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Error::Busy("it was stopped"));
+            }
             let listed = self.list(start, next.as_deref())?;
             for file in listed.found {
                 let name = file.key.strip_prefix(&self.bucket.prefix);
@@ -223,11 +240,11 @@ impl Wire {
                 Err(Unanswered::TooLarge) => return Err(self.too_large(name.unwrap_or("a list"))),
                 Err(Unanswered::Unreachable(why)) => why,
             };
-            if tried >= self.tries {
+            if tried >= self.tries || self.stop.load(Ordering::Relaxed) {
                 return Err(self.fault(&why));
             }
             log::debug!("{bucket}: {why}; it is tried again");
-            thread::sleep(pause.min(LONGEST_PAUSE));
+            rest(pause.min(LONGEST_PAUSE), &self.stop);
             pause *= 2;
         }
     }
@@ -360,8 +377,7 @@ mod tests {
         }
     }
 
-    fn told(status: u16, body: &'static str) -> (String, u32) {
-        let courier = Arc::new(Says(status, body, AtomicU32::new(0)));
+    fn wire(courier: Arc<dyn Courier>, stop: &Arc<AtomicBool>) -> Wire {
         let settings = S3Settings {
             endpoint: Some("https://s3.example.com".parse().unwrap()),
             region: Some("here-1".parse().unwrap()),
@@ -371,10 +387,42 @@ mod tests {
         let access = Access {
             settings,
             secret: "secret".into(),
-            courier: courier.clone(),
+            courier,
             tries: 2,
+            stop: Arc::clone(stop),
         };
-        let wire = Wire::new("s3://my-bucket/site".parse().unwrap(), access).unwrap();
+        Wire::new("s3://my-bucket/site".parse().unwrap(), access).unwrap()
+    }
+
+    /// Has a list that never ends, and stops who asks after some parts of it.
+    struct Endless(AtomicU32, Arc<AtomicBool>);
+
+    impl Courier for Endless {
+        fn carry(&self, _: Request<Bytes>, _: usize) -> Result<Response<Bytes>, Unanswered> {
+            if self.0.fetch_add(1, Ordering::Relaxed) == 3 {
+                self.1.store(true, Ordering::Relaxed);
+            }
+            let list = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+                        <NextContinuationToken>next</NextContinuationToken></ListBucketResult>";
+            Ok(Response::new(Bytes::from_static(list.as_bytes())))
+        }
+    }
+
+    #[test]
+    fn a_long_list_ends_soon_when_whoever_asks_has_to_end_and_nothing_is_tried_again() {
+        let stop = Arc::<AtomicBool>::default();
+        let endless = Arc::new(Endless(AtomicU32::new(0), Arc::clone(&stop)));
+        let error = wire(endless.clone(), &stop).list_all("objects/", |_, _, _| {});
+        assert!(matches!(error, Err(Error::Busy(_))), "{error:?}");
+        assert_eq!(endless.0.load(Ordering::Relaxed), 4);
+        let silent = Arc::new(Says(0, "", AtomicU32::new(0)));
+        wire(silent.clone(), &stop).put("x", b"y").unwrap_err();
+        assert_eq!(silent.2.load(Ordering::Relaxed), 1);
+    }
+
+    fn told(status: u16, body: &'static str) -> (String, u32) {
+        let courier = Arc::new(Says(status, body, AtomicU32::new(0)));
+        let wire = wire(courier.clone(), &Arc::default());
         let error = wire.put("x", b"y").unwrap_err();
         let is_full = crate::backup::store::is_no_room(&error);
         assert_eq!(is_full, status == 507, "{error}");

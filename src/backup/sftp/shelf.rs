@@ -5,7 +5,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -13,6 +12,7 @@ use super::settings::Place;
 use crate::{
     backup::{
         lock,
+        remote::rest,
         store::{KEEP_FEWER, no_room, out_of_reach},
     },
     base::{Error, Id, Result, Timestamp},
@@ -223,7 +223,7 @@ impl Shelf {
                 }
                 done => return done,
             }
-            thread::sleep(pause.min(LONGEST_PAUSE));
+            rest(pause.min(LONGEST_PAUSE), &self.access.stop);
             pause *= 2;
         }
     }

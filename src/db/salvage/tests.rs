@@ -6,8 +6,8 @@ use rusqlite::Connection;
 
 use super::{Salvaged, salvage};
 use crate::{
-    base::Id,
-    db::{Change, Database, wal::log_of},
+    base::{Id, files::beside},
+    db::{Change, DataFolder, Database, Depth, Found, check, wal::log_of},
 };
 
 /// A site with posts of all lengths, tags, settings and an account; some were deleted.
@@ -241,4 +241,92 @@ fn a_table_whose_inner_page_is_damaged_keeps_its_rows() {
             &content[(number - 1) * bytes..number * bytes],
         );
     }
+}
+
+/// The files of a site whose process was killed after some changes, with the index of the log or without.
+fn killed(dir: &Path, name: &str, has_index: bool) -> std::path::PathBuf {
+    let live = dir.join("live");
+    if !live.exists() {
+        fs::create_dir(&live).unwrap();
+        a_site(&live.join("site.db"));
+    }
+    let (live, copy) = (live.join("site.db"), dir.join(name).join("site.db"));
+    fs::create_dir(dir.join(name)).unwrap();
+    let database = Database::open(&live).unwrap();
+    for n in 0..4 {
+        let (mut change, id) = (Change::new(), Id::new());
+        let sql = "INSERT INTO tags (id, slug, name) VALUES (?1, ?2, ?3)";
+        let slug = format!("{name}-{n}");
+        change.push(sql, vec![id.into(), slug.into(), "x".repeat(2000).into()]);
+        database.apply_blocking(change).unwrap();
+    }
+    for end in ["", "-wal", "-shm"] {
+        if end != "-shm" || has_index {
+            fs::copy(beside(&live, end), beside(&copy, end)).unwrap();
+        }
+    }
+    database.close();
+    copy
+}
+
+#[test]
+fn a_check_and_a_repair_say_the_same_of_the_log_however_often_they_are_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let look = |file: &Path| -> Found {
+        let folder = DataFolder::at(file.parent().unwrap());
+        check(&folder, Depth::WithoutMedia, &[].into(), || ())
+    };
+    let repair = |file: &Path| salvage(file, &file.with_extension("new")).unwrap();
+    // Of a change that nobody knows the end of, both say that it is not there, and neither that something is lost.
+    for (name, has_index, at_end, is_damage) in [
+        ("end-with-index", true, true, true),
+        ("end-without", false, true, false),
+        ("head-with-index", true, false, true),
+        ("head-without", false, false, true),
+    ] {
+        let file = killed(dir.path(), name, has_index);
+        let log = File::options()
+            .read(true)
+            .write(true)
+            .open(log_of(&file))
+            .unwrap();
+        let at = if at_end {
+            log.metadata().unwrap().len() - 3000
+        } else {
+            18
+        };
+        let mut byte = [0];
+        log.read_exact_at(&mut byte, at).unwrap();
+        log.write_all_at(&[byte[0] ^ 8], at).unwrap();
+        if is_damage {
+            for _ in 0..2 {
+                let found = look(&file);
+                let first = found.damage().next().unwrap();
+                assert!(first.contains("log of the last changes"), "{name}: {first}");
+                let salvaged = repair(&file);
+                assert!(salvaged.of_log.iter().any(|line| line == first), "{name}");
+                assert_eq!(salvaged.is_whole(), !at_end, "{name}: {salvaged:?}");
+                fs::remove_file(file.with_extension("new")).unwrap();
+            }
+        } else {
+            let salvaged = repair(&file);
+            let found = look(&file);
+            assert_eq!(found.damage().next(), None, "{name}");
+            assert!(salvaged.is_whole() && !salvaged.of_log.is_empty());
+            assert!(found.notes.contains(&salvaged.of_log[0]), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_site_that_nobody_is_the_owner_of_any_more_is_known_as_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, new) = (dir.path().join("site.db"), dir.path().join("new.db"));
+    a_site(&file);
+    assert!(!salvage(&file, &new).unwrap().has_no_owner);
+    fs::remove_file(&new).unwrap();
+    let gone = Connection::open(&file).unwrap();
+    gone.execute_batch("DELETE FROM users").unwrap();
+    gone.close().unwrap();
+    assert!(salvage(&file, &new).unwrap().has_no_owner);
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Result, Verdict, words::counted},
     db::{
         header::PAGE_SIZE_AT,
         wal::{log_of, read_log},
@@ -29,7 +29,7 @@ const HEADER: [(u64, &[u8]); 5] = [
 /// A copy of the database with all of its log that adds up, and a header that can be read. Gives the pages that the
 /// log has.
 pub(super) fn put_together(
-    damaged: &Path,
+    (damaged, verdict): (&Path, &Verdict),
     page_bytes: usize,
     whole: &Path,
     notes: &mut Vec<String>,
@@ -42,8 +42,13 @@ pub(super) fn put_together(
         .open(whole)
         .map_err(to)?;
     let mut logged = BTreeSet::new();
-    for log in std::iter::once(log_of(damaged)).chain(logs_put_aside(damaged)) {
-        add_log(&log, page_bytes, &file, &mut logged, notes)?;
+    let bad = add_log(&log_of(damaged), page_bytes, &file, &mut logged)?;
+    // What is not whole at the end of a log that has lost nothing was never saved.
+    if !verdict.is_sound() {
+        notes.extend(unread(bad));
+    }
+    for log in logs_put_aside(damaged) {
+        notes.extend(unread(add_log(&log, page_bytes, &file, &mut logged)?));
     }
     for (at, bytes) in HEADER {
         file.write_all_at(bytes, at).map_err(to)?;
@@ -74,14 +79,16 @@ pub(in crate::db) fn logs_put_aside(database: &Path) -> Vec<PathBuf> {
     logs
 }
 
-/// Writes the pages of a log to where they belong: of each change only when its commit was there, in order.
-fn add_log(
-    log: &Path,
-    page_bytes: usize,
-    file: &File,
-    logged: &mut BTreeSet<u32>,
-    notes: &mut Vec<String>,
-) -> Result<()> {
+fn unread(pages: u64) -> Option<String> {
+    let what = counted(pages, "page", "pages");
+    let note =
+        format!("{what} of the log could not be read; of them what was there before is taken");
+    (pages > 0).then_some(note)
+}
+
+/// Writes the pages of a log to where they belong: of each change only when its commit was there, in order. Gives how many
+/// cannot be read.
+fn add_log(log: &Path, page_bytes: usize, file: &File, logged: &mut BTreeSet<u32>) -> Result<u64> {
     let (mut waiting, mut failed, mut bad) = (Vec::new(), None, 0);
     let state = read_log(log, page_bytes, |frame| {
         if frame.adds_up {
@@ -101,12 +108,7 @@ fn add_log(
     if let Some(e) = failed {
         return Err(Error::io("writing", "the copy of the database", e));
     }
-    if bad > 0 {
-        notes.push(format!(
-            "{bad} pages of the log could not be read; of them what was there before is taken"
-        ));
-    }
-    Ok(())
+    Ok(bad)
 }
 
 /// Copies a file page by page; those that the disk does not give are empty in the copy.

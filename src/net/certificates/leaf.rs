@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use data_encoding::HEXLOWER;
 use rcgen::{
     Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SanType, SerialNumber,
@@ -14,8 +15,9 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
     sign::CertifiedKey,
 };
+use sha2::{Digest as _, Sha256};
 
-use super::{authority::LocalAuthority, clock, files};
+use super::{authority::LocalAuthority, clock, decayed, files};
 use crate::{
     base::{Error, Result},
     net::{names::Name, tls},
@@ -23,9 +25,9 @@ use crate::{
 
 /// The certificate. It is written after its key: if that is where the plug is pulled, the two do not fit,
 /// and both are made anew.
-const CERT_FILE: &str = "local-cert.pem";
+pub(super) const CERT_FILE: &str = "local-cert.pem";
 /// Its key.
-const KEY_FILE: &str = "local-key.pem";
+pub(super) const KEY_FILE: &str = "local-key.pem";
 /// How long it is valid. Browsers take no more than 398 days (CA/Browser Forum Baseline Requirements
 /// section 6.3.2, as Apple applies it to every authority).
 pub(super) const LIFE: Duration = Duration::from_hours(397 * 24);
@@ -34,6 +36,8 @@ pub(super) const LIFE: Duration = Duration::from_hours(397 * 24);
 const NAMES: &str = "Names:";
 /// Begins the line that repeats the moment it was made, in seconds since 1970.
 const MADE: &str = "Made:";
+/// Begins the line with a sum of all the rest and of the key. Those of programs before have none.
+const SUM: &str = "Sum:";
 
 /// The certificate for these names: the one in `data_dir/tls` while it is good, else a new one, which is
 /// kept there.
@@ -44,7 +48,7 @@ const MADE: &str = "Made:";
 ///
 /// # Errors
 /// As [`LocalAuthority::open_or_create`], and when the new certificate cannot be written. A damaged
-/// certificate is no error: nobody trusts it by itself, so it is made anew.
+/// certificate is no error: nobody trusts it by itself, so it is told, kept aside, and made anew.
 pub fn local_certificate(data_dir: &Path, names: &[ServerName<'_>]) -> Result<CertifiedKey> {
     let authority = LocalAuthority::open_or_create(data_dir)?;
     local_certificate_at(
@@ -65,7 +69,11 @@ fn local_certificate_at(
     let folder = files::folder(data_dir);
     let (cert_path, key_path) = (folder.join(CERT_FILE), folder.join(KEY_FILE));
     let kept = match (files::read(&cert_path)?, files::read_secret(&key_path)?) {
-        (Some(cert), Some(key)) => Leaf::parse(cert, key),
+        (Some(cert), Some(key)) if is_whole(&cert, &key) => Leaf::parse(cert, key),
+        (Some(_), Some(_)) => {
+            decayed::put_aside(&folder);
+            None
+        }
         _ => None,
     };
     let recorded = kept.as_ref().map_or(&[][..], |leaf| &leaf.names);
@@ -117,6 +125,30 @@ fn permits_or_says(authority: &LocalAuthority, name: &Name) -> bool {
     permits
 }
 
+/// Whether a certificate and its key are what was written.
+pub(super) fn is_whole(cert_pem: &str, key_pem: &str) -> bool {
+    let is_sum = |line: &&str| line.starts_with(SUM);
+    let Some(said) = cert_pem.lines().find(is_sum) else {
+        // Of a program before, which has two lines before the certificate.
+        let is_former = cert_pem
+            .lines()
+            .nth(2)
+            .is_some_and(|line| line.starts_with("-----BEGIN"));
+        let leaf = Leaf::parse(cert_pem.to_owned(), key_pem.to_owned());
+        return is_former && leaf.is_some_and(|leaf| leaf.certified_key().is_ok());
+    };
+    let rest: String = cert_pem
+        .split_inclusive('\n')
+        .filter(|line| !is_sum(line))
+        .collect();
+    said[SUM.len()..].trim() == sum_of(&rest, key_pem)
+}
+
+fn sum_of(certificate: &str, key: &str) -> String {
+    let digest = Sha256::new().chain_update(certificate).chain_update(key);
+    HEXLOWER.encode(&digest.finalize())
+}
+
 /// A certificate for the site, with its key, as it is kept.
 pub(super) struct Leaf {
     /// The lines [`NAMES`] and [`MADE`], then the certificate.
@@ -143,15 +175,12 @@ impl Leaf {
         let key = KeyPair::generate().map_err(Error::internal)?;
         let certificate = sign(authority, names, now, &key)?;
         let shown: Vec<_> = names.iter().map(Name::to_str).collect();
-        let cert_pem = format!(
-            "{NAMES} {}\n{MADE} {}\n{}",
-            shown.join(" "),
-            now.as_secs(),
-            certificate.pem()
-        );
+        let said = format!("{NAMES} {}\n{MADE} {}\n", shown.join(" "), now.as_secs());
+        let (pem, key_pem) = (certificate.pem(), key.serialize_pem());
+        let sum = sum_of(&format!("{said}{pem}"), &key_pem);
         Ok(Self {
-            cert_pem,
-            key_pem: key.serialize_pem(),
+            cert_pem: format!("{said}{SUM} {sum}\n{pem}"),
+            key_pem,
             names: names.to_vec(),
             made: now,
         })

@@ -175,6 +175,49 @@ fn a_damaged_certificate_is_made_anew() {
 }
 
 #[test]
+fn a_bit_that_flips_in_the_certificate_or_its_key_is_told_and_what_was_there_is_kept_aside() {
+    let machine = Machine::new();
+    let now = clock::now();
+    machine.certificate(&["localhost"], now);
+    let data = machine.data.path();
+    let nothing = (Vec::new(), Vec::new());
+    assert_eq!(decayed::look_at_local(data).unwrap(), nothing);
+    let files = [machine.cert_file(), machine.key_file()];
+    for file in &files {
+        let length = fs::read(file).unwrap().len();
+        for at in (0..length).step_by(23).chain([length - 1]) {
+            let mut bytes = fs::read(file).unwrap();
+            // Each is a little longer or shorter.
+            let at = at.min(bytes.len() - 1);
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(file, &bytes).unwrap();
+            let (problems, warnings) = decayed::look_at_local(data).unwrap();
+            assert_eq!((problems.len(), warnings.len()), (1, 0), "{at}");
+            let certificate = machine.certificate(&["localhost"], now);
+            assert!(machine.accepts(&certificate, "localhost", now));
+            let (problems, warnings) = decayed::look_at_local(data).unwrap();
+            assert_eq!((problems.len(), warnings.len()), (0, 1), "{at}");
+            assert!(warnings[0].contains("/trust"), "{warnings:?}");
+            let aside = |file: &PathBuf| file.with_added_extension("damaged");
+            assert_eq!(fs::read(aside(file)).unwrap(), bytes);
+            for file in &files {
+                fs::remove_file(aside(file)).unwrap();
+            }
+        }
+    }
+    // That of a program before has no sum, and is good as it is.
+    let certificate = machine.certificate(&["localhost"], now);
+    let former = fs::read_to_string(machine.cert_file()).unwrap();
+    let former: Vec<&str> = former
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with(SUM))
+        .collect();
+    fs::write(machine.cert_file(), former.concat()).unwrap();
+    assert_eq!(machine.certificate(&["localhost"], now), certificate);
+    assert_eq!(decayed::look_at_local(data).unwrap(), nothing);
+}
+
+#[test]
 fn two_certificates_never_have_one_number() {
     assert_ne!(random_serial().unwrap(), random_serial().unwrap());
 }

@@ -12,7 +12,7 @@ use crate::base::{Error, Result};
 /// The program that runs, which may lie on the disk no more.
 const OWN: &str = "/proc/self/exe";
 /// What is read of a file to know what it is for (elf(5), `Elf64_Ehdr`).
-const HEAD_BYTES: usize = 20;
+const HEAD_BYTES: usize = 64;
 
 /// The program that runs: where it lies, and which file that was at the start.
 #[derive(Clone, Debug)]
@@ -72,7 +72,36 @@ pub fn refuse_foreign(path: &Path) -> Result<()> {
             machine(&own),
         )));
     }
+    let there = fs::metadata(path).map_err(|e| Error::io("looking at", path, e))?;
+    if end_of_sections(&other).is_some_and(|end| end > there.len()) {
+        return Err(Error::Invalid(format!(
+            "{} ends too early: it was not downloaded or copied whole; do that once more",
+            path.display()
+        )));
+    }
     Ok(())
+}
+
+/// Where the list of sections of a program ends, which is at its own end or shortly before; nothing if it has none.
+fn end_of_sections(head: &[u8]) -> Option<u64> {
+    // elf(5): e_shoff, e_shentsize and e_shnum, of 32 and of 64 bits.
+    let (at, bytes, of_each) = if head[4] == 1 {
+        (0x20, 4, 0x2e)
+    } else {
+        (0x28, 8, 0x3a)
+    };
+    let number = |at: usize, bytes: usize| {
+        let part = &head[at..at + bytes];
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        if head[5] == 2 {
+            part.iter().fold(0, add)
+        } else {
+            part.iter().rev().fold(0, add)
+        }
+    };
+    let begin = number(at, bytes);
+    let list = number(of_each, 2) * number(of_each + 2, 2);
+    (begin > 0).then(|| begin.saturating_add(list))
 }
 
 /// The processor that a program is for, in words.
@@ -112,6 +141,8 @@ mod tests {
             (&b"#!/bin/sh\nexit 0 # long enough"[..], "no program"),
             (&b""[..], "no program"),
             (&own[..10], "no program"),
+            (&own[..own.len() / 2], "not downloaded or copied whole"),
+            (&own[..own.len() - 1000], "not downloaded or copied whole"),
             (&other, "number 8"),
         ] {
             fs::write(&path, bytes).unwrap();
