@@ -268,7 +268,7 @@ fn an_encrypted_backup_in_a_bucket_is_opened_by_who_has_both_secrets() {
     );
     assert!(told.contains("not the passphrase"), "{told}");
     let told = done(&new, &restore, &format!("{}\n{word}", store.key.1));
-    assert!(told.contains("1 posts"), "{told}");
+    assert!(told.contains("1 post or page"), "{told}");
 }
 
 #[test]

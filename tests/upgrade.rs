@@ -155,6 +155,7 @@ fn a_program_that_is_not_fit_does_not_take_over_and_everybody_is_told_why() {
         let why = match name {
             "is no program" => "no program",
             "is for another machine" => "another kind of machine",
+            "is cut off" => "not downloaded or copied whole",
             "may not be run" => "ermission denied",
             "ends at once" => "exit code 3",
             "hangs" => {
