@@ -198,7 +198,7 @@ fn a_cell_is_enough_with_a_key_of_ones_own_a_password_or_a_passphrase_on_top() {
     let told = refused(&new, &from, &format!("{WORD}\nanother passphrase\n"));
     assert!(told.contains("not the passphrase"), "{told}");
     let told = done(&new, &from, &format!("{WORD}\n{word}"));
-    assert!(told.contains("1 posts"), "{told}");
+    assert!(told.contains("1 post or page"), "{told}");
 }
 
 #[test]
