@@ -6,6 +6,7 @@ mod budget;
 mod date;
 mod gather;
 mod idle;
+mod linger;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -59,7 +60,7 @@ where
     B: MessageBody,
 {
     let gathered = Gathered::new(stream);
-    let driven = gathered.share();
+    let (driven, last) = (gathered.share(), gathered.share());
     let outgoing = Outgoing {
         budget: gathered.budget(),
         flow: Rc::clone(&peer.flow),
@@ -111,5 +112,7 @@ where
         })
         .await
     };
-    driven.drive(serving).await
+    driven.drive(serving).await?;
+    linger::linger(last, keep_alive).await;
+    Ok(())
 }

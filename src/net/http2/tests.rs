@@ -19,13 +19,17 @@ use actix_web::{
 use futures_util::{StreamExt as _, stream};
 use h2::client::{self, SendRequest};
 use tokio::{
-    io::duplex,
+    io::{
+        AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, copy, duplex,
+        split,
+    },
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::{JoinHandle, LocalSet, spawn_local, yield_now},
     time::{Instant, sleep, timeout},
 };
 
-use super::{MOST_HEAD_BYTES, serve};
+use super::{MOST_HEAD_BYTES, linger, serve};
 use crate::net::{Flow, Peer};
 
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
@@ -87,6 +91,15 @@ struct Wire {
 /// Lets a client with this window for each answer talk to an application.
 async fn wire(window: u32) -> Wire {
     let (ours, theirs) = duplex(64 * 1024);
+    wire_over(ours, theirs, window).await
+}
+
+/// The same over two ends of a connection.
+async fn wire_over(
+    ours: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    theirs: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    window: u32,
+) -> Wire {
     let seen = Rc::<Seen>::default();
     let peer = Peer {
         address: ([192, 0, 2, 1], 1).into(),
@@ -309,5 +322,69 @@ fn who_is_being_answered_when_the_server_stops_gets_all_of_it() {
         wire.stop.send(()).unwrap();
         assert!(slow.await.is_ok());
         wire.served.await.unwrap().unwrap();
+    });
+}
+
+/// Passes on what the server sends in pieces that come one after the other, as over a slow line, and what the client says
+/// at once; ends when one of the two cannot go on.
+async fn slow_line(server: TcpStream, client: DuplexStream) {
+    let (mut from_server, mut to_server) = server.into_split();
+    let (mut from_client, mut to_client) = split(client);
+    let said = spawn_local(async move { copy(&mut from_client, &mut to_server).await });
+    let mut piece = [0; 8 * 1024];
+    while let Ok(bytes @ 1..) = from_server.read(&mut piece).await {
+        // The other end of the socket gets on meanwhile.
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(1)))
+            .await
+            .unwrap();
+        if to_client.write_all(&piece[..bytes]).await.is_err() {
+            break;
+        }
+    }
+    drop(to_client);
+    let _ = said.await;
+}
+
+#[test]
+fn who_reads_slowly_when_the_server_stops_gets_all_of_it() {
+    on_one_thread(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        // Most of it waits in the socket of the server.
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        let line = socket.connect(listener.local_addr().unwrap());
+        let (line, accepted) = tokio::join!(line, listener.accept());
+        let (line_end, client) = duplex(16 * 1024);
+        let line = spawn_local(slow_line(line.unwrap(), line_end));
+        let mut wire = wire_over(accepted.unwrap().0, client, 256 * 1024).await;
+        let answer = wire.get("/large").await.unwrap();
+        wire.stop.send(()).unwrap();
+        let pieces = read(answer.into_body()).await.unwrap();
+        let bytes: usize = pieces.iter().map(|(piece, _)| piece.len()).sum();
+        assert_eq!(bytes, 5_000_000);
+        wire.frames.await.unwrap().unwrap();
+        wire.served.await.unwrap().unwrap();
+        line.await.unwrap();
+    });
+}
+
+#[test]
+fn who_does_not_close_is_not_waited_for_for_ever() {
+    on_one_thread(async || {
+        let (ours, theirs) = duplex(64 * 1024);
+        let begun = Instant::now();
+        linger::linger(ours, KEEP_ALIVE).await;
+        assert_eq!(begun.elapsed(), KEEP_ALIVE, "says nothing");
+        drop(theirs);
+        let (ours, mut theirs) = duplex(64 * 1024);
+        let talks = spawn_local(async move {
+            while theirs.write_all(b"more").await.is_ok() {
+                sleep(KEEP_ALIVE / 2).await;
+            }
+        });
+        let begun = Instant::now();
+        linger::linger(ours, KEEP_ALIVE).await;
+        assert!(begun.elapsed() < 20 * KEEP_ALIVE, "goes on talking");
+        talks.await.unwrap();
     });
 }
