@@ -186,11 +186,10 @@ pub fn run(
     started: impl FnOnce(&Started),
 ) -> Result<()> {
     room::raise_descriptors();
-    let program = predecessor.as_ref().map(|before| before.program().into());
-    let program = Program::own(program)?;
-    let has_terminal = predecessor
-        .as_ref()
-        .map_or_else(|| std::io::stdin().is_terminal(), Predecessor::has_terminal);
+    let before = predecessor.as_ref();
+    let program = Program::own(before.map(|before| before.program().into()))?;
+    let on_terminal = || std::io::stdin().is_terminal();
+    let has_terminal = before.map_or_else(on_terminal, Predecessor::has_terminal);
     let (lock, listeners) = hold(&folder, &config, predecessor.as_mut())?;
     let until_the_end = lock.copy()?;
     let (database, media, setup) = open(&folder, predecessor.as_ref(), config.upgrade.ready())?;
