@@ -67,7 +67,7 @@ use self::{
 };
 pub use self::{
     hosts::stored_problems,
-    names::{Counting, stored_hosts, stored_name_problems, with_stored, zone_problem},
+    names::{Counting, certificate_problems, stored_hosts, stored_name_problems, with_stored},
 };
 use crate::{
     app::{

@@ -260,62 +260,6 @@ fn check_says_that_all_is_well_or_what_is_not() {
 }
 
 #[test]
-fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
-    let mut site = Site::start();
-    site.stop();
-    let dns = "[dns]\nprovider = \"desec\"\nzone = \"example.org\"\n";
-    for (settings, is_wrong, words) in [
-        (
-            "[listen]\nhttps = 8443\nhttp = \":8443\"\n".to_owned(),
-            true,
-            "give each its own port",
-        ),
-        (
-            "[listen]\nhttps = 80\n".to_owned(),
-            true,
-            "give each its own port",
-        ),
-        (
-            format!("domain = \"example.com\"\n{dns}"),
-            true,
-            "none of the site's names is in it",
-        ),
-        // dns-persist-01 may prove it, where there is an authority that has that.
-        (
-            "[certificate]\nnames = [\"*.example.org\"]\n".to_owned(),
-            false,
-            "*.example.org is proved through the DNS alone",
-        ),
-        (
-            format!("domain = \"www.example.org\"\n{dns}"),
-            false,
-            "All is well",
-        ),
-        (
-            format!("[certificate]\nnames = [\"*.example.org\"]\n{dns}"),
-            false,
-            "All is well",
-        ),
-        (
-            "[listen]\nhttps = 8443\nhttp = 8080\n".to_owned(),
-            false,
-            "All is well",
-        ),
-    ] {
-        fs::write(site.data().join("webstead.toml"), &settings).unwrap();
-        let output = command(site.data())
-            .args(["check", "--quick"])
-            .output()
-            .unwrap();
-        let said = text(&output);
-        assert_eq!(!output.status.success(), is_wrong, "{settings}: {said}");
-        assert!(said.contains(words), "{settings}: {said}");
-        let is_well = words == "All is well";
-        assert_eq!(said.contains("All is well"), is_well, "{settings}: {said}");
-    }
-}
-
-#[test]
 fn an_import_into_a_running_site_is_seen_without_a_restart() {
     let site = Site::start();
     let client = site.client();

@@ -289,7 +289,7 @@ fn settings_that_cannot_work_are_found_before_an_authority_is_asked() {
     }
     std::fs::write(
         data.join("webstead.toml"),
-        "[certificate]\nnames = [\"*.a.test\"]\n",
+        "[certificate]\nnames = [\"*.example.org\"]\n",
     )
     .unwrap();
     let output = command(data).args(["check", "--quick"]).output().unwrap();

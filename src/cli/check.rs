@@ -12,8 +12,8 @@ use crate::{
     db::{DataFolder, Depth, Found, check, open_to_look},
     edge::hosts::Hosts,
     jobs::disk::Ledger,
-    net::certificates,
-    server::{self, stored_name_problems, stored_problems, stores, zone_problem},
+    net::{certificates, dns},
+    server::{self, certificate_problems, stored_name_problems, stored_problems, stores},
 };
 
 /// How long a gentle check rests after each file.
@@ -183,12 +183,20 @@ fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>,
     problems.extend(stored_name_problems(config, &names));
     let counting = server::with_stored(config, folder)?;
     problems.extend(counting.router.problem(&counting.listen));
-    problems.extend(counting.certificate.unproved(&counting.dns));
-    problems.extend(zone_problem(&counting, &hosts));
+    let (wrong, doubtful) = certificate_problems(&counting, &hosts);
+    problems.extend(wrong);
+    doubts.extend(doubtful);
+    // Without its secret, nobody changes a name.
+    problems.extend(
+        dns::zone_of(&counting.dns, folder.root())
+            .err()
+            .map(|e| e.to_string()),
+    );
     if config.backup.to.is_none() {
         problems.extend(stores::problems(&counting.backup, folder.root()));
     }
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
-    doubts.extend(counting.certificate.proved_by_hand(&counting.dns));
+    net::{certificates, dns},
+    server::{self, certificate_problems, stored_name_problems, stored_problems, stores},
     Ok((problems, doubts))
 }

@@ -1,7 +1,7 @@
 //! `webstead secret`: what providers gave, kept apart from the site.
 
 use std::{
-    io::{self, BufRead, IsTerminal},
+    io::{self, BufRead, BufReader, IsTerminal},
     process::ExitCode,
 };
 
@@ -47,11 +47,18 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
     let data = folder.root();
     match command {
         SecretCommand::Set { name, place } => {
+            if place.is_some() && name != PASSWORD_SECRET {
+                return Err(Error::Invalid(format!(
+                    "--for says which machine a password is for, and belongs to {PASSWORD_SECRET} alone; leave it out for {name:?}"
+                )));
+            }
             let secret = match &**name {
-                STORE_SECRET => ask("the key of the store")?,
+                STORE_SECRET => in_one_piece(name, ask_alone("the key of the store")?)?,
                 PASSWORD_SECRET => ask_for_machine(place.clone(), &folder, global)?,
                 dns::SECRET_NAME => ask_for_dns(&folder, global)?,
-                acme::SECRET_NAME => ask("the key of the external account")?,
+                acme::SECRET_NAME => {
+                    in_one_piece(name, ask_alone("the key of the external account")?)?
+                }
                 _ => {
                     return Err(Error::Invalid(format!(
                         "there is no use for a secret named {name:?}; there are {}, {STORE_SECRET}, {PASSWORD_SECRET} and {}",
@@ -89,10 +96,24 @@ fn ask_for_dns(folder: &DataFolder, global: &Global) -> Result<String> {
     // A setting that is wrong is told of elsewhere, and keeps no secret from being kept.
     let config = Config::load(global.config.as_deref(), folder.root()).unwrap_or_default();
     let config = with_browsers(config, folder.root());
-    let parts = config.dns.parts_of_secret();
-    let secret = ask_parts(dns::SECRET_NAME, parts)?;
-    dns::parts_of_secret(&secret, parts)?;
-    Ok(secret)
+    let secret = ask_parts(dns::SECRET_NAME, config.dns.parts_of_secret())?;
+    dns::usable_secret(&config.dns, &secret)
+}
+
+/// That a secret is there, and has no character that no key or password has: what was copied with more around it opens
+/// nothing, and nobody would see why.
+fn in_one_piece(name: &str, secret: String) -> Result<String> {
+    let bare = secret.trim();
+    let what = if bare.is_empty() {
+        "is empty"
+    } else if bare.contains(char::is_control) {
+        "has a character in it that cannot be seen"
+    } else {
+        return Ok(secret);
+    };
+    Err(Error::Invalid(format!(
+        "what was given for {name} {what}, so nothing was changed; copy it alone, and set it again"
+    )))
 }
 
 /// The password on another machine, with the machine that it is for.
@@ -108,13 +129,13 @@ fn ask_for_machine(given: Option<Target>, folder: &DataFolder, global: &Global) 
         )
     })?;
     let whose = format!("the password of {} on {}", place.user, place.host);
-    stores::bound(place, &ask(&whose)?)
+    stores::bound(place, &in_one_piece(&whose, ask_alone(&whose)?)?)
 }
 
 /// Asks for each part of a secret, or reads a line with all of them.
 fn ask_parts(name: &str, parts: &[&str]) -> Result<String> {
     if parts.len() == 1 || !io::stdin().is_terminal() {
-        return ask(&format!("{name} ({})", parts.join(", ")));
+        return ask_alone(&format!("{name} ({})", parts.join(", ")));
     }
     let typed: Vec<String> = parts
         .iter()
@@ -123,7 +144,26 @@ fn ask_parts(name: &str, parts: &[&str]) -> Result<String> {
     Ok(typed.join(" "))
 }
 
-/// Asks for a secret; where there is no terminal, it is the first line of standard input.
+/// Asks for a secret; where there is no terminal, it is all that is in the first line of standard input, and nothing may
+/// have come behind it.
+fn ask_alone(name: &str) -> Result<String> {
+    if io::stdin().is_terminal() {
+        return ask(name);
+    }
+    let mut line = String::new();
+    let mut input = BufReader::new(io::stdin().lock());
+    let read = input.read_line(&mut line);
+    read.map_err(|e| Error::io("reading", "standard input", e))?;
+    if input.buffer().trim_ascii().is_empty() {
+        return Ok(line);
+    }
+    Err(Error::Invalid(format!(
+        "there is more than one line for {name} on standard input, so nothing was changed; give the secret alone, in \
+         one line"
+    )))
+}
+
+/// Asks for a secret; where there is no terminal, it is the next line of standard input.
 pub(super) fn ask(name: &str) -> Result<String> {
     ask_as(&format!("The secret for {name}: "))
 }

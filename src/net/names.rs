@@ -168,6 +168,17 @@ pub fn typed(text: &str) -> Result<String, String> {
     }
 }
 
+/// Why a name of [`typed`] is none of a host, in a sentence with what to do (RFC 952, RFC 1123 section 2.1): the DNS has
+/// such names, and authorities certify none.
+pub fn not_a_host_name(name: &str) -> Option<String> {
+    name.contains('_').then(|| {
+        format!(
+            "{name} has a _ in it, which no host name may have: authorities certify no such name; write a dash (-) \
+             instead, here and at the DNS provider"
+        )
+    })
+}
+
 /// A name of [`typed`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -18,16 +18,23 @@ pub(super) fn set(
     token: &str,
 ) -> std::result::Result<TokenBefore, String> {
     let words = |e: Error| e.to_string();
+    let usable = dns::usable_secret(settings, token).map_err(|e| beside_the_field(&words(e)))?;
     let before = TokenBefore(secrets::read(data, dns::SECRET_NAME).map_err(words)?);
-    secrets::write(data, dns::SECRET_NAME, token).map_err(words)?;
+    secrets::write(data, dns::SECRET_NAME, &usable).map_err(words)?;
     let Err(why) = dns::zone_of(settings, data) else {
         return Ok(before);
     };
     put_back(data, before).map_err(words)?;
-    let why = why.to_string();
-    // The way back on the command line is none for who is here.
+    Err(beside_the_field(&words(why)))
+}
+
+/// What is wrong, where one sees which field is meant, and the way back on the command line is none.
+fn beside_the_field(why: &str) -> String {
     let why = why.split("; set it").next().unwrap_or_default();
-    Err(why.to_owned())
+    match why.strip_prefix("the secret for [dns] ") {
+        Some(what) => format!("What was typed {what}."),
+        None => why.to_owned(),
+    }
 }
 
 /// Keeps the token that there was before.
@@ -60,5 +67,19 @@ mod tests {
         assert_eq!(kept().as_deref(), Some("first"));
         put_back(data.path(), first).unwrap();
         assert_eq!(kept(), None);
+        for (token, word) in [
+            ("a\nb", "What was typed has an end of a line"),
+            (
+                "a b",
+                "has a space in it, which no personal access token has.",
+            ),
+        ] {
+            let why = set(data.path(), &settings, token).err().unwrap();
+            assert!(
+                why.contains(word) && !why.contains("webstead secret"),
+                "{why}"
+            );
+            assert_eq!(kept(), None);
+        }
     }
 }

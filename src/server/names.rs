@@ -105,30 +105,25 @@ impl Effective {
         for why in &self.problems {
             log::warn!("of the site's name, set in the browser: {why}");
         }
-        let (certificate, dns) = (&self.config.certificate, &self.config.dns);
-        let unproved = certificate.unproved(dns).into_iter();
-        let by_hand = certificate.proved_by_hand(dns);
-        for why in unproved
-            .chain(by_hand)
-            .chain(zone_problem(&self.config, hosts))
-        {
+        let (wrong, doubtful) = certificate_problems(&self.config, hosts);
+        for why in wrong.iter().chain(&doubtful) {
             log::warn!("{why}");
         }
     }
 }
 
-/// That none of the site's names is in the zone where names are changed, in a sentence; `hosts` are those that were set
-/// in the browser.
-pub fn zone_problem(counting: &Config, hosts: &[StoredHost]) -> Option<String> {
-    let names = counting.names();
-    let more = counting
-        .certificate
-        .names
-        .iter()
-        .map(acme::CertificateName::as_str);
+/// What keeps names from their certificates as it is set, and what may; `hosts` are those that were set in the browser.
+pub fn certificate_problems(counting: &Config, hosts: &[StoredHost]) -> (Vec<String>, Vec<String>) {
+    let (certificate, dns) = (&counting.certificate, &counting.dns);
+    let of_site = counting.names();
+    let of_site = of_site.all().chain(counting.hosts.names());
     let hosts = hosts.iter().map(|host| host.name.as_str());
-    let all = names.all().chain(counting.hosts.names());
-    counting.dns.zone_problem(all.chain(hosts).chain(more))
+    let names: Vec<String> = of_site.chain(hosts).map(str::to_owned).collect();
+    let more = certificate.names.iter().map(acme::CertificateName::as_str);
+    let all = names.iter().map(String::as_str).chain(more);
+    let mut wrong = certificate.unproved(&names, dns);
+    wrong.extend(dns.zone_problem(all));
+    (wrong, certificate.doubtful(&names, dns))
 }
 
 /// The settings of this folder that count: those of the file, and those that were set in the browser.

@@ -360,14 +360,21 @@ impl LiveNames for Naming {
 
     fn unproved(&self, keys: &str) -> Vec<String> {
         let typed: Value = serde_json::from_str(keys).unwrap_or_default();
+        let names: Vec<String> = typed
+            .get("domain")
+            .into_iter()
+            .chain(typed["also"].as_array().into_iter().flatten())
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect();
         let typed = serde_json::from_value(typed["certificate"].clone());
         let file = self.file().certificate;
         let mut settings: acme::Settings = typed.unwrap_or_default();
         settings.challenge = file.challenge.or(settings.challenge);
         settings.names.extend(file.names);
         let dns = self.certificates().dns();
-        let by_hand = settings.proved_by_hand(&dns);
-        settings.unproved(&dns).into_iter().chain(by_hand).collect()
+        let doubtful = settings.doubtful(&names, &dns);
+        let unproved = settings.unproved(&names, &dns).into_iter();
+        unproved.chain(doubtful).collect()
     }
 
     fn look(&self, names: Vec<String>) -> Soon<'_, Vec<Lead>> {

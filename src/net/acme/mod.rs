@@ -20,6 +20,7 @@ mod names;
 mod obtaining;
 mod order;
 mod persist;
+mod provable;
 mod reach;
 mod report;
 mod rollover;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Settings, keeper::Wanted};
+use super::{CertificateName, Settings, keeper::Wanted};
 use crate::base::is_global;
 
 /// Names that no authority of the internet knows (RFC 6761, RFC 6762, RFC 7686, RFC 8375, and the list of ICANN's
@@ -31,6 +31,13 @@ pub fn may_be_in_dns(name: &str) -> bool {
 /// Whether a name is one that the internet does not know, and one's own network may.
 pub(super) fn is_of_own_network(name: &str) -> bool {
     is_below(name, &OWN_NETWORK) || is_below(name, &NEVER)
+}
+
+/// Whether one of these is for all names directly above which this name stands: `*.example.org`.
+pub(super) fn covered_by_star(name: &str, all: &[CertificateName]) -> bool {
+    let above = name.split_once('.').map(|(_, above)| above);
+    let stars = all.iter().filter_map(|one| one.as_str().strip_prefix("*."));
+    !name.starts_with("*.") && stars.into_iter().any(|star| Some(star) == above)
 }
 
 /// Whether a name is one of these, or below one.

@@ -12,7 +12,6 @@ use crate::{
     base::{Error, Result as OrError, paths, secrets},
     net::{
         certificates::{OwnFiles, files},
-        dns,
         names::typed,
         web_client::WebClient,
     },
@@ -20,9 +19,6 @@ use crate::{
 
 /// What the key of an account is called that the authority made beforehand: `webstead secret set external-account`.
 pub const SECRET_NAME: &str = "external-account";
-/// What to do where a proof needs the DNS, and nobody may change it.
-const HOW: &str = "give [dns] a provider that has texts (in the browser: DNS provider), or choose dns-persist-01, whose \
-                   record is made once by hand where the authority offers that";
 
 /// Section `[certificate]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,42 +79,6 @@ impl Settings {
         let external = external.map(|e| e.to_string());
         let all = roots.into_iter().chain(key).chain(external);
         all.chain(both).collect()
-    }
-
-    /// Names that cannot be proved as it is set, each in a sentence that says what to do.
-    pub fn unproved(&self, dns: &dns::Settings) -> Vec<String> {
-        let Some(way) = self.challenge else {
-            return Vec::new();
-        };
-        if way == Challenge::Dns && !dns.has_texts() {
-            return vec![format!(
-                "challenge = \"dns-01\" proves names through the DNS, and nothing says where they are changed: {HOW}"
-            )];
-        }
-        let names = self.names.iter().map(CertificateName::as_str);
-        let unproved = names.filter(|name| !way.can_prove(name)).map(|name| {
-            format!(
-                "{name} cannot be proved by {}: all names below one (*.) are proved through the DNS alone, and \
-                 addresses never; choose another way, or none",
-                way.name()
-            )
-        });
-        unproved.collect()
-    }
-
-    /// Names that are proved by a record alone that the owner makes, each in a sentence that says so.
-    pub fn proved_by_hand(&self, dns: &dns::Settings) -> Vec<String> {
-        if self.challenge.is_some() || dns.has_texts() {
-            return Vec::new();
-        }
-        let names = self.names.iter().map(CertificateName::as_str);
-        let all_below = names.filter(|name| name.starts_with("*."));
-        let sentence = |name| {
-            format!(
-                "{name} is proved through the DNS alone, and nothing says where names are changed: {HOW}"
-            )
-        };
-        all_below.map(sentence).collect()
     }
 
     /// The owner's own key, if there is a file of one.
@@ -310,54 +270,6 @@ impl From<CertificateName> for String {
 #[cfg(test)]
 mod tests {
     use super::{CertificateName, Settings};
-
-    #[test]
-    fn names_that_cannot_be_proved_are_known_before_an_authority_is_asked() {
-        let with = "provider = \"gandi\"\nzone = \"a.example\"";
-        for (certificate, dns, words) in [
-            ("", "", &[][..]),
-            (
-                "challenge = \"dns-01\"",
-                "",
-                &["nothing says where they are changed"],
-            ),
-            ("challenge = \"dns-01\"", with, &[]),
-            (
-                "challenge = \"dns-persist-01\"\nnames = [\"*.a.example\"]",
-                "",
-                &[],
-            ),
-            (
-                "names = [\"*.a.example\", \"b.example\"]",
-                "",
-                &["*.a.example is proved through the DNS alone"],
-            ),
-            ("names = [\"*.a.example\", \"203.0.113.7\"]", with, &[]),
-            (
-                "challenge = \"http-01\"\nnames = [\"*.a.example\"]",
-                with,
-                &["*.a.example cannot be proved by http-01"],
-            ),
-            (
-                "challenge = \"dns-01\"\nnames = [\"203.0.113.7\"]",
-                with,
-                &["203.0.113.7 cannot be proved by dns-01"],
-            ),
-        ] {
-            let settings: Settings = toml::from_str(certificate).unwrap();
-            let dns = toml::from_str(dns).unwrap();
-            let by_hand = settings.proved_by_hand(&dns).into_iter();
-            let found: Vec<_> = settings.unproved(&dns).into_iter().chain(by_hand).collect();
-            assert_eq!(found.len(), words.len(), "{certificate} {dns:?}: {found:?}");
-            assert!(
-                found
-                    .iter()
-                    .zip(words)
-                    .all(|(text, word)| text.contains(word)),
-                "{found:?}"
-            );
-        }
-    }
 
     #[test]
     fn settings_are_read_and_mistakes_are_named() {

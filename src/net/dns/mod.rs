@@ -24,7 +24,8 @@ pub use failure::{Failure, FailureKind};
 pub use lookup::{said_by_zone, texts_by_server};
 pub use said::{Said, said_of};
 pub(super) use said::{addresses_in, ask_in_time};
-pub use secret::{SECRET_NAME, parts as parts_of_secret};
+pub use secret::SECRET_NAME;
+pub(super) use settings::is_in;
 pub use settings::{Follow, Settings};
 
 use self::settings::Provider;
@@ -108,13 +109,31 @@ pub fn zone_of(settings: &Settings, data: &Path) -> Result<Option<Box<dyn Zone>>
     };
     let secret = secret::read(data, settings)?;
     Ok(Some(match provider {
-        Provider::Rfc2136(server) => {
-            let secret = secret.first().map_or("", String::as_str);
-            Box::new(update::Server::new(server, secret, &settings.check_at)?)
-        }
+        Provider::Rfc2136(server) => Box::new(server_of(server, &secret, settings)?),
         Provider::Web(web) => {
             let roots = settings.roots(data);
             providers::zone_of(web, roots.as_deref(), &secret, &settings.check_at)?
         }
     }))
+}
+
+/// A secret as it is kept: its parts with one space between, if these settings can use it.
+///
+/// # Errors
+/// [`Error::Invalid`](crate::base::Error::Invalid) with what is wrong with it.
+pub fn usable_secret(settings: &Settings, text: &str) -> Result<String> {
+    let parts = secret::parts(text, settings)?;
+    if let Some(Provider::Rfc2136(server)) = &settings.provider {
+        server_of(server, &parts, settings)?;
+    }
+    Ok(parts.join(" "))
+}
+
+fn server_of(
+    server: &settings::Server,
+    secret: &[String],
+    settings: &Settings,
+) -> Result<update::Server> {
+    let secret = secret.first().map_or("", String::as_str);
+    update::Server::new(server, secret, &settings.check_at)
 }

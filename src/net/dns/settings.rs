@@ -113,6 +113,12 @@ impl Settings {
         }
     }
 
+    /// The zone that is changed, if there is only one.
+    pub fn zone(&self) -> Option<&str> {
+        let zone = self.provider.as_ref().and_then(Provider::zone);
+        zone.map(DomainName::as_str)
+    }
+
     /// [`Settings::api_roots`] as it is found from everywhere.
     pub(super) fn roots(&self, data: &Path) -> Option<PathBuf> {
         self.api_roots.as_ref().map(|file| data.join(file))
@@ -125,7 +131,9 @@ impl Settings {
             Some(Provider::Web(web)) => match web.kind {
                 WebKind::Ovh => &["application key", "application secret", "consumer key"],
                 WebKind::DynDns2 => &["password"],
-                _ => &["token"],
+                WebKind::Cloudflare | WebKind::Hetzner => &["API token"],
+                WebKind::Gandi => &["personal access token"],
+                WebKind::Desec | WebKind::DuckDns => &["token"],
             },
             None => &["secret"],
         }
@@ -176,7 +184,7 @@ impl Provider {
 }
 
 /// Whether a name is a zone's own or below it.
-pub(super) fn is_in(name: &str, zone: &str) -> bool {
+pub(in crate::net) fn is_in(name: &str, zone: &str) -> bool {
     let above = name.strip_suffix(zone);
     above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }

@@ -57,7 +57,9 @@ impl Server {
         };
         let bytes = BASE64
             .decode(secret.as_bytes())
-            .map_err(|_| wrong(&"it is not base64, as in secret \"…\" of the server's key"))?;
+            .map_err(|_| {
+                wrong(&"it is not base64, as it stands between the quotes of secret \"…\" of the server's key")
+            })?;
         let name: KeyName = settings.key.as_str().parse().map_err(|e| wrong(&e))?;
         let key = Key::new(settings.algorithm.into(), &bytes, name, None, None);
         Ok(Self {

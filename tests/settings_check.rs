@@ -1,0 +1,113 @@
+//! `webstead check`: settings that are fine one by one, and cannot work together.
+
+use std::fs;
+
+use crate::site::{Site, command};
+
+#[test]
+fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
+    let mut site = Site::start();
+    site.stop();
+    let dns = "[dns]\nprovider = \"desec\"\nzone = \"example.org\"\n";
+    let server = "[dns]\nprovider = \"rfc2136\"\nserver = \"192.0.2.1\"\nzone = \"example.org\"\nkey = \"a\"\n";
+    let dns_01 = "[certificate]\nchallenge = \"dns-01\"\nagree_to_terms = true\n";
+    let kept = site.data().join("secrets");
+    fs::create_dir(&kept).unwrap();
+    let check = |settings: &str, secret: Option<&str>| {
+        fs::write(site.data().join("webstead.toml"), settings).unwrap();
+        match secret {
+            Some(secret) => fs::write(kept.join("dns"), secret).unwrap(),
+            None => drop(fs::remove_file(kept.join("dns"))),
+        }
+        let output = command(site.data())
+            .args(["check", "--quick"])
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    for (settings, secret, words) in [
+        (
+            format!("domain = \"example.org\"\n{dns_01}{dns}"),
+            None,
+            "there is no secret for [dns] (token)",
+        ),
+        (
+            format!("domain = \"example.org\"\n{dns_01}{dns}"),
+            Some("a\nb"),
+            "an end of a line",
+        ),
+        (
+            format!("domain = \"example.org\"\n{dns_01}{server}"),
+            Some("secret"),
+            "it is not base64",
+        ),
+        (
+            format!("domain = \"example.org\"\nalso = [\"example.net\"]\n{dns_01}{dns}"),
+            Some("abc"),
+            "example.net is to be proved through the DNS, and is not in zone",
+        ),
+        (
+            "[certificate]\nnames = [\"foo.local\"]\n".to_owned(),
+            None,
+            "foo.local is a name of one's own network: no authority",
+        ),
+        (
+            "domain = \"my_pi.example.org\"\n[certificate]\nagree_to_terms = true\n".to_owned(),
+            None,
+            "my_pi.example.org has a _ in it",
+        ),
+    ] {
+        let (is_well, said) = check(&settings, secret);
+        assert!(!is_well && said.contains(words), "{settings}: {said}");
+        assert!(!said.contains("All is well"), "{settings}: {said}");
+        assert_eq!(said.matches("problem: ").count(), 1, "{settings}: {said}");
+    }
+    for (settings, is_wrong, words) in [
+        (
+            "[listen]\nhttps = 8443\nhttp = \":8443\"\n".to_owned(),
+            true,
+            "give each its own port",
+        ),
+        (
+            "[listen]\nhttps = 80\n".to_owned(),
+            true,
+            "give each its own port",
+        ),
+        (
+            format!("domain = \"example.com\"\n{dns}"),
+            true,
+            "none of the site's names is in it",
+        ),
+        // dns-persist-01 may prove it, where there is an authority that has that.
+        (
+            "[certificate]\nnames = [\"*.example.org\"]\n".to_owned(),
+            false,
+            "*.example.org is proved through the DNS alone",
+        ),
+        (
+            format!("domain = \"www.example.org\"\n{dns}"),
+            false,
+            "All is well",
+        ),
+        (
+            format!("[certificate]\nnames = [\"*.example.org\"]\n{dns}"),
+            false,
+            "All is well",
+        ),
+        (
+            "[listen]\nhttps = 8443\nhttp = 8080\n".to_owned(),
+            false,
+            "All is well",
+        ),
+    ] {
+        let (is_well, said) = check(&settings, Some("abc"));
+        assert_eq!(!is_well, is_wrong, "{settings}: {said}");
+        assert!(said.contains(words), "{settings}: {said}");
+        let is_well = words == "All is well";
+        assert_eq!(said.contains("All is well"), is_well, "{settings}: {said}");
+    }
+}
