@@ -65,13 +65,18 @@ async fn look(name: &str, resolver: SocketAddr, port: u16, challenges: &Arc<Chal
             return Lead::Unknown(format!("the name is an alias of itself ({aliases})"));
         }
         Said::Failed(word) => {
-            return Lead::Unknown(format!("the DNS server {resolver} says {word}"));
+            let said = dns::code_in_words(&word);
+            return Lead::Unknown(format!("the DNS server {resolver} says {said}"));
         }
         Said::Silent => {
-            return Lead::Unknown(format!("the DNS server {resolver} gives no answer"));
+            return Lead::Unknown(format!(
+                "the DNS server {resolver} gives no answer; look whether this machine reaches it and the internet"
+            ));
         }
         Said::Garbled => {
-            return Lead::Unknown(format!("what the DNS server {resolver} says is no answer"));
+            return Lead::Unknown(format!(
+                "what the DNS server {resolver} sends is no answer; look whether a DNS server is at that address"
+            ));
         }
     };
     addresses.truncate(MOST_ADDRESSES);

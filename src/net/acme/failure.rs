@@ -335,6 +335,7 @@ mod tests {
             kind: dns::FailureKind::RateLimited,
             text: "deSEC was asked too often".into(),
             retry_at: at,
+            is_untouched: false,
         };
         let failure = Failure::from(said);
         assert_eq!(failure.kind, FailureKind::RateLimited);

@@ -130,7 +130,12 @@ enum Proof {
     /// By this server.
     Here(Presented),
     /// By the DNS, which forgets nothing by itself.
-    Text { name: String, text: String },
+    Text {
+        name: String,
+        text: String,
+        /// Whether it was written, as far as that is known.
+        is_written: bool,
+    },
 }
 
 /// Gets a certificate.
@@ -236,9 +241,21 @@ async fn prove(
 async fn withdraw(proofs: Vec<Proof>, stage: &Stage<'_>) {
     for proof in proofs {
         match (proof, stage.zone) {
-            (Proof::Text { name, text }, Some(zone)) => {
+            (
+                Proof::Text {
+                    name,
+                    text,
+                    is_written,
+                },
+                Some(zone),
+            ) => {
                 if let Err(e) = zone.remove_text(&name, &text).await {
-                    log::warn!("a proof for an authority stays in the DNS, and harms nobody: {e}");
+                    let stays = if is_written {
+                        "stays in the DNS"
+                    } else {
+                        "may have been written to the DNS, and stay there"
+                    };
+                    log::warn!("a proof for an authority {stays} ({name}), and harms nobody: {e}");
                 }
             }
             (Proof::Here(presented), _) => drop(presented),
@@ -290,12 +307,16 @@ async fn present(
                 })?;
                 let name = format!("_acme-challenge.{}", name.trim_start_matches("*."));
                 let text = proof.dns_value();
-                // Added or not: what failed may have been done.
-                proofs.push(Proof::Text {
-                    name: name.clone(),
-                    text: text.clone(),
-                });
-                zone.add_text(&name, &text).await?;
+                let added = zone.add_text(&name, &text).await;
+                // What failed may have been done all the same.
+                if !matches!(&added, Err(failure) if failure.is_untouched) {
+                    proofs.push(Proof::Text {
+                        name: name.clone(),
+                        text: text.clone(),
+                        is_written: added.is_ok(),
+                    });
+                }
+                added?;
                 zone.await_text(&name, &text).await?;
             }
             // It is there.

@@ -2,13 +2,17 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use domain::{
-    base::{Message, MessageBuilder, Name, Rtype, ToName, iana::Rcode},
+    base::{
+        Message, MessageBuilder, Name, Rtype, ToName,
+        iana::{Opcode, Rcode},
+    },
     rdata::AllRecordData,
 };
 use tokio::{
@@ -16,6 +20,8 @@ use tokio::{
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
+
+use super::no_answer::{Asked, NoAnswer, is_text, shown};
 
 /// Time for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,71 +56,57 @@ pub enum Data {
     Alias(String),
 }
 
-/// Why there is no answer, in words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoAnswer {
-    /// Nothing came, or the question could not be sent.
-    #[error("{0}")]
-    Silent(String),
-    /// Something came that is no answer.
-    #[error("{0}")]
-    Garbled(String),
-}
-
-impl From<String> for NoAnswer {
-    fn from(words: String) -> Self {
-        Self::Silent(words)
-    }
-}
-
-impl NoAnswer {
-    fn garbled(server: SocketAddr) -> Self {
-        Self::Garbled(format!("{server} answered what is no answer"))
-    }
-}
-
 /// Asks a server for what a name has of one type.
 ///
 /// # Errors
 /// In words: no answer, or what is none.
 pub async fn ask(server: SocketAddr, name: &str, kind: Rtype) -> Result<Answer, NoAnswer> {
+    let what = format!("the {kind} of {name}");
     let wrong = |e: &dyn std::fmt::Display| format!("{name} cannot be asked for: {e}");
-    let name: Name<Vec<u8>> = name.parse().map_err(|e| wrong(&e))?;
+    let asked = Asked {
+        server,
+        what: &what,
+    };
+    let name: Name<Vec<u8>> = name.parse().map_err(|e| NoAnswer::Unsent(wrong(&e)))?;
     let mut query = MessageBuilder::new_vec();
-    query.header_mut().set_id(random_id()?);
+    let id = random_id().map_err(NoAnswer::Unsent)?;
+    query.header_mut().set_id(id);
     query.header_mut().set_rd(true);
     let mut query = query.question();
-    query.push((&name, kind)).map_err(|e| wrong(&e))?;
+    let pushed = query.push((&name, kind));
+    pushed.map_err(|e| NoAnswer::Unsent(wrong(&e)))?;
     let query = query.into_message();
-    let answer = exchange(server, &query).await?;
-    read(&answer).map_err(|_| NoAnswer::garbled(server))
+    let answer = exchange(&asked, &query).await?;
+    read(&answer).map_err(|e| asked.garbled(&format!("an answer that cannot be read ({e})")))
 }
 
 /// Sends a message and gives the answer to it: over UDP, and over TCP where that is cut off.
 async fn exchange(
-    server: SocketAddr,
+    asked: &Asked<'_>,
     query: &Message<Vec<u8>>,
 ) -> Result<Message<Vec<u8>>, NoAnswer> {
     for _ in 0..TRIES {
-        let is_garbled = AtomicBool::new(false);
-        let asked = timeout(PATIENCE, over_udp(server, query, &is_garbled)).await;
-        match asked {
-            Ok(Ok(answer)) if !answer.header().tc() => return Ok(answer),
-            Ok(Ok(_)) => return over_tcp(server, query).await,
-            Ok(Err(e)) => return Err(format!("{server} gives no answer: {e}").into()),
+        // What came instead of the answer.
+        let other = Mutex::new(None);
+        let answer = timeout(PATIENCE, over_udp(asked.server, query, &other)).await;
+        let other = other.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (answer, other) {
+            (Ok(Ok(answer)), _) if !answer.header().tc() => return Ok(answer),
+            (Ok(Ok(_)), _) => return over_tcp(asked, query).await,
+            (Ok(Err(e)), _) => return Err(asked.silent(&e.to_string())),
             // Nothing was lost on the way.
-            Err(_) if is_garbled.load(Ordering::Relaxed) => return Err(NoAnswer::garbled(server)),
-            Err(_) => {}
+            (Err(_), Some(other)) => return Err(asked.garbled(&other)),
+            (Err(_), None) => {}
         }
     }
-    let words = format!("{server} gives no answer within {} s", PATIENCE.as_secs());
-    Err(words.into())
+    let tried = PATIENCE.as_secs() * TRIES as u64;
+    Err(asked.silent(&format!("within {tried} s")))
 }
 
 async fn over_udp(
     server: SocketAddr,
     query: &Message<Vec<u8>>,
-    is_garbled: &AtomicBool,
+    other: &Mutex<Option<String>>,
 ) -> std::io::Result<Message<Vec<u8>>> {
     let own: IpAddr = if server.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
@@ -128,14 +120,11 @@ async fn over_udp(
     let mut buffer = vec![0; MOST_UDP_BYTES];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        let answer = Message::from_octets(buffer[..length].to_vec());
-        // What is not the answer to this question may be forged: the right one may still come.
-        if let Ok(answer) = answer
-            && answer.is_answer(query)
-        {
-            return Ok(answer);
+        match answer_in(&buffer[..length], query) {
+            Ok(answer) => return Ok(answer),
+            // It may be forged: the right one may still come.
+            Err(what) => *other.lock().unwrap_or_else(PoisonError::into_inner) = Some(what),
         }
-        is_garbled.store(true, Ordering::Relaxed);
     }
 }
 
@@ -144,29 +133,63 @@ async fn over_udp(
 /// # Errors
 /// In words: no answer, or not to this.
 pub(super) async fn over_tcp(
-    server: SocketAddr,
+    asked: &Asked<'_>,
     query: &Message<Vec<u8>>,
 ) -> Result<Message<Vec<u8>>, NoAnswer> {
+    let unsent =
+        |e: &dyn std::fmt::Display| NoAnswer::Unsent(asked.silent(&e.to_string()).into_words());
+    let connected = timeout(PATIENCE * 2, TcpStream::connect(asked.server)).await;
+    let connected = connected.map_err(|_| unsent(&"within 6 s"))?;
+    let mut stream = connected.map_err(|e| unsent(&e))?;
+    let mut answer = Vec::new();
     let talk = async {
-        let mut stream = TcpStream::connect(server).await?;
         let length = u16::try_from(query.as_slice().len()).map_err(std::io::Error::other)?;
-        stream.write_all(&length.to_be_bytes()).await?;
-        stream.write_all(query.as_slice()).await?;
+        let message = [&length.to_be_bytes(), query.as_slice()].concat();
+        stream.write_all(&message).await?;
         let length = stream.read_u16().await?;
-        let mut answer = vec![0; usize::from(length)];
-        stream.read_exact(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        // The first bytes of what is no DNS are no length, and may say what it is.
+        answer.extend(length.to_be_bytes());
+        let whole = stream.take(length.into()).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(whole == usize::from(length))
     };
-    let answer = match timeout(PATIENCE * 2, talk).await {
-        Ok(answer) => answer.map_err(|e| format!("{server} gives no answer: {e}"))?,
-        Err(_) => return Err(format!("{server} gives no answer in time").into()),
-    };
-    let answer = Message::from_octets(answer).map_err(|_| NoAnswer::garbled(server))?;
-    if answer.header().id() != query.header().id() || !answer.header().qr() {
-        let words = format!("{server} answered something else");
-        return Err(NoAnswer::Garbled(words));
+    match timeout(PATIENCE * 2, talk).await {
+        Ok(Ok(true)) => answer_in(&answer[2..], query).map_err(|what| asked.garbled(&what)),
+        Ok(Ok(false)) => {
+            Err(asked.garbled(&format!("only a part of an answer: {}", shown(&answer))))
+        }
+        Ok(Err(e)) if e.kind() == ErrorKind::UnexpectedEof => {
+            Err(asked.silent("but ends the connection"))
+        }
+        Ok(Err(e)) => Err(asked.silent(&e.to_string())),
+        Err(_) if !answer.is_empty() => Err(asked.garbled(&format!(
+            "the beginning of an answer and no end: {}",
+            shown(&answer)
+        ))),
+        Err(_) => Err(asked.silent("within 6 s")),
     }
-    Ok(answer)
+}
+
+/// Bytes as the answer to a question, or what they are instead, in words.
+fn answer_in(bytes: &[u8], query: &Message<Vec<u8>>) -> Result<Message<Vec<u8>>, String> {
+    let Ok(answer) = Message::from_octets(bytes.to_vec()) else {
+        return Err(format!("what is no DNS message: {}", shown(bytes)));
+    };
+    let (header, wanted) = (answer.header(), query.header());
+    // A server that takes changes need not repeat what was to be changed (RFC 2136 section 3.8).
+    let is_update = wanted.opcode() == Opcode::UPDATE;
+    let is_of_this = header.id() == wanted.id() && header.qr();
+    if is_of_this && (is_update || answer.is_answer(query)) {
+        return Ok(answer);
+    }
+    Err(if is_text(bytes) {
+        format!("what is no DNS message: {}", shown(bytes))
+    } else if !header.qr() {
+        "a question and no answer".into()
+    } else if header.id() == wanted.id() {
+        "an answer to another question".into()
+    } else {
+        "an answer with the number of another question".into()
+    })
 }
 
 fn read(answer: &Message<Vec<u8>>) -> Result<Answer, domain::base::wire::ParseError> {
@@ -220,10 +243,11 @@ fn servers_of(text: &str) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use domain::base::Message;
+    use domain::base::{Message, MessageBuilder, Rtype};
     use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::{read, servers_of};
+    use super::{Asked, NoAnswer, ask, over_tcp, read, servers_of};
 
     #[test]
     fn the_systems_servers_are_read() {
@@ -231,6 +255,112 @@ mod tests {
                     options edns0\nnameserver\nnameserver x\n";
         let servers: Vec<_> = servers_of(text).iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["192.168.1.1:53", "[fd00::1]:53"]);
+    }
+
+    /// What comes of bytes that a server sends to whatever it is asked; `SAME` is the number of the question.
+    async fn said_to(bytes: &'static [u8], over_udp: bool) -> String {
+        let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = udp.local_addr().unwrap();
+        let tcp = tokio::net::TcpListener::bind(at).await.unwrap();
+        let serve = async {
+            if over_udp {
+                loop {
+                    let mut question = [0; 600];
+                    let (_, from) = udp.recv_from(&mut question).await.unwrap();
+                    let number = if bytes.starts_with(SAME) { 2 } else { 0 };
+                    let answer = [&question[..number], &bytes[number..]].concat();
+                    udp.send_to(&answer, from).await.unwrap();
+                }
+            }
+            let mut stream = tcp.accept().await.unwrap().0;
+            let _ = stream.read(&mut [0; 600]).await;
+            stream.write_all(bytes).await.unwrap();
+            drop(stream);
+            std::future::pending().await
+        };
+        let asked = Asked {
+            server: at,
+            what: "the TXT of a.example",
+        };
+        let question = async {
+            if over_udp {
+                return ask(at, "a.example", Rtype::TXT).await.map(drop);
+            }
+            let mut query = MessageBuilder::new_vec();
+            query.header_mut().set_id(7);
+            over_tcp(&asked, &query.into_message()).await.map(drop)
+        };
+        let why = tokio::select! {
+            done = question => done.unwrap_err().to_string(),
+            () = serve => unreachable!("it serves for ever"),
+        };
+        assert!(
+            why.contains(&at.to_string()) && why.contains("the TXT of a.example"),
+            "{why}"
+        );
+        why
+    }
+
+    const SAME: &[u8] = b"\xff\xff";
+
+    #[tokio::test]
+    async fn what_came_instead_of_an_answer_is_told_with_who_was_asked_for_what() {
+        let of_another: &[u8] = b"\0\x09\x80\0\0\0\0\0\0\0\0\0";
+        let cases = [
+            (true, &b"nonsense"[..], "no DNS message: \"nonsense\""),
+            (true, b"\x01\x02\x03", "no DNS message: 3 bytes"),
+            (
+                true,
+                b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                "no DNS message: \"HTTP/1.1 400",
+            ),
+            (true, of_another, "the number of another question"),
+            (
+                true,
+                b"\0\x09\0\0\0\0\0\0\0\0\0\0",
+                "a question and no answer",
+            ),
+            // Of another name.
+            (
+                true,
+                b"\xff\xff\x80\0\0\x01\0\0\0\0\0\0\x01b\0\0\x10\0\x01",
+                "an answer to another question",
+            ),
+            (false, b"HTTP/1.1 400 Bad Request\r\n\r\n", "\"HTTP/1.1 400"),
+            (
+                false,
+                b"\0\x0c\0\x09\x80\0\0\0\0\0\0\0\0\0",
+                "the number of another question",
+            ),
+            (false, b"", "ends the connection"),
+        ];
+        let all = cases.map(|(over_udp, bytes, word)| async move {
+            let why = said_to(bytes, over_udp).await;
+            assert!(why.contains(word), "{bytes:?}: {why}");
+            assert!(why.contains("look whether"), "it says what to do: {why}");
+        });
+        // Each takes seconds, because the right answer may still come.
+        futures_util::future::join_all(all).await;
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_told_apart_from_a_change_that_may_have_been_made() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let asked = Asked {
+            server: closed,
+            what: "to change a.example",
+        };
+        let why = over_tcp(&asked, &MessageBuilder::new_vec().into_message())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&why, NoAnswer::Unsent(words) if words.contains("refused")),
+            "{why}"
+        );
     }
 
     proptest! {

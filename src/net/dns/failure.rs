@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ask::NoAnswer;
+use super::no_answer::NoAnswer;
 use crate::base::{self, Timestamp};
 
 /// Why a name could not be asked for or changed.
@@ -15,6 +15,9 @@ pub struct Failure {
     /// When the provider wants to be asked again, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// Whether it is known that nothing was changed; counts only for who has just tried.
+    #[serde(skip)]
+    pub is_untouched: bool,
 }
 
 /// What kind of reason there is.
@@ -44,6 +47,15 @@ impl Failure {
             kind,
             text: text.into(),
             retry_at: None,
+            is_untouched: false,
+        }
+    }
+
+    /// The same, and nothing was changed.
+    pub(super) fn untouched(self) -> Self {
+        Self {
+            is_untouched: true,
+            ..self
         }
     }
 
@@ -61,7 +73,7 @@ impl Failure {
 
     /// Something of this machine: a file, a setting, a name that is none.
     pub(super) fn setup(why: impl std::fmt::Display) -> Self {
-        Self::new(FailureKind::Setup, why.to_string())
+        Self::new(FailureKind::Setup, why.to_string()).untouched()
     }
 }
 
@@ -74,6 +86,7 @@ impl std::fmt::Display for Failure {
 impl From<NoAnswer> for Failure {
     fn from(why: NoAnswer) -> Self {
         match why {
+            NoAnswer::Unsent(words) => Self::unreachable(words).untouched(),
             NoAnswer::Silent(words) => Self::unreachable(words),
             NoAnswer::Garbled(words) => Self::trouble(words),
         }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::{
     ask::{Answer, Data, ask, resolvers},
     failure::Failure,
+    no_answer::code_in_words,
     said::{Said, said_of},
 };
 
@@ -179,7 +180,9 @@ async fn servers_for(name: &str, check_at: &[SocketAddr]) -> Result<Vec<SocketAd
         }
     }
     Err(Failure::unreachable(format!(
-        "nobody says which DNS servers have {name}"
+        "nobody says which DNS servers have {name}: this machine's own ({}) were asked for those of it and of the names \
+         above it; look whether the name is registered, and whether this machine reaches the internet",
+        listed(&resolvers())
     )))
 }
 
@@ -192,11 +195,65 @@ async fn first_word(servers: &[SocketAddr], name: &str, kind: Rtype) -> Result<A
                 return Ok(answer);
             }
             Ok(answer) => {
-                let text = format!("the DNS server {server} says {} to {name}", answer.rcode);
-                last = Failure::trouble(text);
+                let said = code_in_words(&answer.rcode.to_string());
+                last = Failure::trouble(format!(
+                    "the DNS server {server}, asked for the {kind} of {name}, says {said}"
+                ));
             }
             Err(why) => last = why.into(),
         }
     }
     Err(last)
+}
+
+/// Servers, for people.
+fn listed(servers: &[SocketAddr]) -> String {
+    if servers.is_empty() {
+        return "none is set in /etc/resolv.conf".into();
+    }
+    let all: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    all.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::base::{Message, MessageBuilder, iana::Rcode};
+    use tokio::net::UdpSocket;
+
+    use super::addresses;
+
+    #[tokio::test]
+    async fn a_server_that_does_not_say_is_named_with_what_it_was_asked_and_what_to_do() {
+        for (rcode, word) in [
+            (Rcode::REFUSED, "lets this machine ask"),
+            (Rcode::SERVFAIL, "its log says why"),
+            (Rcode::NOTIMP, "the right server"),
+        ] {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let at = socket.local_addr().unwrap();
+            let serve = async {
+                loop {
+                    let mut buffer = [0; 600];
+                    let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+                    let query = Message::from_octets(&buffer[..length]).unwrap();
+                    let answer = MessageBuilder::new_vec().start_answer(&query, rcode);
+                    let answer = answer.unwrap().finish();
+                    socket.send_to(&answer, from).await.unwrap();
+                }
+            };
+            let asked = [at];
+            let why = tokio::select! {
+                done = addresses("a.example", &asked) => done.unwrap_err().text,
+                () = serve => unreachable!("it serves for ever"),
+            };
+            for word in [
+                word,
+                &at.to_string(),
+                &rcode.to_string(),
+                "the A of a.example",
+            ] {
+                assert!(why.contains(word), "{why}");
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod failure;
 pub mod follow;
 mod keys;
 mod lookup;
+mod no_answer;
 mod providers;
 mod said;
 mod secret;
@@ -19,9 +20,11 @@ use std::{
     pin::Pin,
 };
 
-pub use ask::{Answer, Data, NoAnswer, ask, resolvers};
+pub use ask::{Answer, Data, ask, resolvers};
 pub use failure::{Failure, FailureKind};
 pub use lookup::{said_by_zone, texts_by_server};
+pub use no_answer::NoAnswer;
+pub(super) use no_answer::code_in_words;
 pub use said::{Said, said_of};
 pub(super) use said::{addresses_in, ask_in_time};
 pub use secret::SECRET_NAME;

@@ -144,7 +144,7 @@ pub(in crate::net) async fn ask_in_time(
     match timeout(PATIENCE, ask(server, name, kind)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(NoAnswer::Garbled(_))) => Err(Said::Garbled),
-        Ok(Err(NoAnswer::Silent(_))) | Err(_) => Err(Said::Silent),
+        Ok(Err(NoAnswer::Silent(_) | NoAnswer::Unsent(_))) | Err(_) => Err(Said::Silent),
     }
 }
 

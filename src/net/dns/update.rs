@@ -21,7 +21,9 @@ use super::{
     Addresses, Soon, Zone,
     ask::{over_tcp, random_id},
     failure::Failure,
-    lookup, settings,
+    lookup,
+    no_answer::{Asked, code_in_words},
+    settings,
     settings::is_in,
     visible,
 };
@@ -136,29 +138,41 @@ impl Server {
         let server = self.address;
         let signed = ClientTransaction::request(Arc::clone(&self.key), &mut message, Time48::now());
         let signed = signed.map_err(Failure::setup)?;
-        let answer = over_tcp(server, &message.into_message()).await;
-        let mut answer = answer?;
+        let what = format!("a change of {}", self.shown_zone);
+        let asked = Asked {
+            server,
+            what: &what,
+        };
+        let mut answer = over_tcp(&asked, &message.into_message()).await?;
         let rcode = answer.header().rcode();
         let verified = signed.answer(&mut answer, Time48::now());
         match (rcode, verified) {
             (Rcode::NOERROR, Ok(())) => Ok(()),
             (Rcode::NOTAUTH, _) => Err(Failure::refused(format!(
-                "{server} does not accept the key {}: its name, secret or algorithm is another one there, or \
-                 the clock of one of the two is wrong",
+                "the DNS server {server} does not accept the key {}: its name, secret or algorithm is another one \
+                 there, or the clock of one of the two is wrong",
                 self.key.name()
-            ))),
+            ))
+            .untouched()),
             (Rcode::REFUSED, _) => Err(Failure::refused(format!(
-                "{server} refuses: the key {} may not change this name",
+                "the DNS server {server} refuses: the key {} may not change this name; let it there, such as with \
+                 update-policy in BIND",
                 self.key.name()
-            ))),
+            ))
+            .untouched()),
             (Rcode::NOTZONE, _) => Err(Failure::refused(format!(
-                "{server} does not have this zone"
-            ))),
+                "the DNS server {server} does not have the zone {}; look at server and zone in [dns]",
+                self.shown_zone
+            ))
+            .untouched()),
             (Rcode::NOERROR, Err(e)) => Err(Failure::trouble(format!(
-                "{server} answered without a signature that is right ({e}), so nobody knows whether it was \
-                 changed"
+                "the DNS server {server} answered without a signature that is right ({e}), so nobody knows whether \
+                 it was changed; look whether it is the right server, and whether both clocks are right"
             ))),
-            (rcode, _) => Err(Failure::trouble(format!("{server} says {rcode}"))),
+            (rcode, _) => Err(Failure::trouble(format!(
+                "the DNS server {server}, asked for {what}, says {}",
+                code_in_words(&rcode.to_string())
+            ))),
         }
     }
 
@@ -221,5 +235,71 @@ impl Zone for Server {
 
     fn remove_address<'a>(&'a self, name: &'a str, address: IpAddr) -> Soon<'a> {
         Box::pin(self.change_one(name, Change::Remove(Value::Address(address))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::{Server, Zone as _};
+    use crate::net::dns::{Settings, settings::Provider};
+
+    /// What comes of a change where a server answers with this code, unsigned.
+    async fn changed(code: u8) -> crate::net::dns::Failure {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let settings =
+            format!("provider = \"rfc2136\"\nserver = \"{at}\"\nzone = \"a.example\"\nkey = \"k\"");
+        let settings: Settings = toml::from_str(&settings).unwrap();
+        let Some(Provider::Rfc2136(server)) = &settings.provider else {
+            panic!("it is one");
+        };
+        let server = Server::new(server, "c2VjcmV0", &[]).unwrap();
+        let serve = async {
+            let mut stream = listener.accept().await.unwrap().0;
+            let mut question = vec![0; usize::from(stream.read_u16().await.unwrap())];
+            stream.read_exact(&mut question).await.unwrap();
+            // The same number, an answer to an update (RFC 2136 section 2.2), and nothing else.
+            let answer = [
+                0,
+                12,
+                question[0],
+                question[1],
+                0xa8,
+                code,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ];
+            stream.write_all(&answer).await.unwrap();
+        };
+        let (done, ()) = tokio::join!(server.add_text("_acme-challenge.a.example", "x"), serve);
+        let failure = done.unwrap_err();
+        assert!(failure.text.contains(&at.to_string()), "{failure}");
+        failure
+    }
+
+    #[tokio::test]
+    async fn it_is_known_whether_a_change_that_failed_may_have_been_made() {
+        for (code, word, is_untouched) in [
+            (5, "may not change this name", true),
+            (9, "does not accept the key k", true),
+            (10, "does not have the zone a.example", true),
+            (2, "SERVFAIL", false),
+            (0, "nobody knows whether it was changed", false),
+        ] {
+            let failure = changed(code).await;
+            assert!(failure.text.contains(word), "{failure}");
+            assert_eq!(failure.is_untouched, is_untouched, "{failure}");
+        }
     }
 }

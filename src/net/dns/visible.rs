@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use domain::base::Rtype;
+use domain::base::{Rtype, iana::Rcode};
 use tokio::time::{Instant, sleep};
 
 use super::{
     ask::{Data, ask},
     failure::Failure,
     lookup::servers_of,
+    no_answer::code_in_words,
 };
 
 /// How often they are asked.
@@ -67,9 +68,15 @@ async fn have(servers: &[SocketAddr], name: &str, text: &str) -> Result<bool, Fa
                     is_seen = true;
                     break;
                 }
-                Ok(_) if Instant::now() > deadline => {
+                Ok(answer) if Instant::now() > deadline => {
+                    let said = match answer.rcode {
+                        Rcode::NOERROR | Rcode::NXDOMAIN => {
+                            "does not have it; look whether it gets copies of the zone".to_owned()
+                        }
+                        other => format!("says {}", code_in_words(&other.to_string())),
+                    };
                     return Err(Failure::trouble(format!(
-                        "{name} was changed, but the DNS server {server} does not have it after {} minutes",
+                        "{name} was changed, but after {} minutes the DNS server {server} {said}",
                         PATIENCE.as_secs() / 60
                     )));
                 }

@@ -184,7 +184,10 @@ impl Api {
             Unanswered::Unconnected(_) => FailureKind::Unreachable,
             Unanswered::Unreachable(_) | Unanswered::TooLarge(_) => FailureKind::Trouble,
         };
-        Failure::new(kind, self.without_secrets(&why.into_words()))
+        Failure {
+            is_untouched: kind == FailureKind::Unreachable,
+            ..Failure::new(kind, self.without_secrets(&why.into_words()))
+        }
     }
 
     /// What a provider has against a request, in plain words and its own.
@@ -223,7 +226,8 @@ impl Api {
             // Where it is wrong, but not what is there: that may be anything.
             let place = (e.line(), e.column());
             Failure::trouble(format!(
-                "{} answered what is no answer (line {}, column {})",
+                "{} sent what is no answer of its interface (wrong in line {}, column {}); look whether api in [dns] is \
+                 right, and what is said there of a fault",
                 self.provider, place.0, place.1
             ))
         })

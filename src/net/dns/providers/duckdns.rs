@@ -57,6 +57,7 @@ impl DuckDns {
             Failure::refused(format!(
                 "DuckDNS does not change {domain}.{zone}: the token is wrong, or the domain is not in its account"
             ))
+            .untouched()
         })
     }
 
