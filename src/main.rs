@@ -9,7 +9,10 @@ use std::{
 
 use clap::Parser;
 use log::Level;
-use webstead::{base::words::without_numbers, cli::Cli};
+use webstead::{
+    base::{international::in_text, words::without_numbers},
+    cli::Cli,
+};
 
 /// The programs of `cross/build` bring an allocator along: the one of their C library takes three times as
 /// long for a page that is compressed. `CROSS_RUSTFLAGS="--cfg system_allocator"` leaves it out, to compare
@@ -25,7 +28,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             let words = e.to_string();
-            let _ = writeln!(io::stderr(), "webstead: {}", without_numbers(&words));
+            let words = without_numbers(&words);
+            let _ = writeln!(io::stderr(), "webstead: {}", in_text(&words));
             ExitCode::FAILURE
         }
     }
@@ -50,10 +54,17 @@ fn start_log() {
                 Level::Debug | Level::Trace => 7,
             };
             // A line of the journal is one entry.
-            for line in record.args().to_string().lines() {
+            for line in in_text(&record.args().to_string()).lines() {
                 writeln!(out, "<{level}>{line}")?;
             }
             Ok(())
+        });
+    } else {
+        builder.format(|out, record| {
+            let (at, level) = (out.timestamp_seconds(), record.level());
+            let style = out.default_level_style(level);
+            let words = record.args().to_string();
+            writeln!(out, "[{at} {style}{level:<5}{style:#}] {}", in_text(&words))
         });
     }
     builder.init();

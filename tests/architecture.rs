@@ -75,8 +75,8 @@ const FEATURES: [(&str, &[&str], &str); 12] = [
     ),
 ];
 
-/// Everybody's in `app`: the frame of a page, the visit, what lists share.
-const SHARED: [&str; 3] = ["layout", "visit", "lists"];
+/// Everybody's in `app`: the frame of a page, the visit, what lists share, sentences with code in them.
+const SHARED: [&str; 4] = ["layout", "visit", "lists", "prose"];
 
 /// Every `.rs` file below a folder.
 pub(crate) fn rust_files(dir: &Path) -> Vec<PathBuf> {

@@ -4,31 +4,35 @@ use std::fs;
 
 use crate::site::{Site, command};
 
+const DNS: &str = "[dns]\nprovider = \"desec\"\nzone = \"example.org\"\n";
+
+/// What `webstead check` says of these settings and this secret for the DNS, and whether that all is well.
+fn check(site: &Site, settings: &str, secret: Option<&str>) -> (bool, String) {
+    let kept = site.data().join("secrets");
+    fs::create_dir_all(&kept).unwrap();
+    fs::write(site.data().join("webstead.toml"), settings).unwrap();
+    match secret {
+        Some(secret) => fs::write(kept.join("dns"), secret).unwrap(),
+        None => drop(fs::remove_file(kept.join("dns"))),
+    }
+    let output = command(site.data())
+        .args(["check", "--quick"])
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
 #[test]
-fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
+fn check_tells_what_keeps_a_name_from_its_certificate() {
     let mut site = Site::start();
     site.stop();
-    let dns = "[dns]\nprovider = \"desec\"\nzone = \"example.org\"\n";
+    let dns = DNS;
     let server = "[dns]\nprovider = \"rfc2136\"\nserver = \"192.0.2.1\"\nzone = \"example.org\"\nkey = \"a\"\n";
     let dns_01 = "[certificate]\nchallenge = \"dns-01\"\nagree_to_terms = true\n";
-    let kept = site.data().join("secrets");
-    fs::create_dir(&kept).unwrap();
-    let check = |settings: &str, secret: Option<&str>| {
-        fs::write(site.data().join("webstead.toml"), settings).unwrap();
-        match secret {
-            Some(secret) => fs::write(kept.join("dns"), secret).unwrap(),
-            None => drop(fs::remove_file(kept.join("dns"))),
-        }
-        let output = command(site.data())
-            .args(["check", "--quick"])
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&said).into_owned(),
-        )
-    };
     for (settings, secret, words) in [
         (
             format!("domain = \"example.org\"\n{dns_01}{dns}"),
@@ -61,11 +65,18 @@ fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
             "my_pi.example.org has a _ in it",
         ),
     ] {
-        let (is_well, said) = check(&settings, secret);
+        let (is_well, said) = check(&site, &settings, secret);
         assert!(!is_well && said.contains(words), "{settings}: {said}");
         assert!(!said.contains("All is well"), "{settings}: {said}");
         assert_eq!(said.matches("problem: ").count(), 1, "{settings}: {said}");
     }
+}
+
+#[test]
+fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
+    let mut site = Site::start();
+    site.stop();
+    let dns = DNS;
     for (settings, is_wrong, words) in [
         (
             "[listen]\nhttps = 8443\nhttp = \":8443\"\n".to_owned(),
@@ -104,7 +115,7 @@ fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
             "All is well",
         ),
     ] {
-        let (is_well, said) = check(&settings, Some("abc"));
+        let (is_well, said) = check(&site, &settings, Some("abc"));
         assert_eq!(!is_well, is_wrong, "{settings}: {said}");
         assert!(said.contains(words), "{settings}: {said}");
         let is_well = words == "All is well";

@@ -15,6 +15,7 @@ pub mod lists;
 pub mod media;
 pub mod names;
 pub mod posts;
+pub mod prose;
 pub mod settings;
 pub mod tags;
 pub mod traffic;

@@ -48,9 +48,17 @@ pub fn is_global(address: IpAddr) -> bool {
     }
 }
 
+/// Whether a provider shares an address among its customers (CGNAT, RFC 6598): `100.64.0.0/10`.
+pub fn is_shared(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => (v4.octets()[0], v4.octets()[1] & 0xc0) == (100, 64),
+        IpAddr::V6(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_global;
+    use super::{is_global, is_shared};
 
     #[test]
     fn addresses_that_the_internet_does_not_lead_to_are_known() {
@@ -90,6 +98,21 @@ mod tests {
             "::ffff:8.8.8.8",
         ] {
             assert!(is_global(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_addresses_that_providers_share_are_known() {
+        for (address, expected) in [
+            ("100.64.0.1", true),
+            ("100.127.255.255", true),
+            ("::ffff:100.64.0.1", true),
+            ("100.128.0.0", false),
+            ("100.63.255.255", false),
+            ("10.0.0.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_shared(address.parse().unwrap()), expected, "{address}");
         }
     }
 }

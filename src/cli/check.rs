@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode, thread, time::Duration};
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, say};
 use crate::{
     app::names::queries::list_names,
     base::{Result, Verdict, words::counted},
@@ -147,7 +147,7 @@ fn counts(args: &CheckArgs, found: &Found) -> String {
 fn as_json(args: &CheckArgs, data: &Path) -> ExitCode {
     let found = look(args, &DataFolder::at(data));
     match serde_json::to_string(&found) {
-        Ok(text) => say!("{text}"),
+        Ok(text) => say::raw(format_args!("{text}\n")),
         Err(e) => warn_of!("{e}"),
     }
     exit_code(found.damage().next().is_some(), &found)
@@ -196,7 +196,5 @@ fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>,
         problems.extend(stores::problems(&counting.backup, folder.root()));
     }
     problems.extend(stored_problems(config, &names, &hosts, folder.root()));
-    net::{certificates, dns},
-    server::{self, certificate_problems, stored_name_problems, stored_problems, stores},
     Ok((problems, doubts))
 }

@@ -15,10 +15,10 @@ use crate::{
     config::Config,
     db::DataFolder,
     net::dns::{
-        Follow,
+        Follow, Settings,
         follow::{self, Found, NameState, Report},
     },
-    server::with_stored,
+    server::Counting,
 };
 
 /// Until a running server must be done: it looks every ten seconds, and each name may cost some patience.
@@ -36,12 +36,19 @@ pub(super) fn run(command: Option<&DnsCommand>, global: &Global) -> Result<ExitC
     let folder = DataFolder::open_existing(&global.data_path())?;
     let data = folder.root();
     let file = Config::load(global.config.as_deref(), data)?;
-    let settings = with_stored(&file, &folder)?.dns;
+    let wanted = Counting::of(&file, &folder)?.wanted();
+    let settings = &wanted.dns;
     if settings.follow == Follow::Nothing {
-        say!(
-            "No name follows this machine. The manual says how one does: /help/a-name-and-a-certificate"
-        );
+        let how = "No name follows this machine. The manual says how one does: /help/a-name-and-a-certificate";
+        if command.is_some() {
+            return Err(Error::Invalid(how.into()));
+        }
+        say!("{how}");
         return Ok(ExitCode::SUCCESS);
+    }
+    let followed = settings.followed(&wanted.names);
+    if followed.is_empty() {
+        return Err(Error::Invalid(nothing_follows(settings)));
     }
     let runs = folder.running_server()?.is_some();
     if let Some(DnsCommand::Update) = command {
@@ -53,9 +60,15 @@ pub(super) fn run(command: Option<&DnsCommand>, global: &Global) -> Result<ExitC
         }
         update(data)?;
     }
-    let report = follow::kept(data);
+    let mut report = follow::kept(data);
+    report.names.retain(|name, _| followed.contains(name));
+    for name in followed {
+        report.names.entry(name).or_default();
+    }
     if !runs {
-        say!("The site does not run. This is what it knew last:");
+        say!(
+            "The site does not run, so nobody asks what its names have. This is what it knew last:"
+        );
     }
     say::text(format_args!("{}", text(&report)));
     Ok(
@@ -65,6 +78,19 @@ pub(super) fn run(command: Option<&DnsCommand>, global: &Global) -> Result<ExitC
             ExitCode::FAILURE
         },
     )
+}
+
+/// That there is nothing to let follow, and what to do.
+fn nothing_follows(settings: &Settings) -> String {
+    match settings.zone() {
+        Some(zone) => format!(
+            "no name of the site is in zone = \"{zone}\" of [dns], so none follows; write the zone that has them, or \
+             names in it into follow = [\"…\"]"
+        ),
+        None => "the site has no name that could follow; give it a domain (in the browser: Name and certificate), or \
+                 write names into follow = [\"…\"] of [dns]"
+            .into(),
+    }
 }
 
 /// Asks the running server, and waits until it is done.
@@ -84,6 +110,7 @@ fn update(data: &Path) -> Result<()> {
 
 fn is_well(state: &NameState, report: &Report) -> bool {
     state.failure.is_none()
+        && state.is_known()
         && report
             .wanted()
             .iter()
@@ -94,7 +121,12 @@ fn is_well(state: &NameState, report: &Report) -> bool {
 fn text(report: &Report) -> String {
     let mut lines = vec![address("IPv4", &report.v4), address("IPv6", &report.v6)];
     for (name, state) in &report.names {
-        lines.push(format!("{name}  {}", shown(&state.has)));
+        let has = match (state.is_known(), &state.failure) {
+            (true, _) => shown(&state.has),
+            (false, None) => "not asked yet".to_owned(),
+            (false, Some(_)) => "not known, as nobody could say".to_owned(),
+        };
+        lines.push(format!("{name}  {has}"));
         let wanted = report.wanted();
         if !wanted.iter().all(|address| state.has.contains(address)) {
             lines.push(format!("  should have {}", shown(&wanted)));
@@ -113,9 +145,6 @@ fn text(report: &Report) -> String {
             None if state.failure.is_some() => lines.push("  tried again all the time".into()),
             None => {}
         }
-    }
-    if report.names.is_empty() {
-        lines.push("No name of the site is in the zone, or the site has not looked yet.".into());
     }
     lines.join("\n") + "\n"
 }
@@ -138,4 +167,30 @@ fn shown(addresses: &[IpAddr]) -> String {
 
 fn moment(at: Timestamp) -> String {
     at.rfc3339().replace('T', " ").replace('Z', " UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NameState, Report, is_well, text};
+
+    #[test]
+    fn a_name_that_nobody_was_asked_about_is_not_said_to_have_no_address() {
+        let state = |json: &str| serde_json::from_str::<NameState>(json).unwrap();
+        for (json, words, is_fine) in [
+            ("{}", "a.net  not asked yet", false),
+            (r#"{"is_asked":true}"#, "a.net  has no address", true),
+            (r#"{"has":["8.8.4.4"]}"#, "a.net  8.8.4.4", true),
+            (
+                r#"{"failure":{"kind":"unreachable","text":"no line"}}"#,
+                "a.net  not known, as nobody could say\n  failed: no line",
+                false,
+            ),
+        ] {
+            let mut report = Report::default();
+            report.names.insert("a.net".into(), state(json));
+            let said = text(&report);
+            assert!(said.contains(words), "{json}: {said}");
+            assert_eq!(is_well(&state(json), &report), is_fine, "{json}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{Global, say};
 use crate::{
-    base::{Diagnosis, Error, Health, Result},
+    base::{Diagnosis, Error, Health, Result, international::in_text},
     config::Config,
     db::DataFolder,
     net::doctor::{self, Patient, Running, WayIn},
@@ -99,10 +99,10 @@ fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
             "{}  {:<12} {}",
             mark(station.health),
             station.place.title(),
-            station.says
+            in_text(&station.says)
         )?;
         if let Some(remedy) = &station.remedy {
-            writeln!(out, "{:21}→ {remedy}", "")?;
+            writeln!(out, "{:21}→ {}", "", in_text(remedy))?;
         }
     }
     if !found.further.is_empty() {
@@ -128,7 +128,7 @@ fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
             "\nBegin with the first that is wrong: {}.",
             station.place.title().to_lowercase()
         ),
-        None => writeln!(out, "\n{}", found.summary()),
+        None => writeln!(out, "\n{}", in_text(&found.summary())),
     }
 }
 

@@ -107,10 +107,8 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode> {
 
 fn print(report: &Report, args: &ImportArgs) -> Result<()> {
     if args.json {
-        say!(
-            "{}",
-            serde_json::to_string_pretty(report).map_err(Error::internal)?
-        );
+        let text = serde_json::to_string_pretty(report).map_err(Error::internal)?;
+        say::raw(format_args!("{text}\n"));
     } else {
         say::text(format_args!("{}", report.to_text(args.verbose)));
     }

@@ -6,7 +6,7 @@ use std::{
     io::{self, ErrorKind, Write},
 };
 
-use crate::base::words::without_numbers;
+use crate::base::{international, words::without_numbers};
 
 /// Prints a line to standard output, as `println!` does.
 macro_rules! say {
@@ -52,14 +52,20 @@ fn unless_closed<T>(done: io::Result<T>, instead: T) -> io::Result<T> {
     }
 }
 
-/// See [`say!`].
+/// See [`say!`]. International names are as people write them.
 pub(super) fn line(words: Arguments<'_>) {
     text(format_args!("{words}\n"));
 }
 
-/// Prints to standard output. Where it cannot be written, such as on a full disk, the program ends with an error:
-/// what is missing there is not to be taken for all.
+/// Prints text for people, as [`line()`] does.
 pub(super) fn text(words: Arguments<'_>) {
+    let words = words.to_string();
+    raw(format_args!("{}", international::in_text(&words)));
+}
+
+/// Prints to standard output, for programs, as it is. Where it cannot be written, such as on a full disk, the program ends with an error:
+/// what is missing there is not to be taken for all.
+pub(super) fn raw(words: Arguments<'_>) {
     let mut out = Output::new();
     if let Err(e) = out.write_fmt(words).and_then(|()| out.flush()) {
         warning(format_args!("webstead: writing to standard output: {e}"));
@@ -69,9 +75,7 @@ pub(super) fn text(words: Arguments<'_>) {
 
 /// See [`warn_of!`]. If nobody can be warned, nothing helps.
 pub(super) fn warning(words: Arguments<'_>) {
-    let _ = writeln!(
-        io::stderr().lock(),
-        "{}",
-        without_numbers(&words.to_string())
-    );
+    let words = words.to_string();
+    let words = without_numbers(&words);
+    let _ = writeln!(io::stderr().lock(), "{}", international::in_text(&words));
 }

@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Global, calm::keep_calm};
+use super::{Global, calm::keep_calm, say};
 use crate::{
     base::{Error, Result, child::output_within},
     config::Config,
@@ -118,7 +118,7 @@ pub(super) fn try_migrations(global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
     let rehearsal = rehearse(&folder, Pace::unwatched())?;
     let line = serde_json::to_string(&rehearsal).map_err(Error::internal)?;
-    say!("{line}");
+    say::raw(format_args!("{line}\n"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,7 +18,7 @@ use super::{
     challenges::{Challenges, PREFIX},
     dns::{self, Said},
 };
-use crate::base::is_global;
+use crate::base::{is_global, is_shared};
 
 /// Time for the DNS, and then for whoever is there.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -38,6 +38,10 @@ pub enum Lead {
     Silent(IpAddr),
     /// To an address of a network of one's own.
     Home(IpAddr),
+    /// To an address that a provider shares among its customers.
+    Shared(IpAddr),
+    /// To an address that is each machine's own.
+    Loopback(IpAddr),
     /// The name exists and has no address.
     NoAddress,
     /// There is no such name.
@@ -46,59 +50,97 @@ pub enum Lead {
     Unknown(String),
 }
 
-/// Asks the system's DNS server where a name leads, and looks who answers there over plain HTTP.
-pub async fn lead_of(name: &str, challenges: &Arc<Challenges>) -> Lead {
-    let Some(resolver) = dns::resolvers().into_iter().next() else {
-        return Lead::Unknown("this machine knows no DNS server".into());
-    };
-    look(name, resolver, 80, challenges).await
+/// What was seen of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Where it leads.
+    pub lead: Lead,
+    /// Whether it has addresses of IPv6 alone, so that who has only IPv4 does not get there.
+    pub is_only_v6: bool,
 }
 
-async fn look(name: &str, resolver: SocketAddr, port: u16, challenges: &Arc<Challenges>) -> Lead {
+impl From<Lead> for Looked {
+    fn from(lead: Lead) -> Self {
+        Self {
+            lead,
+            is_only_v6: false,
+        }
+    }
+}
+
+/// Asks the system's DNS server where a name leads, and looks who answers there over plain HTTP.
+pub async fn look_at(name: &str, challenges: &Arc<Challenges>) -> Looked {
+    let Some(resolver) = dns::resolvers().into_iter().next() else {
+        let why = "this machine knows no DNS server; name one in /etc/resolv.conf, or let it get its settings from the router";
+        return Lead::Unknown(why.into()).into();
+    };
+    match addresses_of(name, resolver).await {
+        Ok(addresses) => Looked {
+            is_only_v6: !addresses.is_empty() && addresses.iter().all(IpAddr::is_ipv6),
+            lead: look(name, addresses, 80, challenges).await,
+        },
+        Err(lead) => lead.into(),
+    }
+}
+
+/// The addresses of a name, or what else is said of it.
+async fn addresses_of(name: &str, resolver: SocketAddr) -> Result<Vec<IpAddr>, Lead> {
     let said = timeout(PATIENCE, dns::said_of(resolver, name)).await;
-    let mut addresses: Vec<IpAddr> = match said.unwrap_or(Said::Silent) {
-        Said::Addresses(all) => all.iter().map(IpAddr::to_canonical).collect(),
-        Said::NoSuchName(_) => return Lead::Missing,
-        Said::NoAddress => return Lead::NoAddress,
+    Err(match said.unwrap_or(Said::Silent) {
+        Said::Addresses(all) => return Ok(all.iter().map(IpAddr::to_canonical).collect()),
+        Said::NoSuchName(_) => Lead::Missing,
+        Said::NoAddress => Lead::NoAddress,
         Said::Loop(aliases) => {
             let aliases = aliases.join(", ");
-            return Lead::Unknown(format!("the name is an alias of itself ({aliases})"));
+            Lead::Unknown(format!("the name is an alias of itself ({aliases})"))
         }
         Said::Failed(word) => {
             let said = dns::code_in_words(&word);
-            return Lead::Unknown(format!("the DNS server {resolver} says {said}"));
+            Lead::Unknown(format!("the DNS server {resolver} says {said}"))
         }
-        Said::Silent => {
-            return Lead::Unknown(format!(
-                "the DNS server {resolver} gives no answer; look whether this machine reaches it and the internet"
-            ));
-        }
-        Said::Garbled => {
-            return Lead::Unknown(format!(
-                "what the DNS server {resolver} sends is no answer; look whether a DNS server is at that address"
-            ));
-        }
-    };
+        Said::Silent => Lead::Unknown(format!(
+            "the DNS server {resolver} gives no answer; look whether this machine reaches it and the internet"
+        )),
+        Said::Garbled => Lead::Unknown(format!(
+            "what the DNS server {resolver} sends is no answer; look whether a DNS server is at that address"
+        )),
+    })
+}
+
+async fn look(
+    name: &str,
+    mut addresses: Vec<IpAddr>,
+    port: u16,
+    challenges: &Arc<Challenges>,
+) -> Lead {
     addresses.truncate(MOST_ADDRESSES);
     let tried = addresses.iter().map(|address| {
         let at = SocketAddr::new(*address, port);
         async move { (*address, who_answers(name, at, challenges).await) }
     });
     let tried = join_all(tried).await;
+    judged(&tried)
+}
+
+/// Where a name leads of whose addresses this is known: whether this machine answers there, or somebody else, or nobody.
+fn judged(tried: &[(IpAddr, Option<bool>)]) -> Lead {
     let first = |wanted: Option<bool>| {
         let found = tried.iter().find(|(_, who)| *who == wanted);
         found.map(|(address, _)| *address)
     };
-    let home = addresses.iter().find(|address| !is_global(**address));
-    match (first(Some(true)), first(Some(false)), addresses.first()) {
+    let addresses = || tried.iter().map(|(address, _)| *address);
+    let inside = addresses().find(|address| !is_global(*address));
+    match (first(Some(true)), first(Some(false)), addresses().next()) {
         (Some(address), None, _) if is_global(address) => Lead::Here(address),
         // One address of it is enough to send a visitor astray.
-        (_, Some(address), _) => Lead::Elsewhere(address),
-        (_, None, Some(first)) => match home {
-            Some(home) => Lead::Home(*home),
-            None => Lead::Silent(*first),
+        (_, Some(address), _) if !is_shared(address) => Lead::Elsewhere(address),
+        (_, _, Some(first)) => match inside {
+            Some(shared) if is_shared(shared) => Lead::Shared(shared),
+            Some(own) if own.is_loopback() => Lead::Loopback(own),
+            Some(home) => Lead::Home(home),
+            None => Lead::Silent(first),
         },
-        (_, None, None) => Lead::NoAddress,
+        (_, _, None) => Lead::NoAddress,
     }
 }
 
@@ -185,7 +227,7 @@ mod tests {
                 Rcode::NOERROR,
                 Some(loopback),
                 closed,
-                Lead::Home(loopback.into()),
+                Lead::Loopback(loopback.into()),
             ),
             (
                 Rcode::NOERROR,
@@ -195,15 +237,53 @@ mod tests {
             ),
         ] {
             let server = dns_server(rcode, address);
-            let lead = look("a.example", server, port, &challenges).await;
+            let lead = match addresses_of("a.example", server).await {
+                Ok(addresses) => look("a.example", addresses, port, &challenges).await,
+                Err(lead) => lead,
+            };
             assert_eq!(lead, expected);
         }
         let server = dns_server(Rcode::SERVFAIL, None);
-        let lead = look("a.example", server, closed, &challenges).await;
+        let lead = addresses_of("a.example", server).await;
         assert!(
-            matches!(&lead, Lead::Unknown(why) if why.contains("SERVFAIL")),
+            matches!(&lead, Err(Lead::Unknown(why)) if why.contains("SERVFAIL")),
             "{lead:?}"
         );
+    }
+
+    #[test]
+    fn the_kind_of_an_address_decides_what_is_said_of_it() {
+        let of = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (tried, expected) in [
+            (vec![("8.8.8.8", Some(true))], Lead::Here(of("8.8.8.8"))),
+            (
+                vec![("8.8.8.8", Some(true)), ("8.8.4.4", Some(false))],
+                Lead::Elsewhere(of("8.8.4.4")),
+            ),
+            (vec![("8.8.8.8", None)], Lead::Silent(of("8.8.8.8"))),
+            (vec![("192.168.1.5", None)], Lead::Home(of("192.168.1.5"))),
+            // It is seen so from inside alone.
+            (
+                vec![("192.168.1.5", Some(true))],
+                Lead::Home(of("192.168.1.5")),
+            ),
+            (vec![("100.64.3.20", None)], Lead::Shared(of("100.64.3.20"))),
+            (
+                vec![("100.64.3.20", Some(true))],
+                Lead::Shared(of("100.64.3.20")),
+            ),
+            // A neighbour who shares it: the address is what is wrong.
+            (
+                vec![("100.64.3.20", Some(false))],
+                Lead::Shared(of("100.64.3.20")),
+            ),
+            (vec![("127.0.0.1", None)], Lead::Loopback(of("127.0.0.1"))),
+            (vec![("2a00::1", Some(true))], Lead::Here(of("2a00::1"))),
+            (vec![], Lead::NoAddress),
+        ] {
+            let all: Vec<_> = tried.iter().map(|(at, who)| (of(at), *who)).collect();
+            assert_eq!(judged(&all), expected, "{tried:?}");
+        }
     }
 
     #[tokio::test]

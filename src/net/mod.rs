@@ -29,6 +29,7 @@ pub mod ssh;
 mod stream;
 pub mod tls;
 pub mod trust;
+mod typed;
 mod unreached;
 pub mod web_client;
 

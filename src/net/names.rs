@@ -9,6 +9,7 @@ use rustls::pki_types::{DnsName, ServerName};
 use serde::{Deserialize, Serialize};
 
 use super::mdns::Label;
+pub use super::typed::{not_a_host_name, typed};
 
 /// A DNS name in lower case, or an IP address.
 pub type Name = ServerName<'static>;
@@ -135,48 +136,6 @@ pub(super) fn names_of(
         }
     }
     unique
-}
-
-/// A name that somebody typed, in the form that requests have: `Bücher.example` is `xn--bcher-kva.example`
-/// (IDNA, UTS 46).
-///
-/// # Errors
-/// What is wrong with it, and what to write.
-pub fn typed(text: &str) -> Result<String, String> {
-    let wrong = |why: &str| {
-        Err(format!(
-            "{text:?} {why}; write a name such as \"files.example.org\""
-        ))
-    };
-    if text.contains("://") || text.contains('/') {
-        return wrong("is an address and not a name, which is without https:// and slashes");
-    }
-    if text.contains(':') {
-        return wrong("has a port, and all hosts have the same one");
-    }
-    match url::Host::parse(text.strip_suffix('.').unwrap_or(text)) {
-        // The dot of "a." may have been one too many: "a..".
-        Ok(url::Host::Domain(name))
-            if !name.ends_with('.') && DnsName::try_from(name.as_str()).is_ok() =>
-        {
-            Ok(name)
-        }
-        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
-            wrong("is a number; browsers ask for a host by its name")
-        }
-        _ => wrong("is not a name that DNS allows"),
-    }
-}
-
-/// Why a name of [`typed`] is none of a host, in a sentence with what to do (RFC 952, RFC 1123 section 2.1): the DNS has
-/// such names, and authorities certify none.
-pub fn not_a_host_name(name: &str) -> Option<String> {
-    name.contains('_').then(|| {
-        format!(
-            "{name} has a _ in it, which no host name may have: authorities certify no such name; write a dash (-) \
-             instead, here and at the DNS provider"
-        )
-    })
 }
 
 /// A name of [`typed`].

@@ -72,7 +72,16 @@ pub(super) fn trouble_of(state: FilesState) -> Option<FilesTrouble> {
 }
 
 /// Whether all is well with where a name leads, and what was found.
-pub(super) fn in_words(lead: &leads::Lead) -> (bool, String) {
+pub(super) fn in_words(looked: &leads::Looked) -> (bool, String) {
+    let (is_fine, mut text) = of_lead(&looked.lead);
+    if looked.is_only_v6 {
+        text += " It has an address of IPv6 alone, so who has only IPv4, as many networks do, does not get there: if \
+                 your router has an IPv4 address that the internet leads to, make an A record with it too.";
+    }
+    (is_fine, text)
+}
+
+fn of_lead(lead: &leads::Lead) -> (bool, String) {
     use leads::Lead;
     let text = match lead {
         Lead::Here(address) => return (true, format!("It leads here, to {address}.")),
@@ -89,6 +98,15 @@ pub(super) fn in_words(lead: &leads::Lead) -> (bool, String) {
         Lead::Home(address) => format!(
             "It leads to {address}, which is an address of a home network: nobody outside can open it, and the \
              authority cannot either, unless it is proved through the DNS."
+        ),
+        Lead::Shared(address) => format!(
+            "It leads to {address}, an address that a provider shares among its customers (CGNAT, RFC 6598): nobody \
+             outside can open it, and no router at home can change that. Ask your provider for an IPv4 address of \
+             your own, or give the name this machine's IPv6 address (an AAAA record)."
+        ),
+        Lead::Loopback(address) => format!(
+            "It leads to {address}, which is for each machine itself: nobody else gets here by it. Give the name the \
+             address of your router."
         ),
         Lead::NoAddress => {
             "It exists and has no address. Make an A record for it at your DNS provider, with the address of your \
@@ -124,6 +142,7 @@ pub(super) fn following_of(report: follow::Report) -> Following {
         let has_all = wanted.iter().all(|address| state.has.contains(address));
         FollowingName {
             name,
+            is_known: state.is_known(),
             has: state.has.iter().map(ToString::to_string).collect(),
             since: state.since,
             is_right: has_all && !wanted.is_empty(),
@@ -155,17 +174,79 @@ fn advice(kind: FailureKind) -> &'static str {
             "The provider wants to be asked less often. There is nothing to do: it is."
         }
         FailureKind::Refused => {
-            "Look at the provider whether the token may change this name, and whether the name is in the zone."
+            "Look at the provider whether its secret (token, key, password) may change this name, and whether the name is in the zone."
         }
         FailureKind::Final => {
-            "The provider wants not to be asked again like this. Put right there what it says, save the token once \
+            "The provider wants not to be asked again like this. Put right there what it says, save the secret once \
              more, or compare now."
         }
         FailureKind::Address => {
             "Look at the provider which addresses it takes. The next one that this home gets is tried by itself."
         }
         FailureKind::Setup => {
-            "Something is missing here. Look at the provider's fields, and save its token once more."
+            "Something is missing here. Look at the provider's fields, and save its secret once more."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::in_words;
+    use crate::net::leads::{Lead, Looked};
+
+    #[test]
+    fn where_a_name_leads_is_told_with_what_to_do() {
+        let of = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (lead, is_only_v6, words, is_fine) in [
+            (
+                Lead::Here(of("8.8.8.8")),
+                false,
+                "leads here, to 8.8.8.8.",
+                true,
+            ),
+            (
+                Lead::Here(of("2a00::1")),
+                true,
+                "make an A record with it too",
+                true,
+            ),
+            (Lead::Silent(of("2a00::1")), true, "IPv6 alone", false),
+            (
+                Lead::Home(of("192.168.1.5")),
+                false,
+                "a home network",
+                false,
+            ),
+            (
+                Lead::Shared(of("100.64.3.20")),
+                false,
+                "shares among its customers (CGNAT",
+                false,
+            ),
+            (
+                Lead::Shared(of("100.64.3.20")),
+                false,
+                "Ask your provider",
+                false,
+            ),
+            (
+                Lead::Loopback(of("127.0.0.1")),
+                false,
+                "each machine itself",
+                false,
+            ),
+            (Lead::Missing, false, "no such name yet", false),
+        ] {
+            let said = in_words(&Looked {
+                lead: lead.clone(),
+                is_only_v6,
+            });
+            assert_eq!(said.0, is_fine, "{lead:?}");
+            assert!(said.1.contains(words), "{lead:?}: {}", said.1);
+            let is_home = matches!(lead, Lead::Home(_));
+            assert_eq!(said.1.contains("home network"), is_home, "{}", said.1);
         }
     }
 }

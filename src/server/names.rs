@@ -117,7 +117,8 @@ pub fn certificate_problems(counting: &Config, hosts: &[StoredHost]) -> (Vec<Str
     let (certificate, dns) = (&counting.certificate, &counting.dns);
     let of_site = counting.names();
     let of_site = of_site.all().chain(counting.hosts.names());
-    let hosts = hosts.iter().map(|host| host.name.as_str());
+    let hosts = hosts.iter().filter(|host| host.is_wanted());
+    let hosts = hosts.map(|host| host.name.as_str());
     let names: Vec<String> = of_site.chain(hosts).map(str::to_owned).collect();
     let more = certificate.names.iter().map(acme::CertificateName::as_str);
     let all = names.iter().map(String::as_str).chain(more);
@@ -167,7 +168,8 @@ impl Counting {
         }
         let connection = open_to_look(&folder.database())?;
         let Effective { config, names, .. } = effective(file, &list_names(&connection)?);
-        for host in stored_hosts(&connection)? {
+        let wanted = stored_hosts(&connection)?.into_iter();
+        for host in wanted.filter(StoredHost::is_wanted) {
             if !hosts.contains(&host.name) {
                 hosts.push(host.name);
             }

@@ -17,7 +17,7 @@ use super::{
     names::{Effective, effective},
     patience::Patience,
     promises::{Known, Wish, https_only},
-    typed::{add, checked, text_of, texts_of},
+    typed::{all_of_site, checked, names_for_certificates, names_of_site, text_of},
 };
 use crate::{
     app::{
@@ -37,7 +37,7 @@ use crate::{
     net::{
         acme::{self, CertificateName},
         dns, leads,
-        names::{DomainName, Name, typed},
+        names::{DomainName, Name, not_a_host_name, typed},
         router,
     },
 };
@@ -215,6 +215,9 @@ impl Naming {
                 "{name} has no dot in it; write the whole name, such as example.org"
             ));
         }
+        if let Some(why) = not_a_host_name(&name) {
+            return Err(why);
+        }
         if self.certificates().hosts().contains(&name) {
             return Err(format!(
                 "{name} is one of your other hosts; remove it there first, or choose another name"
@@ -273,36 +276,21 @@ impl LiveNames for Naming {
         let typed: Value = serde_json::from_str(keys).unwrap_or_default();
         let certificate = &typed["certificate"];
         let mut errors = Vec::new();
-        let mut also = Vec::new();
-        let mut table = Map::new();
-        let domain = text_of(&typed, "domain");
-        if !domain.is_empty() {
-            match self.name(domain) {
-                Ok(name) => drop(table.insert("domain".into(), name.into())),
-                Err(why) => errors.push(("domain", why)),
-            }
-        }
-        for text in texts_of(&typed, "also") {
-            match self.name(text) {
-                Ok(name) => add(&mut also, name),
-                Err(why) => {
-                    errors.push(("also", why));
-                    break;
-                }
-            }
-        }
-        also.retain(|name| table.get("domain").and_then(Value::as_str) != Some(name));
-        if domain.is_empty() && !also.is_empty() && self.file().domain.is_none() {
+        let (domain, also) = names_of_site(&typed, |text| self.name(text), &mut errors);
+        let has_domain = !text_of(&typed, "domain").is_empty() || self.file().domain.is_some();
+        if !has_domain && !also.is_empty() {
             let text = "Give the domain that the other names lead to.";
             errors.push(("domain", text.to_owned()));
         }
-        let mut more = Vec::new();
-        for text in texts_of(certificate, "names") {
-            match checked::<CertificateName>("more_names", text, &mut errors) {
-                Some(name) => add(&mut more, name),
-                None => break,
-            }
-        }
+        let asked = acme::Settings {
+            authority: self
+                .file()
+                .certificate
+                .authority
+                .or_else(|| text_of(certificate, "authority").parse().ok()),
+            ..acme::Settings::default()
+        };
+        let more = names_for_certificates(certificate, &asked, &mut errors);
         for (field, count) in [("also", also.len()), ("more_names", more.len())] {
             if count > MOST_NAMES {
                 let text = format!(
@@ -336,6 +324,8 @@ impl LiveNames for Naming {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let mut table = Map::new();
+        table.extend(domain.map(|name| ("domain".to_owned(), name.into())));
         let mut kept = Map::new();
         let agrees = certificate["agree_to_terms"].as_bool() == Some(true);
         kept.insert("agree_to_terms".into(), agrees.into());
@@ -360,12 +350,7 @@ impl LiveNames for Naming {
 
     fn unproved(&self, keys: &str) -> Vec<String> {
         let typed: Value = serde_json::from_str(keys).unwrap_or_default();
-        let names: Vec<String> = typed
-            .get("domain")
-            .into_iter()
-            .chain(typed["also"].as_array().into_iter().flatten())
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect();
+        let names = all_of_site(&typed);
         let typed = serde_json::from_value(typed["certificate"].clone());
         let file = self.file().certificate;
         let mut settings: acme::Settings = typed.unwrap_or_default();
@@ -383,7 +368,7 @@ impl LiveNames for Naming {
             let looked = names.into_iter().take(MOST_LOOKED_AT).map(|name| {
                 let challenges = Arc::clone(&challenges);
                 async move {
-                    let (is_fine, text) = in_words(&leads::lead_of(&name, &challenges).await);
+                    let (is_fine, text) = in_words(&leads::look_at(&name, &challenges).await);
                     Lead {
                         name,
                         is_fine,
@@ -418,6 +403,10 @@ impl LiveNames for Naming {
             let text = text.split(" at line ").next().unwrap_or_default();
             text.to_owned()
         })
+    }
+
+    fn dns_of_file(&self) -> Option<&'static str> {
+        self.file().dns.provider_name()
     }
 
     fn is_dns_of_file(&self) -> bool {

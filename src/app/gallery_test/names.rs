@@ -222,6 +222,7 @@ fn dns_page() -> String {
         is_of_file: false,
         has_token: true,
         provider: Some(provider),
+        secret_of: Some(provider),
         is_kept: true,
         fields: fields.collect(),
         is_followed: true,
@@ -237,6 +238,7 @@ fn following() -> Following {
         name: name.to_owned(),
         has: has.iter().map(|&address| address.to_owned()).collect(),
         since: Some(THEN),
+        is_known: true,
         ..FollowingName::default()
     };
     let failure = |words: &str| Some((words.to_owned(), "Save its token once more.".to_owned()));

@@ -66,7 +66,7 @@ async fn show(
     let typed = if wanted == kept { typed } else { Typed::new() };
     let notice = asked.done.as_deref().map(|done| {
         let text = match done {
-            "removed" => "Names are not changed any more, and the token is gone.",
+            "removed" => "Names are not changed any more, and the secret is gone.",
             "compared" => "All names are compared now; look again in a few seconds.",
             _ => "It is saved, and counts from now on.",
         };
@@ -264,6 +264,10 @@ fn page(
         offered: offered.collect(),
         is_of_file: live.is_dns_of_file(),
         has_token: live.has_dns_token(),
+        secret_of: match live.dns_of_file() {
+            Some(id) => Provider::find(id),
+            None => provider,
+        },
         provider: provider.filter(|_| !live.is_dns_of_file()),
         is_kept: kept.is_some(),
         fields: fields.collect(),

@@ -1,8 +1,11 @@
 //! The form of the site's names, and the keys that it stands for in `webstead.toml`.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use url::quirks::domain_to_unicode;
+
+use crate::base::international::as_written;
 
 /// The fields as they were typed. Never logged: the password is among them.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -60,9 +63,9 @@ impl NameForm {
         };
         let agrees = certificate["agree_to_terms"].as_bool() == Some(true);
         Self {
-            domain: domain_to_unicode(if www.is_empty() { domain } else { bare }),
+            domain: as_written(if www.is_empty() { domain } else { bare }).into_owned(),
             www: www.to_owned(),
-            also: lines(also.into_iter().map(domain_to_unicode)),
+            also: lines(also.into_iter().map(|name| as_written(name).into_owned())),
             agree: if agrees { "on" } else { "" }.to_owned(),
             contact: text("contact"),
             authority: text("authority"),
@@ -72,7 +75,7 @@ impl NameForm {
             more_names: lines(
                 names_of(&certificate["names"])
                     .into_iter()
-                    .map(str::to_owned),
+                    .map(|name| as_written(name).into_owned()),
             ),
             ..Self::default()
         }
@@ -87,7 +90,8 @@ impl NameForm {
         let bare = if starts_with_www { &typed[4..] } else { typed };
         let with_www = format!("www.{bare}");
         let (domain, other) = match self.www.as_str() {
-            _ if typed.is_empty() => (typed, None),
+            // What is no name has no www. either: it is told once what is wrong.
+            _ if typed.is_empty() || !could_be_a_name(typed) => (typed, None),
             "bare" => (bare, Some(with_www.as_str())),
             "www" => (with_www.as_str(), Some(bare)),
             _ => (typed, None),
@@ -124,7 +128,8 @@ impl NameForm {
                 "more_names" => &mut self.more_names,
                 _ => continue,
             };
-            value.clone_into(of_form);
+            // Names are shown as people write them, one on a line.
+            *of_form = lines(value.split('\n').map(|line| as_written(line).into_owned()));
         }
     }
 }
@@ -136,6 +141,12 @@ fn names_of(value: &Value) -> Vec<&str> {
 
 fn lines(all: impl Iterator<Item = String>) -> String {
     all.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether it looks like a name, and like no address of a page, of mail or of a machine.
+fn could_be_a_name(typed: &str) -> bool {
+    let is_other = |c: char| ":/\\@[".contains(c) || c.is_whitespace();
+    !typed.contains(is_other) && typed.parse::<IpAddr>().is_err()
 }
 
 fn written(text: &str) -> impl Iterator<Item = &str> {
@@ -191,6 +202,10 @@ mod tests {
             (" www.example.org ", "", "www.example.org", &[]),
             ("", "bare", "", &[]),
             ("üüüü", "www", "www.üüüü", &["üüüü"]),
+            ("https://example.org", "www", "https://example.org", &[]),
+            ("example.org:443", "bare", "example.org:443", &[]),
+            ("ada@example.org", "www", "ada@example.org", &[]),
+            ("192.0.2.1", "bare", "192.0.2.1", &[]),
         ] {
             assert_eq!(keys(typed, www, "").0, domain, "{typed} {www}");
             assert_eq!(keys(typed, www, "").1, also, "{typed} {www}");

@@ -113,6 +113,8 @@ pub struct FollowingName {
     pub name: String,
     /// The addresses that it had when it was looked at last.
     pub has: Vec<String>,
+    /// Whether anybody has said yet what it has.
+    pub is_known: bool,
     /// Since when it is known to have just these.
     pub since: Option<Timestamp>,
     /// Whether these are the machine's.
@@ -165,6 +167,9 @@ pub trait LiveNames: Send + Sync {
     /// # Errors
     /// What is wrong with it, and what to write.
     fn check_dns(&self, keys: &str) -> std::result::Result<(), String>;
+
+    /// The provider of `webstead.toml` that changes names, as it is written there.
+    fn dns_of_file(&self) -> Option<&'static str>;
 
     /// Whether `webstead.toml` says where names can be changed.
     fn is_dns_of_file(&self) -> bool;

@@ -67,6 +67,8 @@ pub struct DnsPage {
     pub has_token: bool,
     /// The one that was chosen.
     pub provider: Option<&'static Provider>,
+    /// Whose secret can be given: that one, or the one of the file.
+    pub secret_of: Option<&'static Provider>,
     /// Whether one is set.
     pub is_kept: bool,
     /// What it wants to know.

@@ -55,8 +55,8 @@ impl Settings {
         at_home.chain(all_below).collect()
     }
 
-    /// Why a name of `names` gets no certificate however it is proved.
-    fn unfit(&self, name: &str) -> Option<String> {
+    /// Why a name that a certificate is wanted for gets none however it is proved, in a sentence that says what to do.
+    pub fn unfit(&self, name: &str) -> Option<String> {
         if is_public(name, self) {
             return not_a_host_name(name);
         }
@@ -68,8 +68,8 @@ impl Settings {
             "has no dot in it, so it is a name of one's own network"
         };
         Some(format!(
-            "{name} {what}: no authority of the internet certifies it; take it out of names in [certificate]. This \
-             machine's own certificate has its names at home by itself"
+            "{name} {what}: no authority of the internet certifies it; take it out of the names for certificates. \
+             The machine's own certificate has its names at home by itself"
         ))
     }
 

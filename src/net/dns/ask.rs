@@ -260,8 +260,12 @@ mod tests {
     /// What comes of bytes that a server sends to whatever it is asked; `SAME` is the number of the question.
     async fn said_to(bytes: &'static [u8], over_udp: bool) -> String {
         let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let at = udp.local_addr().unwrap();
-        let tcp = tokio::net::TcpListener::bind(at).await.unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = if over_udp {
+            udp.local_addr().unwrap()
+        } else {
+            tcp.local_addr().unwrap()
+        };
         let serve = async {
             if over_udp {
                 loop {
@@ -276,7 +280,7 @@ mod tests {
             let _ = stream.read(&mut [0; 600]).await;
             stream.write_all(bytes).await.unwrap();
             drop(stream);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let asked = Asked {
             server: at,

@@ -113,6 +113,22 @@ impl Settings {
         }
     }
 
+    /// The provider as it is written: `cloudflare`.
+    pub fn provider_name(&self) -> Option<&'static str> {
+        Some(match self.provider.as_ref()? {
+            Provider::Rfc2136(_) => "rfc2136",
+            Provider::Web(web) => match web.kind {
+                WebKind::Cloudflare => "cloudflare",
+                WebKind::Desec => "desec",
+                WebKind::DuckDns => "duckdns",
+                WebKind::Gandi => "gandi",
+                WebKind::Hetzner => "hetzner",
+                WebKind::Ovh => "ovh",
+                WebKind::DynDns2 => "dyndns2",
+            },
+        })
+    }
+
     /// The zone that is changed, if there is only one.
     pub fn zone(&self) -> Option<&str> {
         let zone = self.provider.as_ref().and_then(Provider::zone);

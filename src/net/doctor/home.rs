@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use super::facts::{Firewall, Home, Known, Router};
 use crate::{
-    base::is_global,
+    base::{is_global, is_shared},
     net::{dns::follow::Report, router::Gateway},
 };
 
@@ -53,14 +53,6 @@ fn outward() -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
-/// Whether an address is one of those that providers share among homes (RFC 6598).
-pub(super) fn is_shared(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => (v4.octets()[0], v4.octets()[1] & 0xc0) == (100, 64),
-        IpAddr::V6(_) => false,
-    }
-}
-
 /// The address under which the internet finds this home over IPv4, as far as that is known.
 pub(super) fn public_v4(home: &Home) -> Option<IpAddr> {
     let of_router = home.router.external.filter(|address| is_global(*address));
@@ -95,7 +87,7 @@ pub(super) fn seen_outside(home: &Home) -> Option<Known> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Home, is_shared, own};
+    use super::{Home, own};
 
     #[test]
     fn a_home_has_one_address_of_each_kind_whichever_of_router_and_machine_say_one() {
@@ -115,21 +107,6 @@ mod tests {
             home.router.external = ip(external);
             let shown: Vec<String> = own(&home).iter().map(ToString::to_string).collect();
             assert_eq!(shown, expected, "{external} {outward}");
-        }
-    }
-
-    #[test]
-    fn the_addresses_that_providers_share_are_known() {
-        for (address, expected) in [
-            ("100.64.0.1", true),
-            ("100.127.255.255", true),
-            ("::ffff:100.64.0.1", true),
-            ("100.128.0.0", false),
-            ("100.63.255.255", false),
-            ("10.0.0.1", false),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_shared(address.parse().unwrap()), expected, "{address}");
         }
     }
 }

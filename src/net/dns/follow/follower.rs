@@ -271,7 +271,10 @@ async fn bring_up(
     is_gone: impl Fn(&IpAddr) -> bool,
 ) -> Result<(), Failure> {
     let has = match zone.addresses(name).await {
-        Ok(has) => has,
+        Ok(has) => {
+            state.is_asked = true;
+            has
+        }
         // Who cannot be asked is believed to have what it said that it has.
         Err(failure)
             if matches!(

@@ -48,6 +48,9 @@ pub struct Report {
 pub struct NameState {
     /// The addresses that it had when it was looked at last.
     pub has: Vec<IpAddr>,
+    /// Whether anybody has said yet what it has.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_asked: bool,
     /// Those of them that were set here.
     pub published: Vec<IpAddr>,
     /// Since when it is known to have just these.
@@ -76,7 +79,17 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_false(is: &bool) -> bool {
+    !is
+}
+
 impl NameState {
+    /// Whether it is known what it has. What an earlier version kept does not say whether anybody was asked.
+    pub fn is_known(&self) -> bool {
+        self.is_asked || !self.has.is_empty() || self.since.is_some()
+    }
+
     /// Whether it is not tried again before the settings or the secret change, or the owner asks for it.
     pub fn is_stopped(&self) -> bool {
         self.has_failed_as(FailureKind::Final)

@@ -8,12 +8,12 @@ use super::{
     quoted, span,
 };
 use crate::{
-    base::{Place, Station, Timestamp, is_global, one_line},
+    base::{Place, Station, Timestamp, is_global, is_shared, one_line},
     net::{
         acme::FailureKind,
         doctor::{
             facts::{Door, Facts, Mapping, Running, Stranger, Who},
-            home::{is_shared, seen_outside},
+            home::seen_outside,
         },
     },
 };
