@@ -10,7 +10,10 @@ use std::{
 use clap::Parser;
 use log::Level;
 use webstead::{
-    base::{international::in_text, words::without_numbers},
+    base::{
+        international::in_text,
+        words::{without_numbers, without_steering},
+    },
     cli::Cli,
 };
 
@@ -29,7 +32,8 @@ fn main() -> ExitCode {
         Err(e) => {
             let words = e.to_string();
             let words = without_numbers(&words);
-            let _ = writeln!(io::stderr(), "webstead: {}", in_text(&words));
+            let words = without_steering(&in_text(&words)).into_owned();
+            let _ = writeln!(io::stderr(), "webstead: {words}");
             ExitCode::FAILURE
         }
     }

@@ -367,7 +367,16 @@ fn what_cannot_be_is_explained_beside_its_field_and_nothing_typed_is_lost() {
         let words = words.replace("&quot;", "\"");
         assert!(words.contains(word), "{field} {value:.40}: {words}");
         let told = html.matches("<li><a href=\"#_").count();
-        assert_eq!(told, 1, "{field} {value:.40}: one mistake is told once");
+        // That the domain is missing is another mistake.
+        let mistakes = if field == "also" && value != many && at == "also" {
+            2
+        } else {
+            1
+        };
+        assert_eq!(
+            told, mistakes,
+            "{field} {value:.40}: one mistake is told once"
+        );
         let first = value.split(['\n', '\u{7}']).next().unwrap();
         // What is not in a list was not chosen from it.
         assert!(

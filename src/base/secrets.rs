@@ -10,10 +10,12 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Error, Result, files};
+use super::{Error, Result, files, one_line};
 
 /// The folder in the data folder.
 const FOLDER: &str = "secrets";
+/// Characters that are shown of what is no name.
+const MOST_SHOWN: usize = 64;
 /// Far more than any token or key has.
 const MAX_BYTES: u64 = 16 * 1024;
 
@@ -51,8 +53,10 @@ pub fn write(data: &Path, name: &str, secret: &str) -> Result<()> {
     let path = path(data, name)?;
     let secret = secret.trim();
     if secret.is_empty() || secret.len() as u64 > MAX_BYTES {
-        let what = "a secret has from 1 to 16384 bytes; nothing was changed";
-        return Err(Error::Invalid(what.into()));
+        return Err(Error::Invalid(format!(
+            "a secret has from 1 to {MAX_BYTES} bytes, and this one for {name} has {}; nothing was changed",
+            secret.len()
+        )));
     }
     let folder = data.join(FOLDER);
     match DirBuilder::new().mode(0o700).create(&folder) {
@@ -78,14 +82,24 @@ pub fn remove(data: &Path, name: &str) -> Result<bool> {
 }
 
 /// The names of the secrets that there are, in order.
-pub fn names(data: &Path) -> Vec<String> {
-    let entries = fs::read_dir(data.join(FOLDER)).into_iter().flatten();
-    let names = entries
-        .flatten()
-        .filter_map(|e| e.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| is_name(name)).collect();
+///
+/// # Errors
+/// [`Error::Io`] if there is something in the place of their folder that cannot be read.
+pub fn names(data: &Path) -> Result<Vec<String>> {
+    let folder = data.join(FOLDER);
+    let wrong = |e| Error::io("reading the folder", &folder, e);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(wrong(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(wrong)?.file_name().into_string();
+        names.extend(name.ok().filter(|name| is_name(name)));
+    }
     names.sort();
-    names
+    Ok(names)
 }
 
 fn path(data: &Path, name: &str) -> Result<PathBuf> {
@@ -93,7 +107,8 @@ fn path(data: &Path, name: &str) -> Result<PathBuf> {
         return Ok(data.join(FOLDER).join(name));
     }
     Err(Error::Invalid(format!(
-        "{name:?} is no name of a secret; it has small letters, digits and dashes"
+        "{:?} is no name of a secret; it has small letters, digits and dashes",
+        one_line(name, MOST_SHOWN)
     )))
 }
 
@@ -117,7 +132,7 @@ mod tests {
         assert_eq!(read(data.path(), "dns").unwrap().as_deref(), Some("def"));
         let mode = |name: &str| fs::metadata(data.path().join(name)).unwrap().mode() & 0o777;
         assert_eq!((mode("secrets"), mode("secrets/dns")), (0o700, 0o600));
-        assert_eq!(names(data.path()), ["dns"]);
+        assert_eq!(names(data.path()).unwrap(), ["dns"]);
         assert!(remove(data.path(), "dns").unwrap() && !remove(data.path(), "dns").unwrap());
         for (name, secret) in [
             ("../x", "a"),
@@ -128,6 +143,11 @@ mod tests {
         ] {
             assert!(write(data.path(), name, secret).is_err(), "{name:?}");
         }
-        assert!(names(data.path()).is_empty());
+        assert!(names(data.path()).unwrap().is_empty());
+        fs::remove_dir(data.path().join("secrets")).unwrap();
+        assert!(names(data.path()).unwrap().is_empty());
+        // What is in its place is not taken for no secrets.
+        fs::write(data.path().join("secrets"), "x").unwrap();
+        assert!(names(data.path()).is_err());
     }
 }

@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 /// What somebody else said, in one line of at most `most` characters and without any that steer a terminal or turn the
-/// direction of the text (Unicode Standard Annex 9, section 2).
+/// direction of the text.
 pub fn one_line(text: &str, most: usize) -> String {
-    let steers =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || steers(c))
         .filter(|word| !word.is_empty())
@@ -16,6 +14,21 @@ pub fn one_line(text: &str, most: usize) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
+}
+
+/// A text of several lines without what steers a terminal or turns the direction of the text.
+pub fn without_steering(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| steers(c) && c != '\n' && c != '\t';
+    if text.contains(steers) {
+        text.replace(steers, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
+/// Whether a character steers a terminal or turns the direction of the text (Unicode Standard Annex 9, section 2).
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// So many of something, for people: `1 file`, `2 files`.
@@ -42,7 +55,7 @@ pub fn without_numbers(text: &str) -> Cow<'_, str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{one_line, without_numbers};
+    use super::{one_line, without_numbers, without_steering};
 
     #[test]
     fn what_the_system_says_has_no_numbers_for_programmers() {
@@ -68,6 +81,17 @@ mod tests {
             ("1234567890123456", "123456789012345…"),
         ] {
             assert_eq!(one_line(text, 15), line);
+        }
+    }
+
+    #[test]
+    fn lines_stay_and_what_steers_is_shown_as_a_mark() {
+        for (text, shown) in [
+            ("a\n\tb", "a\n\tb"),
+            ("a\u{1b}[2Jb\n", "a\u{fffd}[2Jb\n"),
+            ("\u{202e}a\r", "\u{fffd}a\u{fffd}"),
+        ] {
+            assert_eq!(without_steering(text), shown);
         }
     }
 

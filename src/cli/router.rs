@@ -150,7 +150,13 @@ fn close(folder: &DataFolder, config: &Config) -> Result<ExitCode> {
         ));
     }
     let data = folder.root();
-    if Kept::load(data).is_empty() {
+    let kept = Kept::read(data).map_err(|e| {
+        Error::Invalid(format!(
+            "{e}, so nobody knows what the router was asked for. It closes by itself within an hour, if the router keeps \
+             to the time that was asked for; look on its own pages, and remove the file"
+        ))
+    })?;
+    if kept.is_empty() {
         say!("The router was not asked to open anything.");
         return Ok(ExitCode::SUCCESS);
     }

@@ -6,7 +6,10 @@ use std::{
     io::{self, ErrorKind, Write},
 };
 
-use crate::base::{international, words::without_numbers};
+use crate::base::{
+    international,
+    words::{without_numbers, without_steering},
+};
 
 /// Prints a line to standard output, as `println!` does.
 macro_rules! say {

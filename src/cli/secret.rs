@@ -1,7 +1,7 @@
 //! `webstead secret`: what providers gave, kept apart from the site.
 
 use std::{
-    io::{self, BufRead, BufReader, IsTerminal},
+    io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read as _},
     process::ExitCode,
 };
 
@@ -10,12 +10,17 @@ use clap::Subcommand;
 use super::{Global, place::with_browsers};
 use crate::{
     backup::Target,
-    base::{Error, Result, secrets},
+    base::{Error, Result, one_line, secrets},
     config::Config,
     db::DataFolder,
     net::{acme, dns},
     server::stores::{self, PASSWORD_SECRET, STORE_SECRET},
 };
+
+/// Far more than a secret may have: what is longer is told to be so.
+const MOST_BYTES: u64 = 64 * 1024;
+/// Characters that are shown of what is no name.
+const MOST_SHOWN: usize = 64;
 
 /// What to do with secrets.
 #[derive(Subcommand)]
@@ -61,7 +66,8 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
                 }
                 _ => {
                     return Err(Error::Invalid(format!(
-                        "there is no use for a secret named {name:?}; there are {}, {STORE_SECRET}, {PASSWORD_SECRET} and {}",
+                        "there is no use for a secret named {:?}; there are {}, {STORE_SECRET}, {PASSWORD_SECRET} and {}",
+                        one_line(name, MOST_SHOWN),
                         dns::SECRET_NAME,
                         acme::SECRET_NAME
                     )));
@@ -71,7 +77,12 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
             say!("The secret is kept, for this machine alone: an export does not have it.");
         }
         SecretCommand::List => {
-            for name in secrets::names(data) {
+            let names = secrets::names(data)?;
+            if names.is_empty() {
+                // Not among the names, for who reads those.
+                warn_of!("There is no secret yet; `webstead secret set NAME` keeps one.");
+            }
+            for name in names {
                 say!("{name}");
             }
         }
@@ -151,9 +162,13 @@ fn ask_alone(name: &str) -> Result<String> {
         return ask(name);
     }
     let mut line = String::new();
-    let mut input = BufReader::new(io::stdin().lock());
-    let read = input.read_line(&mut line);
-    read.map_err(|e| Error::io("reading", "standard input", e))?;
+    let mut input = BufReader::new(io::stdin().lock().take(MOST_BYTES));
+    input.read_line(&mut line).map_err(|e| match e.kind() {
+        ErrorKind::InvalidData => Error::Invalid(format!(
+            "what was given for {name} is no text (UTF-8), so nothing was changed; copy the secret alone, and set it again"
+        )),
+        _ => Error::io("reading", "standard input", e),
+    })?;
     if input.buffer().trim_ascii().is_empty() {
         return Ok(line);
     }

@@ -53,6 +53,21 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::app::names::providers::PROVIDERS;
+
+    #[test]
+    fn every_provider_is_found_by_the_name_that_the_file_has_and_its_secret_has_one_name() {
+        for provider in &PROVIDERS {
+            let settings: dns::Settings = serde_json::from_str(&provider.example(None)).unwrap();
+            assert_eq!(settings.provider_name(), Some(provider.id));
+            // The command line and the page call it the same.
+            let of_page = provider.token.to_lowercase();
+            for part in settings.parts_of_secret() {
+                let word = part.split(' ').next().unwrap().to_lowercase();
+                assert!(of_page.contains(&word), "{part} is not in {of_page}");
+            }
+        }
+    }
 
     #[test]
     fn a_token_that_came_to_nothing_makes_way_for_the_one_before() {

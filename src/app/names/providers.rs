@@ -164,23 +164,3 @@ impl Provider {
         Value::Object(table).to_string()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::PROVIDERS;
-    use crate::net::dns::Settings;
-
-    #[test]
-    fn every_provider_is_found_by_the_name_that_the_file_has_and_names_its_secret() {
-        for provider in &PROVIDERS {
-            let settings: Settings = serde_json::from_str(&provider.example(None)).unwrap();
-            assert_eq!(settings.provider_name(), Some(provider.id));
-            // The command line and the page call it the same.
-            let of_page = provider.token.to_lowercase();
-            for part in settings.parts_of_secret() {
-                let word = part.split(' ').next().unwrap().to_lowercase();
-                assert!(of_page.contains(&word), "{part} is not in {of_page}");
-            }
-        }
-    }
-}

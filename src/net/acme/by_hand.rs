@@ -141,6 +141,14 @@ pub async fn name_records(data: &Path, site: &Wanted) -> Result<Vec<NameRecord>>
     Ok(records)
 }
 
+/// What happened, and what to do: nobody tries again by itself what was asked for by hand.
 fn in_words(failure: Failure) -> Error {
-    Error::Invalid(failure.text)
+    Error::Invalid(match failure.kind {
+        FailureKind::Unreachable => format!(
+            "the authority did not do it: {}; look whether this machine reaches the internet, and whether authority in \
+             [certificate] is the address of its directory, and do it once more",
+            failure.text
+        ),
+        _ => failure.text,
+    })
 }

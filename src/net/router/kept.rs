@@ -126,17 +126,25 @@ impl Kept {
 
     /// Of this data folder. A file that cannot be read counts as none.
     pub fn load(data: &Path) -> Self {
+        Self::read(data).unwrap_or_else(|e| {
+            log::warn!("{e}, and is not used");
+            Self::default()
+        })
+    }
+
+    /// Of this data folder.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is a file that cannot be read, so that nobody knows what the router was asked for.
+    pub fn read(data: &Path) -> Result<Self> {
         let path = path(data);
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::Invalid(format!("{} cannot be read ({e})", path.display()))
+        };
         match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).unwrap_or_else(|e| {
-                log::warn!("{} cannot be read and is not used: {e}", path.display());
-                Self::default()
-            }),
-            Err(e) if e.kind() == ErrorKind::NotFound => Self::default(),
-            Err(e) => {
-                log::warn!("{} cannot be read and is not used: {e}", path.display());
-                Self::default()
-            }
+            Ok(text) => serde_json::from_str(&text).map_err(|e| wrong(&e)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(wrong(&e)),
         }
     }
 
