@@ -116,7 +116,7 @@ impl Keys<'_> {
         let Some(data) = self.data else {
             return Vec::new();
         };
-        let names = secrets::names(data).into_iter();
+        let names = secrets::names(data).unwrap_or_default().into_iter();
         let names = names.filter(|name| name.starts_with(keys::SECRET_START));
         let texts = names.filter_map(|name| secrets::read(data, &name).ok().flatten());
         texts.filter_map(|text| Key::parse(&text).ok()).collect()

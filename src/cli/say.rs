@@ -63,11 +63,12 @@ pub(super) fn line(words: Arguments<'_>) {
 /// Prints text for people, as [`line()`] does.
 pub(super) fn text(words: Arguments<'_>) {
     let words = words.to_string();
-    raw(format_args!("{}", international::in_text(&words)));
+    let words = international::in_text(&words);
+    raw(format_args!("{}", without_steering(&words)));
 }
 
-/// Prints to standard output, for programs, as it is. Where it cannot be written, such as on a full disk, the program ends with an error:
-/// what is missing there is not to be taken for all.
+/// Prints to standard output, for programs, as it is. Where it cannot be written, such as on a full disk, the program
+/// ends with an error: what is missing there is not to be taken for all.
 pub(super) fn raw(words: Arguments<'_>) {
     let mut out = Output::new();
     if let Err(e) = out.write_fmt(words).and_then(|()| out.flush()) {
@@ -80,5 +81,6 @@ pub(super) fn raw(words: Arguments<'_>) {
 pub(super) fn warning(words: Arguments<'_>) {
     let words = words.to_string();
     let words = without_numbers(&words);
-    let _ = writeln!(io::stderr().lock(), "{}", international::in_text(&words));
+    let words = international::in_text(&words);
+    let _ = writeln!(io::stderr().lock(), "{}", without_steering(&words));
 }

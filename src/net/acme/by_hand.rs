@@ -5,7 +5,7 @@ use std::path::Path;
 use instant_acme::{RevocationReason, RevocationRequest};
 
 use super::{
-    Failure, Record, Settings, account,
+    Failure, FailureKind, Record, Settings, account,
     keeper::Wanted,
     kept::{self, Kept},
     lasting::Lasting,
