@@ -384,6 +384,7 @@ fn all_names_below_one_get_a_certificate_through_a_dns_server_that_takes_changes
     ] {
         // Another secret is tried at once, and so are other settings. One that is none is not kept by the command.
         if word == "it is not base64" {
+            fs::create_dir_all(site.data().join("secrets")).unwrap();
             fs::write(site.data().join("secrets/dns"), secret).unwrap();
         } else {
             keep_secret(&site, secret);
