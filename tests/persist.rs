@@ -267,7 +267,7 @@ fn settings_that_cannot_work_are_found_before_an_authority_is_asked() {
         ),
         (
             "authority_roots = \"roots.pem\"",
-            "no certificate (PEM) in this file",
+            "there is no certificate of an authority in this file",
         ),
         (
             "authority_roots = \"nowhere.pem\"",
