@@ -271,7 +271,7 @@ fn settings_that_cannot_work_are_found_before_an_authority_is_asked() {
         ),
         (
             "authority_roots = \"nowhere.pem\"",
-            "nowhere.pem: this cannot be read",
+            "nowhere.pem: there is no such file",
         ),
         ("key = \"rsa\"\nkey_file = \"own.pem\"", "take key away"),
     ] {

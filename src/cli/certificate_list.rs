@@ -96,7 +96,7 @@ pub(super) fn line(report: &Report) -> String {
 /// When it is tried again; what is due waits for nothing but the site.
 fn again(next: Timestamp) -> String {
     if next <= Timestamp::now() {
-        "as soon as the site runs".to_owned()
+        "now, or as soon as the site runs".to_owned()
     } else {
         day(next)
     }
