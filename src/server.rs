@@ -99,7 +99,6 @@ use crate::{
     net::{
         accept::{self, Door},
         admission::Admission,
-        dns::follow,
         handshakes::Handshakes,
         leaving::Leaving,
         listen::{self, Listeners},
@@ -225,11 +224,10 @@ pub fn run(
             leaving: leaving.clone(),
         },
         edge_settings(&config),
-        listeners.https_address,
+        local.at_home(&listeners),
     )?);
     let watch = watched(&edge, &database, admission.clone(), handshakes, &limited);
-    let router = router::Wanted::of(counts.config.router, &listeners);
-    let router = router::Keeper::new(folder.root(), router, follow::published_v6);
+    let router = at_router::keeper(folder.root(), counts.config.router, &listeners, &edge);
     let seen = (&names[..], watch, Arc::clone(&router));
     let (naming, backups, asked) = live(&edge, &certificates, &database, &folder, &config, seen);
     let app = App::new(database.clone(), media, setup, certificates.names())?;

@@ -37,6 +37,18 @@ fn a_port_that_leads_nowhere_here_or_to_another_machine_is_told_apart() {
         rules.contains("192.168.77.20:8443") && rules.contains("192.168.77.20:8080")
     });
     examine(&home).must("router", "router-mapped", &["192.168.77.20:8443"]);
+    let led = |host: &str| home.led_to("11.22.33.44", host);
+    // Who comes to port 80 of the router is sent to its port 443, not to that of this machine.
+    wait_until("it is known that port 443 leads here", || {
+        led("home.example.net") == "https://home.example.net/a"
+    });
+    for (host, expected) in [
+        ("www.home.example.net", "https://www.home.example.net/a"),
+        ("home.example.net:8080", "https://home.example.net:8443/a"),
+        ("192.168.77.20", "https://192.168.77.20:8443/a"),
+    ] {
+        assert_eq!(led(host), expected);
+    }
 
     set(&home, false);
     site.signal("HUP");

@@ -257,22 +257,32 @@ impl Home {
 
     /// The status that a visitor from outside gets.
     pub(crate) fn visit(&self, url: &str) -> String {
+        self.ask_from_outside(&["-w", "%{http_code}", url])
+    }
+
+    /// Where a visitor from outside is led to who asks there for a host over plain HTTP.
+    pub(crate) fn led_to(&self, address: &str, host: &str) -> String {
+        let host = format!("Host: {host}");
+        let url = format!("http://{address}/a");
+        self.ask_from_outside(&["-w", "%{redirect_url}", "-H", &host, &url])
+    }
+
+    fn ask_from_outside(&self, what: &[&str]) -> String {
+        let outside = format!("{}o", self.name);
         let output = Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &format!("{}o", self.name),
-                "curl",
-                "-sk",
-                "-m",
-                "5",
-                "-o",
-                "/dev/null",
-            ])
-            .args(["-w", "%{http_code}", url])
+            .args(["netns", "exec", &outside, "curl", "-sk", "-m", "5"])
+            .args(["-o", "/dev/null"])
+            .args(what)
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The router is switched off, as far as machines can ask it.
+    pub(crate) fn falls_silent(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
     }
 }
 
@@ -441,9 +451,7 @@ fn a_machine_without_a_router_that_answers_is_told_so() {
     let Some(mut home) = Home::build("d", "11.22.33.44", "") else {
         return;
     };
-    let mut daemon = home.daemon.take().unwrap();
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    home.falls_silent();
     home.set(false);
     {
         let _site = home.serve();

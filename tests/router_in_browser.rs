@@ -6,7 +6,7 @@ use crate::{router::Home, site::PASSWORD, waiting::wait_until};
 
 #[test]
 fn in_the_browser_the_owner_sees_the_router_consents_and_takes_it_back() {
-    let Some(home) = Home::build("e", "11.22.33.44", "") else {
+    let Some(mut home) = Home::build("e", "11.22.33.44", "") else {
         return;
     };
     let site = home.serve();
@@ -42,8 +42,15 @@ fn in_the_browser_the_owner_sees_the_router_consents_and_takes_it_back() {
     assert_eq!(home.visit("https://11.22.33.44/"), "200", "{}", home.log());
     wait_until("the page says so", || {
         let page = home.browse("/admin/name/router", None);
-        page.contains("Port 443 to port 8443") && page.contains("over UPnP")
+        page.contains("Port 80 to port 8080") && page.contains("over UPnP")
     });
+    // What was seen before contradicts that, and is not shown beside it.
+    let page = home.browse("/admin/name/router", None);
+    has(
+        &page,
+        &["Port 443 to port 8443", "granted", "before the last change"],
+    );
+    assert!(!page.contains("is closed"), "{page}");
     let refused = home.says(&["router", "close"]);
     assert!(refused.contains("take it back in the browser"), "{refused}");
 
@@ -67,4 +74,27 @@ fn in_the_browser_the_owner_sees_the_router_consents_and_takes_it_back() {
     let closed = home.browse("/admin/name/router/close", Some(&[]));
     has(&closed, &["/admin/name/router?done=closed"]);
     wait_until("both are closed", || !home.passes_on().contains("dnat"));
+    let after = "/admin/name/router?done=closed";
+    wait_until("the page says so", || {
+        let page = home.browse(after, None);
+        page.contains("What the router was asked to open is closed") && !page.contains("granted")
+    });
+
+    // A router that is away cannot close, and nobody says that it has.
+    home.browse("/admin/name/router", Some(&[("password", PASSWORD)]));
+    wait_until("they are open once more", || {
+        let page = home.browse("/admin/name/router", None);
+        page.contains("Port 80 to port 8080") && !page.contains("being asked")
+    });
+    home.falls_silent();
+    home.browse("/admin/name/router/close", Some(&[]));
+    wait_until("it is tried", || {
+        home.browse(after, None).contains("Not closed yet")
+    });
+    let page = home.browse(after, None);
+    has(
+        &page,
+        &["told to close", "may still be open", "It is tried again"],
+    );
+    assert!(!page.contains("asked to open is closed"), "{page}");
 }

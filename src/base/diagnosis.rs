@@ -80,6 +80,9 @@ pub struct Station {
     pub remedy: Option<String>,
     /// The page of the site where that is done or explained.
     pub page: Option<&'static str>,
+    /// Whether what is wrong at other stations may come of this, wherever they are on the way.
+    #[serde(skip)]
+    pub is_cause: bool,
 }
 
 impl Station {
@@ -106,7 +109,15 @@ impl Station {
             says,
             remedy: None,
             page: None,
+            is_cause: false,
         }
+    }
+
+    /// The same as what is to be mended first, because others may be wrong for no other reason.
+    #[must_use]
+    pub fn cause(mut self) -> Self {
+        self.is_cause = true;
+        self
     }
 
     /// The same with the one thing to do.
@@ -157,12 +168,14 @@ impl Diagnosis {
         self.first_wrong().is_none()
     }
 
-    /// The first station that is wrong: what to do first, because what is behind it may follow from it. Further names
-    /// come after that.
+    /// The station to begin with: one from which what is wrong elsewhere may come, else the first that is wrong, because
+    /// what is behind it may follow from it. Further names come after that.
     pub fn first_wrong(&self) -> Option<&Station> {
         let further = self.further.iter().map(|further| &further.station);
-        let mut stations = self.stations.iter().chain(further);
-        stations.find(|station| station.health == Health::Wrong)
+        let all = self.stations.iter().chain(further);
+        let mut wrong = all.filter(|station| station.health == Health::Wrong);
+        let cause = wrong.clone().find(|station| station.is_cause);
+        cause.or_else(|| wrong.next())
     }
 
     /// Stations of which nothing is known.

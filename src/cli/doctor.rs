@@ -125,7 +125,7 @@ fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
     match found.first_wrong() {
         Some(station) => writeln!(
             out,
-            "\nBegin with the first that is wrong: {}.",
+            "\nBegin with this: {}.",
             station.place.title().to_lowercase()
         ),
         None => writeln!(out, "\n{}", in_text(&found.summary())),

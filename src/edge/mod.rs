@@ -6,6 +6,7 @@
 //! public; all that leaves with the security headers. Forms are read before the application sees them,
 //! within limits.
 
+pub mod at_home;
 mod compression;
 mod compressor;
 mod files;
@@ -15,6 +16,7 @@ pub mod hosts;
 mod in_flight;
 pub mod incoming;
 pub mod observe;
+mod other_names;
 pub mod page_cache;
 pub mod pipeline;
 mod plain_page;

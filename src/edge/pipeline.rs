@@ -18,12 +18,13 @@ use actix_web::{
 };
 
 use super::{
+    at_home::AtHome,
     files,
     hosts::{Host, Hosts, Misdirected, State, name_of_authority},
     in_flight::{self, InFlight},
     incoming::Asker,
     observe::{Kind, Observer, Watched, access_log},
-    page_cache, plain_page, render_limit,
+    other_names, page_cache, plain_page, render_limit,
     request_context::RequestContext,
     site::Site,
     strict_transport::{Promise, Promises},
@@ -37,8 +38,10 @@ use crate::{
         Peer, admission,
         challenges::Challenges,
         doctor::{Seen, Testimony, Witness},
+        front_door::FrontDoor,
         leaving::Leaving,
         redirect,
+        router::HTTPS,
         trust::{self, TrustedProxies},
     },
 };
@@ -79,6 +82,7 @@ pub struct Edge {
     hosts: RwLock<Arc<Hosts>>,
     shared: Shared,
     witness: Witness,
+    front_door: Arc<FrontDoor>,
     observer: Arc<Observer>,
     request_ids: RequestIds,
     in_flight: InFlight,
@@ -99,7 +103,7 @@ impl Edge {
         hosts: Hosts,
         shared: Shared,
         settings: Settings,
-        https: SocketAddr,
+        at_home: AtHome,
     ) -> base::Result<Self> {
         let observer = Arc::new(Observer::new(settings.log));
         Ok(Self {
@@ -114,13 +118,14 @@ impl Edge {
             )?,
             observer,
             witness: Witness::new()?,
+            front_door: Arc::default(),
             hosts: RwLock::new(Arc::new(hosts)),
             shared,
             request_ids: RequestIds::new(),
             in_flight: InFlight::new(settings.limits),
-            trust_page: TrustPage::new(data),
+            https: at_home.https,
+            trust_page: TrustPage::new(data, at_home),
             promises: Promises::default(),
-            https,
         })
     }
 
@@ -165,6 +170,7 @@ impl Edge {
                 .filter(|(_, _, was_well)| *was_well == Some(false))
                 .map(|(host, address, _)| (host, address))
                 .collect(),
+            closed_at: self.front_door.closed_at().map(|at| at.0),
             ..self.witness.seen()
         }
     }
@@ -205,6 +211,33 @@ impl Edge {
         }
     }
 
+    /// Whether visitors come in at port 443, for who finds that out.
+    pub fn front_door(&self) -> &Arc<FrontDoor> {
+        &self.front_door
+    }
+
+    /// The port to which a request over plain HTTP is sent on. Who asked at port 80 for a name that the internet knows
+    /// came through the router, which passes port 443 on too; in the home network, that of this machine counts.
+    fn port_of_https(&self, request: &ServiceRequest) -> u16 {
+        let own = self.https.port();
+        let Some(authority) = host_of(request.head()) else {
+            return own;
+        };
+        if !redirect::is_of_port_80(authority) || !self.front_door.is_open() {
+            return own;
+        }
+        let is_known = |name: &str| {
+            let names = self.shared.names.now();
+            names.all().any(|one| one == name)
+                || names.leads_from(name).is_some()
+                || self.hosts().has(name)
+        };
+        match name_of_authority(authority) {
+            Some(name) if is_known(&name) => HTTPS,
+            _ => own,
+        }
+    }
+
     /// Returns when no request has been in flight for a moment.
     pub async fn quiet(&self) {
         self.in_flight.quiet().await;
@@ -236,8 +269,8 @@ pub async fn pipeline(
             Some(asked @ Testimony::Proof(_)) => Some(testimony(&edge, asked)),
             _ => None,
         });
-        let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip(), "http"));
-        let response = answer.unwrap_or_else(|| to_https(&request, edge.https.port()));
+        let answer = answer.or_else(|| edge.trust_page.answer(&request, peer.address.ip()));
+        let response = answer.unwrap_or_else(|| to_https(&request, edge.port_of_https(&request)));
         return Ok(parted(
             request.into_response(response),
             &edge.shared.leaving,
@@ -268,7 +301,7 @@ pub async fn pipeline(
         Ok(Host::Site) if let Some(asked) = edge.witness.asked(request.path()) => {
             (Kind::Site, request.into_response(testimony(&edge, asked)))
         }
-        Ok(Host::Site) if let Some(location) = elsewhere(&edge.shared.names.now(), &request) => {
+        Ok(Host::Site) if let Some(location) = led_away(&edge.shared.names.now(), &request) => {
             (Kind::None, request.into_response(moved(location)))
         }
         Ok(Host::Site) if let Some(response) = trust_page(&edge, &request, &context) => {
@@ -383,19 +416,14 @@ fn trust_page(
     request: &ServiceRequest,
     context: &RequestContext,
 ) -> Option<HttpResponse> {
-    edge.trust_page.answer(request, context.visitor?, "https")
+    edge.trust_page.answer(request, context.visitor?)
 }
 
 /// Where the site is really, if the request has another of its names.
-fn elsewhere(names: &Names, request: &ServiceRequest) -> Option<String> {
-    let authority = host_of(request.head())?;
-    let domain = names.leads_from(&name_of_authority(authority)?)?;
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
-    let port = port.filter(|port| !port.is_empty() && *port != "443");
-    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+fn led_away(names: &Names, request: &ServiceRequest) -> Option<String> {
     let target = request.uri().path_and_query();
     let target = target.map_or("/", |target| target.as_str());
-    Some(format!("https://{domain}{port}{target}"))
+    other_names::location(names, host_of(request.head())?, target)
 }
 
 /// What the name that was asked for promises.

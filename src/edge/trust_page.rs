@@ -18,11 +18,15 @@ use askama::Template;
 use data_encoding::BASE64;
 use qrcodegen::{QrCode, QrCodeEcc};
 
-use super::plain_page::{self, STYLE};
+use super::{
+    at_home::AtHome,
+    hosts::name_of_authority,
+    plain_page::{self, STYLE},
+};
 use crate::{
     auth::csrf::host_of,
     base::is_global,
-    net::{certificates::AuthorityCertificate, names, redirect},
+    net::{certificates::AuthorityCertificate, redirect},
 };
 
 /// The page.
@@ -38,6 +42,7 @@ const QUIET: i32 = 4;
 pub(super) struct TrustPage {
     /// The data folder, where the authority is.
     data: PathBuf,
+    at_home: AtHome,
 }
 
 #[derive(Template)]
@@ -45,12 +50,31 @@ pub(super) struct TrustPage {
 struct Page {
     authority: String,
     fingerprint: Vec<String>,
+    /// For a telephone; `None` if none gets here.
+    code: Option<Code>,
+    style: &'static str,
+}
+
+/// A QR code.
+struct Code {
     address: String,
-    /// Width and height of the code.
+    /// Width and height.
     size: i32,
     /// The black modules, as a path of SVG.
-    code: String,
-    style: &'static str,
+    path: String,
+}
+
+impl Code {
+    /// With the address of the page over plain HTTP, where no browser warns.
+    fn of(origin: String) -> Option<Self> {
+        let address = origin + PAGE;
+        let code = QrCode::encode_text(&address, QrCodeEcc::Medium).ok()?;
+        Some(Self {
+            address,
+            size: code.size() + 2 * QUIET,
+            path: path_of(&code),
+        })
+    }
 }
 
 #[derive(Template)]
@@ -63,19 +87,13 @@ struct Profile {
 }
 
 impl TrustPage {
-    /// Of the authority in this data folder.
-    pub(super) fn new(data: PathBuf) -> Self {
-        Self { data }
+    /// Of the authority in this data folder, on a machine that is found so.
+    pub(super) fn new(data: PathBuf, at_home: AtHome) -> Self {
+        Self { data, at_home }
     }
 
-    /// The answer to a request for one of its addresses from one's own network; `None` for every other. `scheme` is
-    /// `http` or `https`.
-    pub(super) fn answer(
-        &self,
-        request: &ServiceRequest,
-        from: IpAddr,
-        scheme: &str,
-    ) -> Option<HttpResponse> {
+    /// The answer to a request for one of its addresses from one's own network; `None` for every other.
+    pub(super) fn answer(&self, request: &ServiceRequest, from: IpAddr) -> Option<HttpResponse> {
         let is_asked = matches!(*request.method(), Method::GET | Method::HEAD);
         if !is_asked || is_global(from) {
             return None;
@@ -97,7 +115,7 @@ impl TrustPage {
                 certificate.der().to_vec(),
             )),
             PROFILE => profile(&certificate),
-            _ => page(&certificate, request, scheme),
+            _ => page(&certificate, request, &self.at_home),
         }
     }
 }
@@ -105,17 +123,13 @@ impl TrustPage {
 fn page(
     certificate: &AuthorityCertificate,
     request: &ServiceRequest,
-    scheme: &str,
+    at_home: &AtHome,
 ) -> Option<HttpResponse> {
     let host = host_of(request.head()).filter(|host| redirect::is_valid_host(host))?;
-    let address = format!("{scheme}://{}{PAGE}", from_elsewhere(host));
-    let code = QrCode::encode_text(&address, QrCodeEcc::Medium).ok()?;
     let page = Page {
         authority: certificate.name().to_owned(),
         fingerprint: certificate.fingerprint(),
-        size: code.size() + 2 * QUIET,
-        code: path_of(&code),
-        address,
+        code: at_home.origin(&name_of_authority(host)?).and_then(Code::of),
         style: STYLE,
     };
     let mut response = plain_page::html(StatusCode::OK, page.render().ok()?);
@@ -124,31 +138,6 @@ fn page(
         .headers_mut()
         .insert(header::CACHE_CONTROL, no_store);
     Some(response)
-}
-
-/// A host under which others on the network find this machine: the one that was asked for, or, where that is this
-/// machine's name for itself, the first of its addresses.
-fn from_elsewhere(asked: &str) -> String {
-    let (host, port) = match asked.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, format!(":{port}")),
-        _ => (asked, String::new()),
-    };
-    let is_loopback = |text: &str| {
-        let address = text.trim_matches(['[', ']']).parse::<IpAddr>();
-        address.is_ok_and(|address| address.is_loopback())
-    };
-    if host != "localhost" && !is_loopback(host) {
-        return asked.to_owned();
-    }
-    let names = names::local_names(&names::LocalName::new(None));
-    let mut addresses = names
-        .iter()
-        .filter_map(|name| name.to_str().parse::<IpAddr>().ok());
-    match addresses.find(|address| !address.is_loopback()) {
-        Some(IpAddr::V6(address)) => format!("[{address}]{port}"),
-        Some(IpAddr::V4(address)) => format!("{address}{port}"),
-        None => asked.to_owned(),
-    }
 }
 
 fn profile(certificate: &AuthorityCertificate) -> Option<HttpResponse> {

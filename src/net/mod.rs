@@ -10,6 +10,7 @@ pub mod connector;
 pub mod dns;
 pub mod doctor;
 mod flow;
+pub mod front_door;
 pub mod handshakes;
 mod http2;
 mod inherited;

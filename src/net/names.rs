@@ -22,12 +22,31 @@ pub type Name = ServerName<'static>;
 /// Link-local IPv6 addresses are left out too: no browser can open one, because a URL cannot say which
 /// interface it is on, and they come and go with every virtual interface.
 pub fn local_names(local: &LocalName) -> Vec<Name> {
-    let addresses = if_addrs::get_if_addrs().unwrap_or_else(|e| {
-        log::warn!("the addresses of this machine cannot be listed ({e}): the certificate will not have them");
-        Vec::new()
-    });
+    let addresses = interfaces();
     let addresses = addresses.iter().map(if_addrs::Interface::ip);
     names_of(&host_name(), local, addresses)
+}
+
+/// The same without the addresses of interfaces that are down, such as one whose cable is out: nobody reaches those.
+pub fn names_in_reach(local: &LocalName) -> Vec<Name> {
+    names_of(&host_name(), local, own_addresses_in_reach())
+}
+
+/// The addresses of this machine but for those that are down, as the system lists them.
+pub fn own_addresses_in_reach() -> Vec<IpAddr> {
+    in_reach(&interfaces())
+}
+
+fn in_reach(interfaces: &[if_addrs::Interface]) -> Vec<IpAddr> {
+    let up = interfaces.iter().filter(|one| one.is_oper_up());
+    up.map(if_addrs::Interface::ip).collect()
+}
+
+fn interfaces() -> Vec<if_addrs::Interface> {
+    if_addrs::get_if_addrs().unwrap_or_else(|e| {
+        log::warn!("the addresses of this machine cannot be listed ({e}): the certificate will not have them");
+        Vec::new()
+    })
 }
 
 /// What this machine is called on its own network, without `.local`.
@@ -166,7 +185,31 @@ impl From<DomainName> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LocalName, local_names, names_of};
+    use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Interface};
+
+    use super::{LocalName, in_reach, local_names, names_of};
+
+    #[test]
+    fn an_address_of_an_interface_that_is_down_is_not_named() {
+        let interface = |last: u8, oper_status| Interface {
+            name: format!("eth{last}"),
+            addr: IfAddr::V4(Ifv4Addr {
+                ip: [192, 168, 1, last].into(),
+                netmask: [255, 255, 255, 0].into(),
+                prefixlen: 24,
+                broadcast: None,
+            }),
+            index: Some(last.into()),
+            oper_status,
+            is_p2p: false,
+        };
+        let all = [
+            interface(1, IfOperStatus::Up),
+            interface(2, IfOperStatus::Down),
+        ];
+        let found: Vec<String> = in_reach(&all).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["192.168.1.1"]);
+    }
 
     fn shown(host: &str, addresses: &[&str]) -> Vec<String> {
         shown_of(

@@ -36,6 +36,14 @@ pub fn to_https(
     Some(format!("https://{host}{port}/{rest}"))
 }
 
+/// Whether a `Host` names no port but that of plain HTTP: the request was sent to port 80, wherever it came in (RFC 9110
+/// section 7.2).
+pub fn is_of_port_80(host_header: &str) -> bool {
+    let after = host_header.rsplit(']').next().unwrap_or_default();
+    let port = after.split_once(':').map(|(_, port)| port);
+    port.is_none_or(|port| port.is_empty() || port == "80")
+}
+
 /// Whether a `Host` header has the form that RFC 9110 section 7.2 gives it: a name or an address, and perhaps
 /// a port.
 pub fn is_valid_host(header: &str) -> bool {
@@ -79,7 +87,7 @@ fn is_port(text: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::to_https;
+    use super::{is_of_port_80, to_https};
 
     #[test]
     fn a_request_is_sent_to_the_same_place_under_https() {
@@ -106,6 +114,22 @@ mod tests {
                 Some(expected),
                 "{host} {path}"
             );
+        }
+    }
+
+    #[test]
+    fn who_names_no_port_came_to_port_80() {
+        for (host, expected) in [
+            ("example.org", true),
+            ("example.org:", true),
+            ("example.org:80", true),
+            ("[::1]", true),
+            ("[::1]:80", true),
+            ("example.org:8080", false),
+            ("[::1]:8080", false),
+            ("[fd00::80]:443", false),
+        ] {
+            assert_eq!(is_of_port_80(host), expected, "{host}");
         }
     }
 

@@ -15,10 +15,11 @@ use crate::{
     base::{Error, Result},
     config::Config,
     db::ServerLock,
+    edge::at_home::AtHome,
     net::{
-        listen,
+        listen::{self, Listeners},
         mdns::{self, Announcer},
-        names::{LocalName, local_names},
+        names::{LocalName, names_in_reach},
     },
 };
 
@@ -38,6 +39,16 @@ impl Local {
         Self {
             name: Arc::new(LocalName::new(config.local.name.as_ref())),
             settings: config.local.clone(),
+        }
+    }
+
+    /// The same, for a site that listens there.
+    pub(super) fn at_home(&self, listeners: &Listeners) -> AtHome {
+        AtHome {
+            name: Arc::clone(&self.name),
+            announces: self.settings.announce,
+            https: listeners.https_address,
+            http: listeners.http_address,
         }
     }
 }
@@ -73,7 +84,7 @@ impl Told {
     pub(super) fn tell(&self) -> Result<Started> {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let address = started.https_address;
-        started.addresses = listen::shown_addresses(address, &local_names(&self.local.name));
+        started.addresses = listen::shown_addresses(address, &names_in_reach(&self.local.name));
         started.is_named = self.local.settings.announce && mdns::is_possible(address.ip());
         let line = serde_json::to_string(&*started).map_err(Error::internal)?;
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);

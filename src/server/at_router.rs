@@ -3,17 +3,32 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use super::naming::Naming;
 use crate::{
     app::names::live::{Granted, LiveRouter, RouterSeen, RouterState, Soon},
     base::Timestamp,
+    edge::pipeline::Edge,
     net::{
         dns::follow,
+        listen::Listeners,
         router::{self, Keeper, Kept, PortSeen, Seen},
     },
 };
+
+/// What keeps the ports of the router open for a site that listens there, and tells the edge whether they are.
+pub(super) fn keeper(
+    data: &Path,
+    settings: router::Settings,
+    listeners: &Listeners,
+    edge: &Edge,
+) -> Arc<Keeper> {
+    let wanted = router::Wanted::of(settings, listeners);
+    let front_door = Arc::clone(edge.front_door());
+    Keeper::new(data, wanted, follow::published_v6, front_door)
+}
 
 /// Looks when it is asked to, and keeps what it saw.
 pub(super) struct AtRouter {
@@ -21,7 +36,8 @@ pub(super) struct AtRouter {
     keeper: Arc<Keeper>,
     naming: Arc<Naming>,
     turn: tokio::sync::Mutex<()>,
-    last: Mutex<Option<RouterSeen>>,
+    /// With the moment when that look began.
+    last: Mutex<Option<(Instant, RouterSeen)>>,
 }
 
 impl AtRouter {
@@ -42,13 +58,14 @@ impl AtRouter {
             drop(self.turn.lock().await);
             return;
         };
+        let began = Instant::now();
         let wanted = self.keeper.wanted();
         let ports = wanted.ports.as_ref().map_or(&[][..], |ports| &ports[..]);
         let data = self.data.clone();
         let published = actix_web::web::block(move || follow::published_v6(&data)).await;
         let seen = router::look(ports, published.ok().flatten()).await;
         let seen = in_words(&seen, wanted.ports6.as_ref().err());
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, seen));
     }
 }
 
@@ -57,6 +74,7 @@ impl LiveRouter for AtRouter {
         let kept = Kept::load(&self.data);
         let wanted = self.keeper.wanted();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (seen, before) = still_so(last.as_ref(), self.keeper.changed_at());
         let granted = kept.mapped.iter().filter(|one| !one.is_over());
         let granted = granted.map(|one| Granted {
             what: format!(
@@ -78,7 +96,9 @@ impl LiveRouter for AtRouter {
             is_under_way: !self.keeper.is_done(),
             granted: granted.chain(let_in).collect(),
             trouble: kept.trouble.into_iter().chain(kept.trouble6).collect(),
-            seen: last.clone(),
+            left_open: self.keeper.left_open(),
+            seen,
+            seen_before: before,
         }
     }
 
@@ -90,6 +110,20 @@ impl LiveRouter for AtRouter {
                 log::error!("looking at the router ended with a panic: {e}");
             }
         })
+    }
+}
+
+/// What was seen last, if nothing has changed since that look began; else when that was.
+fn still_so(
+    last: Option<&(Instant, RouterSeen)>,
+    changed_at: Option<Instant>,
+) -> (Option<RouterSeen>, Option<Timestamp>) {
+    match last {
+        None => (None, None),
+        Some((began, seen)) if changed_at.is_none_or(|changed| *began > changed) => {
+            (Some(seen.clone()), None)
+        }
+        Some((_, seen)) => (None, Some(seen.at)),
     }
 }
 
@@ -120,5 +154,43 @@ fn in_words(seen: &Seen, not_over_ipv6: Option<&String>) -> RouterSeen {
             said.into_iter().chain(not_found).collect()
         }),
         strangers: seen.strangers.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_seen_before_a_change_is_not_shown_beside_what_is_now() {
+        let seen = RouterSeen {
+            at: Timestamp(1_800_000_000),
+            gateway: Ok(String::new()),
+            speaks: Vec::new(),
+            silent: Vec::new(),
+            external: Err(String::new()),
+            ports: Vec::new(),
+            ipv6: Err(String::new()),
+            strangers: Vec::new(),
+        };
+        let began = Instant::now();
+        let later = began + Duration::from_secs(1);
+        let at = Some(seen.at);
+        let last = (began, seen);
+        let shown = |changed| {
+            let (seen, before) = still_so(Some(&last), changed);
+            (seen.is_some(), before)
+        };
+        assert_eq!(shown(None), (true, None));
+        assert_eq!(
+            shown(began.checked_sub(Duration::from_secs(1))),
+            (true, None)
+        );
+        // A look that was under way may have seen either.
+        assert_eq!(shown(Some(later)), (false, at));
+        assert_eq!(shown(Some(began)), (false, at));
+        assert!(still_so(None, Some(later)).0.is_none());
     }
 }

@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// The states in which this site has answered at port 443 of the home.
+const OPEN: [&str; 2] = ["port-open", "port-open-443-only"];
+
 /// Looks when it is asked to, and keeps what it found.
 pub(super) struct Doctor {
     data: PathBuf,
@@ -64,6 +67,11 @@ impl Doctor {
             return;
         };
         let diagnosis = Box::pin(doctor::examine(self.patient())).await;
+        let is_open = diagnosis
+            .stations
+            .iter()
+            .any(|station| OPEN.contains(&station.state));
+        self.edge.front_door().note_doctor(is_open);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Arc::new(diagnosis));
     }

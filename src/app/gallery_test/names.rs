@@ -327,6 +327,7 @@ fn strange_router() -> RouterState {
         is_under_way: true,
         is_of_file: true,
         trouble: vec![HOSTILE.to_owned()],
+        left_open: vec![HOSTILE.to_owned()],
         seen: Some(RouterSeen {
             at: THEN,
             gateway: Ok(HOSTILE.to_owned()),

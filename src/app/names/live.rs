@@ -234,8 +234,12 @@ pub struct RouterState {
     pub granted: Vec<Granted>,
     /// What was asked for and is not so, in sentences.
     pub trouble: Vec<String>,
-    /// What was seen of it last, if anybody has looked.
+    /// What may still be open though it is not wanted any more, in sentences.
+    pub left_open: Vec<String>,
+    /// What was seen of it last, if anybody has looked and nothing was changed since.
     pub seen: Option<RouterSeen>,
+    /// When it was looked at before the last change.
+    pub seen_before: Option<Timestamp>,
 }
 
 /// A port that the router passes on because it was asked to.

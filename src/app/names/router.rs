@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     changes::{delete_router, update_router},
-    live::{FieldError, LiveRouter},
+    live::{FieldError, LiveRouter, RouterState},
     routes::Live,
     views::RouterPage,
 };
@@ -62,11 +62,20 @@ async fn show(
         Some("open") => {
             Some("It is saved. The router is asked from now on, and renewed by itself.")
         }
-        Some("closed") => Some("It is saved. What the router was asked to open is closed."),
+        Some("closed") => Some(closing(&router.state())),
         _ => None,
     };
     let notice = text.map(|text| Notice::good(text, None));
     page(&visit, &router, notice, Vec::new())
+}
+
+/// What became of a wish to close.
+fn closing(state: &RouterState) -> &'static str {
+    if !state.is_asked && !state.is_under_way && state.granted.is_empty() {
+        "It is saved. What the router was asked to open is closed."
+    } else {
+        "It is saved. The router is told to close what it was asked to open."
+    }
 }
 
 /// Looks, which takes some seconds, and leads to what was seen.

@@ -116,6 +116,11 @@ impl Hosts {
         Ok(host.map_or(Host::Site, |(_, host)| host.clone()))
     }
 
+    /// Whether something is served under this name beside the site.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Every program behind with its host, and whether it is well.
     pub(super) fn upstreams(&self) -> Vec<(String, String, Option<bool>)> {
         let of_host = |(name, (_, host)): (&String, &(settings::Host, Host))| match host {

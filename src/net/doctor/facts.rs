@@ -89,6 +89,8 @@ pub(super) struct Router {
     pub(super) external: Option<IpAddr>,
     /// What becomes of what comes to port 443.
     pub(super) mapping: Mapping,
+    /// Since when it is known to say that.
+    pub(super) since: Option<Timestamp>,
     /// Whether it was asked for that, with the owner's consent.
     pub(super) is_asked: bool,
     /// What it was asked for and does not do, in sentences.
@@ -255,6 +257,9 @@ pub struct Seen {
     /// The same of those that came over plain HTTP.
     #[serde(default)]
     pub plain_visitors: Vec<(IpAddr, i64)>,
+    /// When the router stopped to let visitors in.
+    #[serde(default)]
+    pub closed_at: Option<i64>,
     /// Requests of the last hour that were answered, and that failed.
     pub answered: u64,
     /// Those that failed.

@@ -128,9 +128,9 @@ pub async fn examine(patient: Patient) -> Diagnosis {
     let began = Instant::now();
     let facts = Box::pin(look(&patient)).await;
     let own = home::own(&facts.home);
-    let data = patient.data.clone();
+    let (data, router) = (patient.data.clone(), facts.home.router.clone());
     // Who may only read, as a guest of the folder, notes nothing.
-    let noted = spawn_blocking(move || notes::note(&data, &own)).await;
+    let noted = spawn_blocking(move || notes::note(&data, &own, &router)).await;
     if let Ok(Err(e)) = noted {
         log::debug!("the doctor's note was not kept: {e}");
     }
@@ -252,6 +252,9 @@ async fn look_at_names(
             };
             let own = own.map(|own| SocketAddr::new(own, port));
             (home.router, home.firewall) = Box::pin(router::ask(own, &patient.data)).await;
+            // Asked for after the answer: who came until then came before it.
+            let now = Timestamp::now();
+            home.router.since = notes::said_since(&patient.data, home.router.mapping, now);
         }
         home
     };

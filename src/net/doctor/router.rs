@@ -50,7 +50,7 @@ fn router(seen: Seen, own: SocketAddr) -> Router {
             Some(router::Mapping::Here { port, .. }) => {
                 Mapping::To(SocketAddr::new(own.ip(), *port))
             }
-            Some(router::Mapping::OtherMachine { address, port }) => {
+            Some(router::Mapping::OtherMachine { address, port, .. }) => {
                 Mapping::To(SocketAddr::new((*address).into(), *port))
             }
             Some(router::Mapping::Unknown(_)) | None => Mapping::Untold,

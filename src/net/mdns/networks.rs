@@ -64,7 +64,9 @@ impl Here {
         let mut own: Vec<IpAddr> = interfaces.iter().map(Interface::ip).collect();
         own.sort_unstable();
         own.dedup();
-        let mut indexes: Vec<u32> = interfaces.iter().filter_map(|i| i.index).collect();
+        // One that is down leads nowhere; when it comes back, it may lead to another network.
+        let up = interfaces.iter().filter(|i| i.is_oper_up());
+        let mut indexes: Vec<u32> = up.filter_map(|i| i.index).collect();
         indexes.sort_unstable();
         indexes.dedup();
         let networks = indexes.into_iter().filter_map(|index| {
@@ -203,5 +205,9 @@ mod tests {
             assert_eq!(told(&nets, "::"), [""; 0], "{nets:?}");
         }
         assert_eq!(told(&["192.168.1.20/24"], "127.0.0.1"), [""; 0]);
+        let mut down = interface(2, "192.168.1.20/24");
+        down.oper_status = IfOperStatus::Down;
+        let here = Here::among(&[down], "::".parse().unwrap());
+        assert!(here.networks.is_empty(), "it is down");
     }
 }

@@ -35,6 +35,7 @@ impl Responder {
     /// Somebody says something.
     pub(super) fn heard(&mut self, at: usize, from: IpAddr, message: &Message, now: Instant) {
         let records = message.answers.iter().chain(&message.additional);
+        self.heard_of_wanted(from, records.clone());
         let (mut of_host, mut is_website_taken) = (Says::Nothing, false);
         let website = self.records_of(Group::Website, at);
         for record in records {
@@ -100,6 +101,7 @@ impl Responder {
         message: &Message,
         now: Instant,
     ) {
+        self.heard_of_wanted(from, &message.intended);
         let of = |name: &Owner| -> Vec<&Record> {
             let records = message.intended.iter();
             records.filter(|record| record.owner == *name).collect()
@@ -247,6 +249,12 @@ impl Responder {
         kinds.dedup();
         (!group.is_shared()).then(|| (group, vec![OurNames::nothing_but(owner, &kinds)]))
     }
+}
+
+/// Whether an address of another machine is said.
+pub(super) fn is_of_another(record: &Record, from: IpAddr, own: &[IpAddr]) -> bool {
+    let is_own = own.contains(&from) || address_of(record).is_some_and(|ip| own.contains(&ip));
+    is_address(record) && record.ttl_s > 0 && !is_own
 }
 
 fn is_address(record: &Record) -> bool {

@@ -14,6 +14,7 @@ use std::{
 use domain::base::Rtype;
 
 use super::{
+    again::Again,
     conflicts::Conflicts,
     link::{Family, Group, Link, Phase, TIMES_ASKED},
     message::{Message, Question, Record},
@@ -66,6 +67,8 @@ pub(super) struct Responder {
     pub(super) own: Vec<IpAddr>,
     pub(super) links: Vec<Link>,
     conflicts: Conflicts,
+    /// When the wanted name is asked for again, if it is not ours.
+    pub(super) again: Again,
     /// Of what was sent to everybody: it comes back, and over another network of ours too.
     sent: VecDeque<u64>,
     outgoing: Vec<Outgoing>,
@@ -83,6 +86,7 @@ impl Responder {
             own: Vec::new(),
             links: Vec::new(),
             conflicts: Conflicts::default(),
+            again: Again::Never,
             sent: VecDeque::new(),
             outgoing: Vec::new(),
         }
@@ -96,6 +100,16 @@ impl Responder {
         }
     }
 
+    /// The name that it is to have.
+    pub(super) fn wanted(&self) -> &str {
+        &self.wanted
+    }
+
+    /// Whether it has that.
+    pub(super) fn has_wanted(&self) -> bool {
+        self.number == 1
+    }
+
     /// Whether the name is the machine's on all of its networks.
     pub(super) fn is_settled(&self) -> bool {
         !self.links.is_empty() && self.links.iter().all(|link| !link.is_probing())
@@ -106,19 +120,27 @@ impl Responder {
         self.own = here.own;
         let is_there = |link: &Link| here.networks.iter().any(|n| n.index == link.network.index);
         self.links.retain(is_there);
+        let mut is_other = false;
         for network in here.networks {
             let is_it = |link: &&mut Link| link.network.index == network.index;
             match self.links.iter_mut().find(is_it) {
                 Some(link) if link.network == network => {}
                 Some(link) => {
                     link.network = network;
+                    is_other = true;
                     // RFC 6762 section 8.4: what has changed is said again.
                     if !link.is_probing() {
                         link.phase = Phase::Announcing { said: 0, next: now };
                     }
                 }
-                None => self.links.push(Link::new(network, now)),
+                None => {
+                    is_other = true;
+                    self.links.push(Link::new(network, now));
+                }
             }
+        }
+        if is_other {
+            self.try_again_soon(now);
         }
     }
 
@@ -169,11 +191,13 @@ impl Responder {
                 _ => {}
             }
         }
+        self.try_again(now);
     }
 
     /// When [`Responder::tick`] has something to do.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.links.iter().filter_map(Link::next).min()
+        let of_links = self.links.iter().filter_map(Link::next);
+        of_links.chain(self.again.next()).min()
     }
 
     /// Takes what is to be sent.
@@ -220,6 +244,12 @@ impl Responder {
         } else {
             self.links[at].probe_at(again);
         }
+    }
+
+    /// Takes the wanted name, if nobody says that it is theirs.
+    pub(super) fn take_wanted(&mut self, now: Instant) {
+        (self.number, self.website_number) = (1, 1);
+        self.rename(now);
     }
 
     fn rename(&mut self, again: Instant) {

@@ -150,6 +150,67 @@ fn machines_of_one_name_get_different_ones_whoever_comes_first() {
 }
 
 #[test]
+fn the_wanted_name_is_taken_again_when_who_had_it_is_gone_and_not_before() {
+    let mut room = Room::new();
+    room.enter("pi", [10, 0, 0, 1]);
+    room.wait(Duration::from_secs(3));
+    room.enter("pi", [10, 0, 0, 2]);
+    room.wait(Duration::from_secs(5));
+    assert_eq!(room.names(), ["pi", "pi-2"]);
+    room.said.clear();
+    for _ in 0..60 {
+        room.wait(Duration::from_mins(1));
+        assert_eq!(room.names(), ["pi", "pi-2"]);
+        assert!(room.are_settled());
+    }
+    // One question at a time, and its answer.
+    let questions = room.said.iter().filter(|(_, _, m)| !m.is_response).count();
+    assert!((5..=6).contains(&questions), "{questions} in an hour");
+    assert!(room.said.len() <= 12, "{} messages", room.said.len());
+
+    // It is gone without a word.
+    room.machines.remove(0);
+    room.wait(Duration::from_mins(12));
+    assert_eq!(room.names(), ["pi"]);
+    assert!(room.are_settled());
+    let goodbyes = room.said.iter().flat_map(|(_, _, m)| &m.answers);
+    let old = OurNames::new("pi-2", None).host;
+    let is_over = |r: &&Record| r.ttl_s == 0 && r.owner == old;
+    assert!(goodbyes.filter(is_over).count() > 0, "pi-2 is taken back");
+}
+
+#[test]
+fn another_network_is_asked_at_once_for_the_wanted_name() {
+    let mut room = Room::new();
+    room.enter("pi", [10, 0, 0, 1]);
+    room.wait(Duration::from_secs(3));
+    room.enter("pi", [10, 0, 0, 2]);
+    room.wait(Duration::from_secs(5));
+    room.machines.remove(0);
+    let now = room.now;
+    room.machines[0].1.replace(here([10, 0, 0, 3]), now);
+    room.wait(Duration::from_secs(10));
+    assert_eq!(room.names(), ["pi"]);
+}
+
+#[test]
+fn several_that_wait_for_a_name_do_not_both_get_it() {
+    let mut room = Room::new();
+    for last in 1..=4 {
+        room.enter("pi", [10, 0, 0, last]);
+        room.wait(Duration::from_secs(5));
+    }
+    room.machines.remove(0);
+    room.wait(Duration::from_mins(25));
+    let mut names = room.names();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names[0], "pi");
+    assert!(room.are_settled());
+}
+
+#[test]
 fn two_networks_that_become_one_settle_it_once_more() {
     let mut rooms = [Room::new(), Room::new()];
     for (i, room) in (1..).zip(&mut rooms) {

@@ -157,14 +157,19 @@ fn read_mapping(said: &HashMap<String, String>, own: Ipv4Addr) -> Option<Mapping
     if matches!(field("NewEnabled"), "0" | "false" | "no") {
         return Some(Mapping::Off { address, port });
     }
+    let description = shown(field("NewPortMappingDescription"));
     if address != own {
-        return Some(Mapping::OtherMachine { address, port });
+        return Some(Mapping::OtherMachine {
+            address,
+            port,
+            description,
+        });
     }
     let lease_s = field("NewLeaseDuration").parse().unwrap_or(0);
     Some(Mapping::Here {
         port,
         lease_s: (lease_s > 0).then_some(lease_s),
-        description: shown(field("NewPortMappingDescription")),
+        description,
     })
 }
 

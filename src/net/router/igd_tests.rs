@@ -28,6 +28,7 @@ fn a_mapping_says_to_whom_it_leads() {
     let other = Mapping::OtherMachine {
         address: Ipv4Addr::new(192, 168, 77, 7),
         port: 443,
+        description: "by[31m hand".into(),
     };
     assert_eq!(mapping("192.168.77.7", "443", "1").unwrap(), Some(other));
     let off = mapping("192.168.77.7", "443", "0").unwrap();

@@ -1,23 +1,23 @@
 //! Keeps the ports of the router open, for as long as the owner wants it.
 
 use std::{
-    net::{Ipv6Addr, SocketAddr},
+    net::Ipv6Addr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
 
 use super::{
-    Forward, Gateway, Gateway6, Kept, Mapping, Protocol, Settings,
+    Forward, Gateway, Gateway6, Kept, Mapping, Protocol, Wanted,
     epoch::Epoch,
     keeper6::{self, Memory6},
     kept::half_of,
     opening::{self, Opened},
     seen::Router,
 };
-use crate::{base::is_global, net::listen::Listeners};
+use crate::{base::is_global, net::front_door::FrontDoor};
 
 /// How often the machine's own address and router are looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -26,66 +26,6 @@ const ASK_EVERY: Duration = Duration::from_mins(5);
 /// After a failure: doubled each time, up to RFC 6887's half an hour for what stays so (section 7.4).
 const FIRST_RETRY: Duration = Duration::from_mins(1);
 const LAST_RETRY: Duration = Duration::from_mins(30);
-
-/// Which ports there are to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Whether the owner wants them open.
-    pub is_open: bool,
-    /// Which; in words, why there are none.
-    pub ports: Result<[Forward; 2], String>,
-    /// Those of this machine to which visitors come over IPv6; in words, why they cannot.
-    pub ports6: Result<Vec<u16>, String>,
-}
-
-impl Wanted {
-    /// For a site that listens there.
-    pub fn of(settings: Settings, listeners: &Listeners) -> Self {
-        let (https, http) = (listeners.https_address, listeners.http_address);
-        let is_hidden = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
-        let hidden = [https, http].into_iter().find(is_hidden);
-        let ports = hidden.map_or_else(
-            || Ok(Forward::to(https.port(), http.port())),
-            |address| {
-                Err(format!(
-                    "the site listens on {address}, which no other machine reaches"
-                ))
-            },
-        );
-        Self {
-            is_open: settings.is_open(),
-            ports,
-            ports6: ports6(https, http),
-        }
-    }
-}
-
-/// Over IPv6, nothing changes ports: visitors come to those that everybody uses, or to none.
-///
-/// # Errors
-/// In words: they find nobody there.
-fn ports6(https: SocketAddr, http: SocketAddr) -> Result<Vec<u16>, String> {
-    let is_there = |address: &SocketAddr| {
-        matches!(address, SocketAddr::V6(at) if at.ip().to_ipv4_mapped().is_none())
-            && !address.ip().is_loopback()
-    };
-    if !is_there(&https) {
-        return Err(format!(
-            "the site listens on {https}, which is not reached over IPv6"
-        ));
-    }
-    if https.port() != super::HTTPS {
-        return Err(format!(
-            "visitors come to port {} there, and the site listens on {}; as a service it may use that port \
-             (`sudo webstead install`)",
-            super::HTTPS,
-            https.port()
-        ));
-    }
-    let http = Some(http).filter(|http| is_there(http) && http.port() == super::HTTP);
-    let both = [Some(https), http].into_iter().flatten();
-    Ok(both.map(|address| address.port()).collect())
-}
 
 /// However short the router's leases are.
 const LEAST_WAIT: Duration = Duration::from_mins(1);
@@ -96,8 +36,19 @@ pub struct Keeper {
     /// The IPv6 address that the names of the site have, if one of them has.
     published: fn(&Path) -> Option<Ipv6Addr>,
     wanted: watch::Sender<Wanted>,
-    /// What was done last, or could not be.
-    done: Mutex<Option<Wanted>>,
+    /// Who is told whether port 443 leads here.
+    front_door: Arc<FrontDoor>,
+    done: Mutex<Done>,
+}
+
+/// What was done last, or could not be.
+#[derive(Default)]
+struct Done {
+    wanted: Option<Wanted>,
+    /// When something else was wanted, or became of it.
+    changed_at: Option<Instant>,
+    /// What may still be open though it is not wanted any more, in sentences.
+    left_open: Vec<String>,
 }
 
 /// What the keeper's task remembers from one time to the next.
@@ -162,11 +113,17 @@ impl Memory {
 impl Keeper {
     /// For a server with this data folder. `published` finds the IPv6 address there that its names have. Nothing is
     /// done before [`Keeper::run`].
-    pub fn new(data: &Path, wanted: Wanted, published: fn(&Path) -> Option<Ipv6Addr>) -> Arc<Self> {
+    pub fn new(
+        data: &Path,
+        wanted: Wanted,
+        published: fn(&Path) -> Option<Ipv6Addr>,
+        front_door: Arc<FrontDoor>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             data: data.to_path_buf(),
             published,
             wanted: watch::Sender::new(wanted),
+            front_door,
             done: Mutex::default(),
         })
     }
@@ -176,6 +133,9 @@ impl Keeper {
         self.wanted.send_if_modified(|wanted| {
             let is_other = wanted.is_open != is_open;
             wanted.is_open = is_open;
+            if is_other {
+                self.done().changed_at = Some(Instant::now());
+            }
             is_other
         });
     }
@@ -187,8 +147,22 @@ impl Keeper {
 
     /// Whether that was asked, with or without success.
     pub fn is_done(&self) -> bool {
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.as_ref() == Some(&*self.wanted.borrow())
+        self.done().wanted.as_ref() == Some(&*self.wanted.borrow())
+    }
+
+    /// When it became otherwise what the router was asked for, or what it grants: what was seen of it before may not be
+    /// so any more. Renewals do not count.
+    pub fn changed_at(&self) -> Option<Instant> {
+        self.done().changed_at
+    }
+
+    /// What may still be open though it is not wanted any more, in sentences. That is tried again.
+    pub fn left_open(&self) -> Vec<String> {
+        self.done().left_open.clone()
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens and renews, or closes what is not wanted any more, for as long as it is not dropped. When it is
@@ -198,10 +172,12 @@ impl Keeper {
     pub async fn run(&self) {
         let mut memory = Memory::default();
         let mut changes = self.wanted.subscribe();
+        // What was granted before a restart still holds; the router answers in some seconds.
+        self.front_door.note_router(self.is_granted());
         loop {
             let wanted = changes.borrow_and_update().clone();
             let wait = self.round(&wanted, &mut memory).await;
-            *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted.clone());
+            self.done().wanted = Some(wanted.clone());
             let until = Instant::now() + wait;
             // Another address or router is noticed before that.
             loop {
@@ -224,6 +200,17 @@ impl Keeper {
         }
     }
 
+    /// Whether the router has been asked for port 443 as it is wanted now, and its time is not over.
+    fn is_granted(&self) -> bool {
+        let wanted = self.wanted();
+        let Some([https, _]) = wanted.ports.ok().filter(|_| wanted.is_open) else {
+            return false;
+        };
+        let kept = Kept::load(&self.data);
+        let mapped = kept.of(https.external);
+        mapped.is_some_and(|one| one.forward() == https && !one.is_over())
+    }
+
     /// Whether this machine has another address or router now.
     fn is_elsewhere(&self, memory: &Memory) -> bool {
         Gateway::find().ok() != memory.gateway
@@ -237,12 +224,16 @@ impl Keeper {
         let (trouble, trouble6) = if wanted.is_open {
             self.open(wanted, &mut kept, memory).await
         } else if kept.is_empty() {
+            self.front_door.note_router(false);
             (Vec::new(), Vec::new())
         } else {
             log::info!(
                 "the owner does not want it any more: closing what the router was asked to open"
             );
-            (close_all(&mut kept).await, Vec::new())
+            let trouble = close_all(&mut kept).await;
+            // Who came until now came before that.
+            self.front_door.note_router(false);
+            (trouble, Vec::new())
         };
         memory.failures = if trouble.is_empty() {
             0
@@ -254,11 +245,20 @@ impl Keeper {
             log::warn!("{sentence}");
         }
         memory.told = both;
+        let mut left_open = Vec::new();
         (kept.trouble, kept.trouble6) = if wanted.is_open {
             (trouble, trouble6)
         } else {
+            left_open = trouble;
             (Vec::new(), Vec::new())
         };
+        {
+            let mut done = self.done();
+            if !kept.is_like(&before) || done.left_open != left_open {
+                done.changed_at = Some(Instant::now());
+            }
+            done.left_open = left_open;
+        }
         if kept != before
             && let Err(e) = kept.save(&self.data)
         {
@@ -336,12 +336,20 @@ impl Keeper {
     ) -> Vec<String> {
         let mut trouble = Vec::new();
         for forward in ports {
+            let is_https = forward.external == super::HTTPS;
             if !has_restarted && is_fine(router, *forward, kept).await {
+                if is_https {
+                    self.front_door.note_router(true);
+                }
                 continue;
             }
             let is_new = kept.of(forward.external).is_none();
             let Forward { external, internal } = *forward;
-            match opening::open(router, *forward, kept, &self.data).await {
+            let opened = opening::open(router, *forward, kept, &self.data).await;
+            if is_https {
+                self.front_door.note_router(opened.is_ok());
+            }
+            match opened {
                 Ok(Opened::ByUs(protocol)) if is_new => log::info!(
                     "the router {} passes its port {external} on to port {internal} of this machine ({protocol})",
                     router.gateway.address
@@ -439,7 +447,7 @@ pub async fn close(data: &Path) -> Result<(), Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Absence, LAST_RETRY, LOOK_EVERY, ports6};
+    use super::{Absence, LAST_RETRY, LOOK_EVERY};
 
     #[test]
     fn a_router_that_is_away_is_asked_each_minute_and_one_that_refuses_ever_more_rarely() {
@@ -463,20 +471,5 @@ mod tests {
             );
         }
         assert_eq!(LAST_RETRY, LOOK_EVERY * 30);
-    }
-
-    #[test]
-    fn over_ipv6_only_the_ports_that_everybody_uses_are_opened() {
-        for (https, http, ports) in [
-            ("[::]:443", "[::]:80", Some(&[443, 80][..])),
-            ("[::]:443", "[::]:8080", Some(&[443])),
-            ("[::]:443", "0.0.0.0:80", Some(&[443])),
-            ("[::]:8443", "[::]:80", None),
-            ("0.0.0.0:443", "[::]:80", None),
-            ("[::1]:443", "[::]:80", None),
-        ] {
-            let found = ports6(https.parse().unwrap(), http.parse().unwrap());
-            assert_eq!(found.ok().as_deref(), ports, "{https} {http}");
-        }
     }
 }

@@ -168,6 +168,23 @@ impl Kept {
         })
     }
 
+    /// Whether the same is remembered, but for how long it holds.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let mapped = |kept: &Self| -> Vec<_> {
+            let all = kept.mapped.iter();
+            all.map(|one| (one.forward(), one.own, one.router, one.protocol))
+                .collect()
+        };
+        let holes = |kept: &Self| -> Vec<_> {
+            let all = kept.holes.iter();
+            all.map(|one| (one.port, one.own, one.router, one.protocol))
+                .collect()
+        };
+        mapped(self) == mapped(other)
+            && holes(self) == holes(other)
+            && (&self.trouble, &self.trouble6) == (&other.trouble, &other.trouble6)
+    }
+
     /// What is remembered of an external port.
     pub(super) fn of(&self, external: u16) -> Option<&Mapped> {
         self.mapped.iter().find(|one| one.external == external)

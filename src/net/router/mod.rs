@@ -27,17 +27,19 @@ mod seen6;
 mod settings;
 mod soap;
 mod ssdp;
+mod wanted;
 mod xml;
 
 use std::net::Ipv4Addr;
 
 pub use gateway::Gateway;
 pub use gateway6::Gateway6;
-pub use keeper::{Keeper, Wanted, close};
+pub use keeper::{Keeper, close};
 pub use kept::{Hole, Kept, Mapped};
 pub use seen::{External, Mapping, PortSeen, Protocol, Seen, external_ipv4, look};
 pub use seen6::{Lets, Seen6};
 pub use settings::Settings;
+pub use wanted::Wanted;
 
 /// Where routers answer to PCP and NAT-PMP (RFC 6887 section 19.1).
 const PCP_PORT: u16 = 5351;

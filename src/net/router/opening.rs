@@ -40,14 +40,24 @@ pub(super) async fn open(
         return Err(why);
     }
     match mapping {
-        Mapping::OtherMachine { address, port } if is_of(before.as_ref(), address, port) => {
+        Mapping::OtherMachine { address, port, .. } if is_of(before.as_ref(), address, port) => {
             // This machine has another address now. The router may not let it touch what the old one had.
             if let Ok(igd) = &router.igd {
                 let _ = igd.unmap(external).await;
             }
         }
-        Mapping::OtherMachine { address, port } => {
-            kept.forget(external);
+        Mapping::OtherMachine {
+            address,
+            port,
+            description,
+        } => {
+            // What was granted to us is remembered, so that it is closed when it is not wanted any more.
+            let is_granted = |one: &Mapped| {
+                one.protocol != Protocol::Upnp || is_ours_misread(one, port, &description)
+            };
+            if !before.is_some_and(|one| !one.is_over() && is_granted(&one)) {
+                kept.forget(external);
+            }
             return Err(format!(
                 "port {external} of the router leads to another machine ({address}, port {port}) and stays so; \
                  free it on the router's own pages, or by that machine"
@@ -130,6 +140,12 @@ fn is_of(before: Option<&Mapped>, address: Ipv4Addr, port: u16) -> bool {
     before.is_some_and(|before| before.own == address && before.internal == port)
 }
 
+/// Whether what a router calls another machine's is what it has granted to this one, under our name and to our port, and
+/// only names the machine wrongly.
+fn is_ours_misread(mapped: &Mapped, port: u16, description: &str) -> bool {
+    !mapped.is_over() && mapped.internal == port && description == DESCRIPTION
+}
+
 /// What nobody but the owner can have done to a mapping of this machine, in words. What is remembered of it stays, so
 /// that it is not taken for ours later.
 fn changed(
@@ -205,7 +221,16 @@ async fn ask(router: &Router, wanted: &Mapped) -> Result<(Option<u32>, Option<Ip
                 Mapping::None | Mapping::Off { .. } => Err(Refusal::Says(
                     "it says yes and does nothing; switching it off and on may help".into(),
                 )),
-                Mapping::OtherMachine { .. } => Err(Refusal::Taken),
+                // It was free, and granted to us: what is there now is of our making.
+                Mapping::OtherMachine { address, port, .. } => {
+                    let says = format!(
+                        "it says yes, and then that it passes on to another machine ({address}, port {port})"
+                    );
+                    Err(Refusal::Says(match igd.unmap(wanted.external).await {
+                        Ok(()) => format!("{says}; that was taken back"),
+                        Err(e) => format!("{says}; it does not take that back ({e})"),
+                    }))
+                }
                 Mapping::Here { port, .. } => {
                     let _ = igd.unmap(wanted.external).await;
                     Err(Refusal::Says(format!(
@@ -275,7 +300,13 @@ pub(super) async fn close(router: &Router, mapped: &Mapped) -> Result<(), String
             } if port == mapped.internal && (!mapped.is_over() || description == DESCRIPTION) => {
                 igd.unmap(external).await
             }
-            Mapping::OtherMachine { address, port } if is_of(Some(mapped), address, port) => {
+            Mapping::OtherMachine {
+                address,
+                port,
+                description,
+            } if is_of(Some(mapped), address, port)
+                || is_ours_misread(mapped, port, &description) =>
+            {
                 igd.unmap(external).await
             }
             Mapping::Unknown(why) => Err(Refusal::Says(why)),

@@ -25,6 +25,7 @@ enum Habit {
     MapsAnotherPort,
     KnowsOnlyPermanent,
     ForgetsTheEnd,
+    NamesAnotherMachine,
     Refuses,
 }
 
@@ -50,7 +51,10 @@ fn answer(mut socket: TcpStream, habit: Habit, entry: &Entry) {
     let said = if text.contains("<u:GetSpecificPortMappingEntry") {
         entry.as_ref().map_or(fault(714), |[client, port, description, lease]| {
             let enabled = u8::from(client != "off");
-            let client = client.replace("off", "127.0.0.1");
+            let client = match habit {
+                Habit::NamesAnotherMachine => "192.168.1.7".to_owned(),
+                _ => client.replace("off", "127.0.0.1"),
+            };
             Ok(format!(
                 "<NewInternalClient>{client}</NewInternalClient><NewInternalPort>{port}</NewInternalPort>\
                  <NewEnabled>{enabled}</NewEnabled><NewPortMappingDescription>{description}</NewPortMappingDescription>\
@@ -126,6 +130,10 @@ async fn what_a_router_says_it_did_is_looked_at() {
         (Habit::ForgetsTheEnd, None),
         (Habit::SaysYesAndDoesNothing, Some("does nothing")),
         (Habit::MapsAnotherPort, Some("port 8444")),
+        (
+            Habit::NamesAnotherMachine,
+            Some("another machine (192.168.1.7, port 8443); that was taken back"),
+        ),
         (Habit::Refuses, Some("606")),
     ] {
         let dir = TempDir::new().unwrap();
@@ -228,6 +236,31 @@ async fn a_port_that_is_open_after_its_time_is_closed_if_it_is_ours() {
         let mapped = asked_for(&router, over);
         close(&router, &mapped).await.unwrap();
         assert_eq!(entry.lock().unwrap().is_none(), is_closed, "{description}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_granted_is_closed_though_the_router_calls_it_another_machines() {
+    let now = Timestamp::now().0;
+    for (port, description, until, is_closed) in [
+        ("8443", "Webstead", now + 99, true),
+        ("8443", "games", now + 99, false),
+        ("443", "Webstead", now + 99, false),
+        ("8443", "Webstead", now - 99, false),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let before = ["127.0.0.1", port, description, "0"];
+        let (router, entry) = router(Habit::NamesAnotherMachine, Some(before));
+        let mut kept = Kept::default();
+        let mapped = asked_for(&router, until);
+        kept.remember(mapped.clone());
+        // A renewal takes nothing from anybody, and forgets nothing that is ours.
+        let why = open(&router, FORWARD, &mut kept, dir.path()).await;
+        assert!(why.unwrap_err().contains("another machine"));
+        let case = format!("{port} {description} {}", until - now);
+        assert_eq!(kept.of(443).is_some(), is_closed, "{case}");
+        close(&router, &mapped).await.unwrap();
+        assert_eq!(entry.lock().unwrap().is_none(), is_closed, "{case}");
     }
 }
 

@@ -103,6 +103,8 @@ pub enum Mapping {
         address: Ipv4Addr,
         /// The port of that machine.
         port: u16,
+        /// What it is called on the router's own pages.
+        description: String,
     },
     /// Somewhere, but it is switched off.
     Off {
@@ -149,7 +151,7 @@ impl fmt::Display for PortSeen {
                     None => write!(f, ", without an end"),
                 }
             }
-            Mapping::OtherMachine { address, port } => {
+            Mapping::OtherMachine { address, port, .. } => {
                 write!(f, "leads to another machine ({address}, port {port})")
             }
             Mapping::Off { address, port } => {

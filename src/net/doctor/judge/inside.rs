@@ -34,16 +34,19 @@ pub(super) fn judge_server(facts: &Facts) -> Station {
     }
     match &server.state {
         Running::No => Station::wrong(SERVER, "server-not-running", "The site does not run.")
-            .remedy("Start it: `sudo systemctl start webstead` for a service, else `webstead`."),
+            .remedy("Start it: `sudo systemctl start webstead` for a service, else `webstead`.")
+            .cause(),
         Running::Starting => {
             let says = "The site is starting, and does not answer yet.";
             Station::unknown(SERVER, "server-starting", says).remedy("Look again in a moment.")
         }
         Running::Unreadable(why) => {
             let says = format!("The settings cannot be read: {}", quoted(why));
-            Station::wrong(SERVER, "settings-unreadable", says).remedy(
-                "Correct that line of webstead.toml; `webstead check` says when it is right.",
-            )
+            Station::wrong(SERVER, "settings-unreadable", says)
+                .remedy(
+                    "Correct that line of webstead.toml; `webstead check` says when it is right.",
+                )
+                .cause()
         }
         Running::Yes(at) => match &server.first_page {
             Some(Err(why)) => {
@@ -55,6 +58,7 @@ pub(super) fn judge_server(facts: &Facts) -> Station {
                     "Restart it: `sudo systemctl restart webstead`. If that does not help, its log says more: `sudo \
                      journalctl -u webstead`.",
                 )
+                .cause()
             }
             _ if server.clock_ahead.is_some() || server.is_clock_kept => {
                 let says = format!("The site runs and answers on port {}.", at.port());

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ABOUT_NAMES, ASK_ROUTER, network::fresh_visitor};
+use super::{ABOUT_NAMES, ASK_ROUTER, visitors::fresh_visitor};
 use crate::{
     base::{Health, Place, Station, is_global},
     net::doctor::facts::{Facts, Firewall, Named},

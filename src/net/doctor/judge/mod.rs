@@ -1,5 +1,7 @@
 //! From what was found to a sentence for each station: pure functions.
 
+#[cfg(test)]
+mod cause_tests;
 mod certificate;
 mod further;
 mod inside;
@@ -9,6 +11,7 @@ mod network;
 mod plain;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 use std::net::IpAddr;
 

@@ -246,7 +246,15 @@ fn elsewhere(facts: &Facts, shown: &str, stray: IpAddr, addresses: &[IpAddr]) ->
             "name-elsewhere",
             format!("{shown}{also} leads to {stray}, and this machine has no such address."),
         )
-        .remedy(format!("At your DNS provider, remove that {record} record."))
+        .remedy(if addresses.iter().any(|ip| *ip != stray) {
+            format!("At your DNS provider, remove that {record} record.")
+        } else {
+            // Without it, the name would lead nowhere.
+            format!(
+                "At your DNS provider, remove that {record} record and add an A record {}.",
+                with_address(facts)
+            )
+        })
         .page(ABOUT_NAMES),
     }
 }
@@ -292,4 +300,35 @@ fn with_address(facts: &Facts) -> String {
 
 fn home_address(facts: &Facts) -> String {
     public_v4(&facts.home).map_or_else(String::new, |own| format!(": {own}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{ip, station, well},
+        *,
+    };
+
+    #[test]
+    fn a_name_is_never_left_without_an_address() {
+        let stray = ip("2a00:1450::1");
+        for (also, external, words) in [
+            (None, Some("81.2.69.142"), Some("A record with 81.2.69.142")),
+            (None, None, Some("that your router shows")),
+            (Some("81.2.69.142"), Some("81.2.69.142"), None),
+        ] {
+            let mut facts = well();
+            facts.home.router.external = external.map(ip);
+            let addresses = also.map(ip).into_iter().chain([stray]).collect();
+            facts.names[0].zone = vec![("ns1".into(), Said::Addresses(addresses))];
+            let found = station(&facts, Place::Name);
+            assert_eq!(found.state, "name-elsewhere");
+            let remedy = found.remedy.unwrap();
+            assert!(remedy.contains("remove that AAAA record"), "{remedy}");
+            match words {
+                Some(words) => assert!(remedy.contains(words), "{remedy}"),
+                None => assert!(!remedy.contains("add"), "{remedy}"),
+            }
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::{
     ABOUT_NAMES, ABOUT_TUNNELS, ASK_ROUTER,
     name::{age, is_elsewhere},
-    quoted, span,
+    quoted,
+    visitors::{ago, fresh_visitor, visitors},
 };
 use crate::{
     base::{Place, Station, Timestamp, is_global, is_shared, one_line},
@@ -20,8 +21,6 @@ use crate::{
 
 /// Characters of what a stranger calls itself, or an authority says.
 pub(super) const MOST_CHARS: usize = 200;
-/// How long a visitor from outside counts as evidence that the door is open.
-pub(super) const FRESH_S: i64 = 24 * 3600;
 /// What everybody can do to see it from outside.
 const TELEPHONE: &str = "open the site on a telephone whose Wi-Fi is off";
 
@@ -69,20 +68,6 @@ fn way(facts: &Facts) -> Way<'_> {
     }
 }
 
-/// When somebody came from outside, if that is not long ago.
-pub(super) fn fresh_visitor(facts: &Facts, is_v6: bool) -> Option<Timestamp> {
-    let at = facts.last_visitor(is_v6)?;
-    (facts.now.0 - at.0 < FRESH_S).then_some(at)
-}
-
-/// How long ago the last visitor from outside came.
-fn ago(facts: &Facts, at: Timestamp) -> String {
-    match facts.now.0 - at.0 {
-        ..=59 => "less than a minute ago".into(),
-        seconds => format!("{} ago", span(seconds)),
-    }
-}
-
 pub(super) fn judge_address(facts: &Facts) -> Station {
     const ADDRESS: Place = Place::Address;
     let home = &facts.home;
@@ -106,7 +91,8 @@ pub(super) fn judge_address(facts: &Facts) -> Station {
                 "address-none",
                 "This machine is not connected: it has no way to the internet.",
             )
-            .remedy("Look at the cable or the Wi-Fi, and whether the router is on."),
+            .remedy("Look at the cable or the Wi-Fi, and whether the router is on.")
+            .cause(),
         };
     };
     if facts.names.is_empty() && !is_global(outward) {
@@ -390,13 +376,8 @@ fn judge_closed(facts: &Facts, door: &Door) -> Station {
         return Station::unknown(PORT, "port-untold", says)
             .remedy(format!("To find out, {TELEPHONE}, and look here again."));
     }
-    let since = facts.seen.as_ref().map_or_else(String::new, |seen| {
-        format!(
-            ", and nobody from outside has come for {}",
-            span(facts.now.0 - seen.since)
-        )
-    });
-    let says = format!("Port 443 at {address} seems closed: from here, {how}{since}.");
+    let visitors = visitors(facts);
+    let says = format!("Port 443 at {address} seems closed: from here, {how}{visitors}.");
     Station::wrong(PORT, "port-closed", says)
         .remedy(format!("{forward} If that is done already, {TELEPHONE}: some routers cannot reach themselves from inside."))
         .page(ABOUT_NAMES)

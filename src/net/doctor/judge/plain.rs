@@ -2,7 +2,8 @@
 
 use super::{
     ABOUT_NAMES,
-    network::{FRESH_S, MOST_CHARS, here},
+    network::{MOST_CHARS, here},
+    visitors::is_evidence,
 };
 use crate::{
     base::{Health, Place, Station, one_line},
@@ -82,7 +83,7 @@ fn known(facts: &Facts) -> Known {
         return Known::Closed(format!("the authority said: {words}"));
     }
     let came = facts.last_plain_visitor();
-    if came.is_some_and(|at| facts.now.0 - at.0 < FRESH_S) {
+    if came.is_some_and(|at| is_evidence(facts, at)) {
         return Known::Open;
     }
     if ours().any(|door| door.plain == Some(Who::Ours)) {

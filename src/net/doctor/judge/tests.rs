@@ -299,12 +299,19 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
             facts.seen.as_mut().unwrap().visitors = vec![(ip("9.9.9.9"), NOW - 300)];
         }),
         // This home itself is nobody from outside, and who came a week ago says nothing of today.
-        (Place::Port, "port-closed", &["2 hours"], |facts| {
+        (Place::Port, "port-closed", &["7 days ago"], |facts| {
             facts.doors[0].who = Who::Silent;
             facts.seen.as_mut().unwrap().visitors = vec![
                 (ip("81.2.69.142"), NOW - 300),
                 (ip("9.9.9.9"), NOW - 7 * DAY),
             ];
+        }),
+        (Place::Port, "port-closed", &["for 2 hours"], |facts| {
+            facts.doors[0].who = Who::Silent;
+        }),
+        (Place::Port, "port-closed", &["has come yet"], |facts| {
+            facts.doors[0].who = Who::Silent;
+            facts.seen.as_mut().unwrap().since = NOW;
         }),
         (
             Place::Port,

@@ -1,0 +1,60 @@
+//! Whether who knocks at port 443 of this home comes to this site, as far as that is known.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use crate::base::Timestamp;
+
+/// What others have found out, who look at it anyway; one for all threads.
+#[derive(Debug, Default)]
+pub struct FrontDoor {
+    by_router: AtomicBool,
+    by_doctor: AtomicBool,
+    /// Seconds of Unix time; 0 for never.
+    closed_at: AtomicI64,
+}
+
+impl FrontDoor {
+    /// The router passes it on, or does not.
+    pub fn note_router(&self, is_open: bool) {
+        let was_open = self.by_router.swap(is_open, Ordering::Relaxed);
+        if was_open && !is_open {
+            self.by_doctor.store(false, Ordering::Relaxed);
+            self.closed_at.store(Timestamp::now().0, Ordering::Relaxed);
+        }
+    }
+
+    /// The doctor has knocked there, and this site has answered, or has not.
+    pub fn note_doctor(&self, is_open: bool) {
+        self.by_doctor.store(is_open, Ordering::Relaxed);
+    }
+
+    /// Whether one of them says so.
+    pub fn is_open(&self) -> bool {
+        self.by_router.load(Ordering::Relaxed) || self.by_doctor.load(Ordering::Relaxed)
+    }
+
+    /// When the router stopped to pass it on, because the owner wanted that or by itself: who came before says nothing
+    /// of what is now.
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        let at = self.closed_at.load(Ordering::Relaxed);
+        (at > 0).then_some(Timestamp(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FrontDoor;
+
+    #[test]
+    fn it_is_open_if_one_says_so_and_closed_only_where_it_was_open() {
+        let door = FrontDoor::default();
+        door.note_router(false);
+        assert!(!door.is_open() && door.closed_at().is_none());
+        door.note_doctor(true);
+        assert!(door.is_open());
+        door.note_router(true);
+        door.note_router(false);
+        assert!(!door.is_open(), "what the doctor saw was before");
+        assert!(door.closed_at().is_some());
+    }
+}
