@@ -61,17 +61,27 @@ impl Names {
             .map(String::as_str)
     }
 
+    /// The same name with `www.` or without, if that is one of those that lead to the domain.
+    pub fn beside(&self, name: &str) -> Option<&str> {
+        let is_partner = |also: &&String| is_www(also, name) || is_www(name, also);
+        self.also.iter().find(is_partner).map(String::as_str)
+    }
+
     /// The domain, if this name of a request leads to it and is another one: those that are set, and the domain
     /// with `www.` or without.
     pub fn leads_from(&self, name: &str) -> Option<&str> {
         let domain = self.domain.as_deref()?;
-        let is_www = |longer: &str, shorter: &str| longer.strip_prefix("www.") == Some(shorter);
         let leads = self.also.iter().any(|also| also == name)
             || is_www(name, domain)
             || is_www(domain, name);
         let stays = name == domain || self.next.as_deref() == Some(name);
         (leads && !stays).then_some(domain)
     }
+}
+
+/// Whether one name is the other with `www.` before it.
+fn is_www(longer: &str, shorter: &str) -> bool {
+    longer.strip_prefix("www.") == Some(shorter)
 }
 
 #[cfg(test)]

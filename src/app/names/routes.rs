@@ -292,6 +292,14 @@ fn with_former(keys: &str, now: &Names, here: &str) -> String {
         None => names.leads_from(here).map(|_| here.to_owned()),
     };
     if let Some(former) = former {
+        // Whoever was promised HTTPS under it, with `www.` or without, must find a certificate there as long as that
+        // lasts.
+        if let Some(beside) = now.beside(&former).filter(|name| *name != domain)
+            && let Some(also) = table["also"].as_array_mut()
+            && !also.iter().any(|name| name == beside)
+        {
+            also.push(beside.into());
+        }
         table["former"] = former.into();
     }
     table.to_string()
@@ -347,9 +355,13 @@ fn outlook(now: &Names, keys: &str, here: &str) -> Vec<String> {
         return all;
     };
     if let Some(former) = table["former"].as_str() {
+        let both = match now.beside(former) {
+            Some(beside) if beside != domain => format!("{former} and {beside} lead"),
+            _ => format!("{former} leads"),
+        };
         all.push(format!(
             "{former} goes on working as it does, until {domain} has a certificate, which proves that it leads \
-             here. From then on {former} leads to {domain}."
+             here. From then on {both} to {domain}."
         ));
     } else if here != domain {
         all.push(format!("{here}, where you see this page, goes on working."));
@@ -409,4 +421,60 @@ fn page(
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_former_domain_leads_to_the_new_one_with_its_www_or_without() {
+        for (domain, also, keys, expected) in [
+            (
+                "a.example",
+                &["www.a.example", "c.example"][..],
+                r#"{"domain":"b.example","also":["www.b.example"]}"#,
+                &["www.b.example", "www.a.example"][..],
+            ),
+            (
+                "www.a.example",
+                &["a.example"],
+                r#"{"domain":"b.example","also":[]}"#,
+                &["a.example"],
+            ),
+            // One changes places with the other.
+            (
+                "a.example",
+                &["www.a.example"],
+                r#"{"domain":"www.a.example","also":["a.example"]}"#,
+                &["a.example"],
+            ),
+            (
+                "a.example",
+                &["www.a.example"],
+                r#"{"domain":"b.example","also":["www.a.example"]}"#,
+                &["www.a.example"],
+            ),
+            // The owner does without it.
+            (
+                "a.example",
+                &["www.a.example"],
+                r#"{"domain":"a.example","also":[]}"#,
+                &[],
+            ),
+            ("a.example", &[], r#"{"domain":"b.example","also":[]}"#, &[]),
+        ] {
+            let now = Names {
+                domain: Some(domain.to_owned()),
+                also: also.iter().map(ToString::to_string).collect(),
+                next: None,
+            };
+            let kept: Value = serde_json::from_str(&with_former(keys, &now, domain)).unwrap();
+            let also = kept["also"].as_array().unwrap().iter();
+            let also: Vec<&str> = also.filter_map(Value::as_str).collect();
+            assert_eq!(also, expected, "{domain} {keys}");
+            let is_other = !keys.contains(&format!("\"domain\":\"{domain}\""));
+            assert_eq!(kept["former"] == domain, is_other, "{domain} {keys}");
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub(super) struct Attempt<'a> {
 pub(super) enum Occasion {
     /// Its time has come: the authority may look in vain only so often.
     Due,
-    /// The owner has changed something that it depends on.
+    /// The owner has changed something that it depends on: each way may be open now, and may be looked at only so often.
     Changed,
     /// The owner has asked for it, and knows better than the DNS.
     ByHand,
@@ -74,7 +74,7 @@ impl Attempt<'_> {
         let lasting = Lasting::new(self.account, self.wire, known, self.wanted);
         let mut failures = Vec::new();
         for challenge in self.ways(&lasting, &mut failures).await {
-            if self.occasion == Occasion::Due && self.is_hopeless(challenge, tried, &failures) {
+            if self.is_hopeless(challenge, tried, &failures) {
                 continue;
             }
             loop {
@@ -139,7 +139,12 @@ impl Attempt<'_> {
     fn is_hopeless(&self, challenge: Challenge, tried: &Tried, failures: &[Failure]) -> bool {
         let has_asked = failures.iter().any(|failure| failure.problem.is_some());
         let has_failed = self.kept.state.tried.failed_at(challenge).is_some();
-        tried.rests_until(Timestamp::now()).is_some() || (has_asked && has_failed)
+        let is_too_often = tried.rests_until(Timestamp::now()).is_some();
+        match self.occasion {
+            Occasion::Due => is_too_often || (has_asked && has_failed),
+            Occasion::Changed => is_too_often,
+            Occasion::ByHand => false,
+        }
     }
 
     /// By one way.

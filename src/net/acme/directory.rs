@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use hyper::{Response, StatusCode, body::Bytes};
+use hyper::{HeaderMap, Response, StatusCode, body::Bytes, header::RETRY_AFTER};
+use instant_acme::Problem;
 use serde_json::Value;
 
 use super::{Failure, FailureKind};
-use crate::base::one_line;
+use crate::{
+    base::{Timestamp, one_line},
+    net::retry_after::retry_at,
+};
 
 /// What a directory has to have (RFC 8555 section 7.1.1).
 const NEEDED: [&str; 3] = ["newNonce", "newAccount", "newOrder"];
@@ -20,20 +24,11 @@ const MOST_CHARS: usize = 40;
 /// # Errors
 /// A failure that says what was answered: trouble of the authority, or a wrong address.
 pub(super) fn check(address: &str, answer: &Response<Bytes>) -> Result<(), Failure> {
-    let status = answer.status();
-    let said = format!(
-        "{} {}",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or_default()
-    );
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        let text = format!("the authority has trouble: {address} answered {said}");
-        let kind = match status {
-            StatusCode::TOO_MANY_REQUESTS => FailureKind::RateLimited,
-            _ => FailureKind::Unreachable,
-        };
-        return Err(Failure::new(kind, text));
+    if let Some(failure) = trouble(address, answer) {
+        return Err(failure);
     }
+    let status = answer.status();
+    let said = in_words(status);
     let what = if status.is_success() {
         let lacks = |said: &Value| NEEDED.iter().find(|key| !said[**key].is_string()).copied();
         match serde_json::from_slice::<Value>(answer.body()) {
@@ -49,6 +44,54 @@ pub(super) fn check(address: &str, answer: &Response<Bytes>) -> Result<(), Failu
     };
     let text = format!("{address} is not the directory of an authority: {what}");
     Err(Failure::new(FailureKind::Setup, text))
+}
+
+/// That an authority is busy or has trouble, if an answer says so: in its own words where it gave some (RFC 8555 section
+/// 6.7), and with the time when it wants to be asked again (RFC 8555 section 6.6, RFC 9110 section 10.2.3).
+///
+/// The status counts, whatever the body is: it is looked at before anything is read as what was asked for.
+pub(super) fn trouble(address: &str, answer: &Response<Bytes>) -> Option<Failure> {
+    let status = answer.status();
+    let is_asked_too_often = status == StatusCode::TOO_MANY_REQUESTS;
+    if !is_asked_too_often && !status.is_server_error() {
+        return None;
+    }
+    let retry_at = retry_at_of(answer.headers(), Timestamp::now());
+    let answered = format!("{address} answered {}", in_words(status));
+    let said = said_in(answer.body()).map(|problem| Failure::said(&problem));
+    let is_limit =
+        |failure: &Failure| is_asked_too_often || failure.kind == FailureKind::RateLimited;
+    let failure = match said {
+        Some(said) if is_limit(&said) => Failure::new(FailureKind::RateLimited, said.text),
+        Some(said) => Failure::of_trouble(&format!("{answered}: {}", said.text)),
+        None if is_asked_too_often => {
+            let text = format!("the authority was asked too often: {answered}");
+            Failure::new(FailureKind::RateLimited, text)
+        }
+        None => Failure::of_trouble(&answered),
+    };
+    Some(Failure {
+        retry_at,
+        ..failure
+    })
+}
+
+/// The problem document in an answer.
+pub(super) fn said_in(body: &[u8]) -> Option<Problem> {
+    let problem = serde_json::from_slice::<Problem>(body).ok();
+    problem.filter(|problem| problem.r#type.is_some() || problem.detail.is_some())
+}
+
+/// When the authority wants to be asked again, as an answer says.
+pub(super) fn retry_at_of(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let said = headers.get(RETRY_AFTER);
+    let said = said.and_then(|value| value.to_str().ok());
+    said.and_then(|text| retry_at(text, now))
+}
+
+fn in_words(status: StatusCode) -> String {
+    let reason = status.canonical_reason().unwrap_or_default();
+    format!("{} {reason}", status.as_u16()).trim().to_owned()
 }
 
 fn is_page(body: &[u8]) -> bool {
@@ -142,6 +185,48 @@ mod tests {
             );
             let text = failure.map(|failure| failure.text).unwrap_or_default();
             assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_authority_that_is_busy_is_told_with_its_words_and_the_time_whatever_it_was_asked_for() {
+        let limited = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"come back later"}"#;
+        let internal = r#"{"type":"urn:ietf:params:acme:error:serverInternal","detail":"on fire"}"#;
+        let (limit, trouble_of) = (FailureKind::RateLimited, FailureKind::Unreachable);
+        for (status, body, after, told) in [
+            (429, limited, Some(5400), Some((limit, "come back later"))),
+            (429, "", Some(5400), Some((limit, "asked too often"))),
+            (429, internal, None, Some((limit, "on fire"))),
+            (503, limited, Some(3600), Some((limit, "come back later"))),
+            (503, internal, Some(3600), Some((trouble_of, "on fire"))),
+            (503, "", Some(3600), Some((trouble_of, "503 Service Unavailable"))),
+            (503, "<html>", None, Some((trouble_of, "503 Service Unavailable"))),
+            (200, limited, Some(3600), None),
+            (400, limited, Some(3600), None),
+        ] {
+            let mut answer = Response::builder().status(status);
+            if let Some(after) = after {
+                answer = answer.header(RETRY_AFTER, after.to_string());
+            }
+            let answer = answer
+                .body(Bytes::copy_from_slice(body.as_bytes()))
+                .unwrap();
+            let before = Timestamp::now();
+            let failure = trouble("https://ca.example/nonce", &answer);
+            assert_eq!(failure.is_some(), told.is_some(), "{status} {body}");
+            let Some((failure, (kind, words))) = failure.zip(told) else {
+                continue;
+            };
+            assert_eq!(failure.kind, kind, "{status} {body}");
+            assert!(failure.text.contains(words), "{failure:?}");
+            let wait = failure.retry_at.map(|at| at.0 - before.0);
+            assert_eq!(
+                wait.is_some_and(|wait| (wait - after.unwrap()).abs() < 5),
+                after.is_some(),
+                "{failure:?}"
+            );
+            let advice = failure.advice();
+            assert!(!advice.contains("reach the internet"), "{advice}");
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
 const MOST_SAID: usize = 1000;
 /// Characters of what it calls a problem.
 const MOST_NAMED: usize = 60;
+/// What a failure begins with that is the authority's own.
+const TROUBLE: &str = "the authority has trouble";
 /// What the names of problems begin with (RFC 8555 section 6.7).
 const ACME_ERROR: &str = "urn:ietf:params:acme:error:";
 
@@ -70,6 +72,10 @@ impl Failure {
                 "The authority was reached, and its own certificate seems not to hold. That is most likely the clock of \
                  this machine, which is wrong: look whether it can reach a time server (timedatectl)."
             }
+            FailureKind::Unreachable if self.is_of_trouble() => {
+                "It was reached, and is busy or has trouble of its own. It is asked again by itself, when it says if it \
+                 did; until then there is nothing to do."
+            }
             FailureKind::Unreachable => self.advice_on_reaching().unwrap_or(
                 "The authority was not reached, or has trouble of its own. It is asked again by itself; if it goes \
                  on, look whether this machine can reach the internet.",
@@ -114,8 +120,8 @@ impl Failure {
                  had the address before. Look where the name leads and what the router forwards."
             }
             FailureKind::Refused => {
-                "The authority does not do this. Its words say why; asking again will not help before something is \
-                 changed."
+                "The authority does not do this, and its words say why: change what they name. It is asked again by itself \
+                 all the same, in case the reason was on its side."
             }
             FailureKind::Nonce | FailureKind::LostAccount => {
                 "The authority lost track. It is asked again by itself."
@@ -240,6 +246,16 @@ impl Failure {
     /// That the authority was not reached, or did not answer.
     pub(super) fn unreachable(text: impl Into<String>) -> Self {
         Self::new(FailureKind::Unreachable, text)
+    }
+
+    /// That the authority was reached, and cannot do it now.
+    pub(super) fn of_trouble(what: &str) -> Self {
+        Self::unreachable(format!("{TROUBLE}: {what}"))
+    }
+
+    /// Whether the authority was reached, and has trouble of its own: nothing here is in the way.
+    pub fn is_of_trouble(&self) -> bool {
+        self.kind == FailureKind::Unreachable && self.text.starts_with(TROUBLE)
     }
 
     /// Something of this machine: a file, a setting.

@@ -127,7 +127,7 @@ fn what_failed_is_tried_at_once_when_a_secret_or_a_setting_changes_also_over_a_r
     kept.state.failure = Some(Failure::new(FailureKind::Setup, "no"));
     kept.state
         .tried
-        .note_with(digest_of(data.path(), name, &before));
+        .note_with(digest_of(data.path(), name, &before), "https://ca.example/dir");
     kept.save_state(data.path(), name).unwrap();
     let next = |wanted: &Wanted| keeper(&data, wanted.clone()).reports().remove(0).next;
     assert_eq!(next(&before), Some(later));
@@ -152,7 +152,7 @@ fn a_renewal_that_failed_shows_its_next_try_and_never_the_day_of_the_certificate
     kept.state.next_try = Some(soon);
     kept.state.failure = Some(Failure::new(FailureKind::Refused, "no"));
     let tried = &mut kept.state.tried;
-    tried.note_with(digest_of(data.path(), name, &before));
+    tried.note_with(digest_of(data.path(), name, &before), "https://ca.example/dir");
     kept.save_state(data.path(), name).unwrap();
     for (wanted, next, is_under_way) in [(&before, soon, false), (&other, Timestamp(0), true)] {
         let report = keeper(&data, wanted.clone()).reports().remove(0);

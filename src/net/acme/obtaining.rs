@@ -93,13 +93,13 @@ impl Keeper {
             return;
         };
         let mut tried = kept.state.tried.clone();
-        // The owner has changed something, or asks by hand: then the authority itself says if that is too often.
+        // The owner asks by hand: then the authority itself says if that is too often.
         let occasion = match (is_asked, tried.is_with_other(&digest)) {
             (true, _) => Occasion::ByHand,
             (false, true) => Occasion::Changed,
             (false, false) => Occasion::Due,
         };
-        tried.note_with(digest);
+        tried.note_with(digest, account::authority_of(&wanted.settings));
         let mut outcome = self
             .obtain(memory, name, wanted, occasion, &mut tried)
             .await;
@@ -125,7 +125,7 @@ impl Keeper {
                     retry_at: failure.retry_at.or(retry_at),
                     ..failure
                 };
-                if note_failure(kept, name, failure) && !is_asked {
+                if note_failure(kept, name, failure, occasion) && !is_asked {
                     return;
                 }
             }
@@ -229,7 +229,7 @@ fn note_obtained(kept: &mut Kept, name: &str, wanted: &Wanted, obtained: Obtaine
 
 /// Keeps why there is nothing, and when it is tried again. Says whether that is what is known already: it is looked for
 /// every few minutes, perhaps for days, and said and written once.
-fn note_failure(kept: &mut Kept, name: &str, failure: Failure) -> bool {
+fn note_failure(kept: &mut Kept, name: &str, failure: Failure, occasion: Occasion) -> bool {
     let is_known = failure.is_of_waiting() && kept.state.failure.as_ref() == Some(&failure);
     if !is_known {
         log::warn!("no certificate for {name}: {}", failure.words());
@@ -237,7 +237,9 @@ fn note_failure(kept: &mut Kept, name: &str, failure: Failure) -> bool {
     let now = Timestamp::now();
     let until = kept.chain.as_ref().map(|chain| chain.not_after());
     let before = kept.state.failure.as_ref();
-    kept.state.failures = schedule::counted(kept.state.failures, before, &failure);
+    let by_owner = occasion != Occasion::Due;
+    kept.state.failures =
+        schedule::counted(kept.state.failures, before, &failure, by_owner);
     let spread = spread(name, now.0);
     let next = schedule::next_try(kept.state.failures, &failure, until, now, spread);
     // However near the end is: who has looked in vain too often looks no more.

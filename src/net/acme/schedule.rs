@@ -61,8 +61,16 @@ pub(super) fn next_try(
 }
 
 /// How many failures there are with this one, for [`next_try`]. Days of waiting for the owner make nothing later that
-/// comes after it.
-pub(super) fn counted(failures: u32, before: Option<&Failure>, now: &Failure) -> u32 {
+/// comes after it, and nothing that the owner does makes the next try later.
+pub(super) fn counted(
+    failures: u32,
+    before: Option<&Failure>,
+    now: &Failure,
+    by_owner: bool,
+) -> u32 {
+    if by_owner {
+        return 1;
+    }
     if before.is_some_and(Failure::is_of_waiting) && !now.is_of_waiting() {
         return 1;
     }
@@ -141,14 +149,15 @@ mod tests {
         let record = Failure::new(FailureKind::Record, "not there");
         let waits: Vec<i64> = (1..5).map(|n| wait(n, &record, None)).collect();
         assert_eq!(waits, [60, 300, 300, 300], "its owner is at it");
-        assert_eq!(counted(900, Some(&record), &record), 901);
+        assert_eq!(counted(900, Some(&record), &record, false), 901);
         assert_eq!(
-            counted(900, Some(&record), &usual),
+            counted(900, Some(&record), &usual, false),
             1,
             "the first of its kind"
         );
-        assert_eq!(counted(1, Some(&usual), &usual), 2);
-        assert_eq!(counted(0, None, &usual), 1);
+        assert_eq!(counted(1, Some(&usual), &usual, false), 2);
+        assert_eq!(counted(0, None, &usual, false), 1);
+        assert_eq!(counted(5, Some(&usual), &usual, true), 1, "it begins anew");
         assert!(has_come(Timestamp(now.0 + 300 * DAY), now), "a wrong clock");
     }
 

@@ -30,6 +30,9 @@ pub(super) struct Tried {
     /// A digest of what the last try was made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     with: Option<String>,
+    /// The authority of the last try: others have limits of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
 }
 
 /// A way that did not prove the name.
@@ -85,8 +88,12 @@ impl Tried {
         self.with.as_deref().is_some_and(|with| with != digest)
     }
 
-    /// A try is made with this.
-    pub(super) fn note_with(&mut self, digest: String) {
+    /// A try is made with this, at this authority.
+    pub(super) fn note_with(&mut self, digest: String, authority: &str) {
+        if self.at.as_deref().is_some_and(|at| at != authority) {
+            self.refused.clear();
+        }
+        self.at = Some(authority.to_owned());
         self.with = Some(digest);
     }
 }
@@ -190,8 +197,21 @@ mod tests {
         assert_ne!(with_secret, before, "the secret");
         assert!(!Tried::default().is_with_other(&before), "nobody knows");
         let mut tried = Tried::default();
-        tried.note_with(before.clone());
+        tried.note_with(before.clone(), "https://a.example/dir");
         assert!(tried.is_with_other(&with_secret) && !tried.is_with_other(&before));
+    }
+
+    #[test]
+    fn each_authority_has_limits_of_its_own() {
+        let (mut tried, now) = (Tried::default(), Timestamp(1_800_000_000));
+        tried.note_with("a".into(), "https://a.example/dir");
+        for _ in 0..MOST_REFUSED {
+            tried.note_refused(Challenge::Http, &refused("connection"), now);
+        }
+        tried.note_with("b".into(), "https://a.example/dir");
+        assert!(tried.rests_until(now).is_some());
+        tried.note_with("b".into(), "https://b.example/dir");
+        assert_eq!(tried.rests_until(now), None);
     }
 
     proptest! {

@@ -7,9 +7,9 @@ use std::{
 
 use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode, Uri,
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Bytes,
-    header::{DATE, RETRY_AFTER, USER_AGENT},
+    header::{DATE, USER_AGENT},
 };
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     base::Timestamp,
-    net::{retry_after::retry_at, web_client::WebClient},
+    net::web_client::WebClient,
 };
 
 /// What this program calls itself (RFC 8555 section 6.1).
@@ -71,9 +71,7 @@ impl Wire {
             answer.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ) {
-            let said = answer.headers().get(RETRY_AFTER);
-            let said = said.and_then(|value| value.to_str().ok());
-            self.seen().retry_at = said.and_then(|text| retry_at(text, Timestamp::now()));
+            self.seen().retry_at = directory::retry_at_of(answer.headers(), Timestamp::now());
         }
         self.note_date(answer.headers());
         self.note(answer.body());
@@ -162,11 +160,18 @@ impl HttpClient for Wire {
                 .directory
                 .parse::<Uri>()
                 .is_ok_and(|uri| uri == head.uri);
+            let address = head.uri.to_string();
+            let is_post = head.method == Method::POST;
             let answer = wire.send(Request::from_parts(head, body)).await;
             let answer = answer.map_err(|why| Error::Other(why.into()))?;
+            let told = |failure| Error::Other(Told(failure).into());
             if is_of_directory {
-                directory::check(&wire.directory, &answer)
-                    .map_err(|failure| Error::Other(Told(failure).into()))?;
+                directory::check(&wire.directory, &answer).map_err(told)?;
+            } else if !(is_post && directory::said_in(answer.body()).is_some())
+                && let Some(failure) = directory::trouble(&address, &answer)
+            {
+                // What has no words of an authority in it is not read as if it had; a nonce has no body at all.
+                return Err(told(failure));
             }
             Ok(BytesResponse::from(answer.map(Full::new)))
         })

@@ -296,6 +296,13 @@ fn judge_failure(facts: &Facts, of_name: &OfName, failure: &Failure) -> Station 
             Station::wrong(CERTIFICATE, "certificate-clock", says)
                 .remedy("Set the clock right (timedatectl); it is compared every few minutes.")
         }
+        FailureKind::Unreachable if failure.is_of_trouble() => {
+            let says = format!(
+                "The authority was reached, and gives no certificate for {name} now: {words}.{again}"
+            );
+            Station::wrong(CERTIFICATE, "certificate-authority-silent", says)
+                .remedy("Wait: it is asked again by itself.")
+        }
         FailureKind::Unreachable | FailureKind::Nonce | FailureKind::LostAccount => {
             let says = format!("The authority was not reached: {words}.{again}");
             Station::wrong(CERTIFICATE, "certificate-authority-silent", says)
