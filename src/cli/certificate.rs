@@ -192,10 +192,16 @@ fn renew(folder: &DataFolder, wanted: &Wanted, name: Option<&str>) -> Result<Exi
     let names = match name {
         Some(name) => {
             let name = typed(name)?;
-            if !known.contains(&name) {
-                return Err(unknown(&name, wanted, &found));
+            let mut all = found.reports.iter();
+            let report = all.find(|report| report.name == name);
+            match report.and_then(|report| report.covered_by.clone()) {
+                Some(star) if known.contains(&star) => {
+                    warn_of!("{name} is covered by {star}, and renewed with it");
+                    vec![star]
+                }
+                _ if known.contains(&name) => vec![name],
+                _ => return Err(unknown(&name, wanted, &found)),
             }
-            vec![name]
         }
         // Says that there is none, and what to read.
         None if known.is_empty() => return Ok(list(&found, wanted)),

@@ -89,7 +89,10 @@ pub(super) fn line(report: &Report) -> String {
             format!("{text}, renewed {}", day(next))
         }
         _ if report.is_own => format!("{text}, from your own files"),
-        _ => text,
+        _ => match &report.covered_by {
+            Some(star) => format!("{text}, covered by {star} and renewed with it"),
+            None => text,
+        },
     }
 }
 

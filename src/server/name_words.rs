@@ -50,6 +50,7 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
             Some(Trust::Untold) | None => None,
         },
         is_own: report.is_own,
+        covered_by: report.covered_by,
         is_under_way: report.is_under_way,
         failure,
         is_waiting,

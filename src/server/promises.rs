@@ -216,6 +216,7 @@ mod tests {
             name: name.to_owned(),
             chain: Some(Arc::new(Chain::parse(&pem, &key.serialize_pem()).unwrap())),
             is_own: false,
+            covered_by: None,
             failure: fails.then(|| Failure {
                 kind: FailureKind::Unreachable,
                 text: "down".into(),

@@ -22,6 +22,7 @@ fn state(name: &str, of: Option<&str>, failure: Option<(&str, &str)>) -> Certifi
         of: of.map(|of| (of.to_owned(), THEN)),
         is_trusted: of.map(|_| true),
         is_own: false,
+        covered_by: None,
         is_under_way: of.is_none() && failure.is_none(),
         failure: failure.map(|(why, advice)| (why.to_owned(), advice.to_owned())),
         is_waiting: false,
@@ -55,6 +56,11 @@ fn states() -> Vec<CertificateState> {
             is_trusted: None,
             is_own: true,
             ..state("own.example.org", Some("The office"), None)
+        },
+        CertificateState {
+            covered_by: Some("*.example.org".to_owned()),
+            next: None,
+            ..state("files.example.org", Some("R11 of Let's Encrypt"), None)
         },
         state("www.example.org", None, Some((refused, advice))),
         state("new.example.org", None, None),

@@ -34,6 +34,8 @@ pub struct CertificateState {
     pub is_trusted: Option<bool>,
     /// Whether the owner's own files have it.
     pub is_own: bool,
+    /// The name for all names below one whose certificate covers it, and which it is renewed with.
+    pub covered_by: Option<String>,
     /// Whether the authority is being asked, or is about to be.
     pub is_under_way: bool,
     /// Why the last try failed, in the authority's own words, and what to do.

@@ -148,6 +148,7 @@ impl Keeper {
             let wanted = changes.borrow_and_update().clone();
             self.refresh(&mut memory, &wanted);
             self.note_trust();
+            self.forget_requests();
             for name in memory.names(&wanted) {
                 // Names that were taken away, or are covered by one that has come meanwhile, are not asked for.
                 let is_wanted = memory.kept.contains_key(&name);
@@ -165,6 +166,16 @@ impl Keeper {
             tokio::select! {
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Takes back what was asked for names that another certificate covers meanwhile: nobody meets it, and it would count
+    /// in a year.
+    fn forget_requests(&self) {
+        for report in self.reports() {
+            if report.covered_by.is_some() {
+                kept::take_request(&self.data, &report.name);
             }
         }
     }

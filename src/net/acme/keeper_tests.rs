@@ -71,6 +71,33 @@ fn a_name_is_covered_by_a_certificate_that_is_there_and_by_no_wish() {
 }
 
 #[test]
+fn a_name_below_a_wildcard_is_covered_by_it_and_what_failed_for_it_before_is_over() {
+    let (data, www, star) = (TempDir::new().unwrap(), "www.example.org", "*.example.org");
+    let wanted = wanted(&["example.org", www, star]);
+    let mut kept = Kept::default();
+    kept.state.failures = 2;
+    kept.state.next_try = Some(Timestamp(1_800_000_000));
+    kept.state.failure = Some(Failure::new(FailureKind::Validation, "no"));
+    kept.save_state(data.path(), www).unwrap();
+    kept::save(data.path(), star, &issued(star, (2001, 2999))).unwrap();
+    kept::ask_to_renew(data.path(), www).unwrap();
+    kept::ask_to_renew(data.path(), star).unwrap();
+    let keeper = keeper(&data, wanted.clone());
+    keeper.forget_requests();
+    let is_asked = [www, star].map(|name| kept::is_asked(data.path(), name));
+    assert_eq!(is_asked, [false, true], "nobody would meet it");
+    let listed = crate::net::acme::overview(data.path(), &wanted).reports;
+    for reports in [keeper.reports(), listed] {
+        let of = |name: &str| reports.iter().find(|report| report.name == name).unwrap();
+        assert_eq!(of(www).covered_by.as_deref(), Some(star));
+        assert!(of(www).failure.is_none() && of(www).is_good(Timestamp::now()));
+        for alone in [star, "example.org"] {
+            assert_eq!(of(alone).covered_by, None, "{alone}");
+        }
+    }
+}
+
+#[test]
 fn a_file_of_the_owners_that_has_ended_keeps_nobody_without_a_certificate() {
     let (own, name) = ("own.pem", "example.org");
     let mut wanted = wanted(&[name]);

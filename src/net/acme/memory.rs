@@ -168,12 +168,14 @@ impl Memory {
         if let Some(kept) = self.kept.get(&name) {
             return report_of(&name, kept);
         }
-        let mut others = self.kept.values().filter_map(|kept| kept.chain.as_ref());
+        let is_own = own.is_some();
+        let of_all = self.kept.iter();
+        let mut of_all = of_all.filter_map(|(of, kept)| Some((of, kept.chain.as_ref()?)));
+        let other = of_all.find(|(_, chain)| !is_own && chain.covers(&name));
         Report {
-            is_own: own.is_some(),
-            chain: own
-                .or_else(|| others.find(|chain| chain.covers(&name)))
-                .cloned(),
+            is_own,
+            covered_by: other.map(|(of, _)| of.clone()),
+            chain: own.or(other.map(|(_, chain)| chain)).cloned(),
             name,
             failure: None,
             next: None,

@@ -16,6 +16,8 @@ pub struct Report {
     pub chain: Option<Arc<Chain>>,
     /// Whether the owner's own files have it.
     pub is_own: bool,
+    /// The name for all names below one whose certificate covers it and is renewed instead of one for it alone.
+    pub covered_by: Option<String>,
     /// Why the last try failed, if it did.
     pub failure: Option<Failure>,
     /// When it is renewed or tried again; `None` for the owner's own files.
@@ -42,6 +44,7 @@ pub(super) fn report_of(name: &str, kept: &Kept) -> Report {
         name: name.to_owned(),
         chain: kept.chain.clone(),
         is_own: false,
+        covered_by: None,
         failure: kept.state.failure.clone(),
         next: Some(match kept.unsaved {
             // Keeping it is tried all the time.

@@ -33,6 +33,8 @@ use crate::{
 
 /// How long the authority is valid: ten years.
 const LIFE: Duration = Duration::from_hours(3652 * 24);
+/// What is moved away to get a new authority: the rest of the folder belongs to others, such as a public one.
+pub(super) const AUTHORITY_FILES: &str = "authority-cert.pem and authority-key.pem";
 /// The longest common name (RFC 5280 appendix A.1, `ub-common-name`).
 const MAX_COMMON_NAME_CHARS: usize = 64;
 
@@ -222,8 +224,8 @@ impl Paths {
         let authority = self.assemble(key, certificate, cert_pem.to_owned())?;
         if !authority.is_valid_at(clock::now() + leaf::LIFE) {
             log::warn!(
-                "the certificate authority in {} ends within {} days; to get a new one, move the folder {} away \
-                 and restart (browsers that trusted the old one must be told of the new one)",
+                "the certificate authority in {} ends within {} days; to get a new one, move {AUTHORITY_FILES} away \
+                 from {} and restart (browsers that trusted the old one must be told of the new one)",
                 self.cert.display(),
                 leaf::LIFE.as_secs() / clock::DAY.as_secs(),
                 self.folder.display()
@@ -252,8 +254,8 @@ impl Paths {
 
     fn damaged(&self, file: &Path, what: &str) -> Error {
         Error::Invalid(format!(
-            "{} {what}. Put the file back from a backup; or, to get a new certificate authority, move the folder {} \
-             away and start again (browsers that trusted the old one must be told of the new one)",
+            "{} {what}. Put the file back from a backup; or, to get a new certificate authority, move \
+             {AUTHORITY_FILES} away from {} and start again (browsers that trusted the old one must be told of the new one)",
             file.display(),
             self.folder.display()
         ))

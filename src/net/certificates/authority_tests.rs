@@ -103,7 +103,7 @@ fn damaged_files_are_named_left_alone_and_the_remedy_told() {
             Err(e) => e.to_string(),
         };
         assert!(message.contains(&path.display().to_string()), "{message}");
-        assert!(message.contains("move the folder"), "{message}");
+        assert!(message.contains(AUTHORITY_FILES), "{message}");
         assert_eq!(
             fs::read_to_string(&path).ok().as_deref(),
             content,
@@ -215,6 +215,18 @@ fn the_authority_is_valid_for_ten_years() {
     let year = clock::DAY * 365;
     assert!(authority.is_valid_at(clock::now() + year * 9));
     assert!(!authority.is_valid_at(clock::now() + year * 11));
+}
+
+#[test]
+fn what_a_new_authority_would_permit_is_what_it_permits_once_it_is_there() {
+    for host in ["pi", "box.example.org", "x.local", "localhost"] {
+        let (_data, authority) = authority_of(host);
+        for text in ["pi", "a.pi", "localhost", "x.local", "local.example", "nas.lan"] {
+            let is_permitted = authority.permits(&name(text));
+            let would = constraints::would_permit(host, text);
+            assert_eq!(would, is_permitted, "{text} on {host:?}");
+        }
+    }
 }
 
 /// OpenSSL is another implementation of the same rules, and stricter in places.

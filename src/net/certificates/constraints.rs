@@ -21,6 +21,15 @@ const NETWORKS: [(&str, u8); 9] = [
     ("fc00::", 7),       // RFC 4193: private
 ];
 
+/// Whether an authority that is made for this host now may speak for a name, in lower case.
+pub(super) fn would_permit(host: &str, name: &str) -> bool {
+    let is_of = |end: &str| {
+        let above = name.strip_suffix(end);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    };
+    name == host || is_of("local") || is_of("localhost")
+}
+
 /// The names that an authority of this host may speak for.
 pub(super) fn for_host(host: &str) -> NameConstraints {
     let mut permitted: Vec<_> = ["local", "localhost"]

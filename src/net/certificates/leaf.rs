@@ -17,10 +17,17 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{authority::LocalAuthority, clock, decayed, files};
+use super::{
+    authority::{AUTHORITY_FILES, LocalAuthority},
+    clock, constraints, decayed, files,
+};
 use crate::{
     base::{Error, Result},
-    net::{names::Name, tls},
+    net::{
+        acme,
+        names::{Name, host_name},
+        tls,
+    },
 };
 
 /// The certificate. It is written after its key: if that is where the plug is pulled, the two do not fit,
@@ -112,11 +119,13 @@ fn permits_or_says(authority: &LocalAuthority, name: &Name) -> bool {
     let permits = authority.permits(name);
     match name {
         _ if permits => {}
-        ServerName::DnsName(dns) => log::warn!(
-            "the local certificate will not have the name {}: the authority in tls/ was made for another \
-             name. To get a new authority, move the folder tls/ away and start again",
-            dns.as_ref()
-        ),
+        ServerName::DnsName(dns) => match unpermitted(&host_name(), dns.as_ref()) {
+            Some(why) => log::warn!("{why}"),
+            None => log::debug!(
+                "the local certificate will not have the name {}, which is a public one",
+                dns.as_ref()
+            ),
+        },
         _ => log::debug!(
             "the local certificate will not have the address {}, which is a public one",
             name.to_str()
@@ -147,6 +156,26 @@ pub(super) fn is_whole(cert_pem: &str, key_pem: &str) -> bool {
 fn sum_of(certificate: &str, key: &str) -> String {
     let digest = Sha256::new().chain_update(certificate).chain_update(key);
     HEXLOWER.encode(&digest.finalize())
+}
+
+/// What a person can do about a name that the authority may not speak for; `None` if that is as it should be, because
+/// it is a public authority's.
+fn unpermitted(host: &str, name: &str) -> Option<String> {
+    if constraints::would_permit(host, name) {
+        return Some(format!(
+            "the local certificate will not have the name {name}: the machine's own authority was made when the machine \
+             had another name. To get a new one, move {AUTHORITY_FILES} away from the folder tls/, nothing else, and \
+             start again; devices that trusted the one before must then be told of the new one (/trust)"
+        ));
+    }
+    let is_public = acme::is_public(name, &acme::Settings::default());
+    (!is_public).then(|| {
+        format!(
+            "the local certificate will not have the name {name}: the machine's own authority speaks for the names of \
+             this machine and for those that end with .local alone. Unless an authority of your network or your own \
+             files certify it, browsers warn there; a name that ends with .local is certified by itself"
+        )
+    })
 }
 
 /// A certificate for the site, with its key, as it is kept.

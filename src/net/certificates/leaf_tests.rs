@@ -328,3 +328,34 @@ fn a_replaced_certificate_is_shown_from_the_next_handshake_on() {
     store.replace_local(second);
     assert_eq!(seen(), second_der);
 }
+
+#[test]
+fn a_name_that_the_authority_does_not_have_is_told_only_where_something_helps_and_that_harms_nothing()
+{
+    for (name, words) in [
+        ("files.example.net", None),
+        ("example.org", None),
+        ("pi", Some(AUTHORITY_FILES)),
+        ("pi.local", Some("nothing else")),
+        ("files.lan", Some("ends with .local")),
+        ("nas", Some("ends with .local")),
+    ] {
+        let told = unpermitted("pi", name);
+        assert_eq!(told.is_some(), words.is_some(), "{name}");
+        let told = told.unwrap_or_default();
+        assert!(told.contains(words.unwrap_or_default()), "{told}");
+        assert!(!told.contains("move the folder"), "{told}");
+    }
+    // It helps, and what a public authority gave stays.
+    let data = tempfile::tempdir().unwrap();
+    let wanted = names(&["new", "localhost"]);
+    let before = LocalAuthority::open_or_create_for(data.path(), "old").unwrap();
+    assert!(!before.permits(&wanted[0]));
+    let public = data.path().join("tls/public");
+    fs::create_dir(&public).unwrap();
+    for file in AUTHORITY_FILES.split(" and ") {
+        fs::remove_file(data.path().join("tls").join(file)).unwrap();
+    }
+    let after = LocalAuthority::open_or_create_for(data.path(), "new").unwrap();
+    assert!(after.permits(&wanted[0]) && public.exists());
+}

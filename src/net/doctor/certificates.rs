@@ -27,11 +27,13 @@ pub(super) struct Known {
 
 impl Known {
     /// Reads files: not for a thread that answers requests.
-    pub(super) fn read(data: &Path) -> Self {
+    pub(super) fn read(data: &Path, wanted: &acme::Wanted) -> Self {
+        // What failed for a name that another certificate covers since, nobody tries again.
+        let found = acme::overview(data, wanted);
         Self {
             local: LocalAuthority::roots_of(data).ok(),
             public: web_client::machine_roots(),
-            reports: acme::kept_certificates(data),
+            reports: found.reports.into_iter().chain(found.others).collect(),
         }
     }
 

@@ -83,6 +83,16 @@ pub struct WayIn {
 }
 
 impl Patient {
+    /// Which certificates there are to be.
+    fn wanted(&self) -> acme::Wanted {
+        let of_site = self.names.all().map(str::to_owned);
+        acme::Wanted {
+            settings: self.certificate.clone(),
+            dns: self.dns.clone(),
+            names: of_site.chain(self.hosts.iter().cloned()).collect(),
+        }
+    }
+
     /// The site's names, what there is to be first: it counts more than what there was.
     fn own_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.names.all().map(str::to_owned).collect();
@@ -156,10 +166,11 @@ async fn look(patient: &Patient) -> Facts {
     names.extend(more.iter().map(|named| named.name.clone()));
     let clock_kept = spawn_blocking(clock::is_kept_right);
     let data = patient.data.clone();
+    let wanted = patient.wanted();
     let of_disk = spawn_blocking(move || {
         let report = dns::follow::kept(&data);
         let homes = notes::homes(&data, &report);
-        (storage::look(&data), Known::read(&data), report, homes)
+        (storage::look(&data), Known::read(&data, &wanted), report, homes)
     });
     let (at_names, inside, ahead, disk) = join4(
         Box::pin(look_at_names(patient, &names[..of_site], more)),
