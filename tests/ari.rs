@@ -51,6 +51,8 @@ pub(crate) struct Said {
     csr: Vec<u8>,
     /// Requests to addresses with this in them are not answered: after or before Pebble has had them.
     pub(crate) cut: Option<(&'static str, Cut)>,
+    /// Requests to addresses with this in them are answered so: with this status, these words and `Retry-After`.
+    pub(crate) busy: Option<(&'static str, u16, &'static str, u32)>,
     /// How many requests were not answered.
     pub(crate) cuts: usize,
 }
@@ -100,6 +102,7 @@ impl Ari {
             lie: None,
             csr: Vec::new(),
             cut: None,
+            busy: None,
             cuts: 0,
         }));
         let [certificate, key] = pebble.identity();
@@ -220,6 +223,17 @@ fn answer(
         return Some(Answer::json(409, &problem));
     }
     let is_directory = request.path == "/dir";
+    let busy = said.lock().unwrap().busy;
+    if let Some((path, status, words, after_s)) = busy
+        && request.path.contains(path)
+    {
+        let is_head = request.method == "HEAD";
+        return Some(Answer {
+            status,
+            headers: vec![("Retry-After".into(), after_s.to_string())],
+            body: if is_head { Vec::new() } else { words.into() },
+        });
+    }
     let cut = said.lock().unwrap().cut;
     let cut = cut.filter(|(path, _)| request.path.contains(path));
     if let Some((_, cut)) = cut {

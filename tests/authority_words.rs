@@ -122,3 +122,42 @@ fn an_authority_that_is_set_wrongly_is_told_in_plain_words_with_the_remedy() {
     );
     await_certificate(&site, &pebble, "site.test");
 }
+
+#[test]
+fn an_authority_that_is_busy_is_told_in_its_words_and_asked_again_when_it_says() {
+    let (site, _) = Site::with_owner();
+    let Some(pebble) = Pebble::start(&site, Options::default()) else {
+        return;
+    };
+    let ari = Ari::start(&pebble);
+    let front = ari.settings(&pebble);
+    let limited = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"come back later"}"#;
+    for (at, (path, status, words, after_s, told)) in [
+        ("/dir", 429, limited, 5400, "come back later"),
+        ("/dir", 503, "", 3600, "answered 503 Service Unavailable"),
+        ("/nonce", 429, "", 7200, "answered 429 Too Many Requests"),
+        ("/nonce", 503, "", 4000, "/nonce-plz answered 503"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        ari.said(|said| said.busy = Some((path, status, words, after_s)));
+        set(
+            &site,
+            &format!("domain = \"site.test\"\n{front}contact = \"a{at}@site.test\"\n"),
+        );
+        until(&site, told, || {
+            let listed = certificate(&site, &["list"]);
+            String::from_utf8_lossy(&listed.stdout).contains(told)
+        });
+        let state = std::fs::read(site.data().join("tls/public/site.test.json")).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+        let wait = state["next_try"].as_i64().unwrap() - jiff::Timestamp::now().as_second();
+        let asked = i64::from(after_s);
+        assert!((asked - 60..=asked).contains(&wait), "{path} {status}: {state}");
+        assert_eq!(state["failures"], 1, "what the owner changes begins anew");
+    }
+    ari.said(|said| said.busy = None);
+    set(&site, &format!("domain = \"site.test\"\n{front}"));
+    await_certificate(&site, &pebble, "site.test");
+}

@@ -69,7 +69,17 @@ fn all_names_below_one_get_a_certificate_with_a_provider_that_was_set_in_the_bro
     assert!(status == 422 && why.contains("another place"), "{html}");
     let again = send(&site, &owner, PAGE, &provider(&server, ""));
     assert_eq!(again.0, 303, "the same place keeps the token");
-    let removed = send(&site, &owner, "/admin/name/dns/remove", &[]);
+    let mut elsewhere = provider(&server, SECRET);
+    elsewhere.retain(|(name, _)| *name != "zone");
+    elsewhere.push(("zone", "other.test"));
+    let (status, html) = send(&site, &owner, PAGE, &elsewhere);
+    let why = between(&html, "id=\"_zone-error\">", "</p>");
+    assert!(status == 422 && why.contains("dyn.test is not"), "{why}");
+    let remove = "/admin/name/dns/remove";
+    let (status, html) = send(&site, &owner, remove, &[("password", "wrong")]);
+    let why = between(&html, "id=\"_password-error\">", "</p>");
+    assert!(status == 422 && why.contains("your password"), "{why}");
+    let removed = send(&site, &owner, remove, &[("password", PASSWORD)]);
     assert_eq!(removed.1, "/admin/name/dns?done=removed");
     let listed = command(site.data())
         .args(["secret", "list"])

@@ -62,7 +62,9 @@ pub(super) fn run(command: &SecretCommand, global: &Global) -> Result<ExitCode> 
                 PASSWORD_SECRET => ask_for_machine(place.clone(), &folder, global)?,
                 dns::SECRET_NAME => ask_for_dns(&folder, global)?,
                 acme::SECRET_NAME => {
-                    in_one_piece(name, ask_alone("the key of the external account")?)?
+                    let key = in_one_piece(name, ask_alone("the key of the external account")?)?;
+                    acme::check_external_key(&key)?;
+                    key
                 }
                 _ => {
                     return Err(Error::Invalid(format!(

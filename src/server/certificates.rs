@@ -162,6 +162,14 @@ impl Certificates {
         self.keeper.ask_for(name)
     }
 
+    /// Tries again now what has failed for a name.
+    ///
+    /// # Errors
+    /// As [`Certificates::ask_for`].
+    pub(super) fn try_again(&self, name: &str) -> Result<()> {
+        self.keeper.try_again(name)
+    }
+
     /// Looks whether it is time for another certificate of the machine's own authority.
     pub(super) fn look(&self) {
         self.renewal.look();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    app::names::live::{CertificateState, FilesTrouble, Following, FollowingName},
+    app::names::live::{CertificateState, FilesTrouble, Following, FollowingName, OutOfTime},
+    base::Timestamp,
     net::{
         acme::{self, Report},
         certificates::{Chain, FILES_REMEDY, FilesState, Trust},
@@ -40,6 +41,14 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
         (failure.text, advice)
     });
     let trust = report.chain.as_ref().and_then(|chain| chain.trust());
+    let now = Timestamp::now();
+    let is_out_of_time = report.chain.as_ref().and_then(|chain| {
+        if now >= chain.not_after() {
+            return Some(OutOfTime::Ended);
+        }
+        let from = chain.not_before();
+        (now < from).then_some(OutOfTime::Before(from))
+    });
     let of = |chain: Arc<Chain>| (chain.issuer().to_owned(), chain.not_after());
     CertificateState {
         name: report.name,
@@ -49,6 +58,7 @@ pub(super) fn state_of(report: Report, settings: &acme::Settings) -> Certificate
             Some(Trust::Unknown) => Some(false),
             Some(Trust::Untold) | None => None,
         },
+        is_out_of_time,
         is_own: report.is_own,
         covered_by: report.covered_by,
         is_under_way: report.is_under_way,

@@ -409,6 +409,22 @@ impl LiveNames for Naming {
         self.file().dns.provider_name()
     }
 
+    fn zone_problem(&self, keys: &str) -> Option<String> {
+        let settings: dns::Settings = serde_json::from_str(keys).ok()?;
+        let certificates = self.certificates();
+        let (names, hosts) = (certificates.names().now(), certificates.hosts());
+        let of_certificates = certificates.settings().names;
+        let more = of_certificates.iter().map(CertificateName::as_str);
+        let all = names.all().chain(hosts.iter().map(String::as_str));
+        settings.zone_problem(all.chain(more))?;
+        let first = names.all().next().or(hosts.first().map(String::as_str));
+        let first = first.map_or_else(String::new, |name| format!(" ({name} is not)"));
+        Some(format!(
+            "None of the site’s names is in this zone{first}, so nothing could be changed there for them. Write the zone \
+             that has them, as your DNS provider shows it."
+        ))
+    }
+
     fn is_dns_of_file(&self) -> bool {
         self.file().dns != dns::Settings::default()
     }
@@ -451,7 +467,7 @@ impl LiveNames for Naming {
     fn try_again(&self) {
         for report in self.certificates().reports() {
             let failed = report.failure.is_some();
-            if failed && let Err(e) = self.certificates().ask_for(&report.name) {
+            if failed && let Err(e) = self.certificates().try_again(&report.name) {
                 log::warn!("{} is not tried again now: {e}", report.name);
             }
         }

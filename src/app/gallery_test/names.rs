@@ -9,7 +9,7 @@ use crate::app::names::{
     form::NameForm,
     live::{
         CertificateState, FilesTrouble, Following, FollowingName, Granted, HttpsOnly,
-        HttpsOnlyHost, Lead, RouterSeen, RouterState,
+        HttpsOnlyHost, Lead, OutOfTime, RouterSeen, RouterState,
     },
     providers::{PROVIDERS, Provider},
     views::{DnsField, DnsPage, HttpsOnlyPage, NamePage, ProgressPage, RouterPage},
@@ -21,6 +21,7 @@ fn state(name: &str, of: Option<&str>, failure: Option<(&str, &str)>) -> Certifi
         name: name.to_owned(),
         of: of.map(|of| (of.to_owned(), THEN)),
         is_trusted: of.map(|_| true),
+        is_out_of_time: None,
         is_own: false,
         covered_by: None,
         is_under_way: of.is_none() && failure.is_none(),
@@ -51,6 +52,18 @@ fn states() -> Vec<CertificateState> {
         CertificateState {
             is_trusted: Some(false),
             ..state("test.example.org", Some("Pebble Intermediate CA"), None)
+        },
+        CertificateState {
+            is_out_of_time: Some(OutOfTime::Ended),
+            is_own: true,
+            next: None,
+            ..state("over.example.org", Some("The office"), None)
+        },
+        CertificateState {
+            is_out_of_time: Some(OutOfTime::Before(THEN)),
+            is_own: true,
+            next: None,
+            ..state("soon.example.org", Some("The office"), None)
         },
         CertificateState {
             is_trusted: None,

@@ -148,6 +148,11 @@ async fn save(
         {
             errors.push(("follow", why));
         }
+        if errors.is_empty()
+            && let Some(why) = live.zone_problem(&wanted)
+        {
+            errors.push(("zone", why));
+        }
         // What was given to one is not sent to another.
         let is_other = !is_same(provider, &typed, &stored);
         if token.trim().is_empty() && (is_other || !live.has_dns_token()) {
@@ -233,7 +238,20 @@ fn problems(live: &Live, provider: &Provider, typed: &Typed) -> Vec<FieldError> 
     errors
 }
 
-async fn remove(visit: Visit, _owner: Owner, live: Live) -> Result<HttpResponse> {
+async fn remove(
+    visit: Visit,
+    Owner(session): Owner,
+    live: Live,
+    form: web::Form<Typed>,
+) -> Result<HttpResponse> {
+    let password = form.into_inner().remove("password").unwrap_or_default();
+    if let Some(problem) = visit.password_problem(&session, password).await? {
+        let stored = keys_of(visit.app.database.read(list_names).await?.dns);
+        let typed = as_typed(&stored);
+        let kept = typed.get("provider").cloned();
+        let provider = kept.as_deref().and_then(Provider::find);
+        return page(&visit, &live, provider, kept, &typed, None, vec![problem]);
+    }
     visit.app.database.apply(delete_dns()).await?;
     live.take_over().await?;
     live.remove_dns_token()?;

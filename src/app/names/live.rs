@@ -32,6 +32,8 @@ pub struct CertificateState {
     pub of: Option<(String, Timestamp)>,
     /// Whether browsers know who signed it; `None` if that cannot be told here.
     pub is_trusted: Option<bool>,
+    /// Why browsers do not take it now, whoever signed it: it has ended, or begins later.
+    pub is_out_of_time: Option<OutOfTime>,
     /// Whether the owner's own files have it.
     pub is_own: bool,
     /// The name for all names below one whose certificate covers it, and which it is renewed with.
@@ -52,6 +54,15 @@ pub struct CertificateState {
     pub renewals: u32,
     /// Why nobody is asked for a certificate, if nobody is.
     pub unasked: Option<String>,
+}
+
+/// Why the dates of a certificate are not for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfTime {
+    /// It has ended.
+    Ended,
+    /// It holds from then on.
+    Before(Timestamp),
 }
 
 /// Files of the owner's own with a certificate that cannot be used.
@@ -172,6 +183,9 @@ pub trait LiveNames: Send + Sync {
 
     /// The provider of `webstead.toml` that changes names, as it is written there.
     fn dns_of_file(&self) -> Option<&'static str>;
+
+    /// That the zone of these keys, as JSON, has none of the site's names, if the site has any.
+    fn zone_problem(&self, keys: &str) -> Option<String>;
 
     /// Whether `webstead.toml` says where names can be changed.
     fn is_dns_of_file(&self) -> bool;

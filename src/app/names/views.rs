@@ -4,7 +4,9 @@ use askama::Template;
 
 use super::{
     form::NameForm,
-    live::{CertificateState, FilesTrouble, Following, HttpsOnly, Lead, OfFile, RouterState},
+    live::{
+        CertificateState, FilesTrouble, Following, HttpsOnly, Lead, OfFile, OutOfTime, RouterState,
+    },
     providers::{Field, Provider},
 };
 use crate::app::layout::{FieldErrors, Shell};

@@ -127,7 +127,11 @@ async fn open(data: &Path, settings: &Settings, wire: &Wire) -> Result<Account, 
     };
     let external = external.transpose()?;
     let made = builder.create(&wanted, authority.to_owned(), external.as_ref());
-    let (account, credentials) = made.await?;
+    let made = made.await.map_err(|e| match external {
+        Some(_) => of_external_account(e.into()),
+        None => e.into(),
+    });
+    let (account, credentials) = made?;
     let kept = Kept {
         authority: authority.to_owned(),
         contact,
@@ -257,12 +261,46 @@ fn text_of(credentials: &AccountCredentials) -> Result<String> {
     serde_json::to_string(credentials).map_err(Error::internal)
 }
 
+/// Whether this is the key of an external account.
+///
+/// # Errors
+/// [`Error::Invalid`] with what to do.
+pub fn check_external_key(key: &str) -> Result<()> {
+    let decoded = decode(key).map_err(|failure| Error::Invalid(failure.text))?;
+    if decoded.is_empty() {
+        return Err(Error::Invalid("the key of external_account is empty".into()));
+    }
+    Ok(())
+}
+
+/// That an authority does not take an account that it made beforehand, with what to do: its words are often those of a
+/// library.
+fn of_external_account(failure: Failure) -> Failure {
+    if !matches!(
+        failure.kind,
+        FailureKind::Refused | FailureKind::Validation
+    ) {
+        return failure;
+    }
+    let text = format!(
+        "the authority does not take the account that it gave you (external_account in [certificate]): {}; copy its id and \
+         its key once more, both whole, and set the key with `webstead secret set external-account`",
+        failure.text
+    );
+    Failure {
+        kind: FailureKind::Setup,
+        text,
+        ..failure
+    }
+}
+
 /// The key of an external account: base64url as RFC 8555 has it, or as some authorities show it.
 fn decode(key: &str) -> Result<Vec<u8>, Failure> {
     let key = key.trim().as_bytes();
     let mut kinds = [BASE64URL_NOPAD, BASE64URL, BASE64_NOPAD, BASE64].into_iter();
     kinds.find_map(|kind| kind.decode(key).ok()).ok_or_else(|| {
-        let text = "the key of external_account is not base64; copy it whole (webstead secret set external-account)";
+        let text = "the key of external_account is not base64url (letters, digits, - and _), so nobody takes it; copy it alone \
+                    and whole, as the authority shows it (webstead secret set external-account)";
         Failure::new(FailureKind::Setup, text)
     })
 }
@@ -308,6 +346,30 @@ mod tests {
         assert!(!note());
         assert_eq!(key_in(&path), text_of(&next.credentials).unwrap());
         assert_eq!(read(&path).unwrap().unwrap().contact, None);
+    }
+
+    #[test]
+    fn a_key_of_an_external_account_is_base64url_and_one_that_is_refused_is_told_with_what_to_do() {
+        for (key, is_one) in [
+            ("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W", true),
+            ("ab-_", true),
+            (" YWJj\n", true),
+            ("YWI=", true),
+            ("*** nope", false),
+            ("", false),
+            ("abcde", false),
+        ] {
+            let checked = super::check_external_key(key);
+            assert_eq!(checked.is_ok(), is_one, "{key:?}");
+            let why = checked.err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(!why.contains("nope"), "a secret stays one: {why}");
+        }
+        let said = "square/go-jose: error in cryptographic primitive";
+        let refused = super::Failure::new(super::FailureKind::Refused, said);
+        let told = super::of_external_account(refused);
+        assert!(told.text.contains(said) && told.text.contains("copy its id"), "{told:?}");
+        let away = super::Failure::unreachable("away");
+        assert_eq!(super::of_external_account(away.clone()), away);
     }
 
     #[test]

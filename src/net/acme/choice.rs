@@ -50,7 +50,7 @@ pub(super) fn challenges_for(name: &str, wanted: &Wanted, state: &State) -> Vec<
         let failed_at = state.tried.failed_at(*challenge);
         (failed_at, Some(*challenge) != worked)
     });
-    let has_zone = wanted.dns.has_texts();
+    let has_zone = wanted.dns.has_texts_for(name);
     all.retain(|challenge| {
         let is_open = match challenge {
             Challenge::Http | Challenge::TlsAlpn => true,
@@ -88,6 +88,7 @@ mod tests {
         let (http, alpn, dns) = (Challenge::Http, Challenge::TlsAlpn, Challenge::Dns);
         let by_hand = "";
         let with_zone = "provider = \"gandi\"\nzone = \"a.example\"";
+        let elsewhere = "provider = \"gandi\"\nzone = \"b.example\"";
         for (provider, worked, failed, expected) in [
             (by_hand, None, &[][..], &[http, alpn][..]),
             (with_zone, None, &[], &[http, alpn, dns]),
@@ -98,6 +99,8 @@ mod tests {
             (with_zone, None, &[http, alpn], &[dns, http, alpn]),
             // It has failed since.
             (with_zone, Some(http), &[http], &[alpn, dns, http]),
+            // A zone that does not have it proves nothing.
+            (elsewhere, None, &[], &[http, alpn]),
         ] {
             let wanted = Wanted {
                 dns: toml::from_str(provider).unwrap(),

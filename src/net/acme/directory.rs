@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn an_authority_that_is_busy_is_told_with_its_words_and_the_time_whatever_it_was_asked_for() {
-        let limited = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"come back later"}"#;
+        let limited =
+            r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"come back later"}"#;
         let internal = r#"{"type":"urn:ietf:params:acme:error:serverInternal","detail":"on fire"}"#;
         let (limit, trouble_of) = (FailureKind::RateLimited, FailureKind::Unreachable);
         for (status, body, after, told) in [
@@ -199,8 +200,18 @@ mod tests {
             (429, internal, None, Some((limit, "on fire"))),
             (503, limited, Some(3600), Some((limit, "come back later"))),
             (503, internal, Some(3600), Some((trouble_of, "on fire"))),
-            (503, "", Some(3600), Some((trouble_of, "503 Service Unavailable"))),
-            (503, "<html>", None, Some((trouble_of, "503 Service Unavailable"))),
+            (
+                503,
+                "",
+                Some(3600),
+                Some((trouble_of, "503 Service Unavailable")),
+            ),
+            (
+                503,
+                "<html>",
+                None,
+                Some((trouble_of, "503 Service Unavailable")),
+            ),
             (200, limited, Some(3600), None),
             (400, limited, Some(3600), None),
         ] {

@@ -126,11 +126,23 @@ impl Keeper {
     /// # Errors
     /// [`Error::NotFound`] if no authority is asked about this name; [`Error::Io`].
     pub fn ask_for(&self, name: &str) -> Result<()> {
-        let mut reports = self.reports().into_iter();
-        if !reports.any(|report| report.name == name && report.next.is_some()) {
-            return Err(Error::NotFound);
-        }
+        self.must_be_asked_about(name)?;
         kept::ask_to_renew(&self.data, name)
+    }
+
+    /// Tries again now what has failed for a name, because something was changed.
+    ///
+    /// # Errors
+    /// As [`Keeper::ask_for`].
+    pub fn try_again(&self, name: &str) -> Result<()> {
+        self.must_be_asked_about(name)?;
+        kept::ask_to_try_again(&self.data, name)
+    }
+
+    fn must_be_asked_about(&self, name: &str) -> Result<()> {
+        let mut reports = self.reports().into_iter();
+        let is_asked = reports.any(|report| report.name == name && report.next.is_some());
+        is_asked.then_some(()).ok_or(Error::NotFound)
     }
 
     fn note_asking(&self, name: Option<&str>) {
@@ -152,10 +164,11 @@ impl Keeper {
             for name in memory.names(&wanted) {
                 // Names that were taken away, or are covered by one that has come meanwhile, are not asked for.
                 let is_wanted = memory.kept.contains_key(&name);
-                let is_asked = is_wanted && kept::take_request(&self.data, &name);
-                if is_asked || is_wanted && self.is_due(&mut memory, &name, &wanted).await {
+                let asked = is_wanted.then(|| kept::take_request(&self.data, &name));
+                let asked = asked.flatten();
+                if asked.is_some() || is_wanted && self.is_due(&mut memory, &name, &wanted).await {
                     self.note_asking(Some(&name));
-                    self.renew(&mut memory, &name, &wanted, is_asked).await;
+                    self.renew(&mut memory, &name, &wanted, asked).await;
                     self.note_asking(None);
                     self.refresh(&mut memory, &wanted);
                 }

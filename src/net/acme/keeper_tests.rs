@@ -152,9 +152,10 @@ fn what_failed_is_tried_at_once_when_a_secret_or_a_setting_changes_also_over_a_r
     kept.state.failures = 5;
     kept.state.next_try = Some(later);
     kept.state.failure = Some(Failure::new(FailureKind::Setup, "no"));
-    kept.state
-        .tried
-        .note_with(digest_of(data.path(), name, &before), "https://ca.example/dir");
+    kept.state.tried.note_with(
+        digest_of(data.path(), name, &before),
+        "https://ca.example/dir",
+    );
     kept.save_state(data.path(), name).unwrap();
     let next = |wanted: &Wanted| keeper(&data, wanted.clone()).reports().remove(0).next;
     assert_eq!(next(&before), Some(later));
@@ -179,7 +180,10 @@ fn a_renewal_that_failed_shows_its_next_try_and_never_the_day_of_the_certificate
     kept.state.next_try = Some(soon);
     kept.state.failure = Some(Failure::new(FailureKind::Refused, "no"));
     let tried = &mut kept.state.tried;
-    tried.note_with(digest_of(data.path(), name, &before), "https://ca.example/dir");
+    tried.note_with(
+        digest_of(data.path(), name, &before),
+        "https://ca.example/dir",
+    );
     kept.save_state(data.path(), name).unwrap();
     for (wanted, next, is_under_way) in [(&before, soon, false), (&other, Timestamp(0), true)] {
         let report = keeper(&data, wanted.clone()).reports().remove(0);
@@ -290,9 +294,12 @@ fn a_certificate_that_the_disk_did_not_take_is_shown_and_kept_later() {
 fn a_request_is_met_once_and_one_that_stays_is_none() {
     let (data, name) = (TempDir::new().unwrap(), "example.org");
     kept::ask_to_renew(data.path(), name).unwrap();
-    assert!(kept::take_request(data.path(), name));
-    assert!(!kept::take_request(data.path(), name));
+    let take = || kept::take_request(data.path(), name);
+    assert_eq!(take(), Some(kept::Request::Renew));
+    assert_eq!(take(), None);
+    kept::ask_to_try_again(data.path(), name).unwrap();
+    assert_eq!(take(), Some(kept::Request::TryAgain));
     // It cannot be removed.
     std::fs::create_dir(data.path().join("tls/public/example.org.asked")).unwrap();
-    assert!(!kept::take_request(data.path(), name));
+    assert_eq!(take(), None);
 }

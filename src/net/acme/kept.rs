@@ -131,10 +131,31 @@ pub(super) fn is_gone(data: &Path, name: &str) -> bool {
     matches!(path(data, name, "pem").try_exists(), Ok(false))
 }
 
+/// Why a certificate is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// The owner wants another one.
+    Renew,
+    /// The owner has changed something, and what failed may work now.
+    TryAgain,
+}
+
+/// What is written where something has failed and is to be tried again.
+const TRY_AGAIN: &str = "again";
+
 /// Asks the server that runs on this folder, or will, for a new certificate for a name as soon as it can.
 pub fn ask_to_renew(data: &Path, name: &str) -> Result<()> {
+    ask(data, name, "")
+}
+
+/// Asks the server to try again what has failed for a name.
+pub(super) fn ask_to_try_again(data: &Path, name: &str) -> Result<()> {
+    ask(data, name, TRY_AGAIN)
+}
+
+fn ask(data: &Path, name: &str, what: &str) -> Result<()> {
     files::create_folder_in(data, FOLDER)?;
-    files::write(&path(data, name, "asked"), "", files::SECRET)
+    files::write(&path(data, name, "asked"), what, files::SECRET)
 }
 
 /// Whether somebody has asked, and the server has not begun yet.
@@ -143,8 +164,15 @@ pub fn is_asked(data: &Path, name: &str) -> bool {
 }
 
 /// Takes a request to meet it. One that cannot be taken away would be met for ever, and is none.
-pub(super) fn take_request(data: &Path, name: &str) -> bool {
-    fs::remove_file(path(data, name, "asked")).is_ok()
+pub(super) fn take_request(data: &Path, name: &str) -> Option<Request> {
+    let file = path(data, name, "asked");
+    let what = fs::read_to_string(&file).unwrap_or_default();
+    fs::remove_file(file).ok()?;
+    Some(if what == TRY_AGAIN {
+        Request::TryAgain
+    } else {
+        Request::Renew
+    })
 }
 
 /// The certificate for a name, as it lies on the disk.

@@ -30,6 +30,7 @@ mod tried;
 mod wire;
 
 pub(super) use account::authority_of;
+pub use account::check_external_key;
 pub use by_hand::{
     NameRecord, Reason, change_account_key, forget, has_certificate, kept_certificates,
     name_records, revoke,

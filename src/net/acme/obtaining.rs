@@ -9,7 +9,7 @@ use super::{
     attempt::{Attempt, Obtained, Occasion},
     choice::identifier_at,
     keeper::{Keeper, Wanted},
-    kept::{self, Kept},
+    kept::{self, Kept, Request},
     memory::Memory,
     report::{next_of, spread},
     schedule,
@@ -86,7 +86,7 @@ impl Keeper {
         memory: &mut Memory,
         name: &str,
         wanted: &Wanted,
-        is_asked: bool,
+        asked: Option<Request>,
     ) {
         let digest = digest_of(&self.data, name, wanted);
         let Some(kept) = memory.kept.get(name) else {
@@ -94,10 +94,11 @@ impl Keeper {
         };
         let mut tried = kept.state.tried.clone();
         // The owner asks by hand: then the authority itself says if that is too often.
-        let occasion = match (is_asked, tried.is_with_other(&digest)) {
-            (true, _) => Occasion::ByHand,
-            (false, true) => Occasion::Changed,
-            (false, false) => Occasion::Due,
+        let is_asked = asked.is_some();
+        let occasion = match (asked, tried.is_with_other(&digest)) {
+            (Some(Request::Renew), _) => Occasion::ByHand,
+            (Some(Request::TryAgain), _) | (None, true) => Occasion::Changed,
+            (None, false) => Occasion::Due,
         };
         tried.note_with(digest, account::authority_of(&wanted.settings));
         let mut outcome = self
@@ -238,8 +239,7 @@ fn note_failure(kept: &mut Kept, name: &str, failure: Failure, occasion: Occasio
     let until = kept.chain.as_ref().map(|chain| chain.not_after());
     let before = kept.state.failure.as_ref();
     let by_owner = occasion != Occasion::Due;
-    kept.state.failures =
-        schedule::counted(kept.state.failures, before, &failure, by_owner);
+    kept.state.failures = schedule::counted(kept.state.failures, before, &failure, by_owner);
     let spread = spread(name, now.0);
     let next = schedule::next_try(kept.state.failures, &failure, until, now, spread);
     // However near the end is: who has looked in vain too often looks no more.

@@ -302,7 +302,8 @@ async fn present(
             }
             Challenge::Dns => {
                 let zone = stage.zone.ok_or_else(|| {
-                    let text = "a proof by DNS needs [dns] in webstead.toml, which says where names are changed";
+                    let text = "a proof by DNS needs to know where names are changed: set that in the browser (DNS provider), or as [dns] in \
+                                webstead.toml";
                     Failure::new(FailureKind::Setup, text)
                 })?;
                 let name = format!("_acme-challenge.{}", name.trim_start_matches("*."));

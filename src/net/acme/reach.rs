@@ -32,8 +32,8 @@ fn why_closed(name: &str, said: &[(SocketAddr, Said)], is_own: bool) -> Option<S
     let all = |is_so: fn(&Said) -> bool| said.iter().all(|(_, said)| is_so(said));
     if all(|said| matches!(said, Said::NoSuchName(None))) {
         return Some(format!(
-            "there is no name {name} in the DNS ({first} says so), so no authority was asked; `webstead certificate renew` \
-             asks one all the same"
+            "there is no name {name} in the DNS ({first} says so), so no authority was asked; one that is asked for by \
+             hand is ordered all the same"
         ));
     }
     let is_at_home = |said: &Said| match said {

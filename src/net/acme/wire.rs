@@ -19,10 +19,7 @@ use super::{
     directory::{self, Told},
     persist::{Issuer, Offer},
 };
-use crate::{
-    base::Timestamp,
-    net::web_client::WebClient,
-};
+use crate::{base::Timestamp, net::web_client::WebClient};
 
 /// What this program calls itself (RFC 8555 section 6.1).
 pub(super) const OWN_NAME: &str = concat!("Webstead/", env!("CARGO_PKG_VERSION"));

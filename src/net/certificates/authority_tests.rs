@@ -221,7 +221,14 @@ fn the_authority_is_valid_for_ten_years() {
 fn what_a_new_authority_would_permit_is_what_it_permits_once_it_is_there() {
     for host in ["pi", "box.example.org", "x.local", "localhost"] {
         let (_data, authority) = authority_of(host);
-        for text in ["pi", "a.pi", "localhost", "x.local", "local.example", "nas.lan"] {
+        for text in [
+            "pi",
+            "a.pi",
+            "localhost",
+            "x.local",
+            "local.example",
+            "nas.lan",
+        ] {
             let is_permitted = authority.permits(&name(text));
             let would = constraints::would_permit(host, text);
             assert_eq!(would, is_permitted, "{text} on {host:?}");

@@ -331,7 +331,7 @@ fn a_replaced_certificate_is_shown_from_the_next_handshake_on() {
 
 #[test]
 fn a_name_that_the_authority_does_not_have_is_told_only_where_something_helps_and_that_harms_nothing()
-{
+ {
     for (name, words) in [
         ("files.example.net", None),
         ("example.org", None),

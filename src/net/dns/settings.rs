@@ -155,6 +155,12 @@ impl Settings {
         }
     }
 
+    /// Whether texts of a name can be changed, or of `*.` before one: it is in the zone, if there is only one.
+    pub fn has_texts_for(&self, name: &str) -> bool {
+        let zone = self.provider.as_ref().and_then(Provider::zone);
+        self.has_texts() && zone.is_none_or(|zone| is_in(name, zone.as_str()))
+    }
+
     /// That none of these names is in the zone where names are changed, in a sentence with the remedy. Of no names
     /// there is nothing to say.
     pub fn zone_problem<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<String> {

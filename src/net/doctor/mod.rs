@@ -170,7 +170,12 @@ async fn look(patient: &Patient) -> Facts {
     let of_disk = spawn_blocking(move || {
         let report = dns::follow::kept(&data);
         let homes = notes::homes(&data, &report);
-        (storage::look(&data), Known::read(&data, &wanted), report, homes)
+        (
+            storage::look(&data),
+            Known::read(&data, &wanted),
+            report,
+            homes,
+        )
     });
     let (at_names, inside, ahead, disk) = join4(
         Box::pin(look_at_names(patient, &names[..of_site], more)),

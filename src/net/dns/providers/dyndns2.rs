@@ -20,6 +20,9 @@ use crate::{
 /// Seconds that a provider in trouble is left alone.
 const TROUBLE_S: i64 = 30 * 60;
 
+/// Seconds until it is looked again whether the DNS has what the provider says that it has.
+const UNSEEN_S: i64 = 3600;
+
 /// An account at a provider.
 pub(super) struct DynDns2 {
     pub(super) api: Api,
@@ -44,6 +47,17 @@ impl DynDns2 {
         let answer = self.api.ask(Method::GET, &path, &headers, None).await?;
         // One line for each name, and only one was named.
         let said = meaning(&String::from_utf8_lossy(&answer.body), name);
+        if answer.status.is_success() && matches!(said, Some(Ok(()))) {
+            let words = String::from_utf8_lossy(&answer.body);
+            other_than_asked(&words, name, &addresses_of(&wanted))?;
+            return match words.trim_start().starts_with("nochg") {
+                true => {
+                    self.look_after_no_change(name, &addresses_of(&wanted))
+                        .await
+                }
+                false => Ok(()),
+            };
+        }
         if answer.status.is_success() || matches!(said, Some(Err(_))) {
             let said = said.unwrap_or_else(|| later(UNKNOWN.into()));
             return said.map_err(|failure| Failure {
@@ -53,6 +67,68 @@ impl DynDns2 {
         }
         Err(of_status(answer.status, self.api.failure(&answer)))
     }
+}
+
+impl DynDns2 {
+    /// Whether the DNS has what the provider says that it has already. Asked only there: what has just been changed takes
+    /// a while to be seen.
+    async fn look_after_no_change(&self, name: &str, wanted: &[IpAddr]) -> Result<(), Failure> {
+        // Who does not say contradicts nobody.
+        let Ok(has) = lookup::addresses(name, &self.check_at).await else {
+            return Ok(());
+        };
+        if wanted.iter().all(|address| has.contains(address)) {
+            return Ok(());
+        }
+        Err(Failure {
+            retry_at: Some(Timestamp(Timestamp::now().0 + UNSEEN_S)),
+            ..Failure::trouble(format!(
+                "the provider says that {name} leads to {} already (nochg), and the DNS says {}; if that stays so, look at \
+                 the provider which record it has, and whether it is the one that the world is told",
+                in_words(wanted),
+                in_words(&has)
+            ))
+        })
+    }
+}
+
+fn addresses_of(wanted: &Addresses) -> Vec<IpAddr> {
+    wanted.iter().collect()
+}
+
+fn in_words(addresses: &[IpAddr]) -> String {
+    if addresses.is_empty() {
+        return "that it has no address".to_owned();
+    }
+    let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    all.join(" and ")
+}
+
+/// That the provider has set another address than it was asked for, as the one in its answer says. It would set that one
+/// again.
+fn other_than_asked(answer: &str, name: &str, wanted: &[IpAddr]) -> Result<(), Failure> {
+    let words = answer
+        .split(|c: char| c.is_whitespace() || c == ',')
+        .skip(1);
+    let said: Vec<IpAddr> = words.filter_map(|word| word.parse().ok()).collect();
+    for address in wanted {
+        let is_alike = |other: &&IpAddr| other.is_ipv4() == address.is_ipv4();
+        let mut alike = said.iter().filter(is_alike).peekable();
+        let Some(first) = alike.peek().copied() else {
+            continue;
+        };
+        if !alike.any(|other| other == address) {
+            return Err(Failure::new(
+                FailureKind::Address,
+                format!(
+                    "the provider was asked to let {name} lead to {address}, and says that it leads to {first}; look there \
+                     whether it takes the address of who asks (behind a VPN or another proxy that is not this home’s), or \
+                     has a fixed one for this name"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What is said of an answer that says nothing.
@@ -225,6 +301,40 @@ mod tests {
         let limited = Failure::new(FailureKind::RateLimited, "slow down");
         let judged = of_status(StatusCode::TOO_MANY_REQUESTS, limited.clone());
         assert_eq!(judged, limited);
+    }
+
+    #[test]
+    fn the_address_in_a_good_word_is_the_one_that_was_asked_for() {
+        for (answer, wanted, said) in [
+            ("good 11.22.33.44", &["11.22.33.44"][..], None),
+            ("good", &["11.22.33.44"], None),
+            ("nochg 11.22.33.44\r\n", &["11.22.33.44"], None),
+            ("good 9.9.9.9", &["11.22.33.44"], Some("9.9.9.9")),
+            ("nochg 9.9.9.9", &["11.22.33.44"], Some("9.9.9.9")),
+            (
+                "good 11.22.33.44,2001:db8::2",
+                &["11.22.33.44", "2001:db8::1"],
+                Some("2001:db8::2"),
+            ),
+            ("good 11.22.33.44", &["11.22.33.44", "2001:db8::1"], None),
+            ("good 9.9.9.9 11.22.33.44", &["11.22.33.44"], None),
+        ] {
+            let all: Vec<IpAddr> = wanted.iter().map(|text| text.parse().unwrap()).collect();
+            let failure = other_than_asked(answer, "a.example", &all).err();
+            assert_eq!(failure.is_some(), said.is_some(), "{answer}");
+            let Some((failure, said)) = failure.zip(said) else {
+                continue;
+            };
+            assert_eq!(
+                failure.kind,
+                FailureKind::Address,
+                "not asked again and again"
+            );
+            let asked = wanted.last().unwrap();
+            for word in [said, asked, "look there"] {
+                assert!(failure.text.contains(word), "{failure:?}");
+            }
+        }
     }
 
     proptest! {

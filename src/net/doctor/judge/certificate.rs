@@ -162,7 +162,8 @@ fn judge_shown(facts: &Facts, of_name: &OfName, shown: &Shown) -> Station {
             shown.issuer
         );
         return Station::wrong(CERTIFICATE, "certificate-unknown-authority", says).remedy(
-            "If it is an authority for tests (staging), take authority out of webstead.toml. If it is your own, tell this \
+            "If it is an authority for tests (staging), take its address away where it is set: in the browser under Settings, \
+             Name, More, or as authority under [certificate] in webstead.toml. If it is your own, tell this \
              machine and each device to trust it.",
         );
     }
