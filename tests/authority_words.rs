@@ -154,7 +154,10 @@ fn an_authority_that_is_busy_is_told_in_its_words_and_asked_again_when_it_says()
         let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
         let wait = state["next_try"].as_i64().unwrap() - jiff::Timestamp::now().as_second();
         let asked = i64::from(after_s);
-        assert!((asked - 60..=asked).contains(&wait), "{path} {status}: {state}");
+        assert!(
+            (asked - 60..=asked).contains(&wait),
+            "{path} {status}: {state}"
+        );
         assert_eq!(state["failures"], 1, "what the owner changes begins anew");
     }
     ari.said(|said| said.busy = None);

@@ -268,7 +268,9 @@ fn text_of(credentials: &AccountCredentials) -> Result<String> {
 pub fn check_external_key(key: &str) -> Result<()> {
     let decoded = decode(key).map_err(|failure| Error::Invalid(failure.text))?;
     if decoded.is_empty() {
-        return Err(Error::Invalid("the key of external_account is empty".into()));
+        return Err(Error::Invalid(
+            "the key of external_account is empty".into(),
+        ));
     }
     Ok(())
 }
@@ -276,10 +278,7 @@ pub fn check_external_key(key: &str) -> Result<()> {
 /// That an authority does not take an account that it made beforehand, with what to do: its words are often those of a
 /// library.
 fn of_external_account(failure: Failure) -> Failure {
-    if !matches!(
-        failure.kind,
-        FailureKind::Refused | FailureKind::Validation
-    ) {
+    if !matches!(failure.kind, FailureKind::Refused | FailureKind::Validation) {
         return failure;
     }
     let text = format!(
@@ -351,7 +350,10 @@ mod tests {
     #[test]
     fn a_key_of_an_external_account_is_base64url_and_one_that_is_refused_is_told_with_what_to_do() {
         for (key, is_one) in [
-            ("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W", true),
+            (
+                "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W",
+                true,
+            ),
             ("ab-_", true),
             (" YWJj\n", true),
             ("YWI=", true),
@@ -367,7 +369,10 @@ mod tests {
         let said = "square/go-jose: error in cryptographic primitive";
         let refused = super::Failure::new(super::FailureKind::Refused, said);
         let told = super::of_external_account(refused);
-        assert!(told.text.contains(said) && told.text.contains("copy its id"), "{told:?}");
+        assert!(
+            told.text.contains(said) && told.text.contains("copy its id"),
+            "{told:?}"
+        );
         let away = super::Failure::unreachable("away");
         assert_eq!(super::of_external_account(away.clone()), away);
     }
