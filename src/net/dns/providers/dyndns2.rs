@@ -50,13 +50,12 @@ impl DynDns2 {
         if answer.status.is_success() && matches!(said, Some(Ok(()))) {
             let words = String::from_utf8_lossy(&answer.body);
             other_than_asked(&words, name, &addresses_of(&wanted))?;
-            return match words.trim_start().starts_with("nochg") {
-                true => {
-                    self.look_after_no_change(name, &addresses_of(&wanted))
-                        .await
-                }
-                false => Ok(()),
-            };
+            if words.trim_start().starts_with("nochg") {
+                return self
+                    .look_after_no_change(name, &addresses_of(&wanted))
+                    .await;
+            }
+            return Ok(());
         }
         if answer.status.is_success() || matches!(said, Some(Err(_))) {
             let said = said.unwrap_or_else(|| later(UNKNOWN.into()));
