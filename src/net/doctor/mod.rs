@@ -249,8 +249,10 @@ async fn look_at_names(
         resolver: None,
         zone: Vec::new(),
     });
-    let asked = unknown.chain(more).map(|unknown| async move {
-        let looked = timeout(PATIENCE, name::look(unknown.clone())).await;
+    let of_site = unknown.map(|unknown| (unknown, false));
+    let more = more.into_iter().map(|unknown| (unknown, true));
+    let asked = of_site.chain(more).map(|(unknown, is_brief)| async move {
+        let looked = timeout(PATIENCE, name::look(unknown.clone(), is_brief)).await;
         looked.unwrap_or(unknown)
     });
     let at_home = async {

@@ -22,7 +22,9 @@ const DNS_PORT: u16 = 53;
 
 /// Asks everybody who knows about a name. One that no authority of the internet certifies, such as `a.test`, counts as of
 /// one's own network unless the DNS leads it out into the internet.
-pub(super) async fn look(unknown: Named) -> Named {
+///
+/// Of a further name (`is_brief`) only the resolver is asked: there may be many.
+pub(super) async fn look(unknown: Named, is_brief: bool) -> Named {
     let may_be_known = unknown.is_public || acme::may_be_in_dns(&unknown.name);
     if !may_be_known || is_no_name(&unknown.name) {
         return unknown;
@@ -34,7 +36,9 @@ pub(super) async fn look(unknown: Named) -> Named {
         let is_answer = !said.is_nothing();
         found.resolver = Some((resolver, said));
         if is_answer {
-            found.zone = ask_zone(resolver, name).await;
+            if !is_brief {
+                found.zone = ask_zone(resolver, name).await;
+            }
             break;
         }
     }
