@@ -69,6 +69,11 @@ pub(crate) fn broken(folder: &Path) -> Vec<(&'static str, PathBuf)> {
              write(0, s, sizeof s - 1); sleep(1); return 1; }",
         ),
         (
+            "prints without end",
+            "int main(void) { static char s[65536]; for (int i = 0; i < 65536; i++) s[i] = i % 64 ? 'x' : 10; \
+             for (;;) write(2, s, sizeof s); }",
+        ),
+        (
             "says nonsense",
             "int main(void) { write(0, \"nonsense\\n\", 9); sleep(30); return 0; }",
         ),
@@ -165,11 +170,14 @@ fn a_program_that_is_not_fit_does_not_take_over_and_everybody_is_told_why() {
             "says that it is ready and hangs" => "took no connections within 10 seconds, which",
             "crashes" => "signal: 6",
             "fails its migration" => "its migration failed",
+            "prints without end" => "prints without end: more than 1 MiB",
             "says nonsense" => "nobody understands",
             _ => "the new program",
         };
         assert!(text.contains(why), "one that {name}: {text}");
-        assert!(site.log().contains("this process goes on"));
+        let log = site.log();
+        assert!(log.contains("this process goes on"));
+        assert!(log.len() < 24 << 20, "one that {name}: {} bytes in the log", log.len());
         assert_eq!(serving(&site), process, "one that {name}");
         assert_eq!(site.text(&client, "/").0, 200);
         if name == "may not be run" || name == "says that it is ready and hangs" {
@@ -260,14 +268,19 @@ fn a_program_is_taken_that_is_signed_by_whom_the_owner_trusts() {
 
 /// A program that is this one, but does not get on for a while when it is to take over.
 pub(crate) fn slow(folder: &Path, seconds: u32) -> Option<PathBuf> {
+    this_but(folder, &format!("sleep({seconds});"))
+}
+
+/// A program that is this one, but does something else before when it is to take over.
+fn this_but(folder: &Path, instead: &str) -> Option<PathBuf> {
     if !is_there("cc", Command::new("cc").arg("--version").output().is_ok()) {
         return None;
     }
     let (file, source_file) = (folder.join("slow"), folder.join("slow.c"));
     let real = env!("CARGO_BIN_EXE_webstead");
     let source = format!(
-        "#include <stdlib.h>\n#include <unistd.h>\nint main(int count, char **words) {{\n\
-         if (getenv(\"WEBSTEAD_HANDOVER\")) sleep({seconds});\n execv(\"{real}\", words);\n return 9;\n}}\n"
+        "#include <signal.h>\n#include <stdlib.h>\n#include <unistd.h>\nint main(int count, char **words) {{\n\
+         if (getenv(\"WEBSTEAD_HANDOVER\")) {{ {instead} }}\n execv(\"{real}\", words);\n return 9;\n}}\n"
     );
     fs::write(&source_file, source).unwrap();
     let mut compile = Command::new("cc");
@@ -307,9 +320,18 @@ fn an_upgrade_that_is_broken_off_leaves_the_program_in_its_place_and_others_wait
     let (process, whole) = (serving(&site), fs::read(&program).unwrap());
     // Whatever ends who asks, the one before goes on.
     for (before, name) in ["KILL", "INT", "HUP", "TERM"].into_iter().enumerate() {
-        let mut upgrade = begin_upgrade(&program, &site, &newer);
+        let upgrade = begin_upgrade(&program, &site, &newer);
         signal(upgrade.id(), name);
-        assert!(!upgrade.wait().unwrap().success(), "{name}");
+        let output = upgrade.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{name}");
+        if name != "KILL" {
+            let text = said(&output);
+            let sentence = "broken off; the program before goes on";
+            assert!(text.contains(sentence), "{name}: {text}");
+            for end in ["new", "undo"] {
+                assert!(!program.with_extension(end).exists(), "{name}: .{end}");
+            }
+        }
         until(&site, name, || {
             site.log().matches("who asked for it has ended").count() > before
         });
@@ -334,6 +356,40 @@ fn an_upgrade_that_is_broken_off_leaves_the_program_in_its_place_and_others_wait
     let (code, text) = run(&program, &site, &["rollback"]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(fs::read(&program).unwrap(), whole);
+}
+
+#[test]
+fn where_the_server_is_killed_in_an_upgrade_nobody_is_said_to_serve_and_no_process_stays() {
+    let (mut site, program, _) = Site::of_own_program();
+    let dir = tempfile::tempdir().unwrap();
+    let Some(stubborn) = this_but(dir.path(), "signal(SIGTERM, SIG_IGN); for (;;) pause();") else {
+        return;
+    };
+    // From now on the first process is a guard.
+    let newer = ["upgrade", "--unsigned", env!("CARGO_BIN_EXE_webstead")];
+    let (code, text) = run(&program, &site, &newer);
+    assert_eq!(code, Some(0), "{text}");
+    until(&site, "the first has become a guard", || {
+        site.log().contains("finished what was in flight")
+    });
+    let upgrade = begin_upgrade(&program, &site, &stubborn);
+    signal(serving(&site), "KILL");
+    // Its supervisor sees that the site has ended, and badly.
+    assert_eq!(site.wait_for_end().code(), Some(137), "{}", site.log());
+    let output = upgrade.wait_with_output().unwrap();
+    let text = said(&output);
+    assert!(!output.status.success() && text.contains("Nobody serves the site now"), "{text}");
+    assert!(!text.contains("goes on serving"), "{text}");
+    let (code, text) = run(&program, &site, &["status"]);
+    assert_eq!(code, Some(3), "{text}");
+    // What a killed upgrade has left goes at the next start.
+    for end in ["new", "undo"] {
+        fs::write(program.with_extension(end), "left").unwrap();
+    }
+    let site = site.restarted_as(&program);
+    until(&site, "what was left is swept", || {
+        !["new", "undo"].iter().any(|end| program.with_extension(end).exists())
+    });
 }
 
 #[test]

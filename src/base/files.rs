@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Id, Timestamp};
+use super::{Error, Id, Result, Timestamp};
 
 /// A temporary file of this age belongs to nobody: no file takes an hour to write.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
@@ -37,6 +37,20 @@ pub fn second_name(file: &Path, name: &Path) -> io::Result<()> {
         fs::copy(file, name)?;
         File::open(name)?.sync_all()
     })
+}
+
+/// Refuses what cannot be read as a whole: a folder, a device, or a pipe, for whose writer would be waited without end.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is one, [`Error::Io`] if there is nothing.
+pub fn refuse_irregular(path: &Path) -> Result<()> {
+    let found = fs::metadata(path).map_err(|e| Error::io("reading", path, e))?;
+    if found.is_file() {
+        return Ok(());
+    }
+    let what = if found.is_dir() { "folder" } else { "pipe, a device or the like" };
+    let path = path.display();
+    Err(Error::Invalid(format!("{path} is no file, but a {what}; give the file itself")))
 }
 
 /// Removes a file; that there is none is as good.

@@ -32,7 +32,7 @@ pub fn count(name: &str, bytes: u64) {
 }
 
 /// Counts a file that was written whole: under its folder, or under its own name beside the database.
-pub(super) fn count_file(path: &Path, bytes: u64) {
+pub fn count_file(path: &Path, bytes: u64) {
     let folder = path.parent().unwrap_or(Path::new(""));
     let name = |path: &Path| {
         path.file_name()

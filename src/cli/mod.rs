@@ -4,6 +4,7 @@
 mod say;
 
 mod addresses;
+mod aftermath;
 mod backup;
 mod calm;
 mod certificate;
@@ -38,7 +39,7 @@ use clap::{
 use crate::{
     base::{Error, Result, paths},
     db::DataFolder,
-    server::guard,
+    server::{guard, handover::tether},
 };
 
 /// A whole website in one file: HTTPS, web server, application and database.
@@ -151,6 +152,8 @@ enum Command {
     Reload,
     #[command(name = guard::COMMAND, hide = true)]
     Guard,
+    #[command(name = tether::COMMAND, hide = true)]
+    Tether { process: u32 },
     #[command(name = upgrade::REHEARSE, hide = true)]
     Rehearse,
 }
@@ -186,6 +189,7 @@ impl Cli {
             Some(Command::Rollback(args)) => rollback::run(&args, &global),
             Some(Command::Reload) => upgrade::reload(&global),
             Some(Command::Rehearse) => upgrade::try_migrations(&global),
+            Some(Command::Tether { process }) => tether::run(process).map(ExitCode::from),
             Some(Command::Guard) => {
                 let folder = DataFolder::open_existing(&global.data_path())?;
                 guard::run(&folder).map(ExitCode::from)

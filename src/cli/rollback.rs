@@ -7,14 +7,16 @@ use clap::Args;
 use super::{
     Global,
     backup::clock,
-    upgrade::{Site, read, rehearse_with, replace, version_of},
+    calm::{keep_calm, may_be_broken_off},
+    upgrade::{Site, refuse_foreign_place, rehearse_with, replace, version_of},
 };
 use crate::{
     base::{Error, Result},
     db::{
         Before, DataFolder, Since, before_upgrade, put_back, rehearsal_folder, show_before_upgrade,
     },
-    install::{Staged, previous_of},
+    install::{Staged, abandon, previous_of},
+    server::handover::refuse_foreign,
 };
 
 /// How the way back is gone.
@@ -48,7 +50,14 @@ pub(super) fn run(args: &RollbackArgs, global: &Global) -> Result<ExitCode> {
             previous.display()
         )));
     }
-    let staged = Staged::new(&site.place, &read(&previous)?)?;
+    refuse_foreign_place(&previous)?;
+    refuse_foreign(&previous)?;
+    may_be_broken_off(abandon)?;
+    let staged = if args.dry_run {
+        Staged::kept_to_look_at(&site.place)?
+    } else {
+        Staged::kept(&site.place)?
+    };
     say!("back to     {}", version_of(staged.path())?);
     let today = rehearse_with(staged.path(), site.folder.root());
     let is_older = today.as_ref().map_or(true, |found| found.from > found.to);
@@ -134,6 +143,7 @@ fn go_back(
                 .into(),
         ));
     }
+    keep_calm()?;
     // First the database: the newer program can use both, should this be interrupted here.
     let aside = put_back(&site.folder, &lock)?;
     staged.put()?;

@@ -13,6 +13,7 @@ use crate::{
     base::Result,
     config::Config,
     db::DataFolder,
+    install,
     net::address::Address,
     server::{self, handover::Predecessor},
 };
@@ -66,6 +67,8 @@ fn serve(args: &ServeArgs, global: &Global, predecessor: Option<Predecessor>) ->
         Ok(config)
     };
     server::run(read()?, folder, predecessor, read, |started| {
+        // It serves, so no other program is needed.
+        install::sweep(&started.program);
         // A closed terminal must not end the server.
         let out = &mut io::stdout().lock();
         let _ = addresses::tell(out, started, &root.display().to_string(), For::ThisMachine);

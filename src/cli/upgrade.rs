@@ -12,9 +12,14 @@ use std::{
 
 use clap::Args;
 
-use super::{Global, calm::keep_calm, say};
+use super::{
+    Global,
+    aftermath::who_serves_after,
+    calm::{keep_calm, may_be_broken_off},
+    say,
+};
 use crate::{
-    base::{Error, Result, child::output_within},
+    base::{Error, Result, child::output_within, files, words::one_line},
     config::Config,
     db::{DataFolder, Pace, Rehearsal, rehearse},
     install::{self, DATA, Key, PROGRAM, Staged, previous_of, verify},
@@ -29,6 +34,9 @@ use crate::{
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 /// Time for a program to say its version, on the slowest board.
 const SAYS_VERSION_WITHIN: Duration = Duration::from_secs(15);
+/// What is shown of a version, and of what a program complains about, in characters.
+const MOST_OF_VERSION: usize = 64;
+const MOST_OF_COMPLAINT: usize = 1000;
 /// No server runs, or none that can be asked.
 const NOT_RUNNING: u8 = 3;
 /// What is kept out of `--help`: the new program is asked how it gets on with the database.
@@ -58,6 +66,7 @@ pub(super) struct UpgradeArgs {
 /// Checks a program, puts it in the place of the one that runs, and lets it take over.
 pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
+    files::refuse_irregular(&args.file)?;
     let bytes = read(&args.file)?;
     refuse_foreign(&args.file)?;
     if args.unsigned {
@@ -70,6 +79,7 @@ pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
     if site.place == Path::new(PROGRAM) && global.data_path() == Path::new(DATA) {
         return install_as_service(args, &site, &bytes);
     }
+    may_be_broken_off(install::abandon)?;
     let staged = Staged::new(&site.place, &bytes)?;
     site.refuse_older(staged.path(), args.downgrade)?;
     replace(&site, staged, args.dry_run)
@@ -193,7 +203,7 @@ impl Site {
 
 /// Where the program lies is the word of who runs the site, and root starts what lies there: only if nobody but root
 /// could have put it there.
-fn refuse_foreign_place(place: &Path) -> Result<()> {
+pub(super) fn refuse_foreign_place(place: &Path) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -229,7 +239,7 @@ fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
     Ok(keys)
 }
 
-pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
+fn read(file: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match fs::metadata(file) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -260,6 +270,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// The service's program comes with its units: the new one installs itself, and hands over.
 fn install_as_service(args: &UpgradeArgs, site: &Site, bytes: &[u8]) -> Result<ExitCode> {
+    may_be_broken_off(install::abandon)?;
     let staged = Staged::to_look_at(&site.place, bytes)?;
     site.refuse_older(staged.path(), args.downgrade)?;
     if args.dry_run {
@@ -307,6 +318,7 @@ pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<E
     };
     staged.prepare()?;
     // Until the other one is to lead, who is asked to end may: the server takes everything back.
+    let before = site.folder.running_server()?.map(|server| server.process);
     let is_calm = Cell::new(false);
     let calm_down = || keep_calm().map(|()| is_calm.set(true));
     match control::ask_and_confirm(&site.folder, &request, tell, calm_down) {
@@ -330,7 +342,8 @@ pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<E
             Ok(ExitCode::SUCCESS)
         }
         Err(e) => Err(Error::Invalid(format!(
-            "{e}\nThe program before goes on serving, as if nothing had been."
+            "{e}\n{}",
+            who_serves_after(&site.folder, before)
         ))),
     }
 }
@@ -360,7 +373,9 @@ pub(super) fn version_of(program: &Path) -> Result<String> {
             _ => unfit(e.to_string()),
         })?;
     let said = String::from_utf8_lossy(&output.stdout);
-    match said.trim().strip_prefix("webstead ") {
+    // It is shown, whatever it is.
+    let said = one_line(said.lines().next().unwrap_or_default(), MOST_OF_VERSION);
+    match said.strip_prefix("webstead ") {
         Some(version) if output.status.success() => Ok(version.to_owned()),
         Some(_) | None if output.status.success() => {
             Err(unfit("it does not say that it is webstead".into()))
@@ -372,7 +387,7 @@ pub(super) fn version_of(program: &Path) -> Result<String> {
                     "it ended with {} and said nothing; was it downloaded whole?",
                     output.status
                 ),
-                said => format!("{}: {said}", output.status),
+                said => format!("{}: {}", output.status, one_line(said, MOST_OF_COMPLAINT)),
             }))
         }
     }
@@ -406,9 +421,30 @@ pub(super) fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::chown};
+    use std::{fs, os::unix::fs::chown, process::Command};
 
-    use super::{numbers, refuse_foreign_place};
+    use super::{numbers, refuse_foreign_place, version_of};
+
+    #[test]
+    fn a_version_is_one_short_line_whatever_the_program_prints() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        for (printed, shown) in [
+            (r"webstead 9.9.9\nfoo\n", Some("9.9.9")),
+            (r"webstead 9.9\033[2J\r\t8\n", Some("9.9 [2J 8")),
+            (r"foo\nwebstead 9.9.9\n", None),
+            ("", None),
+        ] {
+            // Written by another process: one that another test starts meanwhile would have it open for writing.
+            let script = format!("#!/bin/sh\nprintf '{printed}'\n");
+            let made = Command::new("sh")
+                .args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script])
+                .arg(&program)
+                .status();
+            assert!(made.unwrap().success());
+            assert_eq!(version_of(&program).ok().as_deref(), shown, "{printed}");
+        }
+    }
 
     #[test]
     fn versions_are_compared_by_their_numbers() {

@@ -18,7 +18,7 @@ use std::{fs, path::Path};
 pub use installation::{Choices, install};
 pub use plan::Plan;
 pub use removal::{Data, uninstall};
-pub use replacement::{Staged, previous_of};
+pub use replacement::{Staged, abandon, previous_of, sweep};
 pub use signature::{Key, verify};
 pub use step::{Step, await_answer};
 

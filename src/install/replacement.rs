@@ -4,15 +4,17 @@
 //! interrupted before, be it by a pulled plug, leaves the program in its place that has served until then.
 
 use std::{
-    fs::{self, File, Permissions, TryLockError},
-    io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use crate::base::{
     Error, Result,
     files::{self, beside},
+    written,
 };
 
 /// The end of the name of a program that waits to take its place.
@@ -21,6 +23,33 @@ const WAITING: &str = ".new";
 const UNDO: &str = ".undo";
 /// The end of the name of one that is only looked at; the number of who looks follows.
 const TO_LOOK_AT: &str = ".look-";
+/// Who may do what with a program.
+const MODE: u32 = 0o755;
+/// The same of one that serves and could not be put in its place: the owner was told to do it, so nobody sweeps it.
+const MODE_OF_LEADER: u32 = 0o555;
+
+/// What this process would leave if it ended now.
+static SPARE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn note_spare(path: &Path) {
+    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    spare.push(path.to_path_buf());
+}
+
+fn is_spare_no_more(path: &Path) {
+    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    spare.retain(|noted| noted != path);
+}
+
+/// Removes what this process has put beside a program and nobody needs, and ends the process, as it was asked to.
+pub fn abandon(code: i32) -> ! {
+    // Held until the end, so that nothing more is made.
+    let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in spare.iter() {
+        let _ = fs::remove_file(path);
+    }
+    std::process::exit(code)
+}
 
 /// Where the program is kept that was in a place before.
 pub fn previous_of(place: &Path) -> PathBuf {
@@ -54,8 +83,46 @@ impl Staged {
     /// written to, or the disk is full.
     pub fn new(place: &Path, bytes: &[u8]) -> Result<Self> {
         let turn = Turn::at(place)?;
-        sweep(place);
+        remove_left(place, |_| true);
         Self::write(place, beside(place, WAITING), Some(turn), bytes)
+    }
+
+    /// The one that was kept, for the way back: a second name of it, so that it takes no room. Until this is dropped,
+    /// nobody else can.
+    ///
+    /// # Errors
+    /// As [`Staged::new`].
+    pub fn kept(place: &Path) -> Result<Self> {
+        let turn = Turn::at(place)?;
+        remove_left(place, |_| true);
+        let staged = Self::at(place, beside(place, WAITING), Some(turn));
+        let kept = previous_of(place);
+        match files::second_name(&kept, &staged.path) {
+            Err(e) if e.kind() == ErrorKind::StorageFull => Err(Error::Invalid(format!(
+                "there is no room beside {} for a copy of {}, and this disk knows no second names of files. Make as \
+                 much room as that file takes, and try again. Nothing was changed",
+                place.display(),
+                kept.display()
+            ))),
+            made => made
+                .map(|()| staged)
+                .map_err(|e| Error::io("giving a second name to", kept, e)),
+        }
+    }
+
+    /// The one that was kept, only to be looked at: nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if somebody else is exchanging the program now.
+    pub fn kept_to_look_at(place: &Path) -> Result<Self> {
+        drop(Turn::at(place)?);
+        Ok(Self {
+            place: place.to_path_buf(),
+            path: previous_of(place),
+            is_prepared: false,
+            is_spare: false,
+            _turn: None,
+        })
     }
 
     /// Writes one that is only looked at, and takes no turn.
@@ -68,18 +135,20 @@ impl Staged {
         Self::write(place, path, None, bytes)
     }
 
-    fn write(place: &Path, path: PathBuf, turn: Option<Turn>, bytes: &[u8]) -> Result<Self> {
-        let staged = Self {
+    fn at(place: &Path, path: PathBuf, turn: Option<Turn>) -> Self {
+        note_spare(&path);
+        Self {
             place: place.to_path_buf(),
             path,
             is_prepared: false,
             is_spare: true,
             _turn: turn,
-        };
-        files::write_whole(&staged.path, bytes, 0o755)
-            // Whatever the umask is: the service's user must be able to run it.
-            .and_then(|()| fs::set_permissions(&staged.path, Permissions::from_mode(0o755)))
-            .map_err(|e| Error::io("writing", &staged.path, e))?;
+        }
+    }
+
+    fn write(place: &Path, path: PathBuf, turn: Option<Turn>, bytes: &[u8]) -> Result<Self> {
+        let staged = Self::at(place, path, turn);
+        write_durably(&staged.path, bytes).map_err(|e| Error::io("writing", &staged.path, e))?;
         Ok(staged)
     }
 
@@ -94,6 +163,7 @@ impl Staged {
     /// [`Error::Io`]; then nothing was changed.
     pub fn prepare(&mut self) -> Result<()> {
         let kept = self.undo();
+        note_spare(&kept);
         keep(&self.place, &kept)
             .map_err(|e| Error::io("keeping the program before as", kept, e))?;
         self.is_prepared = true;
@@ -114,10 +184,15 @@ impl Staged {
             self.prepare()?;
         }
         self.is_spare = false;
+        is_spare_no_more(&self.path);
+        is_spare_no_more(&kept);
         let put = fs::rename(&kept, previous_of(&self.place))
             .and_then(|()| fs::rename(&self.path, &self.place))
             .and_then(|()| files::sync_folder(files::folder_of(&self.place)));
         self.is_spare = put.is_ok();
+        if put.is_err() {
+            let _ = fs::set_permissions(&self.path, Permissions::from_mode(MODE_OF_LEADER));
+        }
         put.map_err(|e| Error::io("replacing", &self.place, e))
     }
 }
@@ -127,8 +202,10 @@ impl Drop for Staged {
         // It is in its place, or nobody needs it.
         if self.is_spare {
             let _ = fs::remove_file(&self.path);
+            is_spare_no_more(&self.path);
             if self.is_prepared {
                 let _ = fs::remove_file(self.undo());
+                is_spare_no_more(&self.undo());
             }
         }
     }
@@ -163,8 +240,26 @@ impl Drop for Turn {
     }
 }
 
-/// Removes what was left beside a place by who was ended while it looked.
-fn sweep(place: &Path) {
+/// Removes what an upgrade has left beside a program, because it was killed: for the program that serves from there,
+/// so that no other one is needed. Does nothing while somebody exchanges it, or where that is not permitted.
+pub fn sweep(place: &Path) {
+    if let Ok(_turn) = Turn::at(place) {
+        remove_left(place, |waiting| {
+            fs::metadata(waiting).is_ok_and(|found| found.mode() & 0o777 != MODE_OF_LEADER)
+        });
+    }
+}
+
+/// Removes what was left beside a place by who was ended meanwhile; `may_go` says whether the program that waits to take
+/// the place may. Only for whose turn it is.
+fn remove_left(place: &Path, may_go: impl FnOnce(&Path) -> bool) {
+    let waiting = beside(place, WAITING);
+    if may_go(&waiting) {
+        let _ = fs::remove_file(waiting);
+    }
+    let _ = fs::remove_file(beside(place, UNDO));
+    // Earlier versions wrote it under such a name first.
+    files::sweep_temporary(files::folder_of(place));
     let Some(name) = place.file_name().and_then(|name| name.to_str()) else {
         return;
     };
@@ -183,6 +278,25 @@ fn sweep(place: &Path) {
     }
 }
 
+/// Writes a program, under the name that it keeps: one that is left half-written, because it was killed, has a name by
+/// which it is found.
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // It may be running, and a program that runs is not written to.
+    files::remove_if_there(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(path)?;
+    files::give_to_owner_of(files::folder_of(path), &file)?;
+    file.write_all(bytes)?;
+    // Whatever the umask is: the service's user must be able to run it.
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    file.sync_all()?;
+    written::count_file(path, bytes.len() as u64);
+    files::sync_folder(files::folder_of(path))
+}
+
 /// Gives a file a second name, or copies it where there are no such names.
 pub(super) fn keep(file: &Path, kept: &Path) -> io::Result<()> {
     files::remove_if_there(kept)?;
@@ -196,7 +310,7 @@ mod tests {
         os::unix::fs::{MetadataExt, PermissionsExt},
     };
 
-    use super::{Staged, beside, previous_of};
+    use super::{SPARE, Staged, beside, previous_of, sweep};
 
     #[test]
     fn a_program_is_replaced_by_the_very_file_that_has_proved_itself_and_the_one_before_is_kept() {
@@ -247,6 +361,60 @@ mod tests {
         assert!(refused.contains("replacing"), "{refused}");
         assert_eq!(fs::read_to_string(path).unwrap(), "new");
         assert_eq!(fs::read_to_string(&place).unwrap(), "old");
+    }
+
+    #[test]
+    fn the_one_that_was_kept_goes_back_without_a_copy_and_is_looked_at_without_a_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("webstead");
+        for (path, content) in [(place.clone(), "new"), (previous_of(&place), "old")] {
+            fs::write(path, content).unwrap();
+        }
+        let inode = |path: &std::path::Path| fs::metadata(path).unwrap().ino();
+        let (new, old) = (inode(&place), inode(&previous_of(&place)));
+        let looked_at = Staged::kept_to_look_at(&place).unwrap();
+        assert_eq!(inode(looked_at.path()), old);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        drop(looked_at);
+        drop(Staged::kept(&place).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "given up");
+        let staged = Staged::kept(&place).unwrap();
+        assert_eq!(inode(staged.path()), old);
+        staged.put().unwrap();
+        assert_eq!((inode(&place), inode(&previous_of(&place))), (old, new));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_upgrade_left_is_swept_and_neither_what_is_used_nor_what_has_served_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("webstead");
+        fs::write(&place, "old").unwrap();
+        let count = || fs::read_dir(dir.path()).unwrap().count();
+        let leave = || {
+            for end in [".new", ".undo", ".look-4294967295"] {
+                fs::write(beside(&place, end), "left").unwrap();
+            }
+        };
+        leave();
+        sweep(&place);
+        assert_eq!(count(), 1);
+        leave();
+        let mut used = Staged::new(&place, b"new").unwrap();
+        used.prepare().unwrap();
+        sweep(&place);
+        assert_eq!(count(), 3, "an upgrade is at work");
+        let noted = SPARE.lock().unwrap().clone();
+        for path in [used.path().to_path_buf(), used.undo()] {
+            assert!(noted.contains(&path), "goes when it is broken off");
+        }
+        fs::create_dir(previous_of(&place)).unwrap();
+        let (path, kept) = (used.path().to_path_buf(), used.undo());
+        used.put().unwrap_err();
+        sweep(&place);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        let noted = SPARE.lock().unwrap().clone();
+        assert!(!noted.contains(&path) && !noted.contains(&kept));
     }
 
     #[test]

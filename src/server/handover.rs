@@ -11,9 +11,11 @@
 //! What they say is a line of JSON each, over a pair of sockets; the new process has its end as standard input. An
 //! older program does not know of all this: it finds the data folder in use, and says so.
 
+mod output;
 mod predecessor;
 mod program;
 mod successor;
+pub mod tether;
 mod wire;
 
 use std::path::PathBuf;
@@ -26,6 +28,8 @@ pub(super) use self::{
     program::Program,
     successor::Successor,
 };
+
+use crate::auth::unsaved::Carried;
 
 /// Set for a process that is to take over; its standard input leads to the one before.
 const VARIABLE: &str = "WEBSTEAD_HANDOVER";
@@ -47,6 +51,9 @@ pub(super) struct Hello {
     /// say it.
     #[serde(default)]
     pub(super) schema: Option<i64>,
+    /// Sessions that no disk has.
+    #[serde(default)]
+    pub(super) sessions: Vec<Carried>,
 }
 
 /// What the old process says afterwards.

@@ -1,21 +1,29 @@
 //! Settings that change while the server runs.
 
-use std::{cell::RefCell, path::PathBuf, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::web::Data;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{backups::Backups, edge_settings, naming::Naming};
+use super::{backups::Backups, edge_settings, naming::Naming, stores};
 use crate::{
+    backup,
     base::Result,
     config::Config,
-    edge::pipeline::Edge,
+    edge::{
+        hosts::{self, Hosts},
+        pipeline::Edge,
+    },
+    jobs::service_manager,
     net::{
         admission::Admission,
         certificates::{FILES_REMEDY, OwnFiles},
         leaving, listen, mdns,
     },
 };
+
+/// Time for folders to be looked at: a share may hang.
+const LOOKED_AT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What has to know of other settings.
 pub(super) struct Reload<Reread> {
@@ -85,20 +93,43 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// Takes the new settings; says what of them does not count now, and what to do.
     async fn take(&self) -> Result<Vec<String>> {
         let config = (self.reread)()?;
+        let (hosts, backup) = (config.hosts.clone(), config.backup.clone());
         // First what can be refused.
         self.naming.replace(config.clone()).await?;
         self.backups.replace_settings(config.backup.clone()).await;
         let mut untaken = self.untaken_files(config.certificate.files.clone()).await;
+        untaken.extend(self.problems(hosts, backup).await);
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
         self.upgrade.replace(config.upgrade);
         if (config.listen, config.local) != self.fixed {
-            let text = "[listen] or [local] was changed too, and that counts from the next start: sudo systemctl restart \
-                        webstead";
-            untaken.push(text.to_owned());
+            let how = if service_manager::is_there() {
+                "sudo systemctl restart webstead"
+            } else {
+                "stop it, and start it as you did before"
+            };
+            untaken.push(format!(
+                "[listen] or [local] was changed too, and that counts from the next start: {how}"
+            ));
         }
         Ok(untaken)
+    }
+
+    /// What of the settings that were taken cannot work, as `webstead check` says it.
+    async fn problems(&self, hosts: hosts::Settings, backup: backup::Settings) -> Vec<String> {
+        let data = self.data.clone();
+        let look = spawn_blocking(move || {
+            let of_hosts = Hosts::problems(&hosts, &data);
+            let of_hosts = of_hosts.map(|(name, why)| format!("hosts.\"{name}\": {why}"));
+            let mut all: Vec<String> = of_hosts.collect();
+            all.extend(stores::problems(&backup, &data));
+            all
+        });
+        match timeout(LOOKED_AT_WITHIN, look).await {
+            Ok(all) => all.unwrap_or_default(),
+            Err(_) => vec!["a folder of [hosts] or [backup] does not answer; see whether its disk or share is there".into()],
+        }
     }
 
     /// Why certificates of the owner's own files are not used, each with the remedy.

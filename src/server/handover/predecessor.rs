@@ -18,6 +18,7 @@ use super::{
     wire::{Wire, receive_with, send},
 };
 use crate::{
+    auth::unsaved,
     base::{Error, Result},
     db::schema_version,
 };
@@ -56,7 +57,7 @@ impl Predecessor {
     fn take() -> io::Result<Self> {
         let stream = io::stdin().as_fd().try_clone_to_owned()?;
         let stream = UnixStream::from(stream);
-        let (hello, descriptors): (Hello, _) = receive_with(&stream)?;
+        let (mut hello, descriptors): (Hello, _) = receive_with(&stream)?;
         // Nobody else shall read from there.
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         if hello.protocol != PROTOCOL {
@@ -66,6 +67,7 @@ impl Predecessor {
                 hello.protocol
             )));
         }
+        unsaved::take_over(std::mem::take(&mut hello.sessions));
         let mut descriptors = descriptors.into_iter();
         let mut next = || {
             let missing = || io::Error::other("it gave too few descriptors");
@@ -241,6 +243,7 @@ pub(in crate::server) fn hello(
         has_terminal,
         program,
         schema: Some(oldest_before.map_or(own, |oldest| oldest.min(own))),
+        sessions: unsaved::all(),
     }
 }
 

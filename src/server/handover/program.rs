@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, files};
 
 /// The program that runs, which may lie on the disk no more.
 const OWN: &str = "/proc/self/exe";
@@ -49,6 +49,7 @@ fn file_of(path: &Path) -> Option<(u64, u64)> {
 /// # Errors
 /// [`Error::Invalid`] that says what it is, [`Error::Io`] if it cannot be read.
 pub fn refuse_foreign(path: &Path) -> Result<()> {
+    files::refuse_irregular(path)?;
     let head = |path: &Path| -> Result<Vec<u8>> {
         let mut head = Vec::new();
         File::open(path)
@@ -126,7 +127,7 @@ fn machine(head: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, path::Path};
 
     use super::{OWN, Program, refuse_foreign};
 
@@ -149,7 +150,15 @@ mod tests {
             let refusal = refuse_foreign(&path).unwrap_err().to_string();
             assert!(refusal.contains(word), "{refusal}");
         }
-        refuse_foreign(std::path::Path::new(OWN)).unwrap();
+        refuse_foreign(Path::new(OWN)).unwrap();
+        // One that nobody writes to would be waited for without end.
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [&pipe, dir.path(), Path::new("/dev/zero")] {
+            let refusal = refuse_foreign(path).unwrap_err().to_string();
+            assert!(refusal.contains("is no file"), "{refusal}");
+        }
     }
 
     #[test]

@@ -8,16 +8,26 @@ use std::{
     },
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
-    Hello, Report, VARIABLE, Word, refuse_foreign,
+    Hello, Report, VARIABLE, Word,
+    output::{self, Output},
+    refuse_foreign,
+    tether::Tether,
     wire::{Wire, send_with},
 };
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, words::one_line};
+
+/// How often it is looked whether it prints too much.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often it may say that it gets on, at once; and then once a second. What is more is not told.
+const MOST_WORDS: u64 = 20;
+/// What is told of one of them, in characters.
+const MOST_OF_WORD: usize = 400;
 
 /// How long it may take from the word that it may go on, until it has taken a step that takes no time. The service
 /// manager hears nothing meanwhile, and wants a sign of life every 30 seconds; the last one may be 15 seconds old.
@@ -36,6 +46,8 @@ enum Step {
 pub(in crate::server) struct Successor {
     child: Child,
     wire: Wire,
+    output: Output,
+    tether: Tether,
     leads: bool,
 }
 
@@ -71,6 +83,8 @@ impl Successor {
             .spawn()
             .map_err(not_started)?;
         let mut successor = Self {
+            output: Output::of(child.id()),
+            tether: Tether::tie(child.id()),
             child,
             wire: Wire::new(ours.try_clone().map_err(not_started)?).map_err(not_started)?,
             leads: false,
@@ -82,10 +96,16 @@ impl Successor {
             sent => sent.map_err(not_started)?,
         }
         drop(ours);
+        let (began, mut told) = (Instant::now(), 0);
         loop {
             match successor.hear(patience, Step::Ready).await? {
-                Report::Progress(text) => tell(text),
+                Report::Progress(_) if told > MOST_WORDS + began.elapsed().as_secs() => {}
+                Report::Progress(text) => {
+                    told += 1;
+                    tell(one_line(&text, MOST_OF_WORD));
+                }
                 Report::Ready { version } => {
+                    let version = one_line(&version, MOST_OF_WORD);
                     tell(format!("the new program, version {version}, is ready"));
                     return Ok(successor);
                 }
@@ -109,6 +129,7 @@ impl Successor {
     /// Tells that everything is its own now; it lives on without us.
     pub(in crate::server) async fn lead(&mut self) {
         self.leads = true;
+        self.tether.untie();
         if let Err(e) = self.say(Word::Lead).await {
             log::warn!("{e}");
         }
@@ -126,7 +147,20 @@ impl Successor {
 
     /// What it says next.
     async fn hear(&mut self, patience: Duration, step: Step) -> Result<Report> {
-        let Ok(heard) = timeout(patience, self.wire.receive()).await else {
+        let output = &self.output;
+        let prints_too_much = async {
+            while !output.is_too_much() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let heard = tokio::select! {
+            heard = timeout(patience, self.wire.receive()) => heard,
+            () = prints_too_much => return Err(Error::Internal(format!(
+                "the new program prints without end: more than {} MiB before it was ready; the log has what it said",
+                output::MOST_BYTES >> 20
+            ))),
+        };
+        let Ok(heard) = heard else {
             let seconds = patience.as_secs();
             return Err(Error::Internal(match step {
                 Step::Ready => format!(
@@ -160,7 +194,7 @@ impl Successor {
                     in_words(status)
                 ));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         Error::Internal("the new program hung up before it was ready".into())
     }
@@ -188,6 +222,7 @@ impl Drop for Successor {
             // It may have ended.
             let _ = self.child.kill();
             let _ = self.child.wait();
+            self.tether.untie();
         }
     }
 }

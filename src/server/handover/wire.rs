@@ -14,7 +14,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// The most that are sent with a line: three, and a few processes that still finish something.
 pub(super) const MOST_DESCRIPTORS: usize = 64;
@@ -102,7 +102,8 @@ impl Wire {
     /// The next line; `None` when the other process has ended.
     pub(super) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = String::new();
-        match self.0.read_line(&mut line).await {
+        let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
+        match (&mut self.0).take(most).read_line(&mut line).await {
             Ok(0) => Ok(None),
             // Whoever dies with unread lines on the way.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => Ok(None),
