@@ -128,6 +128,7 @@ fn thinning_out_that_is_interrupted_anywhere_leaves_the_others_whole() {
         place.back_up();
     }
     let rule = Rule {
+        hours: 0,
         days: 1,
         weeks: 0,
         months: 0,

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::repository::{Kept, Repository};
+use super::repository::{Contents, Kept, Repository, number_of};
 use crate::{
     base::{Error, Result, Timestamp},
     db::LogPlace,
@@ -44,6 +44,8 @@ pub enum Trust {
 pub struct Listed {
     /// 1, 2, 3 …; 0 if it cannot be read.
     pub number: u64,
+    /// The number by its file, which may be known also where it cannot be read.
+    pub of_file: Option<u64>,
     /// When it was made.
     pub made_at: Timestamp,
     /// The site's title.
@@ -79,6 +81,7 @@ pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
         };
         listed.push(Listed {
             number: manifest.number,
+            of_file: Some(manifest.number),
             made_at: manifest.made_at,
             posts: manifest.rows("posts"),
             files: manifest.file_count,
@@ -90,30 +93,32 @@ pub fn list(repository: &Repository) -> Result<Vec<Listed>> {
             changes: manifest.changes,
         });
     }
-    for (file, why) in contents.unreadable {
-        let why = format!(
-            "{why}. As long as {file} lies there, nothing is removed that no other backup needs, because this one may. If \
-             you do not expect it to be readable again, `webstead backup forget {}` removes it, after a look",
-            name_of(&file)
-        );
-        listed.insert(
-            0,
-            Listed {
-                number: 0,
-                made_at: Timestamp(0),
-                site: file,
-                posts: 0,
-                files: 0,
-                bytes: 0,
-                new_bytes: 0,
-                warnings: Vec::new(),
-                trust: Trust::Bad(vec![why]),
-                changes: None,
-            },
-        );
-    }
+    listed.extend(contents.unreadable.into_iter().map(unreadable));
+    // One whose number is not known may be the last one.
+    listed.sort_by_key(|backup| backup.of_file.unwrap_or(u64::MAX));
     listed.reverse();
     Ok(listed)
+}
+
+fn unreadable((file, why): (String, String)) -> Listed {
+    let why = format!(
+        "It cannot be read: {why}. As long as {file} lies there, nothing is removed that no other backup needs, because this one may. If you \
+         do not expect it to be readable again, `webstead backup forget {}` removes it, after a look",
+        name_of(&file)
+    );
+    Listed {
+        number: 0,
+        of_file: number_of(&file),
+        made_at: Timestamp(0),
+        site: file,
+        posts: 0,
+        files: 0,
+        bytes: 0,
+        new_bytes: 0,
+        warnings: Vec::new(),
+        trust: Trust::Bad(vec![why]),
+        changes: None,
+    }
 }
 
 /// A file of a backup without what is the same for all.
@@ -122,26 +127,55 @@ pub(super) fn name_of(file: &str) -> &str {
     name.strip_suffix(".json").unwrap_or(name)
 }
 
-/// One of them.
+/// One of them. The latest one is not taken where a newer one cannot be read: who asks for it would not know what is missing.
 ///
 /// # Errors
-/// [`Error::Invalid`] if there is none, with what there is.
+/// [`Error::Invalid`] if there is none, with what there is; [`Error::Damaged`] if there is one that cannot be read.
 pub(super) fn find(repository: &Repository, which: Which) -> Result<Kept> {
-    let contents = repository.contents()?;
+    let mut contents = repository.contents()?;
     let place = repository.place();
-    let found = match which {
-        Which::Latest => contents.kept.into_iter().next_back(),
-        Which::Number(number) => {
-            let mut kept = contents.kept.into_iter();
-            kept.find(|kept| kept.manifest.number == number)
-        }
+    let Which::Number(number) = which else {
+        refuse_older(&contents, &place)?;
+        let last = contents.kept.pop();
+        return last.ok_or_else(|| {
+            Error::Invalid(format!("there is no backup in {place} that can be read"))
+        });
     };
-    found.ok_or_else(|| {
-        Error::Invalid(match which {
-            Which::Latest => format!("there is no backup in {place} that can be read"),
-            Which::Number(number) => format!(
-                "there is no backup {number} in {place} that can be read; `webstead backup list` shows those that there are"
-            ),
-        })
+    let is_it = |(file, _): &&(String, String)| number_of(file) == Some(number);
+    if let Some(found) = contents
+        .kept
+        .iter()
+        .position(|kept| kept.manifest.number == number)
+    {
+        return Ok(contents.kept.swap_remove(found));
+    }
+    Err(match contents.unreadable.iter().find(is_it) {
+        Some((file, why)) => Error::Damaged(format!(
+            "backup {number} in {place} cannot be read ({file}: {why}); `webstead backup list` shows the others"
+        )),
+        None => Error::Invalid(format!(
+            "there is no backup {number} in {place} that can be read; `webstead backup list` shows those that there are"
+        )),
     })
+}
+
+/// Refuses the last backup that can be read where there is a newer one.
+fn refuse_older(contents: &Contents, place: &str) -> Result<()> {
+    let Some((file, why)) = contents.newer_unreadable() else {
+        return Ok(());
+    };
+    let newest = match number_of(file) {
+        Some(number) => format!("the newest backup in {place}, {number}, cannot be read"),
+        None => format!("a backup in {place} that may be the newest one cannot be read"),
+    };
+    let older = match contents.kept.last() {
+        Some(Kept { manifest, .. }) => format!(
+            "The last one that can be read is backup {} of {}, and what was written afterwards is not in it: say {0} instead \
+             of `latest` to take that one",
+            manifest.number,
+            super::moment::clock(manifest.made_at)
+        ),
+        None => "There is no other".to_owned(),
+    };
+    Err(Error::Damaged(format!("{newest} ({file}: {why}). {older}")))
 }

@@ -92,7 +92,7 @@ pub fn make(
         }
     }
     let last = contents.kept.last().map(|kept| &kept.manifest);
-    let number = last.map_or(1, |last| last.number + 1);
+    let number = contents.last_number() + 1;
     let mut work = Work {
         repository,
         known,
@@ -154,8 +154,21 @@ fn refuse_damaged(source: &Source) -> Result<()> {
     // pages are compared once more when they are copied.
     if found == Verdict::Sound && source.database.is_none() {
         found = look_at_pages(&source.folder.database());
+        if let Some(damage) = found.damage() {
+            tell(source, damage);
+        }
     }
     found.damage().map_or(Ok(()), |damage| Err(refusal(damage)))
+}
+
+/// Tells whoever serves the site that nothing may be saved on top of damage.
+fn tell(source: &Source, damage: &str) {
+    if let Some(database) = &source.database {
+        return database.health().note_damage(damage);
+    }
+    if let Err(e) = Health::tell_server(&source.folder, damage) {
+        log::error!("{e}");
+    }
 }
 
 fn refusal(damage: &str) -> Error {
@@ -216,9 +229,7 @@ impl Work<'_> {
         self.refuse_another_site(last, first_account)?;
         let (database, verdict) = self.database(&snapshot)?;
         if let Some(damage) = verdict.damage() {
-            if let Some(database) = &source.database {
-                database.health().note_damage(damage);
-            }
+            tell(source, damage);
             return Err(refusal(damage));
         }
         if let Some(why) = verdict.unseen() {

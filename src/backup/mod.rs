@@ -40,6 +40,8 @@ mod walk;
 mod writer;
 
 #[cfg(test)]
+mod gap_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod interrupted_tests;

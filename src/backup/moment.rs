@@ -83,7 +83,8 @@ impl Way {
         if at > Timestamp::now() {
             return Err(Error::Invalid(format!("{} is in the future", clock(at))));
         }
-        let mut kept = repository.contents()?.kept;
+        let contents = repository.contents()?;
+        let (mut kept, unreadable) = (contents.kept, contents.unreadable);
         let mut search = Search {
             repository,
             at,
@@ -94,7 +95,7 @@ impl Way {
             obstacle: None,
         };
         let Some(base) = search.base(&kept)? else {
-            return Err(search.explain(&kept));
+            return Err(search.explain(&kept, &unreadable));
         };
         let (log, scratch, cut) = base.1;
         let base = kept.remove(base.0);
@@ -259,11 +260,21 @@ impl Search<'_> {
     }
 
     /// Why there is no way.
-    fn explain(&self, kept: &[Kept]) -> Error {
+    fn explain(&self, kept: &[Kept], unreadable: &[(String, String)]) -> Error {
         let place = self.repository.place();
+        let unreadable = match unreadable {
+            [] => String::new(),
+            [(file, _)] => format!(" ({file}, a backup that cannot be read, might have led there)"),
+            [(file, _), more @ ..] => format!(
+                " ({file} and {} more, backups that cannot be read, might have led there)",
+                more.len()
+            ),
+        };
         let at = clock(self.at);
         let Some(first) = kept.iter().map(|kept| kept.manifest.made_at).min() else {
-            return Error::Invalid(format!("there is no backup in {place} that can be read"));
+            return Error::Invalid(format!(
+                "there is no backup in {place} that can be read{unreadable}"
+            ));
         };
         let before = kept
             .iter()
@@ -271,7 +282,7 @@ impl Search<'_> {
             .map(|kept| &kept.manifest);
         let Some(before) = before else {
             return Error::Invalid(format!(
-                "there is no backup from before {at} in {place}: the oldest is of {}",
+                "there is no backup from before {at} in {place}: the oldest that can be read is of {}{unreadable}",
                 clock(first)
             ));
         };
@@ -303,7 +314,8 @@ impl Search<'_> {
                 .to_owned(),
         };
         Error::Invalid(format!(
-            "the site as it was at {at} cannot be had: {why}. Nothing was changed. The last backup before is {} of {}; \
+            "the site as it was at {at} cannot be had: {why}{unreadable}. Nothing was changed. The last backup before \
+             that can be read is {} of {}; \
              `webstead restore {0}` brings that one",
             before.number,
             clock(before.made_at)
@@ -390,7 +402,7 @@ pub fn reach(backups: &[Listed], data: &Path) -> Result<Option<Timestamp>> {
 }
 
 /// A moment on the clock of this machine.
-fn clock(moment: Timestamp) -> String {
+pub(super) fn clock(moment: Timestamp) -> String {
     let here = moment.to_jiff().to_zoned(jiff::tz::TimeZone::system());
     here.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -186,6 +186,7 @@ fn a_round_is_remembered_whether_it_went_well_or_not() {
         keys: Keys::of_machine(place.folder.root()),
         encryption: Encryption::default(),
         rule: Some(Rule {
+            hours: 0,
             days: 1,
             weeks: 1,
             months: 1,

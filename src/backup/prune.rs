@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{civil::DateTime, tz::TimeZone};
 
 use super::{
     list::{Listed, Trust},
@@ -10,9 +10,12 @@ use super::{
 };
 use crate::base::{Result, Timestamp};
 
-/// For how many days, weeks and months with backups the last good one of each is kept.
+/// For how many days, weeks and months with backups the last good one of each is kept, and for how many hours before the
+/// last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
+    /// Hours. The last backup from before them stays too, so that every moment since can be reached from one.
+    pub hours: usize,
     /// Days.
     pub days: usize,
     /// Weeks, from Monday.
@@ -22,7 +25,9 @@ pub struct Rule {
 }
 
 /// The year and the number of the period in it.
-type Period = dyn Fn(Date) -> (i16, i16);
+type Period = dyn Fn(&DateTime) -> (i16, i16);
+
+const HOUR_S: i64 = 3600;
 
 /// What was removed, or would be.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +77,10 @@ fn prune_to(
         }
     }
     if is_dry_run {
+        let unreadable = listed.into_iter().filter(|backup| backup.number == 0);
+        pruned.unswept = unreadable
+            .map(|backup| format!("{} cannot be read", backup.site))
+            .collect();
         return Ok(pruned);
     }
     repository.store.sweep();
@@ -123,6 +132,7 @@ fn kept_beside_another(
     const ANOTHER: u64 = u64::MAX;
     let another = Listed {
         number: ANOTHER,
+        of_file: None,
         made_at: now,
         site: String::new(),
         posts: 0,
@@ -154,23 +164,36 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
     let mut kept: BTreeSet<u64> = BTreeSet::new();
     kept.extend(readable.first().map(|backup| backup.number));
     kept.extend(readable.iter().find(is_proven).map(|backup| backup.number));
-    let day = |day: Date| (day.year(), day.day_of_year());
-    let week = |day: Date| {
-        let week = day.iso_week_date();
+    let year_of = |at: &DateTime| at.date().day_of_year();
+    let hour = |at: &DateTime| (at.year(), year_of(at) * 24 + i16::from(at.hour()));
+    let day = |at: &DateTime| (at.year(), year_of(at));
+    let week = |at: &DateTime| {
+        let week = at.date().iso_week_date();
         (week.year(), i16::from(week.week()))
     };
-    let month = |day: Date| (day.year(), i16::from(day.month()));
-    let periods: [(usize, &Period); 3] = [
+    let month = |at: &DateTime| (at.year(), i16::from(at.month()));
+    let last = readable.first().map_or(0, |backup| backup.made_at.0);
+    let hours = i64::try_from(rule.hours).unwrap_or(i64::MAX);
+    let begin = last.saturating_sub(hours.saturating_mul(HOUR_S));
+    let is_recent = |backup: &Listed| backup.made_at.0 > begin;
+    if rule.hours > 0 {
+        kept.extend(before(&readable, is_recent));
+    }
+    let periods: [(usize, &Period); 4] = [
+        (rule.hours, &hour),
         (rule.days, &day),
         (rule.weeks, &week),
         (rule.months, &month),
     ];
-    for (count, of) in periods {
+    for (number, (count, of)) in periods.into_iter().enumerate() {
         let mut best: BTreeMap<(i16, i16), &Listed> = BTreeMap::new();
         for backup in &readable {
-            let there = best
-                .entry(of(backup.made_at.date_in(zone)))
-                .or_insert(backup);
+            // Hours are those before the last one, and not those with backups: one each night would fill them.
+            if number == 0 && !is_recent(backup) {
+                continue;
+            }
+            let at = backup.made_at.to_jiff().to_zoned(zone.clone()).datetime();
+            let there = best.entry(of(&at)).or_insert(backup);
             if is_proven(&backup) && !is_proven(&&*there) {
                 *there = backup;
             }
@@ -180,12 +203,28 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
     kept
 }
 
+/// The last backup that is not recent, or, where all are, the first one: from there every moment since can be reached, as
+/// long as the log of changes has them.
+fn before(readable: &[&Listed], is_recent: impl Fn(&Listed) -> bool) -> Option<u64> {
+    let usable = || {
+        let backups = readable.iter();
+        backups.filter(|backup| !matches!(backup.trust, Trust::Bad(_)))
+    };
+    let is_proven = |backup: &&&Listed| matches!(backup.trust, Trust::Proven(_));
+    let older = || usable().filter(|backup| !is_recent(backup));
+    let found = older().find(is_proven).or_else(|| older().next());
+    found
+        .or_else(|| usable().next_back())
+        .map(|backup| backup.number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const DAY: i64 = 24 * 3600;
     const RULE: Rule = Rule {
+        hours: 0,
         days: 7,
         weeks: 4,
         months: 6,
@@ -194,6 +233,7 @@ mod tests {
     fn backup(number: u64, made_at: i64, trust: Trust) -> Listed {
         Listed {
             number,
+            of_file: Some(number),
             made_at: Timestamp(made_at),
             site: String::new(),
             posts: 0,
@@ -228,6 +268,51 @@ mod tests {
         assert!(kept.len() <= 7 + 4 + 6 && kept.len() >= 12, "{kept:?}");
         let ages: Vec<u64> = kept.iter().map(|n| 729 - (n - 1) / 3).collect();
         assert!(ages[0] > 120 && ages[0] < 190, "{ages:?}");
+    }
+
+    #[test]
+    fn with_a_backup_every_ten_minutes_each_moment_of_the_last_day_has_one_from_before_and_each_hour_one()
+     {
+        let rule = Rule { hours: 24, ..RULE };
+        let begin = 1_700_000_000;
+        let (mut there, mut most) = (Vec::<Listed>::new(), 0);
+        for n in 0..6 * 24 * 4 {
+            let at = begin + n * 600;
+            // Now and then one is not tried, or found to be bad.
+            let trust = match n % 10 {
+                3 => Trust::Untried,
+                7 => Trust::Bad(vec!["x".into()]),
+                _ => Trust::Proven(Timestamp(at)),
+            };
+            there.insert(0, backup(n.unsigned_abs() + 1, at, trust));
+            let stay = kept(&there, rule, &TimeZone::UTC);
+            there.retain(|backup| stay.contains(&backup.number));
+            let usable = there
+                .iter()
+                .filter(|backup| !matches!(backup.trust, Trust::Bad(_)));
+            let first = usable.clone().map(|backup| backup.made_at.0).min().unwrap();
+            assert!(
+                first <= begin.max(at - DAY),
+                "{n}: the way back begins at {first}"
+            );
+            let mut gaps = usable.map(|b| b.made_at.0).filter(|made| *made > at - DAY);
+            let mut later = gaps.next().unwrap();
+            for made in gaps {
+                assert!(
+                    later - made <= 2 * HOUR_S,
+                    "{n}: nothing between {made} and {later}"
+                );
+                later = made;
+            }
+            most = most.max(there.len());
+        }
+        assert!(most < 24 + 7 + 4 + 6, "{most}");
+        // One each night is thinned out as without the hours.
+        let all = daily(1);
+        assert_eq!(
+            kept(&all, rule, &TimeZone::UTC),
+            kept(&all, RULE, &TimeZone::UTC)
+        );
     }
 
     #[test]
@@ -273,6 +358,7 @@ mod tests {
         two.truncate(2);
         two[0].trust = Trust::Untried;
         let none = Rule {
+            hours: 0,
             days: 1,
             weeks: 0,
             months: 0,
@@ -290,6 +376,7 @@ mod tests {
             backup(1, 10 * DAY, Trust::Proven(Timestamp(0))),
         ];
         let rule = Rule {
+            hours: 0,
             days: 1,
             weeks: 0,
             months: 0,

@@ -61,6 +61,24 @@ pub(super) struct Contents {
     pub(super) unreadable: Vec<(String, String)>,
 }
 
+impl Contents {
+    /// The highest number that a backup has, also one that cannot be read: no number is given twice.
+    pub(super) fn last_number(&self) -> u64 {
+        let unreadable = self.unreadable.iter();
+        let unreadable = unreadable.filter_map(|(file, _)| number_of(file));
+        let kept = self.kept.iter().map(|kept| kept.manifest.number);
+        kept.chain(unreadable).max().unwrap_or(0)
+    }
+
+    /// The last of those that cannot be read and are newer than all that can, or may be; nothing if there is none.
+    pub(super) fn newer_unreadable(&self) -> Option<&(String, String)> {
+        let last = self.kept.last().map_or(0, |kept| kept.manifest.number);
+        let newer = |(file, _): &&(String, String)| number_of(file).is_none_or(|n| n > last);
+        let newer = self.unreadable.iter().filter(newer);
+        newer.max_by_key(|(file, _)| number_of(file))
+    }
+}
+
 /// Why a backup was not published.
 #[derive(Debug)]
 pub(super) struct Unpublished {
@@ -424,6 +442,15 @@ pub(super) fn or_damaged(read: Result<Option<Vec<u8>>>) -> Result<Option<Vec<u8>
         Err(Error::Damaged(_)) => Ok(None),
         read => read,
     }
+}
+
+/// The number of a backup by the name of its file, which says it also where the file cannot be read.
+pub(super) fn number_of(file: &str) -> Option<u64> {
+    let name = file.strip_prefix("backups/")?.strip_suffix(".json")?;
+    let (number, _) = name.split_once('-')?;
+    let read: u64 = number.parse().ok()?;
+    // No site has made so many; a name that says so is a mistake, and leaves no room for the next one.
+    (manifest_number(read) == number && read < u64::from(u32::MAX)).then_some(read)
 }
 
 /// A number as names of files have it: in the order of numbers.

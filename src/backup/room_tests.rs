@@ -279,6 +279,7 @@ fn a_backup_that_cannot_be_read_keeps_what_it_may_need_is_named_and_can_be_forgo
     let path = place.store().join(&file);
     fs::write(&path, "{").unwrap();
     let all = Rule {
+        hours: 0,
         days: 9,
         weeks: 0,
         months: 0,
@@ -330,6 +331,7 @@ fn a_list_that_cannot_be_read_keeps_what_it_may_need_until_its_backup_is_forgott
     let list = first.manifest.database.lists[0].file();
     fs::write(place.store().join(list), "damaged").unwrap();
     let all = Rule {
+        hours: 0,
         days: 9,
         weeks: 9,
         months: 9,

@@ -61,7 +61,7 @@ impl Round<'_> {
             self.remember_failure(|record| {
                 if stop.load(Ordering::Relaxed) {
                     // It was asked to, and is made as soon as somebody looks again.
-                    record.last_begun = None;
+                    (record.last_begun, record.is_broken_off) = (None, true);
                 } else {
                     record.failed = Some((Timestamp::now(), e.to_string()));
                 }
@@ -183,6 +183,7 @@ impl Round<'_> {
         self.remember(|record| {
             record.last_made = Some(Timestamp::now());
             (record.failed, record.asks) = (None, false);
+            record.is_broken_off = false;
             if self.tries {
                 record.untried = Some(untried);
             }

@@ -42,6 +42,9 @@ pub fn is_due(when: When, record: &Record, now: Timestamp, waited_s: i64, zone: 
     if waits {
         return false;
     }
+    if record.is_broken_off {
+        return true;
+    }
     let Some(made) = record.last_made else {
         return true;
     };
@@ -110,6 +113,18 @@ mod tests {
             last_made: read(made),
             ..Record::default()
         }
+    }
+
+    #[test]
+    fn one_that_was_broken_off_is_made_again_at_once_also_where_none_is_due() {
+        let mut record = state("", "2026-11-26T12:01:00Z");
+        let due = |record: &Record| {
+            let now = at("2026-11-26T13:00:00Z");
+            is_due(NOON, record, now, 0, &TimeZone::UTC)
+        };
+        assert!(!due(&record));
+        record.is_broken_off = true;
+        assert!(due(&record));
     }
 
     #[test]

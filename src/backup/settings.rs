@@ -21,6 +21,8 @@ pub struct Settings {
     pub at: Option<At>,
     /// The time between two, instead.
     pub every: Option<Every>,
+    /// For how many hours before the last backup the last one of each is kept, and one from before all these.
+    pub keep_hours: u16,
     /// For how many days with backups one is kept.
     pub keep_days: u16,
     /// The same for weeks.
@@ -43,6 +45,7 @@ impl Default for Settings {
             sftp: SftpSettings::default(),
             at: None,
             every: None,
+            keep_hours: 24,
             keep_days: 7,
             keep_weeks: 4,
             keep_months: 12,
@@ -57,6 +60,7 @@ impl Settings {
     /// Which are kept.
     pub fn rule(&self) -> Rule {
         Rule {
+            hours: self.keep_hours.into(),
             days: self.keep_days.into(),
             weeks: self.keep_weeks.into(),
             months: self.keep_months.into(),
@@ -85,7 +89,7 @@ impl Settings {
         let rule = self.rule();
         if (rule.days, rule.weeks, rule.months) == (0, 0, 0) {
             problems.push(
-                "[backup]: keep_days, keep_weeks and keep_months are all 0, so each backup pushes out the one before; \
+                "[backup]: keep_days, keep_weeks and keep_months are all 0, so nothing stays of the days before; \
                  leave them out to keep 7 days, 4 weeks and 12 months"
                     .into(),
             );

@@ -54,6 +54,8 @@ pub struct Record {
     pub last_proven: Option<Timestamp>,
     /// When one last failed, and why; nothing once another succeeded.
     pub failed: Option<(Timestamp, String)>,
+    /// Whether the server's last one was broken off when the program ended: then another is made at once.
+    pub is_broken_off: bool,
     /// Whether it failed because a person has to say first that the backups there are gone on with.
     pub asks: bool,
     /// The one that was made and could not be tried: that is tried again, and no other made for it.

@@ -172,7 +172,12 @@ fn prune(repository: &Repository, rule: Rule, is_dry_run: bool) -> Result<ExitCo
     let (goes, stays) = (numbers(&pruned.removed), numbers(&pruned.kept));
     if is_dry_run {
         say!("These backups would go: {goes}. These would stay: {stays}.");
-        return Ok(ExitCode::SUCCESS);
+        for why in &pruned.unswept {
+            warn_of!(
+                "problem: {why}: it would stay too, and with it everything that only removed backups needed"
+            );
+        }
+        return Ok(code_of(pruned.unswept.is_empty()));
     }
     let freed = size_text(pruned.freed_bytes);
     say!("Removed: {goes}. Kept: {stays}. {freed} are free again.");
@@ -192,6 +197,15 @@ fn forget(repository: &Repository, backup: &str, is_sure: bool) -> Result<ExitCo
     let (freed, unswept) = backup::forget(repository, &unwanted)?;
     say!("Removed. {} are free again.", size_text(freed));
     Ok(told_unswept(&unswept))
+}
+
+/// What a command ends with that looked whether something is well.
+fn code_of(is_well: bool) -> ExitCode {
+    if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Says why what no backup needs any more is still there; that is a failure, for the place goes on filling up.
@@ -330,20 +344,26 @@ fn told(trial: &backup::Trial) -> ExitCode {
 }
 
 fn verify(repository: &Repository, which: Option<Which>, data: &Path) -> Result<ExitCode> {
+    let mut is_well = true;
     let numbers = match which {
         Some(which) => vec![which],
-        None => backup::list(repository)?
-            .iter()
-            .filter(|backup| backup.number > 0)
-            .map(|backup| Which::Number(backup.number))
-            .collect(),
+        None => {
+            let (readable, unreadable): (Vec<_>, Vec<_>) = backup::list(repository)?
+                .into_iter()
+                .partition(|backup| backup.number > 0);
+            for backup in &unreadable {
+                is_well = false;
+                warn_of!("problem: {}", unread(backup));
+            }
+            let numbers = readable.iter().map(|backup| backup.number);
+            numbers.map(Which::Number).collect()
+        }
     };
     let scratch = if data.is_dir() {
         data.to_path_buf()
     } else {
         std::env::temp_dir()
     };
-    let mut code = ExitCode::SUCCESS;
     for which in numbers {
         let bar = Bar::new();
         let progress = |doing: &str, done: usize, total: usize| bar.show(doing, done, total);
@@ -355,11 +375,9 @@ fn verify(repository: &Repository, which: Option<Which>, data: &Path) -> Result<
             &AtomicBool::new(false),
         )?;
         drop(bar);
-        if told(&trial) == ExitCode::FAILURE {
-            code = ExitCode::FAILURE;
-        }
+        is_well &= told(&trial) == ExitCode::SUCCESS;
     }
-    Ok(code)
+    Ok(code_of(is_well))
 }
 
 fn list(repository: &Repository) -> Result<ExitCode> {
@@ -367,7 +385,9 @@ fn list(repository: &Repository) -> Result<ExitCode> {
     if backups.is_empty() {
         say!("There is no backup in {} yet.", repository.place());
     }
+    let mut is_well = true;
     for backup in backups {
+        is_well &= !matches!(backup.trust, Trust::Bad(_));
         say!("{}", line(&backup));
         for warning in &backup.warnings {
             say!("      {warning}");
@@ -378,12 +398,24 @@ fn list(repository: &Repository) -> Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    if !is_well {
+        warn_of!("problem: not every backup that there is can be relied on");
+    }
+    Ok(code_of(is_well))
+}
+
+/// A backup that cannot be read, in words.
+fn unread(backup: &Listed) -> String {
+    match backup.of_file {
+        Some(number) => format!("backup {number} cannot be read ({})", backup.site),
+        None => format!("{} is a backup that cannot be read", backup.site),
+    }
 }
 
 fn line(backup: &Listed) -> String {
     if backup.number == 0 {
-        return format!("    - {}", backup.site);
+        let number = backup.of_file.map_or("-".to_owned(), |n| n.to_string());
+        return format!("{number:>5} {}  CANNOT BE READ", backup.site);
     }
     let trust = match &backup.trust {
         Trust::Proven(_) => "sound",

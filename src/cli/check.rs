@@ -1,4 +1,5 @@
-//! `webstead check`: whether settings and data are sound. It writes nothing.
+//! `webstead check`: whether settings and data are sound. It writes nothing, but for the
+//! note by which a server that runs hears of damage.
 
 use std::{path::Path, process::ExitCode, thread, time::Duration};
 
@@ -9,7 +10,7 @@ use crate::{
     app::names::queries::list_names,
     base::{Result, Verdict, words::counted},
     config::Config,
-    db::{DataFolder, Depth, Found, check, open_to_look},
+    db::{DataFolder, Depth, Found, Health, check, open_to_look},
     edge::hosts::Hosts,
     jobs::disk::Ledger,
     net::{certificates, dns},
@@ -171,6 +172,11 @@ fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
         }
     });
     found.files.extend(unknown);
+    // What the server's own check finds it hears from that.
+    let damage = found.database.iter().find_map(Verdict::damage);
+    if let Some(Err(e)) = damage.map(|damage| Health::tell_server(folder, damage)) {
+        warn_of!("problem: {e}");
+    }
     found
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
+use super::DataFolder;
 use crate::base::{Error, Result, Space, Timestamp, Verdict, files};
 
 /// In the data folder for as long as the site is damaged; says in words what happened.
@@ -141,6 +142,36 @@ impl Health {
         self.lock().bad_files = files;
     }
 
+    /// Tells the server that runs in a data folder, if one does, that the database is damaged: it takes no changes from then
+    /// on. For who has found that in another process; where no server runs, nothing is written.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    pub fn tell_server(folder: &DataFolder, what: &str) -> Result<()> {
+        let marker = folder.root().join(MARKER);
+        if marker.exists() || folder.running_server()?.is_none() {
+            return Ok(());
+        }
+        write_marker(&marker, what).map_err(|e| {
+            Error::CannotSave(format!(
+                "the server that runs here could not be told of the damage, and goes on saving on top of it; stop it ({}: {e})",
+                marker.display()
+            ))
+        })
+    }
+
+    /// Takes notice of damage that another process has found: a check, or a backup, that somebody made by hand.
+    pub(super) fn notice(&self) {
+        if self.lock().damaged.is_some() || !self.marker.exists() {
+            return;
+        }
+        let known = Self::known_damage(self.marker.parent().unwrap_or(Path::new(".")));
+        if let Some(what) = known.damage() {
+            log::error!("{}", Trouble::Damaged(what.to_owned()).text());
+            self.lock().damaged = Some(what.to_owned());
+        }
+    }
+
     /// Notes that something on the disk is not what was written there. From now on nothing is saved, also
     /// after a restart.
     pub fn note_damage(&self, what: &str) {
@@ -151,15 +182,14 @@ impl Health {
         state.damaged = Some(what.to_owned());
         drop(state);
         log::error!("{}", Trouble::Damaged(what.to_owned()).text());
-        let since = Timestamp::now().rfc3339();
-        let text = format!("{what} (found {since})\n");
-        if let Err(e) = files::write_whole(&self.marker, text.as_bytes(), 0o600) {
+        if let Err(e) = write_marker(&self.marker, what) {
             log::error!("{} could not be written: {e}", self.marker.display());
         }
     }
 
     /// Why no change is taken, if none is.
     pub(super) fn refusal(&self) -> Option<Error> {
+        self.notice();
         let state = self.lock();
         let damaged = state.damaged.as_ref()?;
         let text = Trouble::Damaged(damaged.clone()).text();
@@ -193,6 +223,12 @@ impl Health {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn write_marker(marker: &Path, what: &str) -> io::Result<()> {
+    let since = Timestamp::now().rfc3339();
+    let text = format!("{what} (found {since})\n");
+    files::write_whole(marker, text.as_bytes(), 0o600)
 }
 
 impl Trouble {
@@ -250,7 +286,8 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use super::{Health, Space, Trouble};
+    use super::{DataFolder, Health, Space, Trouble};
+    use crate::db::{Change, Database};
 
     fn health() -> (tempfile::TempDir, Health) {
         let dir = tempfile::tempdir().unwrap();
@@ -272,6 +309,50 @@ mod tests {
         Health::forget_damage(dir.path()).unwrap();
         Health::forget_damage(dir.path()).unwrap();
         assert!(Health::of(&dir.path().join("site.db")).refusal().is_none());
+    }
+
+    #[test]
+    fn damage_that_another_process_has_found_is_told_to_the_server_that_runs_and_stops_its_saves() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_or_create(&dir.path().join("data")).unwrap();
+        // Where none runs, a look writes nothing.
+        Health::tell_server(&folder, "page 7").unwrap();
+        assert!(!folder.root().join("damaged.txt").exists());
+        let _lock = folder.lock_for_server().unwrap();
+        let database = Database::open(&folder.database()).unwrap();
+        let change = || {
+            let mut change = Change::new();
+            change.push("DELETE FROM tags", Vec::new());
+            change
+        };
+        database.apply_blocking(change()).unwrap();
+        Health::tell_server(&folder, "page 7 is not what was written").unwrap();
+        Health::tell_server(&folder, "page 8").unwrap();
+        let refused = database.apply_blocking(change()).unwrap_err().to_string();
+        assert!(
+            refused.contains("page 7") && refused.contains("webstead repair"),
+            "{refused}"
+        );
+        assert!(matches!(
+            database.health().troubles()[..],
+            [Trouble::Damaged(_)]
+        ));
+        database.close();
+    }
+
+    #[test]
+    fn a_server_that_saves_nothing_hears_of_damage_soon_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_or_create(&dir.path().join("data")).unwrap();
+        let _lock = folder.lock_for_server().unwrap();
+        let database = Database::open(&folder.database()).unwrap();
+        Health::tell_server(&folder, "page 7").unwrap();
+        let heard = (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            !database.health().troubles().is_empty()
+        });
+        assert!(heard);
+        database.close();
     }
 
     #[test]

@@ -206,7 +206,10 @@ impl AtWork {
             if first.is_some() || gathering.has_waiting() {
                 let batch = gathering.batch(first, jobs);
                 self.commit_together(batch, |committed| gathering.look(committed, jobs));
-            } else if self.log.is_unsettled() && tried.elapsed() > SETTLE_EVERY {
+                continue;
+            }
+            self.health.notice();
+            if self.log.is_unsettled() && tried.elapsed() > SETTLE_EVERY {
                 tried = Instant::now();
                 if self.log.settle(&self.connection).is_ok() {
                     self.health.note_success();

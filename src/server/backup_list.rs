@@ -48,6 +48,7 @@ fn list_at(target: &Target, data: &Path) -> Result<(Vec<Listed>, Option<Timestam
 fn shown(listed: Listed) -> Backup {
     Backup {
         number: listed.number,
+        of_file: listed.of_file,
         made_at: listed.made_at,
         posts: listed.posts,
         files: listed.files,

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     app::backups::{
         form::Kind,
-        live::{FieldError, Found, LiveBackups, Seen, Soon},
+        live::{FieldError, Found, LiveBackups, Seen, Soon, Trust},
         queries::find_place,
     },
     backup::{
@@ -268,7 +268,7 @@ impl Backups {
     fn round(&self, settings: &Settings, takes_over: bool) -> Result<Outcome> {
         // Before it begins, so that one that ends with the power is not begun at each start.
         let noted = State::update_place(self.folder.root(), &self.place_of(settings), |record| {
-            record.last_begun = Some(Timestamp::now());
+            (record.last_begun, record.is_broken_off) = (Some(Timestamp::now()), false);
         });
         if self.folder.is_on_read_only_disk() {
             *held(&self.begun_unnoted) = Some(Instant::now());
@@ -356,7 +356,9 @@ impl Backups {
                 }
             }
             Err(_) if self.stop.load(Ordering::Relaxed) => {
-                log::info!("a backup was stopped; it is made after the next start");
+                log::info!(
+                    "a backup was broken off, because this process ends; it is begun again half a minute after another one serves the site"
+                );
             }
             Err(e) => log::error!("no backup was made: {e}"),
         }
@@ -398,7 +400,17 @@ impl LiveBackups for Backups {
             seen.last_proven = record.last_proven;
             (seen.failed, seen.asks) = (record.failed, record.asks);
             self.listed(&settings, &mut seen).await;
+            // What the place says of them counts, also where this machine does not remember it.
+            let proven = seen
+                .backups
+                .iter()
+                .filter(|backup| backup.trust == Trust::Proven);
+            seen.last_proven = proven
+                .map(|backup| backup.made_at)
+                .max()
+                .max(seen.last_proven);
             seen.doing.clone_from(&held(&self.doing));
+            seen.is_broken_off = record.is_broken_off && seen.doing.is_none();
             seen
         })
     }

@@ -24,6 +24,8 @@ pub enum Trust {
 pub struct Backup {
     /// 1, 2, 3 …; 0 if it cannot be read.
     pub number: u64,
+    /// The number by its file, if that is known, also where it cannot be read.
+    pub of_file: Option<u64>,
     /// When it was made.
     pub made_at: Timestamp,
     /// Posts and pages.
@@ -55,6 +57,8 @@ pub struct Seen {
     pub last_proven: Option<Timestamp>,
     /// When one last failed, and why; nothing once another succeeded.
     pub failed: Option<(Timestamp, String)>,
+    /// Whether one was broken off when the program ended, and is made again soon.
+    pub is_broken_off: bool,
     /// Whether it failed because somebody has to say first that the backups there are gone on with.
     pub asks: bool,
     /// Those that there are, the last one first.

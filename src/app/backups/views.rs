@@ -15,6 +15,8 @@ use crate::{
 pub struct BackupRow {
     /// Its number.
     pub number: u64,
+    /// The number by its file, also where it cannot be read.
+    pub of_file: Option<u64>,
     /// When it was made.
     pub made_at: Timestamp,
     /// What is in it, in words.
@@ -99,6 +101,7 @@ pub fn row_of(backup: &Backup) -> BackupRow {
     );
     BackupRow {
         number: backup.number,
+        of_file: backup.of_file,
         made_at: backup.made_at,
         contents,
         trust,

@@ -14,6 +14,7 @@ pub(super) fn backup_pages() -> Vec<Rendered> {
     let render = |page: &dyn askama::DynTemplate| page.dyn_render().expect("it renders");
     let backup = |number, trust, warnings| Backup {
         number,
+        of_file: Some(number).filter(|n| *n > 0).or(Some(7)),
         made_at: THEN,
         posts: 387,
         files: 1204,
