@@ -90,6 +90,7 @@ mod tls_judge;
 mod tools;
 mod traffic;
 mod trust;
+mod unheard;
 mod upgrade;
 mod upgrade_form;
 mod upgrade_leave;

@@ -378,7 +378,9 @@ fn without_a_backup_nothing_is_kept_and_what_no_backup_needs_any_more_goes() {
         done(run(site.data(), &["backup", &store]));
     }
     assert_eq!(kept(), 4, "the first backup is still there");
-    // Of one day the last backup stays, and the one before is not needed.
+    // Of one day the last backup stays, where no hours are kept, and the one before is not needed.
+    let settings = site.data().join("webstead.toml");
+    fs::write(settings, "[backup]\nkeep_hours = 0\n").unwrap();
     done(run(site.data(), &["backup", "prune", "--from", &store]));
     site.publish(&owner, &[("title", "more"), ("markdown", "x")]);
     done(run(site.data(), &["backup", &store]));

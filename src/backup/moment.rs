@@ -282,7 +282,7 @@ impl Search<'_> {
             .map(|kept| &kept.manifest);
         let Some(before) = before else {
             return Error::Invalid(format!(
-                "there is no backup from before {at} in {place}: the oldest that can be read is of {}{unreadable}",
+                "there is no backup from before {at} in {place}: the oldest is of {}{unreadable}",
                 clock(first)
             ));
         };

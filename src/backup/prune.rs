@@ -164,9 +164,13 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
     let mut kept: BTreeSet<u64> = BTreeSet::new();
     kept.extend(readable.first().map(|backup| backup.number));
     kept.extend(readable.iter().find(is_proven).map(|backup| backup.number));
-    let year_of = |at: &DateTime| at.date().day_of_year();
-    let hour = |at: &DateTime| (at.year(), year_of(at) * 24 + i16::from(at.hour()));
-    let day = |at: &DateTime| (at.year(), year_of(at));
+    let hour = |at: &DateTime| {
+        (
+            at.year(),
+            at.date().day_of_year() * 24 + i16::from(at.hour()),
+        )
+    };
+    let day = |at: &DateTime| (at.year(), at.date().day_of_year());
     let week = |at: &DateTime| {
         let week = at.date().iso_week_date();
         (week.year(), i16::from(week.week()))

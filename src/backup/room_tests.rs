@@ -119,6 +119,7 @@ fn with_round<T>(place: &Place, days: usize, work: impl FnOnce(&Round<'_>) -> T)
         keys: Keys::of_machine(place.folder.root()),
         encryption: Encryption::default(),
         rule: Some(Rule {
+            hours: 0,
             days,
             weeks: 0,
             months: 0,

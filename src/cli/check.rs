@@ -8,9 +8,9 @@ use clap::Args;
 use super::{Global, say};
 use crate::{
     app::names::queries::list_names,
-    base::{Result, Verdict, words::counted},
+    base::{Result, Space, Verdict, words::counted},
     config::Config,
-    db::{DataFolder, Depth, Found, Health, check, open_to_look},
+    db::{DataFolder, Depth, Found, Health, Trouble, check, open_to_look},
     edge::hosts::Hosts,
     jobs::disk::Ledger,
     net::{certificates, dns},
@@ -78,6 +78,12 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     if folder.is_on_read_only_disk() {
         warnings.push(DataFolder::says_read_only(&data.display().to_string()));
     }
+    if let Some(trouble) = Space::of(&data).ok().and_then(Trouble::of_space) {
+        match trouble {
+            Trouble::Full => problems.push(trouble.text()),
+            trouble => warnings.push(trouble.text()),
+        }
+    }
     let found = look(args, &folder);
     problems.extend(found.damage().map(str::to_owned));
     if found.database.is_empty() {
@@ -106,6 +112,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         say!(
             "{}",
             match warnings[..] {
+                _ if found.is_uncompared =>
+                    "Nothing wrong was found, but mind the note: damage that SQLite does not see would not be either.",
                 [] => "All is well.",
                 _ => "Nothing is damaged or wrongly set, but mind what is above.",
             }

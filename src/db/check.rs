@@ -58,6 +58,9 @@ pub struct Found {
     /// What is no damage, and good to know; a line each.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Whether no page of the database could be compared with what was written.
+    #[serde(default)]
+    pub is_uncompared: bool,
     /// Posts and pages.
     pub posts: u64,
     /// Media files.
@@ -121,7 +124,9 @@ pub fn check(
     if depth != Depth::Quick {
         let (verdict, uncompared) = compared(&file);
         found.database.push(verdict);
-        found.notes.extend(uncompared);
+        let is_some = matches!(uncompared, None | Some(Uncompared::Some(..)));
+        found.is_uncompared = !is_some;
+        found.notes.extend(uncompared.map(in_words));
         (found.small, found.files) = look_at_small_files(folder.root(), before);
     }
     if is_log_damaged {
@@ -158,9 +163,9 @@ pub fn look_at_pages(file: &Path) -> Verdict {
 }
 
 /// The same, and what there was nothing to compare with.
-fn compared(file: &Path) -> (Verdict, Option<String>) {
+fn compared(file: &Path) -> (Verdict, Option<Uncompared>) {
     match look_at_sums(file) {
-        Ok(seen) => (seen.verdict(), seen.uncompared.map(in_words)),
+        Ok(seen) => (seen.verdict(), seen.uncompared),
         Err(e) => (
             Verdict::NotSeen(format!("reading {}: {e}", file.display())),
             None,

@@ -22,6 +22,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use x509_parser::x509::X509Name;
+
 use super::{
     clock, constraints, files,
     leaf::{self, Leaf},
@@ -37,6 +39,9 @@ const LIFE: Duration = Duration::from_hours(3652 * 24);
 pub(super) const AUTHORITY_FILES: &str = "authority-cert.pem and authority-key.pem";
 /// The longest common name (RFC 5280 appendix A.1, `ub-common-name`).
 const MAX_COMMON_NAME_CHARS: usize = 64;
+
+/// What its name begins with.
+const OURS: &str = "Webstead authority of";
 
 /// A certificate authority with its key, kept in `data_dir/tls`.
 pub struct LocalAuthority {
@@ -66,7 +71,15 @@ impl LocalAuthority {
     pub fn check(data_dir: &Path) -> Result<()> {
         let paths = Paths::of(data_dir);
         match (files::read_secret(&paths.key)?, files::read(&paths.cert)?) {
-            (Some(key), Some(cert)) => paths.load(&key, &cert).map(drop),
+            (Some(key), Some(cert)) => {
+                let authority = paths.load(&key, &cert)?;
+                if !is_signed_by_itself(&authority.certificate) {
+                    return Err(
+                        paths.damaged(&paths.cert, "is not what was signed: it has decayed")
+                    );
+                }
+                Ok(())
+            }
             (Some(key), None) => paths.parse_key(&key).map(drop),
             (None, Some(_)) => Err(paths.key_is_missing()),
             (None, None) => Ok(()),
@@ -266,7 +279,7 @@ impl Paths {
 fn params(host: &str, now: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     let mut name = DistinguishedName::new();
-    let common_name = format!("Webstead authority of {host}");
+    let common_name = format!("{OURS} {host}");
     name.push(
         DnType::CommonName,
         common_name
@@ -282,6 +295,32 @@ fn params(host: &str, now: Duration) -> CertificateParams {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.name_constraints = Some(constraints::for_host(host));
     params
+}
+
+/// Whether the signature of a certificate fits what it says. One that another authority has signed, which somebody may
+/// have put here, proves nothing of that by itself.
+fn is_signed_by_itself(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, read)) = x509_parser::parse_x509_certificate(certificate) else {
+        return false;
+    };
+    let is_ours = |name: &X509Name<'_>| name.to_string().contains(OURS);
+    let is_of_another = read.issuer() != read.subject();
+    // Of ours, one of the two names may have decayed.
+    if is_of_another && !is_ours(read.issuer()) && !is_ours(read.subject()) {
+        return true;
+    }
+    let key = read.public_key().subject_public_key.data.as_ref();
+    let (said, signature) = (
+        read.tbs_certificate.as_ref(),
+        read.signature_value.data.as_ref(),
+    );
+    let algorithms = ring::default_provider()
+        .signature_verification_algorithms
+        .all;
+    read.signature_algorithm == read.tbs_certificate.signature
+        && algorithms
+            .iter()
+            .any(|algorithm| algorithm.verify_signature(key, said, signature).is_ok())
 }
 
 #[cfg(test)]

@@ -284,3 +284,20 @@ fn openssl_agrees_on_what_the_authority_may_speak_for() {
         }
     }
 }
+
+#[test]
+fn a_bit_that_flips_anywhere_in_the_certificate_of_the_authority_is_noticed() {
+    let (data, authority) = authority_of("pi");
+    let file = data.path().join("tls/authority-cert.pem");
+    LocalAuthority::check(data.path()).unwrap();
+    let whole = authority.certificate.to_vec();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let text = data_encoding::BASE64.encode(&bytes);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        fs::write(&file, pem).unwrap();
+        let checked = LocalAuthority::check(data.path());
+        assert!(checked.is_err(), "byte {at} of {}", whole.len());
+    }
+}
