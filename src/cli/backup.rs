@@ -345,19 +345,18 @@ fn told(trial: &backup::Trial) -> ExitCode {
 
 fn verify(repository: &Repository, which: Option<Which>, data: &Path) -> Result<ExitCode> {
     let mut is_well = true;
-    let numbers = match which {
-        Some(which) => vec![which],
-        None => {
-            let (readable, unreadable): (Vec<_>, Vec<_>) = backup::list(repository)?
-                .into_iter()
-                .partition(|backup| backup.number > 0);
-            for backup in &unreadable {
-                is_well = false;
-                warn_of!("problem: {}", unread(backup));
-            }
-            let numbers = readable.iter().map(|backup| backup.number);
-            numbers.map(Which::Number).collect()
+    let numbers = if let Some(which) = which {
+        vec![which]
+    } else {
+        let (readable, unreadable): (Vec<_>, Vec<_>) = backup::list(repository)?
+            .into_iter()
+            .partition(|backup| backup.number > 0);
+        for backup in &unreadable {
+            is_well = false;
+            warn_of!("problem: {}", unread(backup));
         }
+        let numbers = readable.iter().map(|backup| backup.number);
+        numbers.map(Which::Number).collect()
     };
     let scratch = if data.is_dir() {
         data.to_path_buf()

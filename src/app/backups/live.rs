@@ -44,6 +44,7 @@ pub struct Backup {
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a sentence of the page, and any of them may go with any other
 pub struct Seen {
     /// Where backups go; nothing if that is not set.
     pub place: Option<String>,
