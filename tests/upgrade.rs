@@ -177,7 +177,11 @@ fn a_program_that_is_not_fit_does_not_take_over_and_everybody_is_told_why() {
         assert!(text.contains(why), "one that {name}: {text}");
         let log = site.log();
         assert!(log.contains("this process goes on"));
-        assert!(log.len() < 24 << 20, "one that {name}: {} bytes in the log", log.len());
+        assert!(
+            log.len() < 24 << 20,
+            "one that {name}: {} bytes in the log",
+            log.len()
+        );
         assert_eq!(serving(&site), process, "one that {name}");
         assert_eq!(site.text(&client, "/").0, 200);
         if name == "may not be run" || name == "says that it is ready and hangs" {
@@ -378,7 +382,10 @@ fn where_the_server_is_killed_in_an_upgrade_nobody_is_said_to_serve_and_no_proce
     assert_eq!(site.wait_for_end().code(), Some(137), "{}", site.log());
     let output = upgrade.wait_with_output().unwrap();
     let text = said(&output);
-    assert!(!output.status.success() && text.contains("Nobody serves the site now"), "{text}");
+    assert!(
+        !output.status.success() && text.contains("Nobody serves the site now"),
+        "{text}"
+    );
     assert!(!text.contains("goes on serving"), "{text}");
     let (code, text) = run(&program, &site, &["status"]);
     assert_eq!(code, Some(3), "{text}");
@@ -388,7 +395,9 @@ fn where_the_server_is_killed_in_an_upgrade_nobody_is_said_to_serve_and_no_proce
     }
     let site = site.restarted_as(&program);
     until(&site, "what was left is swept", || {
-        !["new", "undo"].iter().any(|end| program.with_extension(end).exists())
+        !["new", "undo"]
+            .iter()
+            .any(|end| program.with_extension(end).exists())
     });
 }
 

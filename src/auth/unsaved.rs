@@ -45,7 +45,9 @@ pub struct Carried {
 /// Without what would let somebody in.
 impl fmt::Debug for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Carried").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Carried")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,7 +59,10 @@ pub fn all() -> Vec<Carried> {
         id: kept.id.0,
         user: kept.user.0,
         password_hash: kept.password_hash.clone(),
-        seconds_left: kept.until.saturating_duration_since(Instant::now()).as_secs(),
+        seconds_left: kept
+            .until
+            .saturating_duration_since(Instant::now())
+            .as_secs(),
     };
     kept.iter().map(carried).collect()
 }
@@ -136,7 +141,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_that_no_disk_has_goes_on_in_the_process_that_takes_over_and_no_longer_than_it_would() {
+    fn a_session_that_no_disk_has_goes_on_in_the_process_that_takes_over_and_no_longer_than_it_would()
+     {
         let token = Token::new().unwrap();
         begin(&token, Id(7), "hash");
         let line = serde_json::to_string(&all()).unwrap();
@@ -148,7 +154,10 @@ mod tests {
         carried.retain(|carried| carried.id == before.id.0);
         take_over(carried);
         let after = find(token.as_str()).unwrap();
-        assert_eq!((after.id, after.user, &*after.password_hash), (before.id, Id(7), "hash"));
+        assert_eq!(
+            (after.id, after.user, &*after.password_hash),
+            (before.id, Id(7), "hash")
+        );
         assert!(after.until <= before.until);
         assert!(before.until - after.until < Duration::from_secs(5));
     }

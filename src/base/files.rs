@@ -48,9 +48,15 @@ pub fn refuse_irregular(path: &Path) -> Result<()> {
     if found.is_file() {
         return Ok(());
     }
-    let what = if found.is_dir() { "folder" } else { "pipe, a device or the like" };
+    let what = if found.is_dir() {
+        "folder"
+    } else {
+        "pipe, a device or the like"
+    };
     let path = path.display();
-    Err(Error::Invalid(format!("{path} is no file, but a {what}; give the file itself")))
+    Err(Error::Invalid(format!(
+        "{path} is no file, but a {what}; give the file itself"
+    )))
 }
 
 /// Removes a file; that there is none is as good.

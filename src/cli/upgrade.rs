@@ -438,7 +438,12 @@ mod tests {
             // Written by another process: one that another test starts meanwhile would have it open for writing.
             let script = format!("#!/bin/sh\nprintf '{printed}'\n");
             let made = Command::new("sh")
-                .args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script])
+                .args([
+                    "-c",
+                    "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
+                    "sh",
+                    &script,
+                ])
                 .arg(&program)
                 .status();
             assert!(made.unwrap().success());

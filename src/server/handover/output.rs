@@ -45,7 +45,10 @@ impl Output {
 
 /// Bytes in the files that standard output and standard error are.
 fn printed() -> u64 {
-    let files = [fstat(rustix::stdio::stdout()), fstat(rustix::stdio::stderr())];
+    let files = [
+        fstat(rustix::stdio::stdout()),
+        fstat(rustix::stdio::stderr()),
+    ];
     let mut files: Vec<_> = files
         .into_iter()
         .flatten()
@@ -61,6 +64,8 @@ fn printed() -> u64 {
 /// Bytes that a process has written (proc(5), `wchar`); not known on a kernel that does not count them.
 fn written_by(process: &str) -> Option<u64> {
     let counts = fs::read_to_string(format!("/proc/{process}/io")).ok()?;
-    let line = counts.lines().find_map(|line| line.strip_prefix("wchar:"))?;
+    let line = counts
+        .lines()
+        .find_map(|line| line.strip_prefix("wchar:"))?;
     line.trim().parse().ok()
 }

@@ -11,9 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::{base::Result, jobs::service_manager};
 
