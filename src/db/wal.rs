@@ -170,7 +170,11 @@ pub(super) fn read_log(
     let mut has_commit_behind = false;
     let mut committed_page = None;
     for number in 1..=frames {
-        file.read_exact(&mut frame)?;
+        match file.read_exact(&mut frame) {
+            // `SQLite` begins its log anew, and cuts off what is longer than it keeps (`journal_size_limit`).
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
+            read => read?,
+        }
         let (head, content) = frame.split_at(FRAME_HEADER_BYTES);
         let salt = (word(head, 2), word(head, 3));
         let is_of_this_log = *salts.get_or_insert(salt) == salt && word(head, 0) != 0;
@@ -434,6 +438,19 @@ mod tests {
             });
             assert_eq!(look_at_log(&database), Verdict::Sound);
         });
+    }
+
+    #[test]
+    fn a_log_that_is_cut_while_it_is_read_ends_there() {
+        let (_dir, log, state) = a_log();
+        let mut frames = 0;
+        let cut = |_: &super::Frame<'_>| {
+            frames += 1;
+            let file = fs::File::options().write(true).open(&log).unwrap();
+            file.set_len(8192).unwrap();
+        };
+        let now = read_log(&log, OLD_PAGE_BYTES, cut).unwrap();
+        assert!(frames < state.sound && !now.has_lost, "{frames}: {now:?}");
     }
 
     #[test]
