@@ -100,7 +100,7 @@ fn a_new_machine_with_one_backup_from_another_machine_is_the_same_site() {
     assert!(!told.contains("same disk"), "{told}");
     fs::write(
         site.data().join("webstead.toml"),
-        format!("[backup]\nto = \"{place}\"\n"),
+        format!("[backup]\nto = \"{place}\"\nkeep_hours = 0\n"),
     )
     .unwrap();
     back_up_again(&site, &client);

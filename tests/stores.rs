@@ -115,7 +115,7 @@ impl Store {
     /// `[backup]` for a place in it.
     fn settings(&self, to: &str, key: &str) -> String {
         format!(
-            "[backup]\nto = \"{to}\"\nevery = \"6 hours\"\n\n[backup.s3]\nendpoint = \"{}\"\nkey_id = \"{key}\"\n",
+            "[backup]\nto = \"{to}\"\nevery = \"6 hours\"\nkeep_hours = 0\n\n[backup.s3]\nendpoint = \"{}\"\nkey_id = \"{key}\"\n",
             self.endpoint
         )
     }

@@ -196,7 +196,7 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
             if number == 0 && !is_recent(backup) {
                 continue;
             }
-            let at = backup.made_at.to_jiff().to_zoned(zone.clone()).datetime();
+            let at = DateTime::from(backup.made_at.to_jiff().to_zoned(zone.clone()));
             let there = best.entry(of(&at)).or_insert(backup);
             if is_proven(&backup) && !is_proven(&&*there) {
                 *there = backup;
