@@ -266,6 +266,22 @@ fn settings_count_from_a_reload_on() {
     assert!(site.output_until("/archive").contains("203.0.113.9"));
     let statuses = statuses(4);
     assert_eq!((statuses[0], statuses[3]), (404, 429), "{statuses:?}");
+    // What is taken and cannot work is said, and what to do as this server runs.
+    reload(
+        &format!(
+            "{settings}[hosts.\"x.localhost\"]\nfiles = \"/nonexist\"\n\
+             [backup]\nkeep_days = 0\nkeep_weeks = 0\nkeep_months = 0\n[local]\nname = \"other\"\n"
+        ),
+        "stop it, and start it as you did before",
+    );
+    let log = site.log();
+    let line = log
+        .lines()
+        .rfind(|line| line.contains("reloaded, but"))
+        .unwrap();
+    for word in ["the folder /nonexist is not there", "are all 0"] {
+        assert!(line.contains(word), "{line}");
+    }
     let places = format!("{settings}[limits]\nconnections = 2\n");
     reload(
         &format!("domain = \"a.example\"\n{places}"),

@@ -129,6 +129,7 @@ impl Successor {
     /// Tells that everything is its own now; it lives on without us.
     pub(in crate::server) async fn lead(&mut self) {
         self.leads = true;
+        self.output.look_no_more();
         self.tether.untie();
         if let Err(e) = self.say(Word::Lead).await {
             log::warn!("{e}");
@@ -155,10 +156,7 @@ impl Successor {
         };
         let heard = tokio::select! {
             heard = timeout(patience, self.wire.receive()) => heard,
-            () = prints_too_much => return Err(Error::Internal(format!(
-                "the new program prints without end: more than {} MiB before it was ready; the log has what it said",
-                output::MOST_BYTES >> 20
-            ))),
+            () = prints_too_much => return Err(prints_without_end()),
         };
         let Ok(heard) = heard else {
             let seconds = patience.as_secs();
@@ -178,6 +176,8 @@ impl Successor {
                 "the new program is not fit: {why}"
             ))),
             Ok(Some(report)) => Ok(report),
+            // For that it was ended.
+            Ok(None) if self.output.is_too_much() => Err(prints_without_end()),
             Ok(None) => Err(self.ended().await),
             Err(e) => Err(Error::Internal(format!(
                 "the new program says what nobody understands: {e}"
@@ -205,6 +205,13 @@ impl Successor {
             "the new program (process {process}) said {report:?} out of turn"
         ))
     }
+}
+
+fn prints_without_end() -> Error {
+    Error::Internal(format!(
+        "the new program prints without end: more than {} MiB before it was ready; the log has what it said",
+        output::MOST_BYTES >> 20
+    ))
 }
 
 fn in_words(status: ExitStatus) -> String {
