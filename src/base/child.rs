@@ -1,11 +1,17 @@
-//! Other programs that are asked something and must end within a time.
+//! Other programs: asked something that must end within a time, and held so that a signal reaches no other one.
 
 use std::{
     io::{self, Read},
+    os::fd::OwnedFd,
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
 };
 
 /// The most that is kept of what a program writes.
@@ -21,6 +27,15 @@ pub struct Answer {
     pub stdout: Vec<u8>,
     /// What it complained about.
     pub stderr: Vec<u8>,
+}
+
+/// A hold on a process: a signal by it reaches no other one that gets its number.
+///
+/// # Errors
+/// [`Errno::NOSYS`] on kernels before 5.3, which have none; [`Errno::SRCH`] if there is no such process.
+pub fn handle_of(process: u32) -> rustix::io::Result<OwnedFd> {
+    let number = i32::try_from(process).ok().and_then(Pid::from_raw);
+    pidfd_open(number.ok_or(Errno::SRCH)?, PidfdFlags::empty())
 }
 
 /// Starts a program and waits for its end; ends it if that does not come in time. What it writes is read meanwhile: a full

@@ -189,7 +189,7 @@ impl Cli {
             Some(Command::Rollback(args)) => rollback::run(&args, &global),
             Some(Command::Reload) => upgrade::reload(&global),
             Some(Command::Rehearse) => upgrade::try_migrations(&global),
-            Some(Command::Tether { process }) => tether::run(process).map(ExitCode::from),
+            Some(Command::Tether { process }) => Ok(ExitCode::from(tether::run(process))),
             Some(Command::Guard) => {
                 let folder = DataFolder::open_existing(&global.data_path())?;
                 guard::run(&folder).map(ExitCode::from)

@@ -21,12 +21,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 
 pub use self::ledger::{Check, Day, Ledger};
 use self::when::{Times, is_full_due, is_quick_due};
 use crate::{
-    base::{Error, Result, Space, Timestamp, Verdict, written},
+    base::{Error, Result, Space, Timestamp, Verdict, child::handle_of, written},
     db::{Database, Found},
 };
 
@@ -301,9 +301,8 @@ impl DiskKeeper {
             if checking.1 {
                 child.kill()?;
             }
-            let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
             // An old kernel has no such thing; then it is waited for.
-            checking.0 = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
+            checking.0 = handle_of(child.id()).ok();
         }
         let output = child.wait_with_output();
         self.checking().0 = None;

@@ -3,18 +3,17 @@
 
 use std::{
     fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
 use rustix::{
     fs::{FileType, fstat},
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{Signal, pidfd_send_signal},
 };
+
+use crate::base::child::handle_of;
 
 /// The most that it may print into a file. What a service manager or another program takes is theirs to limit.
 pub(super) const MOST_BYTES: u64 = 1024 * 1024;
@@ -23,31 +22,36 @@ const LOOK_EVERY: Duration = Duration::from_millis(4);
 
 /// A look at what a process prints, from now on until this is dropped. A thread of its own takes it, and ends a process
 /// that prints too much at once: the others may have much to do.
-pub(super) struct Output {
-    is_over: Arc<AtomicBool>,
-    is_too_much: Arc<AtomicBool>,
+pub(super) struct Output(Arc<Mutex<Look>>);
+
+/// Held while one looks and ends the process, so that neither happens to one that may print again.
+#[derive(Clone, Copy, PartialEq)]
+enum Look {
+    GoesOn,
+    IsOver,
+    IsTooMuch,
 }
 
 impl Output {
     /// That of a process which has just been started.
     pub(super) fn of(process: u32) -> Self {
-        let output = Self {
-            is_over: Arc::default(),
-            is_too_much: Arc::default(),
-        };
-        let (is_over, is_too_much) = (Arc::clone(&output.is_over), Arc::clone(&output.is_too_much));
-        let begin = Begin::of(process);
-        let number = i32::try_from(process).ok().and_then(Pid::from_raw);
-        let handle = number.and_then(|number| pidfd_open(number, PidfdFlags::empty()).ok());
+        let output = Self(Arc::new(Mutex::new(Look::GoesOn)));
+        let watched = Arc::clone(&output.0);
+        let (begin, handle) = (Begin::of(process), handle_of(process).ok());
         thread::spawn(move || {
-            while !is_over.load(Ordering::Relaxed) {
+            loop {
+                let mut look = held(&watched);
+                if *look == Look::IsOver {
+                    return;
+                }
                 if begin.is_too_much_now() {
-                    is_too_much.store(true, Ordering::Relaxed);
+                    *look = Look::IsTooMuch;
                     if let Some(handle) = handle {
                         let _ = pidfd_send_signal(handle, Signal::KILL);
                     }
                     return;
                 }
+                drop(look);
                 thread::sleep(LOOK_EVERY);
             }
         });
@@ -56,13 +60,22 @@ impl Output {
 
     /// Whether it has printed more than it may.
     pub(super) fn is_too_much(&self) -> bool {
-        self.is_too_much.load(Ordering::Relaxed)
+        *held(&self.0) == Look::IsTooMuch
     }
 
-    /// From now on it may print what it likes.
-    pub(super) fn look_no_more(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
+    /// From now on it may print what it likes; says whether it still can, and was not ended before.
+    pub(super) fn look_no_more(&self) -> bool {
+        let mut look = held(&self.0);
+        if *look == Look::IsTooMuch {
+            return false;
+        }
+        *look = Look::IsOver;
+        true
     }
+}
+
+fn held(look: &Mutex<Look>) -> MutexGuard<'_, Look> {
+    look.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Output {
@@ -90,7 +103,8 @@ impl Begin {
     }
 
     /// This process prints into the same files, so all that it has written meanwhile is taken off: with much to do, it
-    /// is more patient.
+    /// is more patient. What an older one prints there that still finishes its connections counts as the new one's, as
+    /// far as that has written as much itself.
     fn is_too_much_now(&self) -> bool {
         let grown = printed().saturating_sub(self.printed);
         if grown <= MOST_BYTES {
@@ -130,4 +144,18 @@ fn written_by(process: &str) -> Option<u64> {
         .lines()
         .find_map(|line| line.strip_prefix("wchar:"))?;
     line.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arc, Look, Mutex, Output};
+
+    #[test]
+    fn one_that_was_ended_does_not_lead_and_one_that_may_print_is_not_ended() {
+        let output = |look| Output(Arc::new(Mutex::new(look)));
+        let ended = output(Look::IsTooMuch);
+        assert!(!ended.look_no_more() && ended.is_too_much());
+        let goes_on = output(Look::GoesOn);
+        assert!(goes_on.look_no_more() && !goes_on.is_too_much());
+    }
 }

@@ -121,7 +121,9 @@ impl Successor {
     pub(in crate::server) async fn go(&mut self) -> Result<()> {
         self.say(Word::Go).await?;
         match self.hear(STEP, Step::Serving).await? {
-            Report::Serving => Ok(()),
+            // Here ends what can be taken back.
+            Report::Serving if self.output.look_no_more() => Ok(()),
+            Report::Serving => Err(prints_without_end()),
             other => Err(self.strange(&other)),
         }
     }
@@ -129,7 +131,6 @@ impl Successor {
     /// Tells that everything is its own now; it lives on without us.
     pub(in crate::server) async fn lead(&mut self) {
         self.leads = true;
-        self.output.look_no_more();
         self.tether.untie();
         if let Err(e) = self.say(Word::Lead).await {
             log::warn!("{e}");

@@ -11,9 +11,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process, pidfd_send_signal},
+};
 
-use crate::{base::Result, jobs::service_manager};
+use crate::{base::child::handle_of, jobs::service_manager};
 
 /// The command, which nobody types.
 pub const COMMAND: &str = "tether";
@@ -58,24 +61,29 @@ impl Tether {
     }
 }
 
-/// Waits for the word to let go; without it, ends the process.
-///
-/// # Errors
-/// None yet.
-pub fn run(process: u32) -> Result<u8> {
-    let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) else {
-        return Ok(1);
+impl Drop for Tether {
+    /// Without a word, it ends the other process, and then itself.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits for the word to let go; without it, ends the process. Gives the exit code.
+pub fn run(process: u32) -> u8 {
+    let Some(number) = i32::try_from(process).ok().and_then(Pid::from_raw) else {
+        return 1;
     };
-    // Another process may get its number, once it has ended.
-    let handle = pidfd_open(process, PidfdFlags::empty());
+    let handle = handle_of(process);
     if io::stdin().read(&mut [0; 1]).is_ok_and(|bytes| bytes > 0) {
-        return Ok(0);
+        return 0;
     }
     let ended = match handle {
         Ok(handle) => pidfd_send_signal(handle, Signal::KILL),
-        // Kernels before 5.3.
-        Err(rustix::io::Errno::NOSYS) => kill_process(process, Signal::KILL),
-        Err(_) => return Ok(0),
+        Err(Errno::NOSYS) => kill_process(number, Signal::KILL),
+        Err(_) => return 0,
     };
-    Ok(if ended.is_ok() { HAS_ENDED_IT } else { 0 })
+    if ended.is_ok() { HAS_ENDED_IT } else { 0 }
 }
