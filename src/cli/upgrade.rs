@@ -66,7 +66,6 @@ pub(super) struct UpgradeArgs {
 /// Checks a program, puts it in the place of the one that runs, and lets it take over.
 pub(super) fn upgrade(args: &UpgradeArgs, global: &Global) -> Result<ExitCode> {
     let folder = DataFolder::open_existing(&global.data_path())?;
-    files::refuse_irregular(&args.file)?;
     let bytes = read(&args.file)?;
     refuse_foreign(&args.file)?;
     if args.unsigned {
@@ -241,21 +240,13 @@ fn keys(args: &UpgradeArgs, global: &Global, root: &Path) -> Result<Vec<Key>> {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    match fs::metadata(file) {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            return Err(Error::Invalid(format!(
-                "there is no file {}; give the path of the new program, as it was downloaded",
-                file.display()
-            )));
-        }
-        Ok(found) if found.is_dir() => {
-            return Err(Error::Invalid(format!(
-                "{} is a folder; give the path of the new program in it",
-                file.display()
-            )));
-        }
-        _ => {}
+    if fs::metadata(file).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return Err(Error::Invalid(format!(
+            "there is no file {}; give the path of the new program, as it was downloaded",
+            file.display()
+        )));
     }
+    files::refuse_irregular(file)?;
     File::open(file)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|e| Error::io("reading", file, e))?;
@@ -307,6 +298,7 @@ pub(super) fn replace(site: &Site, mut staged: Staged, is_dry: bool) -> Result<E
         return Ok(ExitCode::SUCCESS);
     }
     if site.running.is_none() {
+        keep_calm()?;
         staged.put()?;
         say!("The site does not run; the new program is in its place for the next start.");
         return Ok(ExitCode::SUCCESS);
@@ -423,7 +415,28 @@ pub(super) fn rehearse_with(program: &Path, root: &Path) -> Result<Rehearsal> {
 mod tests {
     use std::{fs, os::unix::fs::chown, process::Command};
 
-    use super::{numbers, refuse_foreign_place, version_of};
+    use super::{numbers, read, refuse_foreign_place, version_of};
+
+    #[test]
+    fn what_is_no_file_is_told_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        for (path, word) in [
+            (dir.path().join("missing"), "there is no file"),
+            (dir.path().to_path_buf(), "a folder"),
+            (pipe, "a pipe"),
+        ] {
+            let told = read(&path).unwrap_err().to_string();
+            assert!(told.contains(word), "{told}");
+        }
+    }
 
     #[test]
     fn a_version_is_one_short_line_whatever_the_program_prints() {
