@@ -33,9 +33,13 @@ pub fn beside(file: &Path, end: &str) -> PathBuf {
 /// # Errors
 /// What the disk says; something has the name already, or there is no room.
 pub fn second_name(file: &Path, name: &Path) -> io::Result<()> {
-    fs::hard_link(file, name).or_else(|_| {
-        fs::copy(file, name)?;
-        File::open(name)?.sync_all()
+    fs::hard_link(file, name).or_else(|e| match e.kind() {
+        // A copy would go into what is there, which may be this very file.
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound => Err(e),
+        _ => {
+            fs::copy(file, name)?;
+            File::open(name)?.sync_all()
+        }
     })
 }
 
@@ -78,16 +82,8 @@ pub fn remove_if_there(file: &Path) -> io::Result<()> {
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     let temporary = folder.join(temporary_name(Id::new()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)
-        .and_then(|mut file| {
-            give_to_owner_of(folder, &file)?;
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
+    let written = create(&temporary, bytes, mode)
+        .and_then(|file| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -95,6 +91,18 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     written?;
     super::written::count_file(path, bytes.len() as u64);
     sync_folder(folder)
+}
+
+/// Makes a file of these bytes that belongs to the owner of its folder; it is not on the disk yet.
+///
+/// # Errors
+/// What the disk says; something has the name already.
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+    give_to_owner_of(folder_of(path), &file)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 /// A name that nothing has: this one, or the first of `NAME-2`, `NAME-3` … that is free.
@@ -186,8 +194,8 @@ mod tests {
     };
 
     use super::{
-        beside, close_to_others, free_name, give_to_owner_of, sweep_temporary, temporary_name,
-        write_whole,
+        beside, close_to_others, free_name, give_to_owner_of, second_name, sweep_temporary,
+        temporary_name, write_whole,
     };
     use crate::base::Id;
 
@@ -231,6 +239,23 @@ mod tests {
         expected.push(new);
         expected.sort();
         assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn a_second_name_is_one_that_nothing_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, name) = (dir.path().join("site.db"), dir.path().join("kept"));
+        fs::write(&file, "posts").unwrap();
+        second_name(&file, &name).unwrap();
+        // Of the file itself as of another one.
+        second_name(&file, &name).unwrap_err();
+        fs::write(dir.path().join("other"), "x").unwrap();
+        second_name(&file, &dir.path().join("other")).unwrap_err();
+        second_name(&dir.path().join("missing"), &dir.path().join("free")).unwrap_err();
+        for (file, content) in [("site.db", "posts"), ("kept", "posts"), ("other", "x")] {
+            assert_eq!(fs::read_to_string(dir.path().join(file)).unwrap(), content);
+        }
+        assert!(!dir.path().join("free").exists());
     }
 
     #[test]

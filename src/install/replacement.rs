@@ -4,9 +4,9 @@
 //! interrupted before, be it by a pulled plug, leaves the program in its place that has served until then.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
-    io::{self, ErrorKind, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt},
+    fs::{self, File, Permissions, TryLockError},
+    io::{self, ErrorKind},
+    os::unix::fs::{MetadataExt as _, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -164,10 +164,9 @@ impl Staged {
     pub fn prepare(&mut self) -> Result<()> {
         let kept = self.undo();
         note_spare(&kept);
-        keep(&self.place, &kept)
-            .map_err(|e| Error::io("keeping the program before as", kept, e))?;
+        // Also of one that was kept half.
         self.is_prepared = true;
-        Ok(())
+        keep(&self.place, &kept).map_err(|e| Error::io("keeping the program before as", kept, e))
     }
 
     fn undo(&self) -> PathBuf {
@@ -283,13 +282,7 @@ fn remove_left(place: &Path, may_go: impl FnOnce(&Path) -> bool) {
 fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // It may be running, and a program that runs is not written to.
     files::remove_if_there(path)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(path)?;
-    files::give_to_owner_of(files::folder_of(path), &file)?;
-    file.write_all(bytes)?;
+    let file = files::create(path, bytes, MODE)?;
     // Whatever the umask is: the service's user must be able to run it.
     file.set_permissions(Permissions::from_mode(MODE))?;
     file.sync_all()?;
