@@ -1,4 +1,4 @@
-//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how much room there is, how it stands with the way to it, what looking at something has shown, words of others in one line, mistakes in settings, paths as people type them. Imports nothing of ours.
+//! What everything may use: the error, ids, time, whole files, and what limits need, the names of the site, secrets, what was written, how much room there is, how it stands with the way to it, what looking at something has shown, words of others in one line, other programs, names as people write them, mistakes in settings, paths as people type them. Imports nothing of ours.
 
 pub mod child;
 pub mod diagnosis;

@@ -42,7 +42,8 @@ fn who_answers(folder: &DataFolder) -> Option<u32> {
     let running = folder.running_server().ok()??;
     let started = server::running(folder).ok()??;
     let can_be_asked = control::can_be_asked(folder).unwrap_or(false);
-    let answers = || started.ask(folder.root(), ANSWERS_WITHIN).is_ok();
+    let answer = || started.ask(folder.root(), ANSWERS_WITHIN);
+    let answers = || answer().is_ok_and(|status| status < 500);
     (can_be_asked && answers()).then_some(running.process)
 }
 

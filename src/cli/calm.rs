@@ -1,4 +1,4 @@
-//! What Ctrl-C, a closed terminal and `kill` do to a command that changes something: until then it is broken off with a
+//! What Ctrl-C, a closed terminal and `kill` do to a command that changes something: until it does, it is broken off with a
 //! word, and leaves nothing; from then on it is done in a moment, and they wait.
 
 use std::{
@@ -62,11 +62,10 @@ fn answer_with(answer: Answer) -> Result<()> {
             };
             let _ = tell.send(Ok(()));
             loop {
-                // signal(7)
-                let number = tokio::select! {
-                    _ = signals.0.recv() => 2,
-                    _ = signals.1.recv() => 15,
-                    _ = signals.2.recv() => 1,
+                let asked = tokio::select! {
+                    _ = signals.0.recv() => SignalKind::interrupt(),
+                    _ = signals.1.recv() => SignalKind::terminate(),
+                    _ = signals.2.recv() => SignalKind::hangup(),
                 };
                 let current = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(Answer::BreakOff(end)) = &*current {
@@ -74,7 +73,7 @@ fn answer_with(answer: Answer) -> Result<()> {
                         "webstead: broken off; the program before goes on, and nothing was changed"
                     );
                     // As a shell has it.
-                    end(128 + number);
+                    end(128 + asked.as_raw_value());
                 }
                 warn_of!("webstead: it cannot be broken off here, and ends by itself in a moment");
             }
