@@ -243,10 +243,12 @@ fn await_other(data: &Path, name: &str, before: Option<&Report>) -> Result<Repor
     let began = Instant::now();
     loop {
         std::thread::sleep(Duration::from_millis(300));
-        if let Some(now) = find(data, name)
+        if let Some(seen) = find(data, name)
             && !acme::is_asked(data, name)
-            && Some(what(&now)) != before.map(what)
-            && !before.is_some_and(|before| is_half_written(&now, before))
+            && Some(what(&seen)) != before.map(what)
+            && !acme::is_half_written(data, name)
+            // What was seen may be half of before.
+            && let Some(now) = find(data, name)
         {
             return Ok(now);
         }
@@ -259,11 +261,6 @@ fn await_other(data: &Path, name: &str, before: Option<&Report>) -> Result<Repor
             )));
         }
     }
-}
-
-/// Whether the certificate is another one already, and what is known of it is still that of before: these are two files.
-fn is_half_written(now: &Report, before: &Report) -> bool {
-    now.failure.is_some() && now.failure == before.failure && now.next == before.next
 }
 
 /// The name as certificates have it.

@@ -163,6 +163,16 @@ pub fn is_asked(data: &Path, name: &str) -> bool {
     path(data, name, "asked").exists()
 }
 
+/// Whether there is another certificate for a name already, and what is known of it is still that of before: these are
+/// two files, and the certificate is written first.
+pub fn is_half_written(data: &Path, name: &str) -> bool {
+    let written = |end: &str| fs::metadata(path(data, name, end)).and_then(|file| file.modified());
+    match (written("pem"), written("json")) {
+        (Ok(certificate), Ok(known)) => known < certificate,
+        (certificate, _) => certificate.is_ok(),
+    }
+}
+
 /// Takes a request to meet it. One that cannot be taken away would be met for ever, and is none.
 pub(super) fn take_request(data: &Path, name: &str) -> Option<Request> {
     let file = path(data, name, "asked");
@@ -203,4 +213,37 @@ fn path(data: &Path, name: &str, end: &str) -> PathBuf {
     files::folder(data)
         .join(FOLDER)
         .join(format!("{file}.{end}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::{FOLDER, files, is_half_written, path};
+
+    #[test]
+    fn a_certificate_without_what_is_known_of_it_is_half_of_both() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, name) = (dir.path(), "example.org");
+        files::create_folder_in(data, FOLDER).unwrap();
+        assert!(!is_half_written(data, name), "there is nothing");
+        let write = |end: &str, ago: u64| {
+            let file = fs::File::create(path(data, name, end)).unwrap();
+            let then = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(ago);
+            file.set_modified(then).unwrap();
+        };
+        for (end, ago, is_half) in [
+            ("json", 90, false),
+            ("pem", 60, true),
+            ("json", 60, false),
+            ("json", 30, false),
+            ("pem", 10, true),
+            ("json", 5, false),
+        ] {
+            write(end, ago);
+            assert_eq!(is_half_written(data, name), is_half, "{end} {ago} s ago");
+        }
+        fs::remove_file(path(data, name, "json")).unwrap();
+        assert!(is_half_written(data, name));
+    }
 }

@@ -37,7 +37,7 @@ pub use by_hand::{
 };
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Wanted};
-pub use kept::{ask_to_renew, is_asked};
+pub use kept::{ask_to_renew, is_asked, is_half_written};
 pub use keys::KeyKind;
 pub use memory::{Overview, overview};
 pub use names::{is_public, may_be_in_dns};
