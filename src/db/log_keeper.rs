@@ -1,6 +1,6 @@
 //! Writes the log back into the database, and makes sure of it after the disk has failed.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use rusqlite::Connection;
 
@@ -139,6 +139,9 @@ impl LogKeeper {
             let (pages, log) = versions_in(&path, self.sums.page_bytes(), frames.committed)
                 .map_err(|e| Error::io("reading", path, e))?;
             self.insist(log.verdict_of(frames.committed))?;
+            let overwritten = self.sums.overwritten(&pages);
+            let overwritten = overwritten.map_err(|e| Error::io("reading", "site.db-sums2", e))?;
+            self.insist(overwritten.verdict())?;
             self.sums.around(&pages, || {
                 let (_, frames) = pragma(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
                 Ok::<_, WriteBack>(frames.committed == frames.written_back)
@@ -148,12 +151,17 @@ impl LogKeeper {
         })
     }
 
-    /// Goes on only with a log that is sound; damage is noted.
+    /// Goes on only with what is sound; damage is noted.
     fn insist(&self, verdict: Verdict) -> Result<()> {
         if let Some(lost) = verdict.damage() {
             self.health.note_damage(lost);
         }
         verdict.insist()
+    }
+
+    /// Ends; what this gives is to be dropped after `SQLite` has closed the database.
+    pub(super) fn close(self) -> Option<File> {
+        self.sums.into_kept_open()
     }
 
     /// Whether the disk failed, and nobody has made sure since.

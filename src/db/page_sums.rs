@@ -13,6 +13,7 @@
 
 mod form;
 mod look;
+mod overwritten;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +26,8 @@ use std::{
 };
 
 use self::form::{
-    ENTRY_BYTES, Entry, Form, Found, HEADER_BYTES, Header, Looks, entry, header_bytes, kept_of,
-    offset, read_entry, read_header,
+    ENTRY_BYTES, Entry, Form, Found, HEADER_BYTES, Header, Looks, Written, entry, header_bytes,
+    kept_of, offset, read_entry, read_header,
 };
 pub(super) use self::look::{Comparison, Uncompared, look_at_sums};
 use super::wal::{
@@ -72,17 +73,24 @@ pub(super) struct PageSums {
     database: PathBuf,
     /// Bytes of a page of the database.
     page_bytes: usize,
+    /// The database, for who writes back: to look at what is written over.
+    kept_open: Option<File>,
 }
 
 impl PageSums {
-    /// Opens the sums of a database. To be called before `SQLite` opens it: closing a file takes away all
-    /// locks that the process has on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+    /// Opens the sums of a database. To be called before `SQLite` opens it, and to be dropped after `SQLite` has closed
+    /// it: closing a file takes away all locks that the process has on it
+    /// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     pub(super) fn open(database: &Path) -> io::Result<Self> {
         let sums = Self::of(database)?;
         sums.file.lock()?;
         let outcome = sums.make_sure();
         sums.file.unlock()?;
-        outcome.map(|()| sums)
+        outcome?;
+        Ok(Self {
+            kept_open: Some(File::open(database)?),
+            ..sums
+        })
     }
 
     fn of(database: &Path) -> io::Result<Self> {
@@ -102,6 +110,7 @@ impl PageSums {
             file,
             form: Form::New,
             database: database.to_path_buf(),
+            kept_open: None,
         })
     }
 
@@ -128,6 +137,7 @@ impl PageSums {
                     file,
                     form,
                     database: database.to_path_buf(),
+                    kept_open: None,
                 });
             }
         }
@@ -142,7 +152,7 @@ impl PageSums {
         if header.looks == looks {
             return Ok(true);
         }
-        if !header.is_under_way || header.looks.0[0] != looks.0[0] {
+        if header.written != Written::UnderWay || header.looks.0[0] != looks.0[0] {
             return Ok(false);
         }
         // An older program, beside this one or after it was taken back, may have written back since, and has noted that
@@ -194,7 +204,8 @@ impl PageSums {
             return Ok(());
         };
         let former = read_header(Form::Old, &file)?.header();
-        if former.is_some_and(|former| former.is_under_way || former.looks == looks) {
+        if former.is_some_and(|former| former.written == Written::UnderWay || former.looks == looks)
+        {
             return Ok(());
         }
         // First these have to be where a power cut leaves them.
@@ -212,7 +223,7 @@ impl PageSums {
             return Ok(false);
         };
         // One that was broken off in the middle may go on, and notes that in its own file only.
-        if header.is_under_way || !self.is_known(&header, looks)? {
+        if header.written == Written::UnderWay || !self.is_known(&header, looks)? {
             return Ok(false);
         }
         let old = Self {
@@ -220,6 +231,7 @@ impl PageSums {
             form: Form::Old,
             database: self.database.clone(),
             page_bytes: self.page_bytes,
+            kept_open: None,
         };
         self.file.set_len(0)?;
         let pages = looks.0[1].div_ceil(self.page_bytes as u64);
@@ -233,7 +245,7 @@ impl PageSums {
         self.file.write_all_at(&entries, HEADER_BYTES)?;
         // Before the header says that they are there.
         self.file.sync_all()?;
-        self.write_header(looks, false)?;
+        self.write_header(looks, Written::All)?;
         Ok(true)
     }
 
@@ -289,7 +301,7 @@ impl PageSums {
             // Before the header says that they are there: zeros would stay unknown until their page is written.
             self.file.sync_all()?;
         }
-        self.write_header(looks, false)
+        self.write_header(looks, Written::All)
     }
 
     /// Notes what pages will have when they are written back; then `write_back` does it.
@@ -313,8 +325,12 @@ impl PageSums {
             }
             Ok(is_all_written)
         });
-        let noted =
-            looks(&self.database).and_then(|looks| self.write_header(looks, outcome.is_err()));
+        let written = match outcome {
+            Ok(true) => Written::All,
+            Ok(false) => Written::Part,
+            Err(_) => Written::UnderWay,
+        };
+        let noted = looks(&self.database).and_then(|looks| self.write_header(looks, written));
         // What is written back may be cut off the log next. Without that and without this, a power cut would leave sums
         // that nobody can believe.
         let noted = match outcome {
@@ -365,7 +381,7 @@ impl PageSums {
                     .write_all_at(&entry(*page, last, before), offset(self.form, *page))?;
             }
         }
-        self.write_header(looks(&self.database)?, true)?;
+        self.write_header(looks(&self.database)?, Written::UnderWay)?;
         written::count(
             "site.db-sums2",
             pages.len() as u64 * ENTRY_BYTES + 2 * HEADER_BYTES,
@@ -383,10 +399,10 @@ impl PageSums {
         }
     }
 
-    fn write_header(&self, looks: Looks, is_under_way: bool) -> io::Result<()> {
+    fn write_header(&self, looks: Looks, written: Written) -> io::Result<()> {
         let header = header_bytes(&Header {
             looks,
-            is_under_way,
+            written,
             page_bytes: Some(self.page_bytes),
         });
         self.file.write_all_at(&header, 0)
@@ -431,7 +447,8 @@ fn each_page(database: &Path, page_bytes: usize, mut see: impl FnMut(&[u8])) -> 
 fn page_bytes((form, file): (Form, &File), database: &Path) -> io::Result<usize> {
     let looks = looks(database)?;
     let is_of_it = |header: &Header| {
-        header.looks == looks || header.is_under_way && header.looks.0[0] == looks.0[0]
+        header.looks == looks
+            || header.written == Written::UnderWay && header.looks.0[0] == looks.0[0]
     };
     let noted = read_header(form, file)?.header().filter(is_of_it);
     match noted.and_then(|header| header.page_bytes) {

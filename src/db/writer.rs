@@ -221,7 +221,7 @@ impl AtWork {
             let leave = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             let _ = self.connection.set_db_config(leave, true);
         }
-        drop(self.log);
+        let _kept_open = self.log.close();
         // Closing the last connection removes the log; a failure leaves it, complete.
         if let Err((_, e)) = self.connection.close() {
             log::warn!("closing the database: {e}");

@@ -48,11 +48,22 @@ pub(super) enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Looks(pub(super) [u64; 4]);
 
+/// How much of the log that was written back last is in the database. What is noted of it are the discriminants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All of it.
+    All = 0,
+    /// Nobody knows: that has begun, and did not end.
+    UnderWay = 1,
+    /// Some: the rest is in the log, because somebody was reading. Programs before noted that as all.
+    Part = 2,
+}
+
 /// What the sums say of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) looks: Looks,
-    pub(super) is_under_way: bool,
+    pub(super) written: Written,
     /// None in sums of before this was noted.
     pub(super) page_bytes: Option<usize>,
 }
@@ -150,7 +161,7 @@ pub(super) fn header_bytes(header: &Header) -> Vec<u8> {
     for (n, number) in header.looks.0.iter().enumerate() {
         copy[8 + 8 * n..16 + 8 * n].copy_from_slice(&number.to_le_bytes());
     }
-    copy[40] = u8::from(header.is_under_way);
+    copy[40] = header.written as u8;
     let page_bytes = header
         .page_bytes
         .and_then(|bytes| u32::try_from(bytes).ok());
@@ -208,7 +219,11 @@ fn parsed(copy: &[u8]) -> Header {
         .fold(0, |n, byte| n << 8 | usize::from(*byte));
     Header {
         looks: Looks([1, 2, 3, 4].map(|n| number(copy, n))),
-        is_under_way: copy[40] == 1,
+        written: match copy[40] {
+            1 => Written::UnderWay,
+            2 => Written::Part,
+            _ => Written::All,
+        },
         page_bytes: Some(page_bytes).filter(|bytes| is_page_size(*bytes)),
     }
 }
@@ -251,7 +266,7 @@ mod tests {
         }
         let header = Header {
             looks: Looks([3, 1 << 40, 77, u64::MAX]),
-            is_under_way: true,
+            written: Written::UnderWay,
             page_bytes: Some(1024),
         };
         let (file, whole) = (tempfile::tempfile().unwrap(), header_bytes(&header));

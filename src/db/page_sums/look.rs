@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     PageSums, Versions, each_page,
-    form::{ENTRY_BYTES, Entry, Found, read_entry, read_header},
+    form::{ENTRY_BYTES, Entry, Found, Written, read_entry, read_header},
     looks, offset, sum_of, versions_in,
 };
 use crate::{base::Verdict, db::wal::log_of};
@@ -143,7 +143,7 @@ impl Comparison {
         {
             let header = read_header(sums.form, &sums.file)?.header();
             let fit = match header {
-                Some(header) if number > 0 && header.is_under_way => Fit::OfAnother,
+                Some(header) if number > 0 && header.written == Written::UnderWay => Fit::OfAnother,
                 _ => fits(&sums)?,
             };
             seen.is_unknown |= fit == Fit::Damaged;
@@ -286,7 +286,7 @@ fn fits(sums: &PageSums) -> io::Result<Fit> {
 }
 
 /// Whether a page is what was written; nothing if its sum is damaged.
-fn is_right(
+pub(super) fn is_right(
     sums: &PageSums,
     page: u32,
     content: &[u8],

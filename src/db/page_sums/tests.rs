@@ -10,12 +10,12 @@ use std::{
 use super::{form::PAGE_BYTES_AT, look::Seen, *};
 use crate::db::{Change, Database};
 
-fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
+pub(super) fn damaged_pages(database: &Path) -> io::Result<Vec<u32>> {
     look_at_sums(database).map(|seen| seen.damaged)
 }
 
 /// A database whose log was written back, and what was changed about it meanwhile.
-fn a_database(dir: &Path) -> (PathBuf, SystemTime) {
+pub(super) fn a_database(dir: &Path) -> (PathBuf, SystemTime) {
     let path = dir.join("site.db");
     for round in 0..2 {
         let database = Database::open(&path).unwrap();
