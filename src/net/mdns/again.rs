@@ -52,8 +52,15 @@ impl Again {
 impl Responder {
     /// Asks whether the wanted name is free, when it is time for that, and takes it if it is.
     pub(super) fn try_again(&mut self, now: Instant) {
-        if self.has_wanted() || !self.is_settled() {
+        if self.has_wanted() {
             self.again = Again::Never;
+            return;
+        }
+        if !self.is_settled() {
+            // When it is to be asked stays; an answer that was waited for counts no more.
+            if matches!(self.again, Again::Asked(_)) {
+                self.again = Again::Never;
+            }
             return;
         }
         match self.again {
@@ -73,7 +80,7 @@ impl Responder {
 
     /// The network is another one: who had the name may not be there.
     pub(super) fn try_again_soon(&mut self, now: Instant) {
-        if !self.has_wanted() && self.is_settled() {
+        if !self.has_wanted() {
             self.again = Again::At(now + SOON + at_most(SOON));
         }
     }

@@ -197,7 +197,9 @@ impl Responder {
     /// When [`Responder::tick`] has something to do.
     pub(super) fn next(&self) -> Option<Instant> {
         let of_links = self.links.iter().filter_map(Link::next);
-        of_links.chain(self.again.next()).min()
+        // As long as it is not known what this machine is called, the wanted name waits, also when its time has come.
+        let again = self.again.next().filter(|_| self.is_settled());
+        of_links.chain(again).min()
     }
 
     /// Takes what is to be sent.

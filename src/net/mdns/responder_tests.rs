@@ -64,6 +64,8 @@ impl Room {
         let mut messages = Vec::new();
         for (own, responder) in &mut self.machines {
             responder.tick(self.now);
+            // A moment that has passed would be waited for without end.
+            assert!(responder.next().is_none_or(|at| at >= self.now));
             messages.extend(responder.outgoing().into_iter().map(|m| (*own, m)));
         }
         while !messages.is_empty() {
@@ -181,16 +183,38 @@ fn the_wanted_name_is_taken_again_when_who_had_it_is_gone_and_not_before() {
 
 #[test]
 fn another_network_is_asked_at_once_for_the_wanted_name() {
-    let mut room = Room::new();
-    room.enter("pi", [10, 0, 0, 1]);
-    room.wait(Duration::from_secs(3));
-    room.enter("pi", [10, 0, 0, 2]);
-    room.wait(Duration::from_secs(5));
-    room.machines.remove(0);
-    let now = room.now;
-    room.machines[0].1.replace(here([10, 0, 0, 3]), now);
-    room.wait(Duration::from_secs(10));
-    assert_eq!(room.names(), ["pi"]);
+    // The address alone is another one; the cable was out meanwhile; the network is at another interface.
+    for (was_out, index) in [(false, LINK), (true, LINK), (false, LINK + 1)] {
+        let mut room = Room::new();
+        room.enter("pi", [10, 0, 0, 1]);
+        room.wait(Duration::from_secs(3));
+        room.enter("pi", [10, 0, 0, 2]);
+        room.wait(Duration::from_secs(5));
+        room.machines.remove(0);
+        if was_out {
+            let now = room.now;
+            room.machines[0].1.replace(Here::default(), now);
+            room.wait(Duration::from_mins(1));
+        }
+        let mut other = here([10, 0, 0, 3]);
+        other.networks[0].index = index;
+        let now = room.now;
+        room.machines[0].1.replace(other, now);
+        room.wait(Duration::from_secs(10));
+        assert_eq!(room.names(), ["pi"], "out: {was_out}, at {index}");
+    }
+}
+
+#[test]
+fn a_wanted_name_whose_time_has_come_lets_nobody_wait_for_the_past_while_links_are_probing() {
+    let mut responder = Responder::new("pi", 443);
+    let now = Instant::now();
+    responder.replace(here([10, 0, 0, 1]), now);
+    (responder.number, responder.again) = (2, Again::At(now));
+    let later = now + Duration::from_millis(100);
+    responder.tick(later);
+    assert!(!responder.is_settled() && responder.again == Again::At(now));
+    assert!(responder.next().is_some_and(|at| at > later));
 }
 
 #[test]
