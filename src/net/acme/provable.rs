@@ -28,10 +28,15 @@ impl Settings {
         // Those of the network at home have the machine's own certificate.
         let unfit = unfit.chain(asked.filter_map(not_a_host_name));
         let wrong_way = more.filter_map(|name| self.wrong_way(name));
-        unfit
-            .chain(wrong_way)
-            .chain(self.outside_the_zone(names, dns))
-            .collect()
+        let outside = self.outside_the_zone(names, dns);
+        let mut all: Vec<String> = Vec::new();
+        // A name may be one of the site and of those for certificates, too.
+        for sentence in unfit.chain(wrong_way).chain(outside) {
+            if !all.contains(&sentence) {
+                all.push(sentence);
+            }
+        }
+        all
     }
 
     /// Names that may get no certificate, or a record alone that the owner makes proves them, each in a sentence that
@@ -104,8 +109,6 @@ impl Settings {
                 && self.is_asked_about(name)
                 && !dns::is_in(name, zone)
         };
-        let mut outside: Vec<&str> = all.filter(is_outside).collect();
-        outside.dedup();
         let sentence = |name: &str| {
             let base = name.strip_prefix("*.").unwrap_or(name);
             format!(
@@ -114,7 +117,7 @@ impl Settings {
                  at port 80 or 443, or take the name out"
             )
         };
-        outside.into_iter().map(sentence).collect()
+        all.filter(is_outside).map(sentence).collect()
     }
 
     /// Whether an authority is asked about a name by itself: the internet knows it, and no certificate for all names
@@ -180,6 +183,12 @@ mod tests {
                 &["a.net", "b.net", "pi.local"],
                 &["b.net is to be proved through the DNS, and is not in zone = \"a.net\""],
             ),
+            (
+                "challenge = \"dns-01\"\nnames = [\"b.net\"]",
+                with,
+                &["b.net", "c.net", "a.net"],
+                &["b.net is to be proved", "c.net is to be proved"],
+            ),
             // Told as one mistake elsewhere.
             (by_dns, with, &["b.net", "c.net"], &[]),
             ("", with, &["a.net", "b.net"], &[]),
@@ -218,6 +227,12 @@ mod tests {
                 "names = [\"my_pi.net\"]",
                 "",
                 &[],
+                &["my_pi.net has a _ in it"],
+            ),
+            (
+                "names = [\"my_pi.net\"]\nagree_to_terms = true",
+                "",
+                &["my_pi.net"],
                 &["my_pi.net has a _ in it"],
             ),
             (
