@@ -144,6 +144,9 @@ pub async fn name_records(data: &Path, site: &Wanted) -> Result<Vec<NameRecord>>
 /// What happened, and what to do: nobody tries again by itself what was asked for by hand.
 fn in_words(failure: Failure) -> Error {
     Error::Invalid(match failure.kind {
+        FailureKind::Unreachable if failure.is_of_trouble() => {
+            format!("{}; do it once more later", failure.text)
+        }
         FailureKind::Unreachable => format!(
             "the authority did not do it: {}; look whether this machine reaches the internet, and whether authority in \
              [certificate] is the address of its directory, and do it once more",
@@ -151,4 +154,21 @@ fn in_words(failure: Failure) -> Error {
         ),
         _ => failure.text,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_with_trouble_of_its_own_is_not_laid_to_this_machines_internet() {
+        for (failure, is_here) in [
+            (Failure::unreachable("there was no answer in time"), true),
+            (Failure::of_trouble("it answered 503"), false),
+        ] {
+            let words = in_words(failure).to_string();
+            assert_eq!(words.contains("reaches the internet"), is_here, "{words}");
+            assert!(words.contains("once more"), "{words}");
+        }
+    }
 }
