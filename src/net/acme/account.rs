@@ -11,7 +11,7 @@ use instant_acme::{Account, AccountCredentials, ExternalAccountKey, LetsEncrypt,
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Failure, FailureKind, Settings, rollover, wire::Wire};
+use super::{Failure, FailureKind, Settings, rollover, settings::OF_ROOTS, wire::Wire};
 use crate::{
     base::{Error, Result},
     net::{certificates::files, web_client::WebClient},
@@ -59,9 +59,8 @@ pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account
     let roots = settings.authority_roots.as_ref();
     let roots = roots.map(|file| data.join(file));
     let client = WebClient::new(roots.as_deref()).map_err(|e| {
-        let of_file = "authority_roots in [certificate] of webstead.toml";
         match roots {
-            Some(_) => Failure::setup(format!("{of_file}: {e}")),
+            Some(_) => Failure::setup(format!("{OF_ROOTS}: {e}")),
             None => Failure::setup(e),
         }
     })?;

@@ -21,6 +21,10 @@ use crate::{
     net::{certificates::Chain, challenges::Challenges, dns},
 };
 
+/// What is said of a certificate that the disk did not take.
+pub(super) const UNSAVED: &str =
+    "there is a certificate, and it is shown; but it could not be kept";
+
 /// What is tried, and with what.
 pub(super) struct Attempt<'a> {
     pub(super) data: &'a Path,
@@ -206,9 +210,7 @@ impl Attempt<'_> {
         let chain = sound(&issued, &names, self.kept.chain.as_deref(), now)?;
         let saved = kept::save(self.data, self.name, &issued);
         let unsaved = saved.err().map(|e| {
-            let text = format!(
-                "there is a certificate, and it is shown; but it could not be kept, and is lost at the next start: {e}"
-            );
+            let text = format!("{UNSAVED}, and is lost at the next start: {e}");
             (issued, Failure::new(FailureKind::Setup, text))
         });
         Ok(Obtained {

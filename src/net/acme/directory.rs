@@ -12,6 +12,10 @@ use crate::{
     net::retry_after::retry_at,
 };
 
+/// What is said of an address at which there is no directory.
+pub(super) const NO_DIRECTORY: &str = "is not the directory of an authority";
+/// What is said of a kind of certificate that is not offered.
+pub(super) const NO_PROFILE: &str = "there is no certificate of the kind (profile)";
 /// What a directory has to have (RFC 8555 section 7.1.1).
 const NEEDED: [&str; 3] = ["newNonce", "newAccount", "newOrder"];
 /// Kinds of certificates that are told.
@@ -42,7 +46,7 @@ pub(super) fn check(address: &str, answer: &Response<Bytes>) -> Result<(), Failu
     } else {
         format!("it answered {said}")
     };
-    let text = format!("{address} is not the directory of an authority: {what}");
+    let text = format!("{address} {NO_DIRECTORY}: {what}");
     Err(Failure::new(FailureKind::Setup, text))
 }
 
@@ -122,9 +126,7 @@ pub(super) fn check_profile(wished: &str, offered: &[String]) -> Result<(), Fail
         [] => "has no kinds to choose from; leave profile (kind of certificate) empty".to_owned(),
         names => format!("offers {}; set one of these, or none", names.join(", ")),
     };
-    let text = format!(
-        "there is no certificate of the kind (profile) {wished:?} at this authority: it {offers}"
-    );
+    let text = format!("{NO_PROFILE} {wished:?} at this authority: it {offers}");
     Err(Failure::new(FailureKind::Setup, text))
 }
 

@@ -3,7 +3,13 @@
 use instant_acme::{Error as AcmeError, Problem};
 use serde::{Deserialize, Serialize};
 
-use super::{directory::Told, persist::Record};
+use super::{
+    attempt::UNSAVED,
+    directory::{NO_DIRECTORY, NO_PROFILE, Told},
+    obtaining::READ_ONLY,
+    persist::Record,
+    settings::OF_ROOTS,
+};
 use crate::{
     base::{self, Timestamp, one_line},
     net::{dns, unreached},
@@ -126,19 +132,22 @@ impl Failure {
             FailureKind::Nonce | FailureKind::LostAccount => {
                 "The authority lost track. It is asked again by itself."
             }
-            FailureKind::Setup if says("is not the directory of") => {
+            FailureKind::Setup if self.text.contains(NO_DIRECTORY) => {
                 "Correct the address of the authority, all of it: in the browser under Settings, Name, More, or as \
                  authority in [certificate] of webstead.toml. Without one, Let’s Encrypt is asked."
             }
-            FailureKind::Setup if says("authority_roots") => {
+            FailureKind::Setup if self.text.contains(OF_ROOTS) => {
                 "Let it name a file with the certificate of the authority (PEM) that the site's user may read, or take \
                  the line away: then whom this machine trusts is believed."
             }
-            FailureKind::Setup if says("of the kind (profile)") => {
+            FailureKind::Setup if self.text.contains(NO_PROFILE) => {
                 "Set one of these as kind of certificate: in the browser under Settings, Name, More, or as profile in \
                  [certificate] of webstead.toml."
             }
-            FailureKind::Setup if says("could not be kept") => {
+            FailureKind::Setup if self.text.contains(READ_ONLY) => {
+                "Look why the disk lets nobody write; nothing is ordered before it does. It is tried again by itself."
+            }
+            FailureKind::Setup if self.text.contains(UNSAVED) => {
                 "Look whether the disk is full or lets nobody write. Keeping it is tried again every few seconds."
             }
             FailureKind::Setup => "Something has to be set before it can be asked.",
@@ -356,5 +365,22 @@ mod tests {
         let failure = Failure::from(said);
         assert_eq!(failure.kind, FailureKind::RateLimited);
         assert_eq!(failure.retry_at, at);
+    }
+
+    #[test]
+    fn what_is_set_wrong_or_not_kept_has_the_advice_that_is_for_it() {
+        let read_only = format!("{READ_ONLY}, so a certificate could not be kept");
+        let unsaved = format!("{UNSAVED}, and is lost at the next start: No space left on device");
+        for (text, word) in [
+            (&*read_only, "nothing is ordered"),
+            (&unsaved, "Keeping it is tried again"),
+            (&format!("{OF_ROOTS}: no such file"), "take the line away"),
+            (&format!("https://a.example {NO_DIRECTORY}: no"), "Correct the address"),
+            (&format!("{NO_PROFILE} \"x\" at this authority"), "Set one of these"),
+            ("key_file cannot be read", "Something has to be set"),
+        ] {
+            let advice = Failure::setup(text).advice();
+            assert!(advice.contains(word), "{text}: {advice}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{
     super::{
         Failure, FailureKind,
-        attempt::Occasion,
+        attempt::{Occasion, UNSAVED},
         kept::Kept,
         order,
         tried::{Tried, digest_of},
@@ -279,7 +279,7 @@ fn a_certificate_that_the_disk_did_not_take_is_shown_and_kept_later() {
     let kept = memory.kept.get_mut(name).unwrap();
     kept.chain = Some(Arc::new(Chain::parse(&new.chain, &new.key).unwrap()));
     kept.unsaved = Some(new);
-    kept.state.failure = Some(Failure::new(FailureKind::Setup, "it could not be kept"));
+    kept.state.failure = Some(Failure::new(FailureKind::Setup, UNSAVED));
     keeper.refresh(&mut memory, &wanted);
     let report = keeper.reports().remove(0);
     assert!(report.chain.is_some() && report.failure.is_some());

@@ -23,6 +23,9 @@ const ADVICE_S: i64 = 6 * 3600;
 /// What an authority may say (RFC 9773 section 4.3.2 wants reasonable limits).
 const ADVICE_LIMITS_S: (i64, i64) = (60, 24 * 3600);
 
+/// What is said where nothing is ordered, because nothing could be kept.
+pub(super) const READ_ONLY: &str = "the data folder is on a disk that is read-only";
+
 impl Keeper {
     /// Whether a certificate for this name is to be obtained now. Asks the authority for its advice, now and then.
     pub(super) async fn is_due(&self, memory: &mut Memory, name: &str, wanted: &Wanted) -> bool {
@@ -143,7 +146,7 @@ impl Keeper {
         tried: &mut Tried,
     ) -> Result<Obtained, Failure> {
         if DataFolder::at(&self.data).is_on_read_only_disk() {
-            let text = "the data folder is on a disk that is read-only, so a certificate could not be kept";
+            let text = format!("{READ_ONLY}, so a certificate could not be kept");
             return Err(Failure::new(FailureKind::Setup, text));
         }
         if account::written_at(&self.data, &wanted.settings) == [None, None] {

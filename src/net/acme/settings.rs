@@ -19,6 +19,8 @@ use crate::{
 
 /// What the key of an account is called that the authority made beforehand: `webstead secret set external-account`.
 pub const SECRET_NAME: &str = "external-account";
+/// Where it is set whom to believe; said of a file that cannot be used.
+pub(super) const OF_ROOTS: &str = "authority_roots in [certificate] of webstead.toml";
 
 /// Section `[certificate]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +70,7 @@ impl Settings {
     pub fn problems(&self, data: &Path) -> Vec<String> {
         let roots = self.authority_roots.as_ref();
         let roots = roots.and_then(|file| WebClient::new(Some(&data.join(file))).err());
-        let roots =
-            roots.map(|e| format!("authority_roots in [certificate] of webstead.toml: {e}"));
+        let roots = roots.map(|e| format!("{OF_ROOTS}: {e}"));
         let key = self.own_key(data).err().map(|e| e.to_string());
         let external = self.external_account.as_ref();
         let external = external.and_then(|external| external.key_in(data).err());
