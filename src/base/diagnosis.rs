@@ -178,6 +178,14 @@ impl Diagnosis {
         cause.or_else(|| wrong.next())
     }
 
+    /// The further name to begin with, if what to begin with is no station.
+    pub fn first_wrong_name(&self) -> Option<&str> {
+        let first = self.first_wrong()?;
+        let mut further = self.further.iter();
+        let of_name = further.find(|further| std::ptr::eq(&raw const further.station, first))?;
+        Some(&of_name.name)
+    }
+
     /// Stations of which nothing is known.
     pub fn count_unknown(&self) -> usize {
         let unknown = |station: &&Station| station.health == Health::Unknown;

@@ -110,9 +110,10 @@ fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
     }
     for further in &found.further {
         let station = &further.station;
-        writeln!(out, "{}  {}", mark(station.health), station.says)?;
+        let says = in_text(&station.says);
+        writeln!(out, "{}  {says}", mark(station.health))?;
         if let Some(remedy) = &station.remedy {
-            writeln!(out, "{:8}→ {remedy}", "")?;
+            writeln!(out, "{:8}→ {}", "", in_text(remedy))?;
         }
     }
     if found.further_left_out > 0 {
@@ -123,11 +124,11 @@ fn tell(out: &mut impl Write, found: &Diagnosis) -> io::Result<()> {
         )?;
     }
     match found.first_wrong() {
-        Some(station) => writeln!(
-            out,
-            "\nBegin with this: {}.",
-            station.place.title().to_lowercase()
-        ),
+        Some(station) => {
+            let title = station.place.title().to_lowercase();
+            let first = found.first_wrong_name().map(in_text);
+            writeln!(out, "\nBegin with this: {}.", first.unwrap_or(title.into()))
+        }
         None => writeln!(out, "\n{}", in_text(&found.summary())),
     }
 }
@@ -137,5 +138,40 @@ fn mark(health: Health) -> &'static str {
         Health::Well => "  ok ",
         Health::Wrong => "WRONG",
         Health::Unknown => "  ?  ",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Further, Place, Station, Timestamp};
+
+    #[test]
+    fn a_further_name_that_is_wrong_is_what_to_begin_with_and_as_people_write_it() {
+        let name = "xn--bcher-kva.example";
+        let says = format!("{name} does not exist.");
+        let station = Station::wrong(Place::Name, "name-missing", says);
+        let found = Diagnosis {
+            at: Timestamp(0),
+            took_ms: 1,
+            name: None,
+            stations: vec![Station::well(Place::Name, "name-well", "It leads here.")],
+            further: vec![Further {
+                name: name.into(),
+                station: station.remedy(format!("Look at the spelling of {name}.")),
+            }],
+            further_left_out: 0,
+        };
+        let mut out = Vec::new();
+        tell(&mut out, &found).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let written = format!("bücher.example ({name})");
+        for line in [
+            format!("WRONG  {written} does not exist."),
+            format!("→ Look at the spelling of {written}."),
+            format!("Begin with this: {written}."),
+        ] {
+            assert!(text.contains(&line), "{line}: {text}");
+        }
     }
 }

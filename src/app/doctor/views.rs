@@ -25,8 +25,8 @@ pub struct Result {
     pub took_s: String,
     /// The name that visitors use.
     pub name: Option<String>,
-    /// What to do first, if something is wrong.
-    pub first: Option<Row>,
+    /// What to do first, if something is wrong, with the further name that it is about, if it is about one.
+    pub first: Option<(Row, Option<String>)>,
     /// All of it in one sentence.
     pub summary: String,
     /// Every station.
@@ -65,7 +65,9 @@ impl Result {
             #[allow(clippy::cast_precision_loss)] // to be read by a person
             took_s: format!("{:.1}", found.took_ms as f64 / 1000.0),
             name: found.name.clone(),
-            first: found.first_wrong().map(Row::of),
+            first: found
+                .first_wrong()
+                .map(|first| (Row::of(first), found.first_wrong_name().map(str::to_owned))),
             summary: found.summary(),
             rows: found.stations.iter().map(Row::of).collect(),
             further: found

@@ -12,20 +12,11 @@ use crate::{
 /// What the doctor found: nothing yet, all well, and something at every station.
 pub(super) fn doctor_pages() -> Vec<Rendered> {
     let page = |stations: Option<Vec<Station>>| {
-        let found = stations.map(|stations| Diagnosis {
-            at: THEN,
-            took_ms: 3218,
-            name: Some("lighthouse.example".to_owned()),
-            further: further(&stations),
-            further_left_out: stations.len() % 2 + 3,
-            stations,
-        });
-        let page = DoctorPage {
-            shell: private("/admin/doctor", "Doctor"),
-            result: found.as_ref().map(Found::of),
-        };
-        let page: &dyn askama::DynTemplate = &page;
-        page.dyn_render().expect("it renders")
+        render(
+            stations
+                .map(|stations| found(further(&stations), stations))
+                .as_ref(),
+        )
     };
     let closed = Station::wrong(
         Place::Port,
@@ -52,6 +43,46 @@ pub(super) fn doctor_pages() -> Vec<Rendered> {
         ("doctor", page(Some(way))),
         ("doctor-extreme", page(Some(hostile.collect()))),
     ]
+}
+
+fn found(further: Vec<Further>, stations: Vec<Station>) -> Diagnosis {
+    Diagnosis {
+        at: THEN,
+        took_ms: 3218,
+        name: Some("lighthouse.example".to_owned()),
+        further,
+        further_left_out: stations.len() % 2 + 3,
+        stations,
+    }
+}
+
+fn render(found: Option<&Diagnosis>) -> String {
+    let page = DoctorPage {
+        shell: private("/admin/doctor", "Doctor"),
+        result: found.map(Found::of),
+    };
+    let page: &dyn askama::DynTemplate = &page;
+    page.dyn_render().expect("it renders")
+}
+
+#[test]
+fn a_further_name_that_is_wrong_is_what_to_begin_with_and_its_sentences_are_written_for_people() {
+    let name = "xn--bcher-kva.example";
+    let says = format!("{name} has no certificate.");
+    let station = Station::wrong(Place::Certificate, "certificate-none", says);
+    let further = Further {
+        name: name.to_owned(),
+        station: station.remedy("Look with `webstead certificate`."),
+    };
+    let page = render(Some(&found(vec![further], well_stations())));
+    for part in [
+        "<strong>Begin with bücher.example (xn--bcher-kva.example).</strong>",
+        "<h3>bücher.example (xn--bcher-kva.example) <",
+        "<p>bücher.example (xn--bcher-kva.example) has no certificate.</p>",
+        "<p class=\"todo\">Look with <code>webstead certificate</code>.</p>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
 
 /// A further name for the name and the certificate of these stations.

@@ -58,11 +58,9 @@ pub(in crate::net) fn authority_of(settings: &Settings) -> &str {
 pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account, Wire), Failure> {
     let roots = settings.authority_roots.as_ref();
     let roots = roots.map(|file| data.join(file));
-    let client = WebClient::new(roots.as_deref()).map_err(|e| {
-        match roots {
-            Some(_) => Failure::setup(format!("{OF_ROOTS}: {e}")),
-            None => Failure::setup(e),
-        }
+    let client = WebClient::new(roots.as_deref()).map_err(|e| match roots {
+        Some(_) => Failure::setup(format!("{OF_ROOTS}: {e}")),
+        None => Failure::setup(e),
     })?;
     let wire = Wire::new(client, authority_of(settings));
     let mut opened = open(data, settings, &wire).await;

@@ -375,8 +375,14 @@ mod tests {
             (&*read_only, "nothing is ordered"),
             (&unsaved, "Keeping it is tried again"),
             (&format!("{OF_ROOTS}: no such file"), "take the line away"),
-            (&format!("https://a.example {NO_DIRECTORY}: no"), "Correct the address"),
-            (&format!("{NO_PROFILE} \"x\" at this authority"), "Set one of these"),
+            (
+                &format!("https://a.example {NO_DIRECTORY}: no"),
+                "Correct the address",
+            ),
+            (
+                &format!("{NO_PROFILE} \"x\" at this authority"),
+                "Set one of these",
+            ),
             ("key_file cannot be read", "Something has to be set"),
         ] {
             let advice = Failure::setup(text).advice();
