@@ -22,7 +22,7 @@ pub type Name = ServerName<'static>;
 /// Link-local IPv6 addresses are left out too: no browser can open one, because a URL cannot say which
 /// interface it is on, and they come and go with every virtual interface.
 pub fn local_names(local: &LocalName) -> Vec<Name> {
-    let addresses = interfaces();
+    let addresses = interfaces(": the certificate will not have them");
     let addresses = addresses.iter().map(if_addrs::Interface::ip);
     names_of(&host_name(), local, addresses)
 }
@@ -34,7 +34,7 @@ pub fn names_in_reach(local: &LocalName) -> Vec<Name> {
 
 /// The addresses of this machine but for those that are down, as the system lists them.
 pub fn own_addresses_in_reach() -> Vec<IpAddr> {
-    in_reach(&interfaces())
+    in_reach(&interfaces(""))
 }
 
 fn in_reach(interfaces: &[if_addrs::Interface]) -> Vec<IpAddr> {
@@ -42,9 +42,10 @@ fn in_reach(interfaces: &[if_addrs::Interface]) -> Vec<IpAddr> {
     up.map(if_addrs::Interface::ip).collect()
 }
 
-fn interfaces() -> Vec<if_addrs::Interface> {
+/// The interfaces as the system lists them; if it does not, that is logged with what comes of it.
+fn interfaces(consequence: &str) -> Vec<if_addrs::Interface> {
     if_addrs::get_if_addrs().unwrap_or_else(|e| {
-        log::warn!("the addresses of this machine cannot be listed ({e}): the certificate will not have them");
+        log::warn!("the addresses of this machine cannot be listed ({e}){consequence}");
         Vec::new()
     })
 }
