@@ -1,6 +1,6 @@
 //! Whether who knocks at port 443 of this home comes to this site, as far as that is known.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use crate::base::Timestamp;
 
@@ -11,6 +11,7 @@ pub struct FrontDoor {
     by_doctor: AtomicBool,
     /// Seconds of Unix time; 0 for never.
     closed_at: AtomicI64,
+    closings: AtomicU64,
 }
 
 impl FrontDoor {
@@ -18,14 +19,25 @@ impl FrontDoor {
     pub fn note_router(&self, is_open: bool) {
         let was_open = self.by_router.swap(is_open, Ordering::Relaxed);
         if was_open && !is_open {
-            self.by_doctor.store(false, Ordering::Relaxed);
+            self.closings.fetch_add(1, Ordering::SeqCst);
+            self.by_doctor.store(false, Ordering::SeqCst);
             self.closed_at.store(Timestamp::now().0, Ordering::Relaxed);
         }
     }
 
-    /// The doctor has knocked there, and this site has answered, or has not.
-    pub fn note_doctor(&self, is_open: bool) {
-        self.by_doctor.store(is_open, Ordering::Relaxed);
+    /// How often the router has closed it: who looks for a while asks before, and tells it [`FrontDoor::note_doctor`].
+    pub fn closings(&self) -> u64 {
+        self.closings.load(Ordering::SeqCst)
+    }
+
+    /// The doctor has knocked there, and this site has answered, or has not. If it was closed since that look began,
+    /// what was seen says nothing of now.
+    pub fn note_doctor(&self, is_open: bool, closings_before: u64) {
+        self.by_doctor.store(is_open, Ordering::SeqCst);
+        // Asked afterwards, so that a door that is closed at this moment stays closed.
+        if self.closings() != closings_before {
+            self.by_doctor.store(false, Ordering::SeqCst);
+        }
     }
 
     /// Whether one of them says so.
@@ -50,11 +62,23 @@ mod tests {
         let door = FrontDoor::default();
         door.note_router(false);
         assert!(!door.is_open() && door.closed_at().is_none());
-        door.note_doctor(true);
+        door.note_doctor(true, door.closings());
         assert!(door.is_open());
         door.note_router(true);
         door.note_router(false);
         assert!(!door.is_open(), "what the doctor saw was before");
         assert!(door.closed_at().is_some());
+    }
+
+    #[test]
+    fn a_door_that_was_closed_while_the_doctor_looked_stays_closed_until_the_next_look() {
+        let door = FrontDoor::default();
+        door.note_router(true);
+        let before = door.closings();
+        door.note_router(false);
+        door.note_doctor(true, before);
+        assert!(!door.is_open());
+        door.note_doctor(true, door.closings());
+        assert!(door.is_open());
     }
 }

@@ -13,13 +13,10 @@ use crate::{
     base::Diagnosis,
     edge::pipeline::Edge,
     net::{
-        doctor::{self, Patient, Running, WayIn},
+        doctor::{self, OPEN_STATES, Patient, Running, WayIn},
         probe,
     },
 };
-
-/// The states in which this site has answered at port 443 of the home.
-const OPEN: [&str; 2] = ["port-open", "port-open-443-only"];
 
 /// Looks when it is asked to, and keeps what it found.
 pub(super) struct Doctor {
@@ -66,12 +63,14 @@ impl Doctor {
             drop(self.turn.lock().await);
             return;
         };
+        let door = self.edge.front_door();
+        let closings = door.closings();
         let diagnosis = Box::pin(doctor::examine(self.patient())).await;
         let is_open = diagnosis
             .stations
             .iter()
-            .any(|station| OPEN.contains(&station.state));
-        self.edge.front_door().note_doctor(is_open);
+            .any(|station| OPEN_STATES.contains(&station.state));
+        door.note_doctor(is_open, closings);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Arc::new(diagnosis));
     }

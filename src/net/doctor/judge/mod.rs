@@ -29,6 +29,9 @@ const ASK_ROUTER: &str = "/admin/name/router";
 /// Where it is said what to do without a door of one's own.
 const ABOUT_TUNNELS: &str = "/help/other-hosts#behind-another-proxy-or-a-tunnel";
 
+/// The states in which this site has answered at port 443 of the home.
+pub const OPEN_STATES: [&str; 2] = [network::OPEN, plain::OPEN_443_ONLY];
+
 /// How it stands with each station, in the order in which a visitor meets them.
 pub(super) fn judge(facts: &Facts) -> Vec<Station> {
     vec![

@@ -21,6 +21,8 @@ use crate::{
 
 /// Characters of what a stranger calls itself, or an authority says.
 pub(super) const MOST_CHARS: usize = 200;
+/// The state in which the ports are open.
+pub(super) const OPEN: &str = "port-open";
 /// What everybody can do to see it from outside.
 const TELEPHONE: &str = "open the site on a telephone whose Wi-Fi is off";
 
@@ -257,7 +259,7 @@ pub(super) fn judge_port(facts: &Facts) -> Station {
                 "Port 443 at {} is open, and this site answers.",
                 door.at.ip()
             );
-            Station::well(PORT, "port-open", says)
+            Station::well(PORT, OPEN, says)
         }
         Way::OnlyFromOutside(at) => {
             let says = format!(

@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// The state in which port 443 is open and port 80 is not.
+pub(super) const OPEN_443_ONLY: &str = "port-open-443-only";
+
 /// What is known of port 80, where port 443 is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Known {
@@ -55,7 +58,7 @@ pub(super) fn with_port_80(facts: &Facts, station: Station) -> Station {
                 "{says}; port 80 is closed ({how}), so who types the name without https:// finds nobody, unless the \
                  browser tries that by itself."
             );
-            Station::well(Place::Port, "port-open-443-only", says)
+            Station::well(Place::Port, OPEN_443_ONLY, says)
                 .remedy(forward)
                 .page(ABOUT_NAMES)
         }
