@@ -68,6 +68,7 @@ fn check_tells_what_keeps_a_name_from_its_certificate() {
         let (is_well, said) = check(&site, &settings, secret);
         assert!(!is_well && said.contains(words), "{settings}: {said}");
         assert!(!said.contains("All is well"), "{settings}: {said}");
+        assert!(!said.contains("settings   fine"), "{settings}: {said}");
         assert_eq!(said.matches("problem: ").count(), 1, "{settings}: {said}");
     }
 }
@@ -118,6 +119,11 @@ fn check_tells_settings_that_are_fine_one_by_one_and_cannot_work_together() {
         let (is_well, said) = check(&site, &settings, Some("abc"));
         assert_eq!(!is_well, is_wrong, "{settings}: {said}");
         assert!(said.contains(words), "{settings}: {said}");
+        assert_eq!(
+            said.contains("settings   fine"),
+            !is_wrong,
+            "{settings}: {said}"
+        );
         let is_well = words == "All is well";
         assert_eq!(said.contains("All is well"), is_well, "{settings}: {said}");
     }

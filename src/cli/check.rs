@@ -69,9 +69,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
         Ok(config) => problems_of_file(config, &data),
         Err(e) => vec![e.to_string()],
     };
-    if problems.is_empty() {
-        say!("settings   fine");
-    }
+    let is_file_fine = problems.is_empty();
     let config = config.unwrap_or_default();
     let folder = DataFolder::at(&data);
     let mut warnings = Vec::new();
@@ -86,14 +84,23 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
     }
     let found = look(args, &folder);
     problems.extend(found.damage().map(str::to_owned));
-    if found.database.is_empty() {
+    // A database that is damaged is not asked what was set in the browser.
+    let is_readable = found.database.is_empty();
+    let together = is_readable.then(|| problems_together(&folder, &config));
+    let is_fine = |all: &Result<Beside>| matches!(all, Ok((wrong, _)) if wrong.is_empty());
+    if is_file_fine && together.as_ref().is_none_or(is_fine) {
+        say!("settings   fine");
+    }
+    if let Some(together) = together {
         say!("{}", counts(args, &found));
-        match problems_beside(&folder, &config) {
-            Ok((others, doubts)) => {
-                problems.extend(others);
-                warnings.extend(doubts);
+        for beside in [certificates::look_at_local(folder.root()), together] {
+            match beside {
+                Ok((others, doubts)) => {
+                    problems.extend(others);
+                    warnings.extend(doubts);
+                }
+                Err(e) => problems.push(e.to_string()),
             }
-            Err(e) => problems.push(e.to_string()),
         }
     }
     for problem in &problems {
@@ -188,10 +195,12 @@ fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
     found
 }
 
-/// What is wrong with the local authority and with what is set in the browser and in the file together; and what may
-/// work, and may not.
-fn problems_beside(folder: &DataFolder, config: &Config) -> Result<(Vec<String>, Vec<String>)> {
-    let (mut problems, mut doubts) = certificates::look_at_local(folder.root())?;
+/// What is wrong; and what may work, and may not.
+type Beside = (Vec<String>, Vec<String>);
+
+/// How it stands with what is set in the browser and in the file together.
+fn problems_together(folder: &DataFolder, config: &Config) -> Result<Beside> {
+    let (mut problems, mut doubts) = (Vec::new(), Vec::new());
     let connection = open_to_look(&folder.database())?;
     let (names, hosts) = (list_names(&connection)?, server::stored_hosts(&connection)?);
     problems.extend(stored_name_problems(config, &names));
