@@ -117,8 +117,7 @@ fn a_name_set_in_the_browser_gets_its_certificate_and_the_former_one_goes_on_unt
         let html = site.text(&owner, "/admin/name/progress").1;
         html.contains("127.0.0.2")
             && html.contains("nobody opens there")
-            && (html.contains("<h1>A certificate is missing</h1>")
-                || html.contains("<h1>Under way"))
+            && html.contains("<h1>A certificate is missing</h1>")
     });
     assert_eq!(leads(&site, "site.test"), None);
     assert_eq!(leads(&site, "new.test"), None);

@@ -60,6 +60,16 @@ impl Room {
         }
     }
 
+    /// Where two machines are to be called `pi`, and the second came when the first was there.
+    fn with_two_of_one_name() -> Self {
+        let mut room = Self::new();
+        room.enter("pi", [10, 0, 0, 1]);
+        room.wait(Duration::from_secs(3));
+        room.enter("pi", [10, 0, 0, 2]);
+        room.wait(Duration::from_secs(5));
+        room
+    }
+
     fn step(&mut self) {
         let mut messages = Vec::new();
         for (own, responder) in &mut self.machines {
@@ -132,12 +142,7 @@ fn a_name_is_asked_for_three_times_and_said_twice() {
 
 #[test]
 fn machines_of_one_name_get_different_ones_whoever_comes_first() {
-    let mut room = Room::new();
-    room.enter("pi", [10, 0, 0, 1]);
-    room.wait(Duration::from_secs(3));
-    room.enter("pi", [10, 0, 0, 2]);
-    room.wait(Duration::from_secs(5));
-    assert_eq!(room.names(), ["pi", "pi-2"]);
+    assert_eq!(Room::with_two_of_one_name().names(), ["pi", "pi-2"]);
 
     // All at once.
     let mut room = Room::new();
@@ -153,11 +158,7 @@ fn machines_of_one_name_get_different_ones_whoever_comes_first() {
 
 #[test]
 fn the_wanted_name_is_taken_again_when_who_had_it_is_gone_and_not_before() {
-    let mut room = Room::new();
-    room.enter("pi", [10, 0, 0, 1]);
-    room.wait(Duration::from_secs(3));
-    room.enter("pi", [10, 0, 0, 2]);
-    room.wait(Duration::from_secs(5));
+    let mut room = Room::with_two_of_one_name();
     assert_eq!(room.names(), ["pi", "pi-2"]);
     room.said.clear();
     for _ in 0..60 {
@@ -185,11 +186,7 @@ fn the_wanted_name_is_taken_again_when_who_had_it_is_gone_and_not_before() {
 fn another_network_is_asked_at_once_for_the_wanted_name() {
     // The address alone is another one; the cable was out meanwhile; the network is at another interface.
     for (was_out, index) in [(false, LINK), (true, LINK), (false, LINK + 1)] {
-        let mut room = Room::new();
-        room.enter("pi", [10, 0, 0, 1]);
-        room.wait(Duration::from_secs(3));
-        room.enter("pi", [10, 0, 0, 2]);
-        room.wait(Duration::from_secs(5));
+        let mut room = Room::with_two_of_one_name();
         room.machines.remove(0);
         if was_out {
             let now = room.now;

@@ -222,7 +222,6 @@ fn each_state_has_its_name_and_says_what_it_is_about() {
         (Place::Name, "name-well", &[], |facts| {
             facts.names[0].zone[0].1 = Said::Silent;
         }),
-        // The second name counts too.
         (
             Place::Address,
             "address-shared",
