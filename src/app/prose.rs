@@ -1,8 +1,6 @@
 //! Sentences for people as a page shows them: what stands in backticks is code, and international names are as people
 //! write them. What others have said is in some of them, so everything is escaped.
 
-use std::fmt::Write as _;
-
 use askama::filters::Safe;
 
 use crate::base::international;
@@ -37,9 +35,7 @@ fn escape(text: &str, html: &mut String) {
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
             // A terminal is steered by these, and a page shows nothing of them.
-            c if c.is_control() && !c.is_whitespace() => {
-                let _ = write!(html, "\u{fffd}");
-            }
+            c if c.is_control() && !c.is_whitespace() => html.push('\u{fffd}'),
             c => html.push(c),
         }
     }

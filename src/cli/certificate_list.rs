@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::moment::in_utc;
 use crate::{
     base::Timestamp,
     net::{
@@ -53,10 +54,6 @@ fn is_well(report: &Report) -> bool {
     chain.is_some_and(|chain| now < chain.not_after())
 }
 
-fn day(at: Timestamp) -> String {
-    at.rfc3339().replace('T', " ").replace('Z', " UTC")
-}
-
 /// A certificate in a line, and what is wrong in another one.
 pub(super) fn line(report: &Report) -> String {
     let name = &report.name;
@@ -64,14 +61,14 @@ pub(super) fn line(report: &Report) -> String {
         Some(chain) => format!(
             "{name}  of {} until {}",
             chain.issuer(),
-            day(chain.not_after())
+            in_utc(chain.not_after())
         ),
         None => format!("{name}  none yet"),
     };
     let text = match report.record_until {
         Some(until) => format!(
             "{text}\n  the text in the DNS that proves it is good until {}",
-            day(until)
+            in_utc(until)
         ),
         None => text,
     };
@@ -86,7 +83,7 @@ pub(super) fn line(report: &Report) -> String {
             format!("{text}\n  failed: {why}\n  tried again {next}")
         }
         (None, Some(next)) if report.chain.is_some() => {
-            format!("{text}, renewed {}", day(next))
+            format!("{text}, renewed {}", in_utc(next))
         }
         _ if report.is_own => format!("{text}, from your own files"),
         _ => match &report.covered_by {
@@ -101,7 +98,7 @@ fn again(next: Timestamp) -> String {
     if next <= Timestamp::now() {
         "now, or as soon as the site runs".to_owned()
     } else {
-        day(next)
+        in_utc(next)
     }
 }
 
@@ -112,7 +109,7 @@ fn line_of_files(files: &FilesState) -> String {
         (Some(chain), None) => format!(
             "{file}  of {} until {}, for {}",
             chain.issuer(),
-            day(chain.not_after()),
+            in_utc(chain.not_after()),
             chain.names().join(", ")
         ),
         (None, None) => format!("{file}  not read"),
@@ -122,7 +119,7 @@ fn line_of_files(files: &FilesState) -> String {
 fn line_of_other(report: &Report) -> String {
     let name = &report.name;
     match &report.chain {
-        Some(chain) => format!("  {name}  until {}", day(chain.not_after())),
+        Some(chain) => format!("  {name}  until {}", in_utc(chain.not_after())),
         None => format!("  {name}  none"),
     }
 }

@@ -9,9 +9,9 @@ use std::{
 
 use clap::Subcommand;
 
-use super::{Global, say};
+use super::{Global, moment::in_utc, say};
 use crate::{
-    base::{Error, Result, Timestamp},
+    base::{Error, Result},
     config::Config,
     db::DataFolder,
     net::dns::{
@@ -141,7 +141,7 @@ fn text(report: &Report) -> String {
             _ if state.waits_for_address() => lines.push(
                 "  not tried again with this address; `webstead dns update` tries once".into(),
             ),
-            Some(at) => lines.push(format!("  tried again {}", moment(at))),
+            Some(at) => lines.push(format!("  tried again {}", in_utc(at))),
             None if state.failure.is_some() => lines.push("  tried again all the time".into()),
             None => {}
         }
@@ -163,10 +163,6 @@ fn shown(addresses: &[IpAddr]) -> String {
     }
     let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     all.join(", ")
-}
-
-fn moment(at: Timestamp) -> String {
-    at.rfc3339().replace('T', " ").replace('Z', " UTC")
 }
 
 #[cfg(test)]

@@ -27,6 +27,11 @@ pub(super) fn exactly(moment: Timestamp) -> String {
     here.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// A moment of the calendar of the whole world: `2026-11-27 14:02:07 UTC`.
+pub(super) fn in_utc(moment: Timestamp) -> String {
+    moment.rfc3339().replace('T', " ").replace('Z', " UTC")
+}
+
 fn read(text: &str, now: &Zoned) -> Result<Instant, String> {
     if let Ok(moment) = text.parse::<Instant>() {
         return Ok(moment);

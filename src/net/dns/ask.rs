@@ -25,6 +25,8 @@ use super::no_answer::{Asked, NoAnswer, is_text, shown};
 
 /// Time for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same over TCP, for the connection and then for what is said.
+const PATIENCE_TCP: Duration = Duration::from_secs(6);
 /// What is sent may be lost.
 const TRIES: usize = 2;
 /// The largest answer over UDP that we take; larger ones come over TCP (RFC 6891 section 6.2.5).
@@ -137,9 +139,10 @@ pub(super) async fn over_tcp(
     query: &Message<Vec<u8>>,
 ) -> Result<Message<Vec<u8>>, NoAnswer> {
     let unsent =
-        |e: &dyn std::fmt::Display| NoAnswer::Unsent(asked.silent(&e.to_string()).into_words());
-    let connected = timeout(PATIENCE * 2, TcpStream::connect(asked.server)).await;
-    let connected = connected.map_err(|_| unsent(&"within 6 s"))?;
+        |e: &dyn std::fmt::Display| NoAnswer::Unsent(asked.silent(&e.to_string()).to_string());
+    let too_long = format!("within {} s", PATIENCE_TCP.as_secs());
+    let connected = timeout(PATIENCE_TCP, TcpStream::connect(asked.server)).await;
+    let connected = connected.map_err(|_| unsent(&too_long))?;
     let mut stream = connected.map_err(|e| unsent(&e))?;
     let mut answer = Vec::new();
     let talk = async {
@@ -152,7 +155,7 @@ pub(super) async fn over_tcp(
         let whole = stream.take(length.into()).read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(whole == usize::from(length))
     };
-    match timeout(PATIENCE * 2, talk).await {
+    match timeout(PATIENCE_TCP, talk).await {
         Ok(Ok(true)) => answer_in(&answer[2..], query).map_err(|what| asked.garbled(&what)),
         Ok(Ok(false)) => {
             Err(asked.garbled(&format!("only a part of an answer: {}", shown(&answer))))
@@ -165,7 +168,7 @@ pub(super) async fn over_tcp(
             "the beginning of an answer and no end: {}",
             shown(&answer)
         ))),
-        Err(_) => Err(asked.silent("within 6 s")),
+        Err(_) => Err(asked.silent(&too_long)),
     }
 }
 

@@ -27,13 +27,6 @@ pub enum NoAnswer {
     Garbled(String),
 }
 
-impl NoAnswer {
-    pub(super) fn into_words(self) -> String {
-        let (Self::Unsent(words) | Self::Silent(words) | Self::Garbled(words)) = self;
-        words
-    }
-}
-
 impl Asked<'_> {
     /// Nothing came; `how` is how one knows.
     pub(super) fn silent(&self, how: &str) -> NoAnswer {

@@ -297,6 +297,17 @@ impl Storage {
 }
 
 impl Named {
+    /// One that nobody was asked about yet.
+    pub(super) fn unknown(name: &str, is_public: bool, is_implied: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_public,
+            is_implied,
+            resolver: None,
+            zone: Vec::new(),
+        }
+    }
+
     /// What counts: the servers of the zone know better than who repeats what they said.
     pub(super) fn said(&self) -> Option<&Said> {
         let mut zone = self.zone.iter().map(|(_, said)| said);

@@ -103,13 +103,7 @@ impl Patient {
 
     /// Names of other hosts and in certificates, and the domain with `www.` or without, which leads to it.
     fn more_names(&self) -> Vec<Named> {
-        let unknown = |name: &str, is_implied| Named {
-            name: name.to_owned(),
-            is_public: acme::is_public(name, &self.certificate),
-            is_implied,
-            resolver: None,
-            zone: Vec::new(),
-        };
+        let is_public = |name: &str| acme::is_public(name, &self.certificate);
         let of_certificates = self.certificate.names.iter();
         let of_certificates = of_certificates.map(acme::CertificateName::as_str);
         let hosts = self.hosts.iter().map(String::as_str);
@@ -124,7 +118,7 @@ impl Patient {
         for (name, is_implied) in named.chain(implied) {
             let is_known = self.names.all().any(|own| own == name)
                 || more.iter().any(|named| named.name == name);
-            let named = unknown(name, is_implied);
+            let named = Named::unknown(name, is_public(name), is_implied);
             if !is_known && (named.is_public || !is_implied) {
                 more.push(named);
             }
@@ -137,7 +131,7 @@ impl Patient {
 /// the addresses that this home has.
 pub async fn examine(patient: Patient) -> Diagnosis {
     let began = Instant::now();
-    let facts = Box::pin(look(&patient)).await;
+    let (facts, further_left_out) = Box::pin(look(&patient)).await;
     let own = home::own(&facts.home);
     let (data, router) = (patient.data.clone(), facts.home.router.clone());
     // Who may only read, as a guest of the folder, notes nothing.
@@ -150,20 +144,22 @@ pub async fn examine(patient: Patient) -> Diagnosis {
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         stations: judge::judge(&facts),
         further: judge::further(&facts),
-        further_left_out: (patient.own_names().len() - facts.names.len())
-            + (patient.more_names().len() - facts.more.len()),
+        further_left_out,
         name: patient.names.next.or(patient.names.domain),
     }
 }
 
-/// Finds out everything; what does not depend on each other is asked at the same time.
-async fn look(patient: &Patient) -> Facts {
+/// Finds out everything; what does not depend on each other is asked at the same time. Says too how many names were left
+/// out.
+async fn look(patient: &Patient) -> (Facts, usize) {
     let now = Timestamp::now();
     let mut names = patient.own_names();
-    names.truncate(MOST_NAMES);
-    let of_site = names.len();
     let mut more = patient.more_names();
+    let all = names.len() + more.len();
+    names.truncate(MOST_NAMES);
     more.truncate(MOST_MORE);
+    let of_site = names.len();
+    let left_out = all - of_site - more.len();
     names.extend(more.iter().map(|named| named.name.clone()));
     let clock_kept = spawn_blocking(clock::is_kept_right);
     let data = patient.data.clone();
@@ -185,7 +181,7 @@ async fn look(patient: &Patient) -> Facts {
         of_disk,
     )
     .await;
-    let (mut home, names, doors) = at_names;
+    let (mut home, mut names, doors) = at_names;
     let (storage, known, homes) = match disk {
         Ok((storage, known, report, homes)) => {
             let is_watched = home.follows && matches!(patient.state, Running::Yes(_));
@@ -204,14 +200,14 @@ async fn look(patient: &Patient) -> Facts {
     });
     let mut of_names: Vec<_> = of_names.collect();
     let of_more = of_names.split_off(of_site.min(of_names.len()));
-    let (names, more) = split(names, of_site);
+    let more = names.split_off(of_site.min(names.len()));
     let certificates = Certificates {
         is_agreed: patient.certificate.agree_to_terms,
         is_by_http: patient.certificate.challenge == Some(acme::Challenge::Http),
         of_names,
         of_more,
     };
-    Facts {
+    let facts = Facts {
         now,
         certificates,
         names,
@@ -228,13 +224,8 @@ async fn look(patient: &Patient) -> Facts {
         },
         seen: patient.seen.clone().or(inside.seen),
         storage,
-    }
-}
-
-/// The first so many, and the others.
-fn split(mut names: Vec<Named>, first: usize) -> (Vec<Named>, Vec<Named>) {
-    let more = names.split_off(first.min(names.len()));
-    (names, more)
+    };
+    (facts, left_out)
 }
 
 /// What the names of the site and more of them lead to, and who is there.
@@ -243,13 +234,10 @@ async fn look_at_names(
     names: &[String],
     more: Vec<Named>,
 ) -> (facts::Home, Vec<Named>, Vec<Door>) {
-    let unknown = names.iter().map(|name| Named {
-        name: name.clone(),
-        is_public: acme::is_public(name, &patient.certificate),
-        is_implied: false,
-        resolver: None,
-        zone: Vec::new(),
-    });
+    let is_public = |name: &str| acme::is_public(name, &patient.certificate);
+    let unknown = names
+        .iter()
+        .map(|name| Named::unknown(name, is_public(name), false));
     let of_site = unknown.map(|unknown| (unknown, false));
     let more = more.into_iter().map(|unknown| (unknown, true));
     let asked = of_site.chain(more).map(|(unknown, is_brief)| async move {

@@ -42,11 +42,11 @@ pub(super) async fn look(unknown: Named, is_brief: bool) -> Named {
             break;
         }
     }
-    counted(unknown, found)
+    unless_of_own_network(unknown, found)
 }
 
-/// What of a name counts that was not known and was found.
-fn counted(unknown: Named, mut found: Named) -> Named {
+/// What was found of a name; nothing of one that is of one's own network.
+fn unless_of_own_network(unknown: Named, mut found: Named) -> Named {
     let leads_out = found.addresses().into_iter().any(is_global);
     if unknown.is_public || leads_out {
         found.is_public = true;
@@ -117,21 +117,15 @@ mod tests {
             (false, "81.2.69.142", true),
             (true, "192.168.1.5", true),
         ] {
-            let unknown = Named {
-                name: "a.test".into(),
-                is_public,
-                is_implied: false,
-                resolver: None,
-                zone: Vec::new(),
-            };
+            let unknown = Named::unknown("a.test", is_public, false);
             let said = Said::Addresses(vec![address.parse().unwrap()]);
             let found = Named {
                 resolver: Some(("192.168.1.1:53".parse().unwrap(), said)),
                 ..unknown.clone()
             };
-            let counted = counted(unknown, found);
-            assert_eq!(counted.is_public, counts, "{is_public} {address}");
-            assert_eq!(counted.resolver.is_some(), counts, "{is_public} {address}");
+            let found = unless_of_own_network(unknown, found);
+            assert_eq!(found.is_public, counts, "{is_public} {address}");
+            assert_eq!(found.resolver.is_some(), counts, "{is_public} {address}");
         }
     }
 }

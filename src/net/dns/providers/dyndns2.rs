@@ -33,12 +33,13 @@ pub(super) struct DynDns2 {
 
 impl DynDns2 {
     async fn set(&self, name: &str, wanted: Addresses) -> Result<(), Failure> {
-        let addresses: Vec<String> = wanted.iter().map(|address| address.to_string()).collect();
+        let addresses: Vec<IpAddr> = wanted.iter().collect();
         if addresses.is_empty() {
             return Ok(());
         }
+        let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         // Both at once: where one is not named, some providers take it away.
-        let path = format!("?hostname={name}&myip={}", addresses.join(","));
+        let path = format!("?hostname={name}&myip={}", all.join(","));
         let pair = format!("{}:{}", self.user, self.password);
         let headers = [(
             AUTHORIZATION,
@@ -46,14 +47,12 @@ impl DynDns2 {
         )];
         let answer = self.api.ask(Method::GET, &path, &headers, None).await?;
         // One line for each name, and only one was named.
-        let said = meaning(&String::from_utf8_lossy(&answer.body), name);
+        let words = String::from_utf8_lossy(&answer.body);
+        let said = meaning(&words, name);
         if answer.status.is_success() && matches!(said, Some(Ok(()))) {
-            let words = String::from_utf8_lossy(&answer.body);
-            other_than_asked(&words, name, &addresses_of(&wanted))?;
+            other_than_asked(&words, name, &addresses)?;
             if words.trim_start().starts_with("nochg") {
-                return self
-                    .look_after_no_change(name, &addresses_of(&wanted))
-                    .await;
+                return self.look_after_no_change(name, &addresses).await;
             }
             return Ok(());
         }
@@ -66,9 +65,7 @@ impl DynDns2 {
         }
         Err(of_status(answer.status, self.api.failure(&answer)))
     }
-}
 
-impl DynDns2 {
     /// Whether the DNS has what the provider says that it has already. Asked only there: what has just been changed takes
     /// a while to be seen.
     async fn look_after_no_change(&self, name: &str, wanted: &[IpAddr]) -> Result<(), Failure> {
@@ -89,10 +86,6 @@ impl DynDns2 {
             ))
         })
     }
-}
-
-fn addresses_of(wanted: &Addresses) -> Vec<IpAddr> {
-    wanted.iter().collect()
 }
 
 fn in_words(addresses: &[IpAddr]) -> String {
