@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use super::Settings;
+use super::{
+    Settings,
+    settings::{Provider, WebKind},
+};
 use crate::base::{Error, Result, secrets};
 
 /// What it is called: `webstead secret set dns`.
@@ -38,7 +41,12 @@ pub(super) fn parts(secret: &str, settings: &Settings) -> Result<Vec<String>> {
     if secret.is_empty() {
         return wrong("is empty".into());
     }
-    let may_have_spaces = names == ["password"] || names == ["secret"];
+    // A password may; and what is for an unknown use is kept as it is.
+    let may_have_spaces = match &settings.provider {
+        Some(Provider::Web(web)) => web.kind == WebKind::DynDns2,
+        Some(Provider::Rfc2136(_)) => false,
+        None => true,
+    };
     let is_odd = |c: char| c.is_control() && (names.len() == 1 || !c.is_whitespace());
     if secret.contains(is_odd) {
         return wrong(
