@@ -11,12 +11,12 @@
 //! Where another responder of this machine announces the name already, as Avahi does on a Raspberry Pi, it is left to
 //! that one, and only the website is announced under it.
 
-mod again;
 mod conflicts;
 mod link;
 mod message;
 mod networks;
 mod others;
+mod reclaim;
 mod records;
 mod responder;
 mod settings;

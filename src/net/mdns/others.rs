@@ -80,6 +80,11 @@ impl Responder {
         }
     }
 
+    /// Whether an address of another machine is said.
+    pub(super) fn is_of_another(&self, record: &Record, from: IpAddr) -> bool {
+        is_address(record) && matches!(self.says(record, from), Says::Another)
+    }
+
     /// The name is said by another program of this machine, which has it for all of its services.
     fn leave_to_the_system(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
@@ -249,12 +254,6 @@ impl Responder {
         kinds.dedup();
         (!group.is_shared()).then(|| (group, vec![OurNames::nothing_but(owner, &kinds)]))
     }
-}
-
-/// Whether an address of another machine is said.
-pub(super) fn is_of_another(record: &Record, from: IpAddr, own: &[IpAddr]) -> bool {
-    let is_own = own.contains(&from) || address_of(record).is_some_and(|ip| own.contains(&ip));
-    is_address(record) && record.ttl_s > 0 && !is_own
 }
 
 fn is_address(record: &Record) -> bool {

@@ -14,7 +14,6 @@ use domain::base::Rtype;
 use super::{
     conflicts::at_most,
     message::{Message, Question, Record},
-    others::is_of_another,
     records::OurNames,
     responder::{Responder, To},
 };
@@ -29,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How far we are with that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Again {
+pub(super) enum Reclaim {
     /// There is nothing to ask, or it is not known yet when.
     #[default]
     Never,
@@ -39,7 +38,7 @@ pub(super) enum Again {
     Asked(Instant),
 }
 
-impl Again {
+impl Reclaim {
     /// When there is something to do.
     pub(super) fn next(self) -> Option<Instant> {
         match self {
@@ -51,37 +50,37 @@ impl Again {
 
 impl Responder {
     /// Asks whether the wanted name is free, when it is time for that, and takes it if it is.
-    pub(super) fn try_again(&mut self, now: Instant) {
+    pub(super) fn reclaim_in_time(&mut self, now: Instant) {
         if self.has_wanted() {
-            self.again = Again::Never;
+            self.reclaim = Reclaim::Never;
             return;
         }
         if !self.is_settled() {
             // When it is to be asked stays; an answer that was waited for counts no more.
-            if matches!(self.again, Again::Asked(_)) {
-                self.again = Again::Never;
+            if matches!(self.reclaim, Reclaim::Asked(_)) {
+                self.reclaim = Reclaim::Never;
             }
             return;
         }
-        match self.again {
-            Again::Never => self.again = Again::At(now + EVERY + at_most(CHANCE)),
-            Again::At(at) if at <= now => {
+        match self.reclaim {
+            Reclaim::Never => self.reclaim = Reclaim::At(now + EVERY + at_most(CHANCE)),
+            Reclaim::At(at) if at <= now => {
                 self.ask_for_wanted();
-                self.again = Again::Asked(now + PATIENCE);
+                self.reclaim = Reclaim::Asked(now + PATIENCE);
             }
-            Again::Asked(until) if until <= now => {
-                self.again = Again::Never;
+            Reclaim::Asked(until) if until <= now => {
+                self.reclaim = Reclaim::Never;
                 self.say_goodbye();
                 self.take_wanted(now);
             }
-            Again::At(_) | Again::Asked(_) => {}
+            Reclaim::At(_) | Reclaim::Asked(_) => {}
         }
     }
 
     /// The network is another one: who had the name may not be there.
-    pub(super) fn try_again_soon(&mut self, now: Instant) {
+    pub(super) fn reclaim_soon(&mut self, now: Instant) {
         if !self.has_wanted() {
-            self.again = Again::At(now + SOON + at_most(SOON));
+            self.reclaim = Reclaim::At(now + SOON + at_most(SOON));
         }
     }
 
@@ -91,13 +90,13 @@ impl Responder {
         from: IpAddr,
         records: impl IntoIterator<Item = &'a Record>,
     ) {
-        if !matches!(self.again, Again::Asked(_)) {
+        if !matches!(self.reclaim, Reclaim::Asked(_)) {
             return;
         }
         let host = self.wanted_names().host;
         let mut records = records.into_iter();
-        if records.any(|record| record.owner == host && is_of_another(record, from, &self.own)) {
-            self.again = Again::Never;
+        if records.any(|record| record.owner == host && self.is_of_another(record, from)) {
+            self.reclaim = Reclaim::Never;
         }
     }
 

@@ -14,11 +14,11 @@ use std::{
 use domain::base::Rtype;
 
 use super::{
-    again::Again,
     conflicts::Conflicts,
     link::{Family, Group, Link, Phase, TIMES_ASKED},
     message::{Message, Question, Record},
     networks::Here,
+    reclaim::Reclaim,
     records::OurNames,
 };
 
@@ -68,7 +68,7 @@ pub(super) struct Responder {
     pub(super) links: Vec<Link>,
     conflicts: Conflicts,
     /// When the wanted name is asked for again, if it is not ours.
-    pub(super) again: Again,
+    pub(super) reclaim: Reclaim,
     /// Of what was sent to everybody: it comes back, and over another network of ours too.
     sent: VecDeque<u64>,
     outgoing: Vec<Outgoing>,
@@ -86,7 +86,7 @@ impl Responder {
             own: Vec::new(),
             links: Vec::new(),
             conflicts: Conflicts::default(),
-            again: Again::Never,
+            reclaim: Reclaim::Never,
             sent: VecDeque::new(),
             outgoing: Vec::new(),
         }
@@ -140,7 +140,7 @@ impl Responder {
             }
         }
         if is_other {
-            self.try_again_soon(now);
+            self.reclaim_soon(now);
         }
     }
 
@@ -191,15 +191,15 @@ impl Responder {
                 _ => {}
             }
         }
-        self.try_again(now);
+        self.reclaim_in_time(now);
     }
 
     /// When [`Responder::tick`] has something to do.
     pub(super) fn next(&self) -> Option<Instant> {
         let of_links = self.links.iter().filter_map(Link::next);
         // As long as it is not known what this machine is called, the wanted name waits, also when its time has come.
-        let again = self.again.next().filter(|_| self.is_settled());
-        of_links.chain(again).min()
+        let reclaim = self.reclaim.next().filter(|_| self.is_settled());
+        of_links.chain(reclaim).min()
     }
 
     /// Takes what is to be sent.

@@ -207,10 +207,10 @@ fn a_wanted_name_whose_time_has_come_lets_nobody_wait_for_the_past_while_links_a
     let mut responder = Responder::new("pi", 443);
     let now = Instant::now();
     responder.replace(here([10, 0, 0, 1]), now);
-    (responder.number, responder.again) = (2, Again::At(now));
+    (responder.number, responder.reclaim) = (2, Reclaim::At(now));
     let later = now + Duration::from_millis(100);
     responder.tick(later);
-    assert!(!responder.is_settled() && responder.again == Again::At(now));
+    assert!(!responder.is_settled() && responder.reclaim == Reclaim::At(now));
     assert!(responder.next().is_some_and(|at| at > later));
 }
 
