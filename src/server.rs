@@ -68,6 +68,7 @@ use self::{
 pub use self::{
     hosts::stored_problems,
     names::{Counting, certificate_problems, stored_hosts, stored_name_problems, with_stored},
+    reload::file_problems,
 };
 use crate::{
     app::{

@@ -11,7 +11,6 @@ use crate::{
     base::{Result, Space, Verdict, words::counted},
     config::Config,
     db::{DataFolder, Depth, Found, Health, Trouble, check, open_to_look},
-    edge::hosts::Hosts,
     jobs::disk::Ledger,
     net::{certificates, dns},
     server::{self, certificate_problems, stored_name_problems, stored_problems, stores},
@@ -131,16 +130,12 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> ExitCode {
 
 /// What is wrong with what is in `webstead.toml`.
 fn problems_of_file(config: &Config, data: &Path) -> Vec<String> {
-    let hosts = Hosts::problems(&config.hosts, data);
-    let hosts = hosts.map(|(name, why)| format!("hosts.\"{name}\": {why}"));
     let own = config.certificate.files.iter();
     let own = own.filter_map(|files| files.read(data).err());
-    hosts
-        .chain(own.map(|e| e.to_string()))
-        .chain(config.certificate.problems(data))
-        .chain(stores::problems(&config.backup, data))
-        .chain(config.listen.problem())
-        .collect()
+    let mut problems = server::file_problems(config, data);
+    problems.extend(own.map(|e| e.to_string()));
+    problems.extend(config.listen.problem());
+    problems
 }
 
 fn counts(args: &CheckArgs, found: &Found) -> String {

@@ -1,28 +1,26 @@
 //! Settings that change while the server runs.
 
-use std::{cell::RefCell, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use actix_web::web::Data;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{backups::Backups, edge_settings, naming::Naming, stores};
 use crate::{
-    backup,
     base::Result,
     config::Config,
-    edge::{
-        hosts::{self, Hosts},
-        pipeline::Edge,
-    },
+    edge::{hosts::Hosts, pipeline::Edge},
     jobs::service_manager,
-    net::{
-        admission::Admission,
-        certificates::{FILES_REMEDY, OwnFiles},
-        leaving, listen, mdns,
-    },
+    net::{admission::Admission, certificates::FILES_REMEDY, leaving, listen, mdns},
 };
 
-/// Time for folders to be looked at: a share may hang.
+/// Time for folders and files to be looked at: a share may hang.
 const LOOKED_AT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What has to know of other settings.
@@ -93,12 +91,10 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
     /// Takes the new settings; says what of them does not count now, and what to do.
     async fn take(&self) -> Result<Vec<String>> {
         let config = (self.reread)()?;
-        let (hosts, backup) = (config.hosts.clone(), config.backup.clone());
         // First what can be refused.
         self.naming.replace(config.clone()).await?;
         self.backups.replace_settings(config.backup.clone()).await;
-        let mut untaken = self.untaken_files(config.certificate.files.clone()).await;
-        untaken.extend(self.problems(hosts, backup).await);
+        let mut untaken = untaken(config.clone(), self.data.clone(), LOOKED_AT_WITHIN).await;
         let settings = edge_settings(&config);
         self.admission.replace(settings.limits);
         self.edge.replace_settings(settings, config.trusted_proxies);
@@ -115,31 +111,72 @@ impl<Reread: Fn() -> Result<Config>> Reload<Reread> {
         }
         Ok(untaken)
     }
+}
 
-    /// What of the settings that were taken cannot work, as `webstead check` says it.
-    async fn problems(&self, hosts: hosts::Settings, backup: backup::Settings) -> Vec<String> {
-        let data = self.data.clone();
-        let look = spawn_blocking(move || {
-            let of_hosts = Hosts::problems(&hosts, &data);
-            let of_hosts = of_hosts.map(|(name, why)| format!("hosts.\"{name}\": {why}"));
-            let mut all: Vec<String> = of_hosts.collect();
-            all.extend(stores::problems(&backup, &data));
-            all
-        });
-        match timeout(LOOKED_AT_WITHIN, look).await {
-            Ok(all) => all.unwrap_or_default(),
-            Err(_) => vec!["a folder of [hosts] or [backup] does not answer; see whether its disk or share is there".into()],
-        }
+/// What of the settings of the file cannot work on this machine, each with the remedy. Goes nowhere and writes nothing, and
+/// waits for disks that hang.
+pub fn file_problems(config: &Config, data: &Path) -> Vec<String> {
+    let hosts = Hosts::problems(&config.hosts, data);
+    hosts
+        .map(|(name, why)| format!("hosts.\"{name}\": {why}"))
+        .chain(config.certificate.problems(data))
+        .chain(stores::problems(&config.backup, data))
+        .collect()
+}
+
+/// What of the settings that were taken does not count or cannot work now, each with the remedy.
+async fn untaken(config: Config, data: PathBuf, patience: Duration) -> Vec<String> {
+    let (tell, told) = oneshot::channel();
+    let look = move || {
+        let files = config.certificate.files.iter();
+        let unread = files.filter_map(|files| files.read(&data).err());
+        let unread =
+            unread.map(|e| format!("your own certificate is not used: {e}. {FILES_REMEDY}"));
+        let all = unread.chain(file_problems(&config, &data));
+        let _ = tell.send(all.collect());
+    };
+    // A thread of its own: nobody waits for that at the end.
+    if let Err(e) = thread::Builder::new().name("look".into()).spawn(look) {
+        log::warn!("what of the settings cannot work is not looked at: {e}");
     }
+    match timeout(patience, told).await {
+        Ok(found) => found.unwrap_or_default(),
+        Err(_) => vec![
+            "a folder of [hosts] or [backup] or a file of [certificate] does not answer; see whether its disk or share is there"
+                .into(),
+        ],
+    }
+}
 
-    /// Why certificates of the owner's own files are not used, each with the remedy.
-    async fn untaken_files(&self, files: Vec<OwnFiles>) -> Vec<String> {
-        let data = self.data.clone();
-        let read = spawn_blocking(move || {
-            let untaken = files.iter().filter_map(|files| files.read(&data).err());
-            let in_words = |e| format!("your own certificate is not used: {e}. {FILES_REMEDY}");
-            untaken.map(in_words).collect()
-        });
-        read.await.unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, time::Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_file_on_a_share_that_hangs_keeps_neither_a_reload_nor_the_end_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        // Who opens a pipe waits for somebody to write into it, as who opens a file of a server that is gone.
+        let made = Command::new("mkfifo").arg(dir.path().join("pipe")).status();
+        assert!(made.unwrap().success());
+        for settings in [
+            "[certificate]\nfiles = [{ certificate = \"pipe\", key = \"pipe\" }]",
+            "[certificate]\nkey_file = \"pipe\"",
+            "[backup]\nto = \"sftp://ada@nas.example/b\"\nsftp = { key_file = \"pipe\" }",
+        ] {
+            let config: Config = toml::from_str(settings).unwrap();
+            let begun = Instant::now();
+            let found = actix_web::rt::System::new().block_on(untaken(
+                config,
+                dir.path().to_path_buf(),
+                Duration::from_millis(50),
+            ));
+            assert!(begun.elapsed() < Duration::from_secs(5), "{settings}");
+            assert!(
+                found.len() == 1 && found[0].contains("does not answer"),
+                "{settings}: {found:?}"
+            );
+        }
     }
 }
