@@ -368,6 +368,36 @@ fn of_two_sites_without_an_account_the_second_takes_no_place_of_the_first_unaske
     round_of(&first.folder, &target, false).unwrap();
 }
 
+#[test]
+fn a_folder_that_was_a_link_before_is_no_place_that_was_used() {
+    let (place, other) = (Place::new(), Place::new());
+    round_of(&other.folder, &other.target(), false).unwrap();
+    let link = place.dir.path().join("link");
+    fs::create_dir(place.store()).unwrap();
+    std::os::unix::fs::symlink(place.store(), &link).unwrap();
+    let target: Target = link.to_str().unwrap().parse().unwrap();
+    round_of(&place.folder, &target, false).unwrap();
+    fs::remove_file(&link).unwrap();
+    fs::rename(other.store(), &link).unwrap();
+    let before = everything(&link);
+    let source = place.source();
+    let by_hand = Round {
+        source: &source,
+        target: &target,
+        takes_new_place: true,
+        takes_over: false,
+        tries: false,
+        keys: Keys::of_machine(place.folder.root()),
+        encryption: Encryption::default(),
+        rule: None,
+    };
+    let error = by_hand.go(&quiet, &NEVER).unwrap_err().to_string();
+    assert!(error.contains("without any account"), "{error}");
+    let mut after = everything(&link);
+    after.retain(|name, _| before.contains_key(name));
+    assert_eq!(after, before);
+}
+
 fn add_account(place: &Place) {
     let mut change = Change::new();
     let sql = "INSERT INTO users (id, name, display_name, password_hash, role, created_at) \

@@ -145,7 +145,11 @@ fn a_full_place_makes_room_by_the_rule_and_keeps_the_last_proven_backup() {
     // Nobody but the rule may remove anything: with room for all of them under it, the error is told.
     let kept = place.add_media(&noise(100_000));
     let full = small(&place, used(&place) + 20_000);
-    let go = |days| with_round(&place, days, |round| round.go_in(&full, &quiet, &NEVER));
+    let go = |days| {
+        with_round(&place, days, |round| {
+            round.go_in(&round.target.name(), &full, &quiet, &NEVER)
+        })
+    };
     let told = go(9).unwrap_err();
     assert!(store::is_no_room(&told), "{told}");
     assert_eq!(numbers(&place), [3, 2, 1]);
@@ -182,7 +186,10 @@ fn a_backup_that_cannot_be_tried_counts_as_made_and_is_tried_again_instead_of_an
         store: Box::new(NoScratch(repository.store)),
         ..repository
     };
-    let outcome = with_round(&place, 1, |round| round.go_in(&broken, &quiet, &stopped)).unwrap();
+    let outcome = with_round(&place, 1, |round| {
+        round.go_in(&round.target.name(), &broken, &quiet, &stopped)
+    })
+    .unwrap();
     outcome.trial.unwrap().unwrap_err();
     assert_eq!(numbers(&place)[0], 2, "it is there");
     let noted = record(&place);

@@ -1,9 +1,6 @@
 //! One round: a backup is made and tried, what need not be kept goes, and this machine remembers how it went.
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Encryption, Keys, Made, Progress, Record, Repository, Rule, Source, State, Target, Trial,
@@ -48,17 +45,36 @@ pub struct Outcome {
     pub unpruned: Option<String>,
 }
 
+/// The place, as it was when the round began: the disk is asked once.
+struct Here {
+    /// As somebody has written it.
+    written: String,
+    /// As it is really called.
+    name: String,
+}
+
+impl Here {
+    fn of(target: &Target) -> Self {
+        Self {
+            written: target.to_string(),
+            name: target.name(),
+        }
+    }
+}
+
 impl Round<'_> {
     /// Goes through it.
     ///
     /// # Errors
     /// If no backup was made.
     pub fn go(&self, progress: Progress<'_>, stop: &AtomicBool) -> Result<Outcome> {
-        self.meet();
-        let opened = self.open();
-        let outcome = opened.and_then(|repository| self.go_in(&repository, progress, stop));
+        let here = Here::of(self.target);
+        self.meet(&here);
+        let opened = self.open(&here);
+        let outcome =
+            opened.and_then(|repository| self.go_in(&here.name, &repository, progress, stop));
         if let Err(e) = &outcome {
-            self.remember_failure(|record| {
+            self.remember_failure(&here.name, |record| {
                 if stop.load(Ordering::Relaxed) {
                     // It was asked to, and is made as soon as somebody looks again.
                     (record.last_begun, record.is_broken_off) = (None, true);
@@ -80,10 +96,11 @@ impl Round<'_> {
         progress: Progress<'_>,
         stop: &AtomicBool,
     ) -> Result<Option<Trial>> {
-        self.meet();
+        let here = Here::of(self.target);
+        self.meet(&here);
         // Before it begins, so that one that ends with the power is not begun at each start.
-        self.remember(|record| note_try(record, untried));
-        let tried = self.open().and_then(|repository| {
+        self.remember(&here.name, |record| note_try(record, untried));
+        let tried = self.open(&here).and_then(|repository| {
             let listed = list(&repository)?;
             if !listed.iter().any(|backup| backup.number == untried.number) {
                 return Ok(None);
@@ -95,7 +112,7 @@ impl Round<'_> {
             Ok(Some(tried))
         });
         let is_stopped = stop.load(Ordering::Relaxed);
-        self.remember(|record| match &tried {
+        self.remember(&here.name, |record| match &tried {
             Ok(None) => record.untried = None,
             Ok(Some(trial)) => note_trial(record, untried, Ok(trial), is_stopped),
             Err(e) => note_trial(record, untried, Err(e), is_stopped),
@@ -104,31 +121,28 @@ impl Round<'_> {
     }
 
     /// Remembers what the place is called, and forgets others that never worked.
-    fn meet(&self) {
-        let (written, name) = (self.target.to_string(), self.target.name());
+    fn meet(&self, Here { written, name }: &Here) {
         self.remember_of_all(|state| {
             // What somebody tries by hand is a place once it has worked.
-            if !self.takes_new_place || state.places.contains_key(&written) {
-                state.meet(&written, &name);
+            if !self.takes_new_place || state.places.contains_key(written) {
+                state.meet(written, name);
             }
             if !self.takes_new_place {
-                state.forget_tries(&name);
+                state.forget_tries(name);
             }
         });
     }
 
     /// Remembers something else of the place.
-    fn remember(&self, change: impl FnOnce(&mut Record)) {
-        let name = self.target.name();
-        self.remember_of_all(|state| change(state.places.entry(name).or_default()));
+    fn remember(&self, name: &str, change: impl FnOnce(&mut Record)) {
+        self.remember_of_all(|state| change(state.places.entry(name.to_owned()).or_default()));
     }
 
     /// Remembers why it went wrong, unless somebody has tried a place by hand that never worked.
-    fn remember_failure(&self, change: impl FnOnce(&mut Record)) {
-        let name = self.target.name();
+    fn remember_failure(&self, name: &str, change: impl FnOnce(&mut Record)) {
         self.remember_of_all(|state| {
-            if !self.takes_new_place || state.places.contains_key(&name) {
-                change(state.places.entry(name).or_default());
+            if !self.takes_new_place || state.places.contains_key(name) {
+                change(state.places.entry(name.to_owned()).or_default());
             }
         });
     }
@@ -144,30 +158,32 @@ impl Round<'_> {
         }
     }
 
-    fn open(&self) -> Result<Repository> {
+    fn open(&self, Here { written, name }: &Here) -> Result<Repository> {
         let data = self.source.folder.root();
         let state = State::load(data);
-        let was_used = state.of(&self.target.name()).repository;
+        // Not what was there when this was a link to somewhere else.
+        let record = state.places.get(name);
+        let was_used = record.and_then(|record| record.repository.clone());
         let known = was_used.clone().filter(|_| !self.takes_new_place);
         let repository =
             self.target
                 .open_or_create(data, known.as_deref(), &self.keys, &self.encryption)?;
         if was_used.is_none() && !self.takes_over {
-            self.refuse_unasked(&repository, state.is_copy)?;
+            self.refuse_unasked(name, &repository, state.is_copy)?;
         }
-        let (written, name) = (self.target.to_string(), self.target.name());
         self.remember_of_all(|state| {
-            state.meet(&written, &name);
-            let record = state.places.entry(name).or_default();
+            state.meet(written, name);
+            let record = state.places.entry(name.clone()).or_default();
             (record.repository, record.asks) = (Some(repository.id().to_owned()), false);
         });
         Ok(repository)
     }
 
-    /// The same in a repository. A backup that was made counts as made, whatever comes afterwards: another one would not
+    /// The same in a repository, remembered under the real name of its place. A backup that was made counts as made, whatever comes afterwards: another one would not
     /// go better, and one each hour would fill the place.
     pub(super) fn go_in(
         &self,
+        name: &str,
         repository: &Repository,
         progress: Progress<'_>,
         stop: &AtomicBool,
@@ -180,7 +196,7 @@ impl Round<'_> {
             made_at: made.at,
             last_try: Some(Timestamp::now()),
         };
-        self.remember(|record| {
+        self.remember(name, |record| {
             record.last_made = Some(Timestamp::now());
             (record.failed, record.asks) = (None, false);
             record.is_broken_off = false;
@@ -197,7 +213,7 @@ impl Round<'_> {
         } else {
             self.prune(repository)
         };
-        self.remember(|record| {
+        self.remember(name, |record| {
             if let Some(trial) = &trial {
                 note_trial(record, untried, trial.as_ref(), is_stopped);
             }
@@ -211,7 +227,7 @@ impl Round<'_> {
         });
         if !is_stopped
             && !self.source.is_read_only()
-            && let Err(e) = self.sweep_log(self.source.folder.root(), repository)
+            && let Err(e) = self.sweep_log(name, repository)
         {
             log::warn!("the log of changes was not shortened: {e}");
         }
@@ -280,7 +296,7 @@ impl Round<'_> {
 
     /// In a place that this machine has never used, there may be the backups of another site that goes on: two would push
     /// out each other's.
-    fn refuse_unasked(&self, repository: &Repository, is_copy: bool) -> Result<()> {
+    fn refuse_unasked(&self, name: &str, repository: &Repository, is_copy: bool) -> Result<()> {
         let contents = repository.contents()?;
         let Some(last) = contents.kept.last() else {
             return Ok(());
@@ -299,7 +315,7 @@ impl Round<'_> {
         } else {
             return Ok(());
         };
-        self.remember_failure(|record| record.asks = true);
+        self.remember_failure(name, |record| record.asks = true);
         Err(Error::Invalid(format!(
             "{why}: webstead backup --take-over {place}, or the button under Backups in the browser; if not, choose another \
              place"
@@ -307,7 +323,7 @@ impl Round<'_> {
     }
 
     /// Forgets the changes that no backup could use any more, in no place that this machine knows.
-    fn sweep_log(&self, data: &Path, repository: &Repository) -> Result<()> {
+    fn sweep_log(&self, name: &str, repository: &Repository) -> Result<()> {
         let Some(log) = KeptChanges::open(&self.source.folder.database())? else {
             return Ok(());
         };
@@ -323,8 +339,8 @@ impl Round<'_> {
         let Some(needed) = needed else {
             return Ok(());
         };
-        let state = State::update(data, |state| {
-            state.needed_changes.insert(self.target.name(), needed);
+        let state = State::update(self.source.folder.root(), |state| {
+            state.needed_changes.insert(name.to_owned(), needed);
         })?;
         let first = state.needed_changes.into_values().min().unwrap_or(needed);
         self.source

@@ -74,7 +74,9 @@ impl Record {
             repository: new.repository.or(old.repository),
             last_begun: new.last_begun.max(old.last_begun),
             last_proven: new.last_proven.max(old.last_proven),
-            failed: new.failed.max(old.failed),
+            failed: new
+                .failed
+                .max(old.failed.filter(|(at, _)| Some(*at) > new.last_made)),
             ..new
         }
     }
@@ -183,11 +185,10 @@ impl State {
         }
     }
 
-    /// Forgets places that never worked, but for the one that is set.
+    /// Forgets places that never worked, but for the one that is set, as it is really called.
     pub(super) fn forget_tries(&mut self, set: &str) {
-        let set = self.name_of(set).to_owned();
         self.places
-            .retain(|name, record| *name == set || record.repository.is_some());
+            .retain(|name, record| name == set || record.repository.is_some());
     }
 
     /// Remembers something else.
@@ -299,6 +300,31 @@ mod tests {
         state.forget_tries("/mnt/set");
         let places: Vec<&String> = state.places.keys().collect();
         assert_eq!(places, ["/mnt/b", "/mnt/set"]);
+    }
+
+    #[test]
+    fn of_one_place_under_two_names_the_last_failure_counts_unless_a_backup_was_made_after_it() {
+        // When the last backup was made and what failed when, of both; and what counts.
+        for (made, failed, counts) in [
+            ((1, 2), (Some(1), None), None),
+            ((1, 3), (Some(2), None), None),
+            ((1, 3), (Some(4), None), Some(4)),
+            ((1, 3), (Some(4), Some(3)), Some(4)),
+            ((1, 3), (Some(2), Some(3)), Some(3)),
+            ((1, 3), (None, Some(3)), Some(3)),
+            ((0, 0), (Some(2), Some(1)), Some(2)),
+        ] {
+            let record = |made: i64, failed: Option<i64>| Record {
+                last_made: (made > 0).then_some(Timestamp(made)),
+                failed: failed.map(|at| (Timestamp(at), at.to_string())),
+                ..Record::default()
+            };
+            let both = [record(made.0, failed.0), record(made.1, failed.1)];
+            for [one, other] in [both.clone(), [both[1].clone(), both[0].clone()]] {
+                let failed_at = one.and(other).failed.map(|(at, _)| at.0);
+                assert_eq!(failed_at, counts, "{both:?}");
+            }
+        }
     }
 
     #[test]
