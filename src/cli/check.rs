@@ -182,7 +182,7 @@ fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
         }
     });
     found.files.extend(unknown);
-    // What the server's own check finds it hears from that.
+    // Whoever asked for the check: a server whose own it is hears of it twice, and it counts once.
     let damage = found.database.iter().find_map(Verdict::damage);
     if let Some(Err(e)) = damage.map(|damage| Health::tell_server(folder, damage)) {
         warn_of!("problem: {e}");
