@@ -90,8 +90,8 @@ pub(super) fn is_no_room(e: &Error) -> bool {
 }
 
 /// What to do where there is no room for one more backup.
-pub(super) const KEEP_FEWER: &str = "make room there, or keep fewer backups: lower keep_days, keep_weeks or keep_months \
-    under [backup] in webstead.toml, and `webstead backup prune` removes those that they do not keep";
+pub(super) const KEEP_FEWER: &str = "make room there, or keep fewer backups: lower keep_hours, keep_days, keep_weeks or \
+    keep_months under [backup] in webstead.toml, and `webstead backup prune` removes those that they do not keep";
 
 /// Whether an error says that a place does not answer, and nothing about what is kept there: then nothing is taken for
 /// damaged or lost.
