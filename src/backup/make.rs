@@ -150,8 +150,8 @@ fn refuse_damaged(source: &Source) -> Result<()> {
     if found.unseen().is_some() {
         return found.insist();
     }
-    // Before anything is written. Not in the process that serves: to close a file of SQLite's would take its locks away. All
-    // pages are compared once more when they are copied.
+    // Before SQLite stumbles over it, which would be no word of damage, and before the log of changes is begun on top of it.
+    // Not in the process that serves: to close a file of SQLite's would take its locks away. It compares what it copies.
     if found == Verdict::Sound && source.database.is_none() {
         found = look_at_pages(&source.folder.database());
         if let Some(damage) = found.damage() {

@@ -10,8 +10,8 @@ use super::{
     *,
 };
 use crate::{
-    base::Id,
-    db::{Change, Database, Trouble},
+    base::{Error, Id},
+    db::{Change, Database, Trouble, open_to_look},
 };
 
 fn change(place: &Place, change: Change) {
@@ -82,6 +82,40 @@ fn a_page_that_is_not_what_was_written_is_not_backed_up_by_who_serves_either() {
     fs::remove_file(place.folder.root().join("damaged.txt")).unwrap();
     let by_hand = make(&place.source(), &place.repository(), &quiet, &NEVER).unwrap_err();
     assert_eq!(by_hand.to_string(), said);
+}
+
+#[test]
+fn damage_over_which_sqlite_stumbles_is_told_as_damage_by_a_backup_by_hand_before_anything_is_written()
+ {
+    let place = Place::new();
+    set_up(&place);
+    place.back_up();
+    let (file, before) = (place.folder.database(), everything(&place.store()));
+    let (bytes, page_bytes, root) = {
+        let connection = open_to_look(&file).unwrap();
+        let number = |sql: &str| -> u64 {
+            let number = connection.query_row(sql, [], |row| row.get::<_, u32>(0));
+            number.unwrap().into()
+        };
+        let root = number("SELECT rootpage FROM sqlite_schema WHERE name = 'users'");
+        (fs::read(&file).unwrap(), number("PRAGMA page_size"), root)
+    };
+    // The byte that says what kind of page it is: of the first one, and of the one with the accounts.
+    for at in [100, (root - 1) * page_bytes] {
+        let open = File::options().write(true).open(&file).unwrap();
+        let changed = open.metadata().unwrap().modified().unwrap();
+        let byte = bytes[usize::try_from(at).unwrap()];
+        open.write_all_at(&[byte ^ 1], at).unwrap();
+        open.set_modified(changed).unwrap();
+        let damaged = everything(place.folder.root());
+        let refused = make(&place.source(), &place.repository(), &quiet, &NEVER).unwrap_err();
+        assert!(matches!(refused, Error::Damaged(_)), "{at}: {refused}");
+        assert_eq!(everything(&place.store()), before);
+        assert_eq!(everything(place.folder.root()), damaged);
+        open.write_all_at(&[byte], at).unwrap();
+        open.set_modified(changed).unwrap();
+    }
+    assert_eq!(place.back_up().number, 2);
 }
 
 #[test]
