@@ -181,21 +181,19 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
     let begin = last.saturating_sub(hours.saturating_mul(HOUR_S));
     let is_recent = |backup: &Listed| backup.made_at.0 > begin;
     if rule.hours > 0 {
-        kept.extend(before(&readable, is_recent));
+        kept.extend(last_before_these(&readable, is_recent));
     }
-    let periods: [(usize, &Period); 4] = [
-        (rule.hours, &hour),
-        (rule.days, &day),
-        (rule.weeks, &week),
-        (rule.months, &month),
+    // Hours are those before the last one, and not those with backups: one each night would fill them.
+    let recent: Vec<&Listed> = readable.iter().copied().filter(|b| is_recent(b)).collect();
+    let periods: [(usize, &Period, &[&Listed]); 4] = [
+        (rule.hours, &hour, &recent),
+        (rule.days, &day, &readable),
+        (rule.weeks, &week, &readable),
+        (rule.months, &month, &readable),
     ];
-    for (number, (count, of)) in periods.into_iter().enumerate() {
+    for (count, of, among) in periods {
         let mut best: BTreeMap<(i16, i16), &Listed> = BTreeMap::new();
-        for backup in &readable {
-            // Hours are those before the last one, and not those with backups: one each night would fill them.
-            if number == 0 && !is_recent(backup) {
-                continue;
-            }
+        for backup in among {
             let at = DateTime::from(backup.made_at.to_jiff().to_zoned(zone.clone()));
             let there = best.entry(of(&at)).or_insert(backup);
             if is_proven(&backup) && !is_proven(&&*there) {
@@ -209,7 +207,7 @@ fn kept(listed: &[Listed], rule: Rule, zone: &TimeZone) -> BTreeSet<u64> {
 
 /// The last backup that is not recent, or, where all are, the first one: from there every moment since can be reached, as
 /// long as the log of changes has them.
-fn before(readable: &[&Listed], is_recent: impl Fn(&Listed) -> bool) -> Option<u64> {
+fn last_before_these(readable: &[&Listed], is_recent: impl Fn(&Listed) -> bool) -> Option<u64> {
     let usable = || {
         let backups = readable.iter();
         backups.filter(|backup| !matches!(backup.trust, Trust::Bad(_)))
