@@ -124,8 +124,10 @@ pub fn check(
     if depth != Depth::Quick {
         let (verdict, uncompared) = compared(&file);
         found.database.push(verdict);
-        let is_some = matches!(uncompared, None | Some(Uncompared::Some(..)));
-        found.is_uncompared = !is_some;
+        found.is_uncompared = matches!(
+            uncompared,
+            Some(Uncompared::Missing | Uncompared::OfAnother)
+        );
         found.notes.extend(uncompared.map(in_words));
         (found.small, found.files) = look_at_small_files(folder.root(), before);
     }
@@ -184,7 +186,7 @@ fn in_words(uncompared: Uncompared) -> String {
             "the pages of the database could not be compared with what was written: site.db-sums2 has the checksums of \
              another file, as in a folder that was copied, or after another program has written to site.db. {when}"
         ),
-        Uncompared::Some(pages, of) => format!(
+        Uncompared::Partly(pages, of) => format!(
             "{pages} of the {of} pages of the database could not be compared with what was written: they have no checksum \
              yet, as after the folder was copied. Each gets one when it is written next."
         ),

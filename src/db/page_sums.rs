@@ -26,8 +26,8 @@ use std::{
 };
 
 use self::form::{
-    ENTRY_BYTES, Entry, Form, Found, HEADER_BYTES, Header, Looks, Written, entry, header_bytes,
-    kept_of, offset, read_entry, read_header,
+    ENTRY, ENTRY_BYTES, Entry, Form, Found, HEADER_BYTES, Header, Looks, Written, entry,
+    header_bytes, kept_of, offset, read_entry, read_header,
 };
 pub(super) use self::look::{Comparison, Uncompared, look_at_sums};
 use super::wal::{
@@ -239,7 +239,7 @@ impl PageSums {
         for page in 1..=u32::try_from(pages).unwrap_or(u32::MAX) {
             entries.extend(match old.sums_of(page)? {
                 Entry::Known(now, before) => entry(page, now, before),
-                Entry::Unknown | Entry::Damaged => [0; 16],
+                Entry::Unknown | Entry::Damaged => [0; ENTRY],
             });
         }
         self.file.write_all_at(&entries, HEADER_BYTES)?;
@@ -258,7 +258,7 @@ impl PageSums {
         }
         let mut entries = vec![0; usize::try_from(pages * ENTRY_BYTES).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut entries, HEADER_BYTES)?;
-        let (entries, _) = entries.as_chunks::<16>();
+        let (entries, _) = entries.as_chunks::<ENTRY>();
         let read = (1..).zip(entries);
         let read = read.map(|(page, entry)| (page, read_entry(self.form, page, entry)));
         let unknown: Vec<(u32, Entry)> = read
@@ -272,7 +272,7 @@ impl PageSums {
             let at = u64::from(page - 1) * self.page_bytes as u64;
             let known = match file.read_exact_at(&mut content, at) {
                 Ok(()) => entry(*page, sum_of(*page, &content), 0),
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => [0; 16],
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => [0; ENTRY],
                 Err(e) => return Err(e),
             };
             self.file.write_all_at(&known, offset(self.form, *page))?;
@@ -391,7 +391,7 @@ impl PageSums {
     }
 
     fn sums_of(&self, page: u32) -> io::Result<Entry> {
-        let mut entry = [0; 16];
+        let mut entry = [0; ENTRY];
         match self.file.read_exact_at(&mut entry, offset(self.form, page)) {
             Ok(()) => Ok(read_entry(self.form, page, &entry)),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(Entry::Unknown),

@@ -30,7 +30,9 @@ pub(super) const HEADER_BYTES: u64 = 2 * COPY as u64;
 /// The same in programs before.
 const OLD_HEADER_BYTES: u64 = COPY as u64;
 /// Bytes for each page.
-pub(super) const ENTRY_BYTES: u64 = 16;
+pub(super) const ENTRY: usize = 16;
+/// The same, as places in files are counted.
+pub(super) const ENTRY_BYTES: u64 = ENTRY as u64;
 /// The largest sum that is kept.
 #[cfg(test)]
 const LARGEST: u64 = (1 << 48) - 1;
@@ -112,8 +114,8 @@ pub(super) fn offset(form: Form, page: u32) -> u64 {
 }
 
 /// What is written for a page.
-pub(super) fn entry(page: u32, now: u64, before: u64) -> [u8; 16] {
-    let mut entry = [0; 16];
+pub(super) fn entry(page: u32, now: u64, before: u64) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
     if now == 0 {
         return entry;
     }
@@ -124,7 +126,7 @@ pub(super) fn entry(page: u32, now: u64, before: u64) -> [u8; 16] {
     entry
 }
 
-fn proof(page: u32, entry: &[u8; 16]) -> u32 {
+fn proof(page: u32, entry: &[u8; ENTRY]) -> u32 {
     let mut proved = *entry;
     proved[12..].fill(0);
     let (a, b) = add_up(&proved, false, (page, !page));
@@ -132,7 +134,7 @@ fn proof(page: u32, entry: &[u8; 16]) -> u32 {
 }
 
 /// Reads what [`entry`] has written, or a program before.
-pub(super) fn read_entry(form: Form, page: u32, bytes: &[u8; 16]) -> Entry {
+pub(super) fn read_entry(form: Form, page: u32, bytes: &[u8; ENTRY]) -> Entry {
     let (now, before) = match form {
         Form::Old => (number(bytes, 0), number(bytes, 1)),
         Form::New => {
@@ -144,7 +146,7 @@ pub(super) fn read_entry(form: Form, page: u32, bytes: &[u8; 16]) -> Entry {
             (part(0), part(6))
         }
     };
-    if form == Form::New && *bytes != [0; 16] && entry(page, now, before) != *bytes {
+    if form == Form::New && *bytes != [0; ENTRY] && entry(page, now, before) != *bytes {
         return Entry::Damaged;
     }
     let kept = |sum: u64| if sum == 0 { 0 } else { kept_of(sum) };

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     PageSums, Versions, each_page,
-    form::{ENTRY_BYTES, Entry, Found, Written, read_entry, read_header},
+    form::{ENTRY, Entry, Found, Written, read_entry, read_header},
     looks, offset, sum_of, versions_in,
 };
 use crate::{base::Verdict, db::wal::log_of};
@@ -30,7 +30,7 @@ pub(in crate::db) enum Uncompared {
     /// They are not of the file that is there.
     OfAnother,
     /// So many pages, of so many, have none.
-    Some(u32, u32),
+    Partly(u32, u32),
 }
 
 /// What was seen of the pages.
@@ -173,31 +173,16 @@ impl Comparison {
 
     /// Takes a page.
     pub(in crate::db) fn see(&mut self, page: u32, content: &[u8]) {
+        let Some(sums) = &self.sums else {
+            return;
+        };
         self.pages += 1;
-        let found = sum_of(page, content);
-        match self.sum_ahead(page) {
-            Ok(None) => {}
-            Ok(Some(Entry::Unknown)) => self.without_sum += 1,
-            Ok(Some(Entry::Known(now, before))) if found == now || found == before => {}
-            Ok(Some(_)) => self.suspects.push(page),
+        match sum_ahead(sums, &mut self.ahead, page) {
+            Ok(Entry::Unknown) => self.without_sum += 1,
+            Ok(Entry::Known(now, before)) if [now, before].contains(&sum_of(page, content)) => {}
+            Ok(_) => self.suspects.push(page),
             Err(e) => self.failed = Some(e),
         }
-    }
-
-    /// What is known of a page, or was a moment ago.
-    fn sum_ahead(&mut self, page: u32) -> io::Result<Option<Entry>> {
-        let Some(sums) = &self.sums else {
-            return Ok(None);
-        };
-        let (first, entries) = &mut self.ahead;
-        let is_ahead = page >= *first
-            && ((page - *first) as usize + 1) * size_of::<[u8; 16]>() <= entries.len();
-        if !is_ahead {
-            (*first, *entries) = (page, sums.entries_from(page)?);
-        }
-        let at = (page - *first) as usize;
-        let (entries, _) = entries.as_chunks::<16>();
-        Ok(Some(read_entry(sums.form, page, &entries[at])))
     }
 
     /// What was seen. `again` reads a page once more, as it was at the same moment.
@@ -215,7 +200,7 @@ impl Comparison {
             return Ok(self.seen);
         };
         if self.without_sum > 0 {
-            self.seen.uncompared = Some(Uncompared::Some(self.without_sum, self.pages));
+            self.seen.uncompared = Some(Uncompared::Partly(self.without_sum, self.pages));
         }
         if self.suspects.is_empty() {
             return Ok(self.seen);
@@ -242,10 +227,25 @@ impl Comparison {
     }
 }
 
+/// What is known of a page, or was a moment ago. `ahead` has sums that were read ahead, and the page of the first.
+fn sum_ahead(
+    sums: &PageSums,
+    (first, entries): &mut (u32, Vec<u8>),
+    page: u32,
+) -> io::Result<Entry> {
+    let is_ahead = page >= *first && ((page - *first) as usize + 1) * ENTRY <= entries.len();
+    if !is_ahead {
+        (*first, *entries) = (page, sums.entries_from(page)?);
+    }
+    let at = (page - *first) as usize;
+    let (entries, _) = entries.as_chunks::<ENTRY>();
+    Ok(read_entry(sums.form, page, &entries[at]))
+}
+
 impl PageSums {
     /// Entries from that of a page on; where there are none, they say that nothing is known.
     fn entries_from(&self, page: u32) -> io::Result<Vec<u8>> {
-        let mut entries = vec![0; SUMS_AT_ONCE * size_of::<[u8; 16]>()];
+        let mut entries = vec![0; SUMS_AT_ONCE * ENTRY];
         let (at, mut done) = (offset(self.form, page), 0);
         while done < entries.len() {
             match self.file.read_at(&mut entries[done..], at + done as u64)? {
@@ -253,8 +253,7 @@ impl PageSums {
                 count => done += count,
             }
         }
-        let whole = usize::try_from(ENTRY_BYTES).unwrap_or(16);
-        entries[done / whole * whole..].fill(0);
+        entries[done / ENTRY * ENTRY..].fill(0);
         Ok(entries)
     }
 }

@@ -257,14 +257,14 @@ fn where_there_is_nothing_to_compare_with_that_is_said_until_the_next_start() {
     for (spoil, why) in [
         (removed, Uncompared::Missing),
         (copied, Uncompared::OfAnother),
-        (forgotten, Uncompared::Some(3, 0)),
+        (forgotten, Uncompared::Partly(3, 0)),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let (path, _) = a_database(dir.path());
         spoil(&path);
         let seen = look_at_sums(&path).unwrap();
         let said = match seen.uncompared {
-            Some(Uncompared::Some(pages, _)) => Some(Uncompared::Some(pages, 0)),
+            Some(Uncompared::Partly(pages, _)) => Some(Uncompared::Partly(pages, 0)),
             said => said,
         };
         assert_eq!(said, Some(why));
