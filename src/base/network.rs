@@ -34,7 +34,7 @@ pub fn is_global(address: IpAddr) -> bool {
                 || v4.is_multicast()
                 || a == 0
                 || a >= 240
-                || (a, b & 0xc0) == (100, 64)
+                || is_shared(v4.into())
                 || (a, b, c) == (192, 0, 0)
                 || (a, b & 0xfe) == (198, 18))
         }
