@@ -36,6 +36,11 @@ pub fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
+/// So many posts and pages, for people.
+pub fn posts_and_pages(count: u64) -> String {
+    counted(count, "post or page", "posts and pages")
+}
+
 /// What a system or a library says, without the numbers that mean something to programmers only: `(os error 28)`.
 pub fn without_numbers(text: &str) -> Cow<'_, str> {
     const MARK: &str = " (os error ";

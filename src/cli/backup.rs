@@ -22,7 +22,10 @@ use crate::{
         self, Encryption, Keys, Listed, Outcome, Recipient, Repository, Round, Rule, Source,
         Target, Trust, Which,
     },
-    base::{Error, Result, Timestamp, size_text, words::counted},
+    base::{
+        Error, Result, Timestamp, size_text,
+        words::{counted, posts_and_pages},
+    },
     config::Config,
     db::DataFolder,
     server::stores,
@@ -262,7 +265,7 @@ fn make(args: &MakeArgs, global: &Global) -> Result<ExitCode> {
     say!(
         "Backup {} is in {target}: {} and {}, {}. {} were written for it.",
         made.number,
-        counted(made.posts, "post or page", "posts and pages"),
+        posts_and_pages(made.posts),
         counted(made.files, "file", "files"),
         size_text(made.bytes),
         size_text(made.new_bytes),
@@ -427,7 +430,7 @@ fn line(backup: &Listed) -> String {
         clock(backup.made_at),
         size_text(backup.bytes),
         size_text(backup.new_bytes),
-        counted(backup.posts, "post or page", "posts and pages"),
+        posts_and_pages(backup.posts),
         counted(backup.files, "file", "files"),
     )
 }

@@ -8,7 +8,10 @@ use clap::Args;
 use super::{Global, say};
 use crate::{
     app::names::queries::list_names,
-    base::{Result, Space, Verdict, words::counted},
+    base::{
+        Result, Space, Verdict,
+        words::{counted, posts_and_pages},
+    },
     config::Config,
     db::{DataFolder, Depth, Found, Health, Trouble, check, open_to_look},
     jobs::disk::Ledger,
@@ -143,7 +146,7 @@ fn counts(args: &CheckArgs, found: &Found) -> String {
         Depth::Quick => "database   looked at its structures only".to_owned(),
         depth => format!(
             "database   {}\nmedia      {}{}",
-            counted(found.posts, "post or page", "posts and pages"),
+            posts_and_pages(found.posts),
             counted(found.media_files, "file", "files"),
             if depth == Depth::Full {
                 ""

@@ -7,7 +7,10 @@ use clap::Args;
 use super::{Global, progress::Bar};
 use crate::{
     app::transfer::export::export,
-    base::{Result, words::counted},
+    base::{
+        Result,
+        words::{counted, posts_and_pages},
+    },
     db::{DataFolder, Database, MediaStore},
 };
 
@@ -29,14 +32,14 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode> {
     drop(bar);
     say!(
         "{} and {} are in {}.",
-        counted(report.posts as u64, "post or page", "posts and pages"),
+        posts_and_pages(report.posts as u64),
         counted(report.media as u64, "file", "files"),
         args.dir.display()
     );
     if report.trashed > 0 {
         say!(
             "Not written, as it is in the trash: {}.",
-            counted(report.trashed as u64, "post or page", "posts and pages")
+            posts_and_pages(report.trashed as u64)
         );
     }
     Ok(ExitCode::SUCCESS)

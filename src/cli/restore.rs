@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     backup::{self, Moment, To, Wanted, Which},
-    base::{Result, Timestamp, size_text, words::counted},
+    base::{
+        Result, Timestamp, size_text,
+        words::{counted, posts_and_pages},
+    },
     config::{self, Config},
 };
 
@@ -136,10 +139,6 @@ fn say_where_its_backups_go(to: &Path, is_copy: bool) {
         ),
         Some(_) => {}
     }
-}
-
-fn posts_and_pages(count: u64) -> String {
-    counted(count, "post or page", "posts and pages")
 }
 
 fn print_replay(preview: &backup::Preview, replay: &backup::Replay, to: &Path) {

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     app::layout::{FieldErrors, Shell},
-    base::{Timestamp, size_text, words::counted},
+    base::{
+        Timestamp, size_text,
+        words::{counted, posts_and_pages},
+    },
 };
 
 /// One backup.
@@ -94,7 +97,7 @@ pub fn row_of(backup: &Backup) -> BackupRow {
     };
     let contents = format!(
         "{}, {}, {}; {} were written for it",
-        counted(backup.posts, "post or page", "posts and pages"),
+        posts_and_pages(backup.posts),
         counted(backup.files, "file", "files"),
         size_text(backup.bytes),
         size_text(backup.new_bytes)
