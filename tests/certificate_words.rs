@@ -3,17 +3,17 @@
 use std::fs;
 
 use crate::{
+    backup::{run, text},
     certificates::{await_certificate, issuer, set, shown},
     pebble::{Options, Pebble},
-    site::{Site, command},
+    site::Site,
     waiting::until,
 };
 
 /// What a command beside the site says, and how it ends.
 fn said(site: &Site, words: &[&str]) -> (Option<i32>, String) {
-    let output = command(site.data()).args(words).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
+    let output = run(site.data(), words);
+    (output.status.code(), text(&output))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The disk under the site: it loses power, fills up, fails and lies, and nothing that was acknowledged is lost.
 
 mod crash;
-mod damage;
+pub(crate) mod damage;
 mod faults;
 mod medium;
 mod power;

@@ -1,12 +1,12 @@
 //! `webstead secret`: what is no secret is refused before it is kept.
 
-use std::{
-    fs,
-    io::Write as _,
-    process::{Output, Stdio},
-};
+use std::{fs, process::Output};
 
-use crate::site::{Site, command};
+use crate::{
+    backup::{run, text},
+    site::Site,
+    stores::fed,
+};
 
 const SERVER: &str =
     "provider = \"rfc2136\"\nserver = \"192.0.2.1\"\nzone = \"a.net\"\nkey = \"home_key\"";
@@ -19,17 +19,7 @@ fn what_cannot_be_a_secret_is_refused_and_the_one_before_stays() {
     site.stop();
     let set = |dns: &str, arguments: &[&str], typed: &str| -> Output {
         fs::write(site.data().join("webstead.toml"), format!("[dns]\n{dns}\n")).unwrap();
-        let mut child = command(site.data())
-            .arg("secret")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Who is refused before it reads does not take it.
-        let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
-        child.wait_with_output().unwrap()
+        fed(site.data(), &[&["secret"], arguments].concat(), typed)
     };
     let long = "a".repeat(20_000);
     let kept = || fs::read_to_string(site.data().join("secrets/dns")).unwrap();
@@ -139,9 +129,8 @@ fn commands_about_the_way_to_the_site_say_what_is_wrong_and_fail() {
         if let Some(file) = file {
             fs::write(site.data().join(file), "garbage\u{1b}").unwrap();
         }
-        let output = command(site.data()).args(arguments).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
+        let output = run(site.data(), arguments);
+        let said = text(&output);
         assert!(!output.status.success(), "{arguments:?}: {said}");
         assert!(said.contains(words), "{arguments:?}: {said}");
         assert!(!said.contains('\u{1b}'), "{arguments:?}: {said}");

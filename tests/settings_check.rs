@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::site::{Site, command};
+use crate::{
+    backup::{run, text},
+    site::Site,
+};
 
 const DNS: &str = "[dns]\nprovider = \"desec\"\nzone = \"example.org\"\n";
 
@@ -15,15 +18,8 @@ fn check(site: &Site, settings: &str, secret: Option<&str>) -> (bool, String) {
         Some(secret) => fs::write(kept.join("dns"), secret).unwrap(),
         None => drop(fs::remove_file(kept.join("dns"))),
     }
-    let output = command(site.data())
-        .args(["check", "--quick"])
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    )
+    let output = run(site.data(), &["check", "--quick"]);
+    (output.status.success(), text(&output))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use rustls::crypto::ring;
 
 use crate::{
-    backup::{killed, page, site_with_posts},
+    backup::{killed, page, site_with_posts, text},
     site::{OWNER, PASSWORD, Site, command},
     tools::{free_port, is_there, node_modules},
     waiting::wait_for_port,
@@ -133,8 +133,8 @@ fn answered(request: RequestBuilder, service: &str) -> String {
     text
 }
 
-/// Runs a command with lines on its standard input; says whether it succeeded, and what it said.
-pub(crate) fn said(data: &Path, arguments: &[&str], lines: &str) -> (bool, String) {
+/// Runs a command with lines on its standard input.
+pub(crate) fn fed(data: &Path, arguments: &[&str], lines: &str) -> Output {
     let mut child = command(data)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -142,15 +142,15 @@ pub(crate) fn said(data: &Path, arguments: &[&str], lines: &str) -> (bool, Strin
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who asks for nothing may have ended before.
+    // Who asks for nothing, or refuses before it reads, may have ended before.
     let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
-    (status.success(), text)
+    child.wait_with_output().unwrap()
+}
+
+/// The same; says whether it succeeded, and what it said.
+pub(crate) fn said(data: &Path, arguments: &[&str], lines: &str) -> (bool, String) {
+    let output = fed(data, arguments, lines);
+    (output.status.success(), text(&output))
 }
 
 pub(crate) fn done(data: &Path, arguments: &[&str], lines: &str) -> String {

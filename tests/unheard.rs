@@ -2,24 +2,14 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
 use crate::{
     backup::{done, run, site_with_posts, text},
+    disk::damage::flip,
     waiting::found_within,
 };
-
-/// Flips a bit in a byte, as a card does that decays: the time of the file stays.
-fn flip(path: &Path, at: u64) {
-    let file = File::options().read(true).write(true).open(path).unwrap();
-    let changed = file.metadata().unwrap().modified().unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 4], at).unwrap();
-    file.set_modified(changed).unwrap();
-}
 
 #[test]
 fn that_the_newest_backup_cannot_be_read_is_said_by_every_command_and_the_older_one_is_taken_by_its_number_alone()
@@ -32,7 +22,7 @@ fn that_the_newest_backup_cannot_be_read_is_said_by_every_command_and_the_older_
     let files = fs::read_dir(dir.path().join("backups/backups")).unwrap();
     let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    flip(&files[1], 100);
+    flip(&files[1], 100, 2);
     let name = files[1].file_name().unwrap().to_str().unwrap();
     let new = dir.path().join("new").display().to_string();
     let from = ["--from", &store];
@@ -67,7 +57,7 @@ fn a_site_that_runs_hears_of_damage_that_a_command_has_found_and_saves_nothing_o
         drop(client);
         let client = site.sign_in(crate::site::OWNER, crate::site::PASSWORD);
         let database = site.data().join("site.db");
-        flip(&database, fs::metadata(&database).unwrap().len() / 2);
+        flip(&database, fs::metadata(&database).unwrap().len() / 2, 2);
         let store = dir.path().join("backups").display().to_string();
         let place = if command == ["backup"] {
             &store[..]

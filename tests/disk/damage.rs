@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Flips one bit as media do that decay: nobody has written to the file.
-fn flip(path: &Path, at: u64, bit: u8) {
+pub(crate) fn flip(path: &Path, at: u64, bit: u8) {
     let file = File::options().read(true).write(true).open(path).unwrap();
     let changed = file.metadata().unwrap().modified().unwrap();
     let mut byte = [0];
