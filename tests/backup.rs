@@ -435,7 +435,9 @@ fn a_copy_beside_a_site_asks_its_owner_before_it_goes_on_with_that_ones_backups(
         !page.contains("Back up now") && !page.contains("Backup 2"),
         "{page}"
     );
-    let page = press(&[("take_over", "yes")], "sound was made on");
+    // While it is being made, the page says what was before.
+    let page = press(&[("take_over", "yes")], "Back up now");
+    assert!(page.contains("sound was made on"), "{page}");
     assert!(!page.contains("restored beside another one"), "{page}");
 }
 
