@@ -158,6 +158,12 @@ pub(super) fn names_of(
     unique
 }
 
+/// Whether a name is a zone's own or below it, both in lower case.
+pub(super) fn is_in(name: &str, zone: &str) -> bool {
+    let above = name.strip_suffix(zone);
+    above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
 /// A name of [`typed`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{CertificateName, Settings, keeper::Wanted};
-use crate::base::is_global;
+use crate::{base::is_global, net::names::is_in};
 
 /// Names that no authority of the internet knows (RFC 6761, RFC 6762, RFC 7686, RFC 8375, and the list of ICANN's
 /// special-use domains).
@@ -33,19 +33,15 @@ pub(super) fn is_of_own_network(name: &str) -> bool {
     is_below(name, &OWN_NETWORK) || is_below(name, &NEVER)
 }
 
-/// Whether one of these is for all names directly above which this name stands: `*.example.org`.
+/// Whether one of these is `*.` and what is above this name.
 pub(super) fn covered_by_star(name: &str, all: &[CertificateName]) -> bool {
-    let above = name.split_once('.').map(|(_, above)| above);
-    let stars = all.iter().filter_map(|one| one.as_str().strip_prefix("*."));
-    !name.starts_with("*.") && stars.into_iter().any(|star| Some(star) == above)
+    let star = name.split_once('.').map(|(_, above)| format!("*.{above}"));
+    !name.starts_with("*.") && all.iter().any(|one| Some(one.as_str()) == star.as_deref())
 }
 
 /// Whether a name is one of these, or below one.
 fn is_below(name: &str, ends: &[&str]) -> bool {
-    ends.iter().any(|end| {
-        let above = name.strip_suffix(*end);
-        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
-    })
+    ends.iter().any(|end| is_in(name, end))
 }
 
 /// Every name that is wanted, once.

@@ -6,7 +6,10 @@ use super::{
     CertificateName, Challenge, Settings,
     names::{covered_by_star, is_public},
 };
-use crate::net::{dns, names::not_a_host_name};
+use crate::net::{
+    dns,
+    names::{is_in, not_a_host_name},
+};
 
 /// What to do where a proof needs the DNS, and nobody may change it.
 const HOW: &str = "give [dns] a provider that has texts (in the browser: DNS provider), or choose dns-persist-01, whose \
@@ -107,7 +110,7 @@ impl Settings {
             is_by_dns(name)
                 && name.parse::<IpAddr>().is_err()
                 && self.is_asked_about(name)
-                && !dns::is_in(name, zone)
+                && !is_in(name, zone)
         };
         let sentence = |name: &str| {
             let base = name.strip_prefix("*.").unwrap_or(name);

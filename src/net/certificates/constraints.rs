@@ -3,6 +3,8 @@
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use rustls::pki_types::ServerName;
 
+use crate::net::names::is_in;
+
 /// The networks that the authority may speak for.
 ///
 /// 100.64.0.0/10 is one of them though neighbours behind the same provider may share it: overlay networks such as
@@ -23,11 +25,7 @@ const NETWORKS: [(&str, u8); 9] = [
 
 /// Whether an authority that is made for this host now may speak for a name, in lower case.
 pub(super) fn would_permit(host: &str, name: &str) -> bool {
-    let is_of = |end: &str| {
-        let above = name.strip_suffix(end);
-        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
-    };
-    name == host || is_of("local") || is_of("localhost")
+    name == host || is_in(name, "local") || is_in(name, "localhost")
 }
 
 /// The names that an authority of this host may speak for.

@@ -9,9 +9,12 @@ use serde::Deserialize;
 
 use super::{
     follow::Source,
-    settings::{ApiAddress, Follow, Provider, Server, Settings, Signature, Web, WebKind, is_in},
+    settings::{ApiAddress, Follow, Provider, Server, Settings, Signature, Web, WebKind},
 };
-use crate::{base::paths, net::names::DomainName};
+use crate::{
+    base::paths,
+    net::names::{DomainName, is_in},
+};
 
 /// The section as it is written.
 #[derive(Default, Deserialize)]

@@ -28,7 +28,6 @@ pub(super) use no_answer::code_in_words;
 pub use said::{Said, said_of};
 pub(super) use said::{addresses_in, ask_in_time};
 pub use secret::SECRET_NAME;
-pub(super) use settings::is_in;
 pub use settings::{Follow, Settings};
 
 use self::settings::Provider;

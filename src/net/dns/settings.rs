@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{follow::Source, keys::Keys};
-use crate::net::names::DomainName;
+use crate::net::names::{DomainName, is_in};
 
 /// Section `[dns]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -203,12 +203,6 @@ impl Provider {
             Self::Web(web) => web.zone.as_ref(),
         }
     }
-}
-
-/// Whether a name is a zone's own or below it.
-pub(in crate::net) fn is_in(name: &str, zone: &str) -> bool {
-    let above = name.strip_suffix(zone);
-    above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }
 
 /// Whether a name is not only of this network, as far as one can see (RFC 6761, RFC 6762).

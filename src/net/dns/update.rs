@@ -23,11 +23,12 @@ use super::{
     failure::Failure,
     lookup,
     no_answer::{Asked, code_in_words},
-    settings,
-    settings::is_in,
-    visible,
+    settings, visible,
 };
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    net::names::is_in,
+};
 
 /// Seconds that others may keep what is changed: a proof is there for a minute, and an address may change any time.
 const TTL_S: u32 = 60;

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::net::dns::{
-    Addresses, Soon, Zone,
-    failure::Failure,
-    settings::is_in,
-    text::{MOST_BYTES, quoted, unquoted},
-    visible,
+use crate::net::{
+    dns::{
+        Addresses, Soon, Zone,
+        failure::Failure,
+        text::{MOST_BYTES, quoted, unquoted},
+        visible,
+    },
+    names::is_in,
 };
 
 /// The types that are changed.
