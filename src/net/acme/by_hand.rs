@@ -48,14 +48,6 @@ pub fn kept_certificates(data: &Path) -> Vec<Report> {
         .collect()
 }
 
-/// Removes what is kept for a name that is not one of the site's any more; says whether there was something.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn forget(data: &Path, name: &str) -> Result<bool> {
-    kept::forget(data, name)
-}
-
 /// Whether there is a certificate for a name that could be revoked.
 ///
 /// # Errors

@@ -112,8 +112,12 @@ pub(super) fn remove(data: &Path, name: &str) -> Result<()> {
     fs::remove_file(&file).map_err(|e| Error::io("removing", file, e))
 }
 
-/// Removes everything that is kept for a name; says whether there was something.
-pub(super) fn forget(data: &Path, name: &str) -> Result<bool> {
+/// Removes everything that is kept for a name, such as one that is not the site's any more; says whether there was
+/// something.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn forget(data: &Path, name: &str) -> Result<bool> {
     let mut was_there = false;
     for end in ["asked", "pem", "json"] {
         let file = path(data, name, end);

@@ -32,12 +32,12 @@ mod wire;
 pub(super) use account::authority_of;
 pub use account::check_external_key;
 pub use by_hand::{
-    NameRecord, Reason, change_account_key, forget, has_certificate, kept_certificates,
-    name_records, revoke,
+    NameRecord, Reason, change_account_key, has_certificate, kept_certificates, name_records,
+    revoke,
 };
 pub use failure::{Failure, FailureKind};
 pub use keeper::{Keeper, Wanted};
-pub use kept::{ask_to_renew, is_asked, is_half_written};
+pub use kept::{ask_to_renew, forget, is_asked, is_half_written};
 pub use keys::KeyKind;
 pub use memory::{Overview, overview};
 pub use names::{is_public, may_be_in_dns};
