@@ -1,32 +1,22 @@
 //! Whether what is on the disk is what was written there. It writes nothing.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+mod beside;
+
+use std::{collections::BTreeMap, path::Path, sync::mpsc, thread, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
+pub use self::beside::SmallFile;
+use self::beside::look_beside;
 use super::{
     DataFolder, MediaStore,
     door::open_to_look,
-    hash_of,
     health::Health,
     page_sums::{Uncompared, look_at_sums},
     wal_verdict::look_at_end_of_log,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};
-
-/// Far more than any of the small files has that are looked at.
-const MAX_SMALL_BYTES: u64 = 1024 * 1024;
-/// Folders of small files, and the data folder itself.
-const SMALL_FILES_IN: [&str; 5] = ["", "tls", "tls/public", "secrets", "dns"];
 
 /// How long to wait before damage is believed.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -36,15 +26,11 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 pub enum Depth {
     /// What `SQLite` says of its structures.
     Quick,
-    /// Everything but media.
+    /// Everything but media, the owner's own files and other large ones.
     WithoutMedia,
     /// Everything.
     Full,
 }
-
-/// A small file as it was: time of change in nanoseconds, size, SHA-256.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SmallFile(i64, u64, String);
 
 /// What a check has found. What is sound is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +39,7 @@ pub struct Found {
     pub database: Vec<Verdict>,
     /// Of media files.
     pub media: Vec<Verdict>,
-    /// Of keys, certificates and settings.
+    /// Of keys, certificates, settings, the owner's own files and databases that are kept.
     pub files: Vec<Verdict>,
     /// What is no damage, and good to know; a line each.
     #[serde(default)]
@@ -65,7 +51,7 @@ pub struct Found {
     pub posts: u64,
     /// Media files.
     pub media_files: u64,
-    /// The small files as they are now, by their path in the data folder; one that cannot be read as it was before.
+    /// The files beside the database and media as they are now, by their path in the data folder; one that cannot be read as it was before.
     pub small: BTreeMap<String, SmallFile>,
 }
 
@@ -97,7 +83,7 @@ impl Found {
     }
 }
 
-/// Looks at a data folder. `before` has the small files as they were when they were last looked at;
+/// Looks at a data folder. `before` has the files beside it as they were when they were last looked at;
 /// `rest` is called now and then, for who wants to leave the disk to others.
 ///
 /// Not for a process that has the database open: see [`look_at_pages`].
@@ -129,7 +115,9 @@ pub fn check(
             Some(Uncompared::Missing | Uncompared::OfAnother)
         );
         found.notes.extend(uncompared.map(in_words));
-        (found.small, found.files) = look_at_small_files(folder.root(), before);
+        let beside = look_beside(folder.root(), depth, before, &rest);
+        found.notes.extend(beside.notes);
+        (found.small, found.files) = (beside.files, beside.verdicts);
     }
     if is_log_damaged {
         // Whoever opens the database makes the index of its log anew, and with that the damage is seen no more.
@@ -138,7 +126,7 @@ pub fn check(
     }
     found.database.extend(look_at_structures(&file, depth));
     if depth != Depth::Quick
-        && let Err(e) = look_at_contents(folder, depth, rest, &mut found)
+        && let Err(e) = look_at_contents(folder, depth, &rest, &mut found)
     {
         let verdict = Verdict::of(&e);
         if !found.database.contains(&verdict) {
@@ -217,7 +205,7 @@ fn look_at_structures(file: &Path, depth: Depth) -> Vec<Verdict> {
 fn look_at_contents(
     folder: &DataFolder,
     depth: Depth,
-    rest: impl Fn(),
+    rest: &impl Fn(),
     found: &mut Found,
 ) -> Result<()> {
     let connection = open_to_look(&folder.database())?;
@@ -328,85 +316,4 @@ fn is_of_the_disk(line: &str) -> bool {
 fn count(connection: &Connection, sql: &str) -> Result<u64> {
     let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or(0))
-}
-
-/// Keys, certificates, secrets and settings, by their path in the data folder, and what has become of them.
-fn look_at_small_files(
-    root: &Path,
-    before: &BTreeMap<String, SmallFile>,
-) -> (BTreeMap<String, SmallFile>, Vec<Verdict>) {
-    let (mut small, mut verdicts) = (BTreeMap::new(), Vec::new());
-    for path in small_files(root, &mut verdicts) {
-        let name = path.strip_prefix(root).unwrap_or(&path);
-        let name = name.to_string_lossy().into_owned();
-        let known = before.get(&name);
-        match look_at(&path) {
-            Ok(Some(now)) => {
-                verdicts.push(verdict_of(&name, known, &now));
-                small.insert(name, now);
-            }
-            Ok(None) => {}
-            Err(e) => {
-                verdicts.push(Verdict::NotSeen(format!("{name} cannot be read: {e}")));
-                small.extend(known.map(|known| (name, known.clone())));
-            }
-        }
-    }
-    (small, verdicts)
-}
-
-/// Their paths; a folder that cannot be read is put down.
-fn small_files(root: &Path, verdicts: &mut Vec<Verdict>) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    for folder in SMALL_FILES_IN {
-        let folder = root.join(folder);
-        let listed = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        match listed {
-            Ok(entries) => paths.extend(entries.into_iter().map(|entry| entry.path())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => verdicts.push(Verdict::NotSeen(format!(
-                "reading {}: {e}",
-                folder.display()
-            ))),
-        }
-    }
-    // What changes by itself, and what is looked at in other ways.
-    let is_other = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let others = ["site.db", "server.lock", "disk.json", "damaged.txt", "."];
-        others.iter().any(|start| name.starts_with(start))
-    };
-    paths.retain(|path| !is_other(path));
-    paths.sort();
-    paths
-}
-
-/// A small file as it is; `None` where there is none.
-fn look_at(path: &Path) -> io::Result<Option<SmallFile>> {
-    let look = || -> io::Result<Option<SmallFile>> {
-        let known = fs::symlink_metadata(path)?;
-        if !known.is_file() || known.len() > MAX_SMALL_BYTES {
-            return Ok(None);
-        }
-        let changed = known.mtime().saturating_mul(1_000_000_000) + known.mtime_nsec();
-        let hash = hash_of(&fs::read(path)?);
-        Ok(Some(SmallFile(changed, known.len(), hash)))
-    };
-    match look() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        looked => looked,
-    }
-}
-
-/// A file with another content than before that nobody has written to since has decayed: media that do that do not set
-/// the time of change.
-fn verdict_of(name: &str, before: Option<&SmallFile>, now: &SmallFile) -> Verdict {
-    let has_decayed =
-        before.is_some_and(|before| (before.0, before.1) == (now.0, now.1) && before.2 != now.2);
-    if !has_decayed {
-        return Verdict::Sound;
-    }
-    Verdict::Damaged(format!(
-        "{name} is not what it was, and nobody has written to it; restore it from a backup"
-    ))
 }

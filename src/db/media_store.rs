@@ -12,18 +12,29 @@ use sha2::{Digest, Sha256};
 use super::folder::DataFolder;
 use crate::base::{Error, Result, Verdict, files};
 
+/// How much is read at once by who leaves the disk to others.
+const REST_AFTER_BYTES: usize = 1024 * 1024;
+
 /// SHA-256 of `bytes`, 64 lower-case hex digits: the name of a media file.
 pub fn hash_of(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-fn hash_of_file(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
+/// The same of what is read, a piece at a time; `rest` is called after each MiB.
+pub(super) fn hash_of_all(mut from: impl Read, rest: impl Fn()) -> io::Result<String> {
     let (mut digest, mut buffer) = (Sha256::new(), vec![0u8; 64 * 1024]);
+    let mut unrested = 0;
     loop {
-        match file.read(&mut buffer)? {
+        match from.read(&mut buffer)? {
             0 => return Ok(HEXLOWER.encode(&digest.finalize())),
-            n => digest.update(&buffer[..n]),
+            n => {
+                digest.update(&buffer[..n]);
+                unrested += n;
+            }
+        }
+        if unrested >= REST_AFTER_BYTES {
+            unrested = 0;
+            rest();
         }
     }
 }
@@ -77,7 +88,7 @@ impl MediaStore {
     /// Whether the file with this hash is there and its content still has this hash.
     pub fn look(&self, hash: &str) -> Verdict {
         let path = self.path(hash);
-        match hash_of_file(&path) {
+        match fs::File::open(&path).and_then(|file| hash_of_all(file, || ())) {
             Ok(found) if found == hash => Verdict::Sound,
             Ok(_) => Verdict::Damaged(format!("{} is damaged", path.display())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {

@@ -60,15 +60,25 @@ fn run(data: &Path, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), said(&output))
 }
 
-/// Files beside the database that do not change by themselves, and the ledger of the disk.
-const BESIDE: [&str; 6] = [
-    "webstead.toml",
-    "backups.json",
-    "disk.json",
-    "dns/state.json",
-    "secrets/token",
-    "tls/public/example.org.pem",
+/// Files beside the database that do not change by themselves: each with a line of it, and how often that is in it.
+const BESIDE: [(&str, &str, usize); 10] = [
+    ("webstead.toml", "# settings\n", 1),
+    ("backups.json", "{\"repositories\": {}}\n", 1),
+    ("dns/state.json", "{\"names\": {}}\n", 1),
+    ("secrets/token", "a secret\n", 1),
+    ("tls/public/example.org.pem", "what is kept for a name\n", 1),
+    ("tls/acme/account-0.json", "what opens an account\n", 1),
+    ("public/tools/clock.html", "<p>12:00\n", 1),
+    ("public/.well-known/film", "a picture\n", 150_000),
+    ("large.txt", "a line of more than a mebibyte\n", 40_000),
+    ("site.db.before-upgrade", "the way back\n", 100_000),
 ];
+
+/// Where they are, and the ledger of the disk.
+fn beside(data: &Path) -> Vec<PathBuf> {
+    let files = BESIDE.iter().map(|(name, ..)| data.join(name));
+    files.chain([data.join("disk.json")]).collect()
+}
 
 /// A stopped site with posts, a picture and a secret, that was checked once.
 fn a_site() -> (tempfile::TempDir, PathBuf) {
@@ -90,19 +100,10 @@ fn a_site() -> (tempfile::TempDir, PathBuf) {
     )
     .unwrap();
     assert!(run(&data, &["import", folder.to_str().unwrap()]).0);
-    for (name, text) in [
-        ("webstead.toml", "# settings\n"),
-        (
-            "backups.json",
-            "{\"repositories\": {\"/mnt/usb\": \"0123456789abcdef\"}}\n",
-        ),
-        ("dns/state.json", "{\"names\": {}}\n"),
-        ("secrets/token", "a secret\n"),
-        ("tls/public/example.org.pem", "what is kept for a name\n"),
-    ] {
+    for (name, line, times) in BESIDE {
         let path = data.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, line.repeat(times)).unwrap();
     }
     check_by_the_server(&site, true);
     assert!(site.stop().success());
@@ -148,7 +149,7 @@ fn a_bit_that_flips_in_any_file_is_noticed() {
             .map(|at| (data.join("site.db"), page * page_bytes + at));
         places.extend(inside);
     }
-    let mut others: Vec<PathBuf> = BESIDE.iter().map(|name| data.join(name)).collect();
+    let mut others = beside(&data);
     for folder in ["tls", "media"] {
         let files = fs::read_dir(data.join(folder)).unwrap();
         others.extend(
@@ -157,7 +158,7 @@ fn a_bit_that_flips_in_any_file_is_noticed() {
                 .filter(|path| path.is_file()),
         );
     }
-    assert!(others.len() > 9, "{others:?}");
+    assert!(others.len() > 13, "{others:?}");
     for path in others {
         let length = fs::metadata(&path).unwrap().len();
         places.extend([0, length / 2, length - 1].map(|at| (path.clone(), at)));
@@ -176,7 +177,7 @@ fn a_bit_that_flips_in_any_file_is_noticed() {
 #[test]
 fn a_file_beside_the_database_that_is_damaged_keeps_no_site_from_starting_or_is_named() {
     let (_dir, data) = a_site();
-    let mut files: Vec<PathBuf> = BESIDE.iter().map(|name| data.join(name)).collect();
+    let mut files = beside(&data);
     let tls = fs::read_dir(data.join("tls")).unwrap();
     files.extend(
         tls.map(|entry| entry.unwrap().path())

@@ -68,7 +68,7 @@ pub struct Ledger {
     pub days: Vec<Day>,
     /// The last checks, oldest first.
     pub checks: Vec<Check>,
-    /// Small files as they were when everything was looked at.
+    /// Files beside the database and media as they were when everything was looked at.
     pub small: BTreeMap<String, SmallFile>,
 }
 

@@ -1,0 +1,425 @@
+//! Whether the files beside the database are what they were when they were last looked at.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Metadata, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Depth;
+use crate::{base::Verdict, db::media_store::hash_of_all};
+
+/// Folders of keys, certificates, secrets and settings, and the data folder itself.
+const FOLDERS: [&str; 6] = ["", "tls", "tls/public", "tls/acme", "secrets", "dns"];
+/// More than any file of the program's own has in there. What is larger is read by a full check only.
+const MAX_SMALL_BYTES: u64 = 1024 * 1024;
+/// What changes by itself in the data folder, is made anew, or is looked at in other ways: how its name begins.
+const OTHERS: [&str; 5] = ["site.db", "server.lock", "disk.json", "damaged.txt", "."];
+/// Databases that are kept and written to no more: how their names begin.
+const KEPT: [&str; 2] = ["site.db.before-upgrade", "site.db.after-upgrade-"];
+/// What belongs to such a one while somebody makes or reads it: how its name ends.
+const OF_KEPT: [&str; 3] = [".new", "-wal", "-shm"];
+
+/// The owner's own files.
+const OWN: &str = "public";
+/// Of those, as many files and folders are looked at: each is a line in `disk.json`, which is written every hour.
+const MAX_OWN: usize = 2000;
+/// So many folders inside each other.
+const MAX_DEPTH: usize = 16;
+/// Digits that are kept of the hash of an own file: it is compared with decay, not with somebody who means harm.
+const OWN_DIGITS: usize = 16;
+
+/// A file as it was: time of change in nanoseconds, size, SHA-256 or how that begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmallFile(i64, u64, String);
+
+/// What a look has found.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// The files as they are, by their path in the data folder; one that cannot be read as it was before.
+    pub(super) files: BTreeMap<String, SmallFile>,
+    /// What has become of them.
+    pub(super) verdicts: Vec<Verdict>,
+    /// What is not looked at, a line each.
+    pub(super) notes: Vec<String>,
+}
+
+/// Looks at the files of a data folder but for the database and media; only a full check reads what may be large, and
+/// the owner's own. `rest` is called after each file and each part of a large one.
+pub(super) fn look_beside(
+    root: &Path,
+    depth: Depth,
+    before: &BTreeMap<String, SmallFile>,
+    rest: &impl Fn(),
+) -> Beside {
+    let mut found = Beside::default();
+    let mut paths = Vec::new();
+    for folder in FOLDERS {
+        let listed = list(&root.join(folder), &mut found.verdicts);
+        let stays = |entry: &&fs::DirEntry| is_looked_at(&entry.file_name().to_string_lossy());
+        paths.extend(listed.iter().filter(stays).map(fs::DirEntry::path));
+    }
+    let max_bytes = if depth == Depth::Full {
+        let own = OwnFiles::find(root, MAX_OWN, &mut found);
+        paths.extend(own);
+        u64::MAX
+    } else {
+        MAX_SMALL_BYTES
+    };
+    for path in paths {
+        let name = path.strip_prefix(root).unwrap_or(&path);
+        let is_own = name.starts_with(OWN);
+        let name = name.to_string_lossy().into_owned();
+        let known = before.get(&name);
+        match look_at(&path, is_own, max_bytes, rest) {
+            Ok(Some(now)) => {
+                found.verdicts.push(verdict_of(&name, known, &now));
+                found.files.insert(name, now);
+            }
+            Ok(None) => {}
+            Err(e) => {
+                let why = Verdict::NotSeen(format!("{name} cannot be read: {e}"));
+                found.verdicts.push(why);
+                found.files.extend(known.map(|known| (name, known.clone())));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a file of this name, in one of [`FOLDERS`], stays as it is until somebody writes to it.
+fn is_looked_at(name: &str) -> bool {
+    let begins = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
+    let is_of_kept = OF_KEPT.iter().any(|end| name.ends_with(end));
+    !begins(&OTHERS) || (begins(&KEPT) && !is_of_kept)
+}
+
+/// What is in a folder, by name; one that cannot be read is put down.
+fn list(folder: &Path, verdicts: &mut Vec<Verdict>) -> Vec<fs::DirEntry> {
+    let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    match listed {
+        Ok(mut entries) => {
+            entries.sort_by_key(fs::DirEntry::file_name);
+            entries
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => {
+            let why = format!("reading {}: {e}", folder.display());
+            verdicts.push(Verdict::NotSeen(why));
+            Vec::new()
+        }
+    }
+}
+
+/// Finds the owner's own files. Symbolic links are not followed.
+struct OwnFiles<'a> {
+    root: &'a Path,
+    paths: Vec<PathBuf>,
+    /// How many more files and folders are looked at.
+    left: usize,
+    most: usize,
+    found: &'a mut Beside,
+}
+
+impl<'a> OwnFiles<'a> {
+    fn find(root: &'a Path, most: usize, found: &'a mut Beside) -> Vec<PathBuf> {
+        let mut files = Self {
+            root,
+            paths: Vec::new(),
+            left: most,
+            most,
+            found,
+        };
+        let folder = root.join(OWN);
+        if fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+            files.walk(&folder, 1);
+        }
+        files.paths
+    }
+
+    /// Whether there is room for more.
+    fn walk(&mut self, folder: &Path, depth: usize) -> bool {
+        for entry in list(folder, &mut self.found.verdicts) {
+            let path = entry.path();
+            if self.left == 0 {
+                let most = self.most;
+                self.leave_out(&path, &format!("and what comes after it is not looked at: there are more than {most} files and folders of your own"));
+                return false;
+            }
+            self.left -= 1;
+            // Of something that is just being removed there is nothing to say.
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_file() {
+                self.paths.push(path);
+            } else if kind.is_dir() && depth == MAX_DEPTH {
+                self.leave_out(
+                    &path,
+                    &format!("is not looked at: it is more than {MAX_DEPTH} folders deep"),
+                );
+            } else if kind.is_dir() && !self.walk(&path, depth + 1) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn leave_out(&mut self, path: &Path, why: &str) {
+        let name = path.strip_prefix(self.root).unwrap_or(path).display();
+        self.found.notes.push(format!("{name} {why}"));
+    }
+}
+
+/// A file as it is; `None` where there is none, where it has more bytes than `max_bytes`, or where somebody writes to it
+/// meanwhile.
+fn look_at(
+    path: &Path,
+    is_own: bool,
+    max_bytes: u64,
+    rest: &impl Fn(),
+) -> io::Result<Option<SmallFile>> {
+    let look = || -> io::Result<Option<SmallFile>> {
+        if !fs::symlink_metadata(path)?.is_file() {
+            return Ok(None);
+        }
+        // Something else may have taken its place: no link is followed, and no pipe waited for.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)?;
+        let known = file.metadata()?;
+        if !known.is_file() || known.len() > max_bytes {
+            return Ok(None);
+        }
+        let hash = hash_of_all(&file, rest)?;
+        rest();
+        Ok(is_still(&file, &known)?.then(|| {
+            let digits = if is_own { OWN_DIGITS } else { hash.len() };
+            SmallFile(
+                time_of(&known, is_own),
+                known.len(),
+                hash[..digits].to_owned(),
+            )
+        }))
+    };
+    match look() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        looked => looked,
+    }
+}
+
+/// Whether nobody has written to a file since.
+fn is_still(file: &File, known: &Metadata) -> io::Result<bool> {
+    let now = file.metadata()?;
+    Ok((changed(&now), now.len()) == (changed(known), known.len()))
+}
+
+fn changed(file: &Metadata) -> i64 {
+    let seconds = file.mtime().saturating_mul(1_000_000_000);
+    seconds.saturating_add(file.mtime_nsec())
+}
+
+/// When somebody last wrote to a file. Programs that bring a site here may give all files one time of change, such as
+/// that of the last release: then it is when this one was made that tells it from the one before.
+fn time_of(file: &Metadata, is_own: bool) -> i64 {
+    let made = file.created().ok().filter(|_| is_own);
+    let made = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let made = made.and_then(|made| i64::try_from(made.as_nanos()).ok());
+    changed(file).max(made.unwrap_or(i64::MIN))
+}
+
+/// A file with another content than before that nobody has written to since has decayed: media that do that do not set
+/// the time of change.
+fn verdict_of(name: &str, before: Option<&SmallFile>, now: &SmallFile) -> Verdict {
+    let has_decayed =
+        before.is_some_and(|before| (before.0, before.1) == (now.0, now.1) && before.2 != now.2);
+    if !has_decayed {
+        return Verdict::Sound;
+    }
+    Verdict::Damaged(format!(
+        "{name} is not what it was, and nobody has written to it; restore it from a backup"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        fs::FileTimes,
+        io::Write as _,
+        os::unix::fs::{FileExt as _, symlink},
+        thread,
+        time::{Duration, SystemTime},
+    };
+
+    use super::*;
+
+    fn write(root: &Path, name: &str, bytes: &[u8]) {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn look(root: &Path, depth: Depth, before: &BTreeMap<String, SmallFile>) -> Beside {
+        look_beside(root, depth, before, &|| ())
+    }
+
+    fn damage(found: &Beside) -> Vec<&str> {
+        found.verdicts.iter().filter_map(Verdict::damage).collect()
+    }
+
+    /// Gives a file the time of change that another program says it has.
+    fn set_time(path: &Path, time: SystemTime) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+    }
+
+    #[test]
+    fn a_full_check_reads_every_file_that_does_not_change_by_itself_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = &dir.path().join("site");
+        let deep = format!("public/{}film", "a/".repeat(MAX_DEPTH - 1));
+        let too_deep = format!("public/{}", "b/".repeat(MAX_DEPTH));
+        let large = vec![7; usize::try_from(MAX_SMALL_BYTES).unwrap() + 1];
+        let small = [
+            "backups.json",
+            "dns/state.json",
+            "secrets/token",
+            "site.db.after-upgrade-20261126-193000",
+            "site.db.before-upgrade",
+            "tls/acme/account.json",
+            "tls/public/a.pem",
+        ];
+        let full = [
+            "public/.well-known/x",
+            "public/disk.json",
+            &deep,
+            "tls/large",
+        ];
+        let never = [
+            ".written-7",
+            "damaged.txt",
+            "disk.json",
+            "media/0123",
+            "server.lock",
+            "site.db",
+            "site.db-wal",
+            "site.db.after-upgrade-20261126-193000-wal",
+            "site.db.before-upgrade.new",
+            &format!("{too_deep}x"),
+        ];
+        for name in small.iter().chain(&full).chain(&never) {
+            write(root, name, b"x");
+        }
+        write(root, "tls/large", &large);
+        write(dir.path(), "outside/x", b"x");
+        symlink(dir.path().join("outside"), root.join("public/folder")).unwrap();
+        symlink(dir.path().join("outside/x"), root.join("public/file")).unwrap();
+        symlink(dir.path().join("outside/x"), root.join("tls/file")).unwrap();
+        let names = |found: &Beside| found.files.keys().cloned().collect::<Vec<_>>();
+        let found = look(root, Depth::WithoutMedia, &BTreeMap::new());
+        assert_eq!(
+            (names(&found), found.notes.len()),
+            (small.map(str::to_owned).to_vec(), 0)
+        );
+        let found = look(root, Depth::Full, &BTreeMap::new());
+        let mut all: Vec<String> = small
+            .iter()
+            .chain(&full)
+            .map(|name| (*name).to_owned())
+            .collect();
+        all.sort();
+        assert_eq!(names(&found), all);
+        let too_deep = too_deep.trim_end_matches('/');
+        assert!(
+            found.notes.len() == 1 && found.notes[0].starts_with(too_deep),
+            "{:?}",
+            found.notes
+        );
+        // Nor is the folder itself somewhere else.
+        fs::rename(root.join("public"), dir.path().join("public")).unwrap();
+        symlink(dir.path().join("public"), root.join("public")).unwrap();
+        let found = look(root, Depth::Full, &BTreeMap::new());
+        assert!(!names(&found).iter().any(|name| name.starts_with("public")));
+    }
+
+    #[test]
+    fn of_very_many_own_files_it_is_said_from_where_on_they_are_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a/1", "a/2", "b/1", "b/2", "c"] {
+            write(dir.path(), &format!("public/{name}"), b"x");
+        }
+        for (most, files, first) in [
+            (7, 5, None),
+            (6, 4, Some("public/c ")),
+            (5, 3, Some("public/b/2 ")),
+            (3, 2, Some("public/b ")),
+            (1, 0, Some("public/a/1 ")),
+        ] {
+            let mut found = Beside::default();
+            let paths = OwnFiles::find(dir.path(), most, &mut found);
+            let notes = &found.notes;
+            assert_eq!(
+                (paths.len(), notes.len()),
+                (files, usize::from(first.is_some()))
+            );
+            assert!(
+                first.is_none_or(|first| notes[0].starts_with(first)),
+                "{most}: {notes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_own_file_has_decayed_only_if_it_is_the_one_that_was_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, path) = (dir.path(), dir.path().join("public/a"));
+        let release = SystemTime::now() - Duration::from_hours(9);
+        write(root, "public/a", b"one");
+        set_time(&path, release);
+        let before = look(root, Depth::Full, &BTreeMap::new()).files;
+        // A new one, with the size and the time of change of the one before. A file system counts time in steps.
+        thread::sleep(Duration::from_millis(50));
+        write(root, "public/b", b"two");
+        set_time(&root.join("public/b"), release);
+        fs::rename(root.join("public/b"), &path).unwrap();
+        let found = look(root, Depth::Full, &before);
+        assert_eq!(damage(&found), [""; 0]);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"six", 0).unwrap();
+        set_time(&path, release);
+        let found = look(root, Depth::Full, &found.files);
+        let said =
+            "public/a is not what it was, and nobody has written to it; restore it from a backup";
+        assert_eq!(damage(&found), [said]);
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_while_it_is_read_is_neither_damaged_nor_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a", &vec![0; 3 << 20]);
+        let before = look(dir.path(), Depth::Full, &BTreeMap::new()).files;
+        let rests = Cell::new(0);
+        let found = look_beside(dir.path(), Depth::Full, &before, &|| {
+            rests.set(rests.get() + 1);
+            let mut file = File::options()
+                .write(true)
+                .open(dir.path().join("a"))
+                .unwrap();
+            file.write_all(b"new").unwrap();
+        });
+        assert!(
+            rests.get() >= 3,
+            "it rests within a large file: {}",
+            rests.get()
+        );
+        assert!(damage(&found).is_empty() && found.files.is_empty());
+    }
+}
