@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use data_encoding::HEXLOWER;

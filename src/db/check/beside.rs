@@ -6,9 +6,9 @@ use std::{
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
+use rustix::fs::{AtFlags, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
 use super::Depth;
@@ -200,13 +200,14 @@ fn look_at(
         }
         let hash = hash_of_all(&file, rest)?;
         rest();
-        Ok(is_still(&file, &known)?.then(|| {
-            let digits = if is_own { OWN_DIGITS } else { hash.len() };
-            SmallFile(
-                time_of(&known, is_own),
-                known.len(),
-                hash[..digits].to_owned(),
-            )
+        if !is_still(&file, &known)? {
+            return Ok(None);
+        }
+        Ok(Some(if is_own {
+            let time = changed_or_made(&file, &known);
+            SmallFile(time, known.len(), hash[..OWN_DIGITS].to_owned())
+        } else {
+            SmallFile(changed(&known), known.len(), hash)
         }))
     };
     match look() {
@@ -222,17 +223,25 @@ fn is_still(file: &File, known: &Metadata) -> io::Result<bool> {
 }
 
 fn changed(file: &Metadata) -> i64 {
-    let seconds = file.mtime().saturating_mul(1_000_000_000);
-    seconds.saturating_add(file.mtime_nsec())
+    nanoseconds(file.mtime(), file.mtime_nsec())
 }
 
-/// When somebody last wrote to a file. Programs that bring a site here may give all files one time of change, such as
-/// that of the last release: then it is when this one was made that tells it from the one before.
-fn time_of(file: &Metadata, is_own: bool) -> i64 {
-    let made = file.created().ok().filter(|_| is_own);
-    let made = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
-    let made = made.and_then(|made| i64::try_from(made.as_nanos()).ok());
-    changed(file).max(made.unwrap_or(i64::MIN))
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+/// When somebody last wrote to a file of the owner's. Programs that bring a site here may give all files one time of
+/// change, such as that of the last release: then it is when this one was made that tells it from the one before.
+fn changed_or_made(file: &File, known: &Metadata) -> i64 {
+    // The standard library knows the time only with glibc.
+    let flags = (AtFlags::EMPTY_PATH, StatxFlags::BTIME);
+    let made = statx(file, c"", flags.0, flags.1).ok();
+    let made = made.filter(|found| found.stx_mask & StatxFlags::BTIME.bits() != 0);
+    let made = made.map_or(i64::MIN, |found| {
+        let at = found.stx_btime;
+        nanoseconds(at.tv_sec, at.tv_nsec.into())
+    });
+    changed(known).max(made)
 }
 
 /// A file with another content than before that nobody has written to since has decayed: media that do that do not set
