@@ -27,7 +27,7 @@ const OF_KEPT: [&str; 3] = [".new", "-wal", "-shm"];
 
 /// The owner's own files.
 const OWN: &str = "public";
-/// Of those, as many files and folders are looked at: each is a line in `disk.json`, which is written every hour.
+/// Of those, as many files and folders are looked at: each is about 90 bytes of `disk.json`, which may be written every hour.
 const MAX_OWN: usize = 2000;
 /// So many folders inside each other.
 const MAX_DEPTH: usize = 16;
