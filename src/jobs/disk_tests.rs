@@ -28,9 +28,9 @@ fn a_ledger_that_is_not_what_was_written_is_not_believed() {
     let path = dir.path().join(FILE);
     assert_eq!(Ledger::load(dir.path()).unwrap().days, ledger.days);
     let written = std::fs::read(&path).unwrap();
-    for at in 0..written.len() - 1 {
-        let mut damaged = written.clone();
-        damaged[at] ^= 1 << (at % 8);
+    for bit in 0..written.len() * 8 {
+        let (at, mut damaged) = (bit / 8, written.clone());
+        damaged[at] ^= 1 << (bit % 8);
         std::fs::write(&path, damaged).unwrap();
         let error = Ledger::load(dir.path()).unwrap_err();
         assert!(

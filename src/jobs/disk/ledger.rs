@@ -90,7 +90,7 @@ impl Ledger {
         let text = String::from_utf8(text).map_err(|_| damaged())?;
         // In the second line is what the first one adds up to.
         let (ledger, sum) = text.split_once('\n').unwrap_or((&text, ""));
-        if !sum.is_empty() && sum.trim_end() != hash_of(ledger.as_bytes()) {
+        if !sum.is_empty() && sum != format!("{}\n", hash_of(ledger.as_bytes())) {
             return Err(damaged());
         }
         serde_json::from_str(ledger).map_err(|_| damaged())
