@@ -1,6 +1,8 @@
 //! What was acknowledged is on the disk, whatever happens next.
 
 use std::{
+    collections::HashMap,
+    io::Read,
     path::Path,
     process::{Child, Stdio},
     sync::{
@@ -10,6 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::blocking::{Body, Client};
+use webstead::text::packed::unpack;
+
 use crate::{
     site::{OWNER, PASSWORD, Site, command},
     tools::SmallDisk,
@@ -17,10 +22,15 @@ use crate::{
 
 /// Clients that save at the same time.
 const CLIENTS: usize = 16;
+/// Clients that send large texts slowly beside them.
+const UPLOADS: usize = 2;
 /// Rounds of killing; `WEBSTEAD_KILL_ROUNDS=100` runs the long form.
 const ROUNDS: usize = 4;
 /// After so many rounds another site is killed.
 const ROUNDS_OF_A_SITE: usize = 25;
+/// Bytes of a text that comes slowly, and of a part of it.
+const LARGE: usize = 200_000;
+const PART: usize = 4_000;
 /// Posts of one import, each with a picture.
 const IMPORTED: usize = 12;
 
@@ -107,19 +117,26 @@ impl Day {
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
             .unwrap();
         assert_eq!(state, "ok", "round {round}");
-        let mut statement = database.prepare("SELECT title FROM posts").unwrap();
-        let there: std::collections::HashSet<String> = statement
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let lost: Vec<_> = self
-            .acknowledged
-            .iter()
-            .filter(|title| !there.contains(*title))
-            .collect();
-        assert!(lost.is_empty(), "round {round} lost {lost:?}");
-        let came_in = imported(round).filter(|title| there.contains(title));
+        let all = "SELECT title, markdown, packed FROM posts";
+        let mut statement = database.prepare(all).unwrap();
+        let rows = statement.query_map([], |row| {
+            let packed: Option<Vec<u8>> = row.get(2)?;
+            let markdown = packed.map(|packed| unpack(&packed).unwrap().0);
+            Ok((row.get(0)?, markdown.map_or_else(|| row.get(1), Ok)?))
+        });
+        let there: HashMap<String, String> = rows.unwrap().map(Result::unwrap).collect();
+        let is_whole = |title: &String| {
+            let text = there.get(title);
+            text.is_some_and(|text| title.starts_with("import") || *text == text_of(title))
+        };
+        let mut lost = self.acknowledged.iter().filter(|title| !is_whole(title));
+        assert_eq!(
+            lost.next(),
+            None,
+            "round {round}, and {} more",
+            lost.count()
+        );
+        let came_in = imported(round).filter(|title| there.contains_key(title));
         let came_in = came_in.count();
         assert!(
             came_in == 0 || came_in == IMPORTED,
@@ -176,6 +193,46 @@ fn write_blog(folder: &Path, round: usize) {
     }
 }
 
+/// The text of a post that a client saves.
+fn text_of(title: &str) -> String {
+    let length = if title.contains("slowly") { LARGE } else { 1 };
+    format!("{title} ").repeat(length.div_ceil(title.len()))[..]
+        .trim_end()
+        .to_owned()
+}
+
+/// The body of a form that takes about a second on its way.
+struct Slowly(std::io::Cursor<String>);
+
+impl Read for Slowly {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(20));
+        let most = into.len().min(PART);
+        self.0.read(&mut into[..most])
+    }
+}
+
+/// Sends a large text slowly; whether it was acknowledged.
+fn upload(site: &Site, client: &Client, title: &str) -> bool {
+    let form = [
+        ("title", title),
+        ("action", "publish"),
+        ("markdown", &text_of(title)),
+    ];
+    let body = serde_urlencoded::to_string(form).unwrap();
+    let length = body.len() as u64;
+    let body = Body::sized(Slowly(std::io::Cursor::new(body)), length);
+    let request = site.post(client, "/admin/posts");
+    let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+    match request.body(body).send() {
+        Ok(answer) => {
+            assert_eq!(answer.status(), 303);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 /// What clients were told is saved, until the server and the other programs were killed.
 fn save_until_the_kill(site: &Site, round: usize, others: &mut [Child]) -> Vec<String> {
     let client = site.sign_in(OWNER, PASSWORD);
@@ -190,9 +247,10 @@ fn save_until_the_kill(site: &Site, round: usize, others: &mut [Child]) -> Vec<S
             scope.spawn(move || {
                 for count in 0.. {
                     let title = format!("round {round} client {number} save {count}");
+                    let text = text_of(&title);
                     let form = [
                         ("title", title.as_str()),
-                        ("markdown", "x"),
+                        ("markdown", &text),
                         ("action", "publish"),
                     ];
                     // An error is what the kill looks like to a client: then nothing was promised.
@@ -204,6 +262,18 @@ fn save_until_the_kill(site: &Site, round: usize, others: &mut [Child]) -> Vec<S
                         Ok(answer) => panic!("{}", answer.status()),
                         Err(_) => break,
                     }
+                }
+            });
+        }
+        for number in 0..UPLOADS {
+            let (client, acknowledged) = (&client, &acknowledged);
+            scope.spawn(move || {
+                for count in 0.. {
+                    let title = format!("round {round} slowly {number} upload {count}");
+                    if !upload(site, client, &title) {
+                        break;
+                    }
+                    acknowledged.lock().unwrap().push(title);
                 }
             });
         }
