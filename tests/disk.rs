@@ -3,6 +3,7 @@
 mod crash;
 pub(crate) mod damage;
 mod faults;
+mod faults_of_commands;
 mod medium;
 mod power;
 mod shim;

@@ -259,7 +259,11 @@ impl Site {
 
     /// Signs somebody in with a new client.
     pub(crate) fn sign_in(&self, name: &str, password: &str) -> Client {
-        let client = self.client();
+        self.sign_in_by(self.client(), name, password)
+    }
+
+    /// The same by this client.
+    pub(crate) fn sign_in_by(&self, client: Client, name: &str, password: &str) -> Client {
         let answer = self
             .post(&client, "/sign-in")
             .form(&[("name", name), ("password", password)])

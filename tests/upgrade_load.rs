@@ -14,11 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{StatusCode, blocking::Client};
+use reqwest::{
+    StatusCode,
+    blocking::{Client, RequestBuilder, Response},
+};
 
 use crate::{
     rollback::{SCHEMA, make_older_with_its_pages, number},
-    site::{Site, between},
+    site::{OWNER, PASSWORD, Site, between},
     tools::is_there,
     upgrade::{broken, run, serving},
 };
@@ -30,6 +33,20 @@ const SLOW_FILE: usize = 24 * 1024 * 1024;
 /// has not asked (RFC 9113 section 6.8). A stream that was refused is none of that.
 fn is_of_a_leaving_connection(error: &str) -> bool {
     error.contains("GoAway(b\"\", NO_ERROR, Remote)")
+}
+
+/// Asks; once more where nothing was asked yet.
+fn asked(request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
+    match request().send() {
+        Err(e) if is_of_a_leaving_connection(&format!("{e:?}")) => request().send(),
+        answer => answer,
+    }
+}
+
+/// One who edits. What the server refuses is not to be tried again unseen.
+fn editor(site: &Site) -> Client {
+    let builder = site.client_builder().retry(reqwest::retry::never());
+    site.sign_in_by(builder.build().unwrap(), OWNER, PASSWORD)
 }
 
 /// What everybody who takes part has seen.
@@ -54,14 +71,7 @@ impl Seen {
     /// Asks for a page and looks at it.
     fn read(&self, site: &Site, client: &Client, path: &str, wanted: &str) {
         let began = Instant::now();
-        let ask = || client.get(site.url(path)).send();
-        let mut answer = ask();
-        if answer
-            .as_ref()
-            .is_err_and(|e| is_of_a_leaving_connection(&format!("{e:?}")))
-        {
-            answer = ask();
-        }
+        let answer = asked(|| client.get(site.url(path)));
         match answer.and_then(|answer| Ok((answer.status(), answer.text()?))) {
             Ok((StatusCode::OK, text)) if text.contains(wanted) => {
                 self.read.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +90,7 @@ fn upgrades_under_load_lose_no_request_and_no_save_and_show_no_old_page() {
     let path = prepare(&site, &program, &editor);
     let dir = tempfile::tempdir().unwrap();
     let broken = broken(dir.path());
-    under_load(&site, &editor, &path, || {
+    under_load(&site, &path, || {
         for round in 0..rounds {
             let before = serving(&site);
             let bad = &broken[round / 3 % broken.len()];
@@ -112,7 +122,7 @@ fn a_migration_under_load_fails_no_request_and_no_save_either() {
     let database = site.data().join("site.db");
     fill(&database);
     let old = number(&database, SCHEMA);
-    under_load(&site, &editor, &path, || {
+    under_load(&site, &path, || {
         let newer = Path::new(env!("CARGO_BIN_EXE_webstead"));
         exchange(newer, &program);
         let began = Instant::now();
@@ -163,12 +173,13 @@ fn exchange(newer: &Path, place: &Path) {
 }
 
 /// Upgrades while others read and save, and looks that none of them has noticed.
-fn under_load(site: &Site, editor: &Client, path: &str, upgrade: impl FnOnce()) {
+fn under_load(site: &Site, path: &str, upgrade: impl FnOnce()) {
     let seen = Seen::default();
+    let editors = [editor(site), editor(site)];
     let wrk = wrk(site);
     std::thread::scope(|scope| {
-        let seen = &seen;
-        scope.spawn(move || save_and_look(site, seen, editor, path));
+        let (seen, [saves, sends]) = (&seen, &editors);
+        scope.spawn(move || save_and_look(site, seen, saves, path));
         for is_http1 in [true, false] {
             let builder = site.client_builder();
             let builder = if is_http1 {
@@ -190,8 +201,8 @@ fn under_load(site: &Site, editor: &Client, path: &str, upgrade: impl FnOnce()) 
             }
         }
         scope.spawn(move || h2load(site, seen));
-        scope.spawn(move || slow_download(site, seen));
-        scope.spawn(move || slow_uploads(site, seen, editor));
+        scope.spawn(move || while seen.goes_on() && slow_download(site, seen) {});
+        scope.spawn(move || slow_uploads(site, seen, sends));
         std::thread::sleep(Duration::from_secs(1));
         // Whatever comes of it: else the others would go on for ever.
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(upgrade));
@@ -309,7 +320,7 @@ fn save_and_look(site: &Site, seen: &Seen, editor: &Client, path: &str) {
             ("revision", revision.as_str()),
             ("action", "save"),
         ];
-        match site.post(editor, path).form(&form).send() {
+        match asked(|| site.post(editor, path).form(&form)) {
             Ok(answer) if answer.status() == StatusCode::SEE_OTHER => {}
             Ok(answer) => return seen.fail(format!("saving: {}", answer.status())),
             Err(e) => return seen.fail(format!("saving: {e:?}")),
@@ -328,8 +339,8 @@ fn revision(site: &Site, editor: &Client, path: &str) -> String {
     between(&html, "name=\"revision\" value=\"", "\"").to_owned()
 }
 
-/// Reads a large file slowly, for about as long as the test takes.
-fn slow_download(site: &Site, seen: &Seen) {
+/// Reads a large file slowly, in some eight seconds; whether that went well.
+fn slow_download(site: &Site, seen: &Seen) -> bool {
     let mut stream = site.connect("127.0.0.1");
     let request = b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).unwrap();
@@ -340,7 +351,7 @@ fn slow_download(site: &Site, seen: &Seen) {
             Ok(bytes) => got += bytes,
             Err(e) => {
                 seen.fail(format!("the slow download, after {got} bytes: {e}"));
-                return;
+                return false;
             }
         }
         if seen.goes_on() {
@@ -350,6 +361,7 @@ fn slow_download(site: &Site, seen: &Seen) {
     if got < SLOW_FILE {
         seen.fail(format!("the slow download ended after {got} bytes"));
     }
+    got >= SLOW_FILE
 }
 
 /// Sends forms slowly, one after the other, and looks whether they were saved.
@@ -378,12 +390,12 @@ fn slow_uploads(site: &Site, seen: &Seen, editor: &Client) {
             break;
         }
         let head = format!("title=Slow+{number}&action=publish&markdown=");
-        let body = reqwest::blocking::Body::sized(Body(head, 0), ALL as u64);
-        let sent = site
-            .post(editor, "/admin/posts")
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(body)
-            .send();
+        let sent = asked(|| {
+            let body = reqwest::blocking::Body::sized(Body(head.clone(), 0), ALL as u64);
+            site.post(editor, "/admin/posts")
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .body(body)
+        });
         match sent {
             Ok(answer) if answer.status() == StatusCode::SEE_OTHER => {
                 seen.read(site, &site.client(), &format!("/slow-{number}"), "xxx");

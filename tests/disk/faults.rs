@@ -18,7 +18,7 @@ const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
 /// What fails, and how.
-const FAULTS: [(Kind, i32); 8] = [
+pub(super) const FAULTS: [(Kind, i32); 8] = [
     (Kind::Write, EIO),
     (Kind::Write, ENOSPC),
     (Kind::Sync, EIO),
@@ -30,7 +30,7 @@ const FAULTS: [(Kind, i32); 8] = [
 ];
 
 /// Every how manieth operation fails in turn; `WEBSTEAD_FAULTS=all` lets each fail, which takes a while.
-fn step(short: usize) -> usize {
+pub(super) fn step(short: usize) -> usize {
     if std::env::var_os("WEBSTEAD_FAULTS").is_some() {
         1
     } else {
@@ -38,14 +38,14 @@ fn step(short: usize) -> usize {
     }
 }
 
-fn titles(data: &Path) -> HashSet<String> {
+pub(super) fn titles(data: &Path) -> HashSet<String> {
     let database = rusqlite::Connection::open(data.join("site.db")).unwrap();
     let mut statement = database.prepare("SELECT title FROM posts").unwrap();
     let titles = statement.query_map([], |row| row.get(0)).unwrap();
     titles.map(Result::unwrap).collect()
 }
 
-fn check(data: &Path, when: &str) {
+pub(super) fn check(data: &Path, when: &str) {
     let look = || command(data).arg("check").output().unwrap();
     let mut check = look();
     let mut said = String::from_utf8_lossy(&check.stderr).into_owned();
