@@ -61,8 +61,13 @@ pub fn try_out(
         Err(e) => damage_of(e)?,
     };
     if problems.is_empty() {
-        problems =
-            problems_of(&root, &kept.manifest, &writer.media, progress).or_else(damage_of)?;
+        let look =
+            || problems_of(&root, &kept.manifest, &writer.media, progress).or_else(damage_of);
+        problems = look()?;
+        // A disk that has not given a page for a moment is not taken for damage of the backup.
+        if !problems.is_empty() {
+            problems = look()?;
+        }
     }
     let there = repository.key_files()?;
     for file in kept

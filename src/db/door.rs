@@ -3,7 +3,7 @@
 //! Nothing else in the program makes a connection; `tests/architecture.rs` looks. What a change needs beside `SQLite`'s
 //! own lock stands with each purpose.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
@@ -13,6 +13,9 @@ use crate::base::{Error, Result};
 
 /// How long to wait for the lock of another process (an import, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait before damage is believed.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +148,17 @@ fn connect(file: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
 /// # Errors
 /// As [`Database::open`](super::Database::open), but for what a newer version has made.
 pub fn open_to_look(file: &Path) -> Result<Connection> {
+    let mut outcome = try_to_look(file);
+    // `SQLite` says the same of a disk that has not given a page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes
+    // `SQLITE_CORRUPT` in its vdbe.c).
+    if matches!(outcome, Err(Error::Damaged(_))) {
+        thread::sleep(LOOK_AGAIN_AFTER);
+        outcome = try_to_look(file);
+    }
+    outcome
+}
+
+fn try_to_look(file: &Path) -> Result<Connection> {
     let connection = open(file, Purpose::Look)?;
     // Here the file is read for the first time.
     migrations::check_version(&connection).map_err(|e| match e {

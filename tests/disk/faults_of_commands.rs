@@ -122,6 +122,7 @@ fn whatever_fails_while_a_backup_is_made_those_before_stay_and_the_next_one_work
             let made = when.split_once(" is in /");
             let made = made.and_then(|(text, _)| text.rsplit_once("Backup "));
             assert!(made.is_some() || !is_done, "{when}");
+            assert!(!when.contains("is not sound"), "{when}");
             if let Some((_, number)) = made {
                 number.clone_into(&mut last);
             }
