@@ -11,15 +11,12 @@ pub use self::beside::SmallFile;
 use self::beside::look_beside;
 use super::{
     DataFolder, MediaStore,
-    door::open_to_look,
+    door::{LOOK_AGAIN_AFTER, open_to_look},
     health::Health,
     page_sums::{Uncompared, look_at_sums},
     wal_verdict::look_at_end_of_log,
 };
 use crate::base::{Error, Result, Verdict, verdict::is_damage};
-
-/// How long to wait before damage is believed.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::base::{Error, Result};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait before damage is believed.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
