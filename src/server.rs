@@ -18,6 +18,7 @@ mod name_words;
 mod names;
 mod naming;
 mod patience;
+mod ports;
 mod promises;
 mod readings;
 mod reload;

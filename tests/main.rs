@@ -6,6 +6,7 @@ mod account_key;
 mod accounts;
 mod acme2certifier;
 mod acme_patience;
+mod acme_ports;
 mod acme_ways;
 mod answers;
 mod architecture;

@@ -13,6 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    bind::SECRET,
     miniupnpd,
     namespaces::Namespaces,
     tools::is_there,
@@ -223,7 +224,8 @@ impl Network {
     }
 
     /// Starts BIND with the zone `example.net`: one server of it has the first text, the other one the second. The
-    /// machine's resolver says what the first does. The zones `broken.example` and `broken.net` cannot be loaded.
+    /// machine's resolver says what the first does, and who has the key of [`bind`](crate::bind) may change the first. The
+    /// zones `broken.example` and `broken.net` cannot be loaded.
     pub(crate) fn serve_dns(&mut self, first: &str, second: &str) -> bool {
         if !is_there("bind9", Path::new("/usr/sbin/named").exists()) {
             return false;
@@ -237,22 +239,27 @@ impl Network {
         }
         fs::write(at.join("broken"), "nothing like a zone\n").unwrap();
         fs::write(at.join("old"), format!("{begin}* A {STRANGER}\n")).unwrap();
-        let view = |name: &str, to: &str| {
+        let view = |name: &str, to: &str, more: &str| {
             format!(
                 "view {name} {{ match-destinations {{ {to} }}; recursion no;\n\
-                 zone \"example.net\" {{ type primary; file \"{name}\"; }};\n\
+                 zone \"example.net\" {{ type primary; file \"{name}\"; {more} }};\n\
                  zone \"broken.example\" {{ type primary; file \"broken\"; }};\n\
                  zone \"broken.net\" {{ type primary; file \"broken\"; }}; }};\n"
             )
         };
         let config = format!(
             "options {{ directory \"{shown}\"; listen-on {{ {RESOLVER}; {OLD_RESOLVER}; {}; {}; }}; listen-on-v6 {{ none; }};\n\
-             pid-file none; session-keyfile \"{shown}/session.key\"; dnssec-validation no; }};\ncontrols {{}};\n{}{}{}",
+             pid-file none; session-keyfile \"{shown}/session.key\"; dnssec-validation no; }};\ncontrols {{}};\n\
+             key \"home\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n{}{}{}",
             ZONE_SERVERS[0],
             ZONE_SERVERS[1],
-            view("first", &format!("{RESOLVER}; {};", ZONE_SERVERS[0])),
-            view("second", &format!("{};", ZONE_SERVERS[1])),
-            view("old", &format!("{OLD_RESOLVER};")),
+            view(
+                "first",
+                &format!("{RESOLVER}; {};", ZONE_SERVERS[0]),
+                "allow-update { key \"home\"; };",
+            ),
+            view("second", &format!("{};", ZONE_SERVERS[1]), ""),
+            view("old", &format!("{OLD_RESOLVER};"), ""),
         );
         let file = at.join("named.conf");
         fs::write(&file, config).unwrap();

@@ -1,7 +1,12 @@
-//! Whether who knocks at port 443 of this home comes to this site, as far as that is known.
+//! Whether who knocks at port 443 of this home comes to this site, as far as that is known; and what speaks against it,
+//! of port 80 too.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
 
+use super::router::{HTTP, HTTPS};
 use crate::base::Timestamp;
 
 /// What others have found out, who look at it anyway; one for all threads.
@@ -12,6 +17,18 @@ pub struct FrontDoor {
     /// Seconds of Unix time; 0 for never.
     closed_at: AtomicI64,
     closings: AtomicU64,
+    against: Mutex<Against>,
+}
+
+/// What speaks against it, as who has looked last says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Against {
+    /// Nobody outside gets to the router's own address: the provider shares it, or another router stands in front.
+    pub is_unreachable: bool,
+    /// The router does not pass port 80 on to this machine: it refuses, or says so.
+    pub is_http_refused: bool,
+    /// The same of port 443.
+    pub is_https_refused: bool,
 }
 
 impl FrontDoor {
@@ -38,6 +55,40 @@ impl FrontDoor {
         if self.closings() != closings_before {
             self.by_doctor.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Somebody has looked whether the router's own address is one that nobody outside gets to.
+    pub fn note_unreachable(&self, is_unreachable: bool) {
+        self.locked().is_unreachable = is_unreachable;
+    }
+
+    /// The router refuses to pass a port on, or says that it does not; or neither.
+    pub fn note_refused(&self, external: u16, is_refused: bool) {
+        let mut against = self.locked();
+        match external {
+            HTTPS => against.is_https_refused = is_refused,
+            HTTP => against.is_http_refused = is_refused,
+            _ => {}
+        }
+    }
+
+    /// Nobody looks at the router any more.
+    pub fn forget_refusals(&self) {
+        *self.locked() = Against::default();
+    }
+
+    /// What speaks against it.
+    pub fn against(&self) -> Against {
+        *self.locked()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Against> {
+        self.against.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the doctor has met this site there.
+    pub fn is_proved(&self) -> bool {
+        self.by_doctor.load(Ordering::Relaxed)
     }
 
     /// Whether one of them says so.

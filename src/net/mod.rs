@@ -21,6 +21,7 @@ pub mod leaving;
 pub mod listen;
 pub mod mdns;
 pub mod names;
+pub mod ports;
 pub mod probe;
 mod proxy_protocol;
 pub mod redirect;

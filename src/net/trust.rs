@@ -59,6 +59,12 @@ impl TrustedProxies {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
+    /// Whether there are some, which answer visitors themselves and ask on their behalf.
+    pub fn are_in_front(&self) -> bool {
+        let settings = self.settings();
+        !settings.addresses.is_empty() && !settings.proxy_protocol
+    }
+
     /// Whether an address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -64,6 +64,14 @@ impl AtRouter {
         let data = self.data.clone();
         let published = actix_web::web::block(move || follow::published_v6(&data)).await;
         let seen = router::look(ports, published.ok().flatten()).await;
+        let door = self.keeper.front_door();
+        if let Some(is_unreachable) = seen.external.is_unreachable() {
+            door.note_unreachable(is_unreachable);
+        }
+        // What it was asked for need not be shown, and is noted by who asks.
+        for port in seen.ports.iter().filter(|_| !wanted.is_open) {
+            door.note_refused(port.wanted.external, port.is_refused());
+        }
         let seen = in_words(&seen, wanted.ports6.as_ref().err());
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, seen));
     }

@@ -22,6 +22,8 @@ use crate::{
             follow::{self, Follower},
         },
         names::{LocalName, Name, local_names},
+        ports::Ports,
+        router::External,
         tls,
     },
 };
@@ -175,9 +177,20 @@ impl Certificates {
         self.renewal.look();
     }
 
-    /// Obtains and renews certificates of others, for as long as it is not dropped.
-    pub(super) async fn keep(&self) {
-        self.keeper.run().await;
+    /// Obtains and renews certificates of others, for as long as it is not dropped. `ports` says what is known of those
+    /// at which an authority knocks.
+    pub(super) async fn keep(&self, ports: impl AsyncFn() -> Ports) {
+        self.keeper.run(ports).await;
+    }
+
+    /// Whether the addresses that names are to follow have not been looked for yet.
+    pub(super) fn is_looking_for_addresses(&self) -> bool {
+        self.follower.is_looking()
+    }
+
+    /// The router's address on the internet, as far as names follow it.
+    pub(super) fn external(&self) -> Option<External> {
+        self.follower.external()
     }
 
     /// How it stands with the names that follow the addresses of this machine.

@@ -10,10 +10,10 @@ use actix_web::web::Data;
 use super::certificates::Certificates;
 use crate::{
     app::doctor::live::{LiveDoctor, Soon},
-    base::Diagnosis,
+    base::{Diagnosis, Health, Place},
     edge::pipeline::Edge,
     net::{
-        doctor::{self, OPEN_STATES, Patient, Running, WayIn},
+        doctor::{self, OPEN_STATES, Patient, Running, UNREACHABLE_STATES, WayIn},
         probe,
     },
 };
@@ -66,11 +66,19 @@ impl Doctor {
         let door = self.edge.front_door();
         let closings = door.closings();
         let diagnosis = Box::pin(doctor::examine(self.patient())).await;
-        let is_open = diagnosis
-            .stations
-            .iter()
-            .any(|station| OPEN_STATES.contains(&station.state));
-        door.note_doctor(is_open, closings);
+        let is_one = |states: [&str; 2]| {
+            let mut stations = diagnosis.stations.iter();
+            stations.any(|station| states.contains(&station.state))
+        };
+        door.note_doctor(is_one(OPEN_STATES), closings);
+        let is_unreachable = is_one(UNREACHABLE_STATES);
+        let mut stations = diagnosis.stations.iter();
+        // An address that was not told is no other one.
+        if is_unreachable
+            || stations.any(|one| one.place == Place::Address && one.health == Health::Well)
+        {
+            door.note_unreachable(is_unreachable);
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Arc::new(diagnosis));
     }

@@ -18,6 +18,7 @@ use super::{
     control::Control,
     handover::{Before, Predecessor, Program},
     naming::Naming,
+    ports::AtPorts,
     reload::Reload,
     running::{Over, Running},
     signals::Signals,
@@ -226,11 +227,16 @@ fn start_background(
     jobs.start(jobs::clock::watch(database.clone(), follow, renew));
     jobs.start(service_manager::keep_alive(database));
     jobs.start(keeper.keep());
+    let ports = AtPorts {
+        edge: edge.clone(),
+        certificates: Arc::clone(&certificates),
+        router: Arc::clone(&router),
+    };
     let local = Arc::clone(&certificates);
     jobs.start(jobs::every_minute(move || local.look()));
     let names = Arc::clone(&certificates);
     jobs.start(async move { names.follow().await });
-    jobs.start(async move { certificates.keep().await });
+    jobs.start(async move { certificates.keep(async || ports.known().await).await });
     jobs.start(async move { edge.watch_upstreams().await });
     jobs.start(async move { naming.watch().await });
     jobs.start(backups::keep(backups));

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::Timestamp,
-    net::{certificates::Chain, challenges::Challenges, dns},
+    net::{certificates::Chain, challenges::Challenges, dns, ports::Ports},
 };
 
 /// What is said of a certificate that the disk did not take.
@@ -35,6 +35,8 @@ pub(super) struct Attempt<'a> {
     pub(super) challenges: &'a Arc<Challenges>,
     pub(super) account: &'a Account,
     pub(super) wire: &'a Wire,
+    /// What is known of the ports at which an authority knocks.
+    pub(super) ports: Ports,
     pub(super) occasion: Occasion,
 }
 
@@ -116,7 +118,7 @@ impl Attempt<'_> {
     /// The ways that may be open, best first. Where the DNS says that nobody can come by this name, only those through
     /// the DNS are, and why is the first of the failures.
     async fn ways(&self, lasting: &Lasting<'_>, failures: &mut Vec<Failure>) -> Vec<Challenge> {
-        let mut ways = challenges_for(self.name, self.wanted, &self.kept.state);
+        let mut ways = challenges_for(self.name, self.wanted, &self.kept.state, self.ports);
         let is_by_visit = |way: &Challenge| matches!(way, Challenge::Http | Challenge::TlsAlpn);
         // Who answers may be somebody in between. So what has worked counts more, and what the owner says.
         let works = ways.first() == self.kept.state.challenge.as_ref();

@@ -10,7 +10,13 @@ use super::{
     kept::{Kept, State},
     order::Issued,
 };
-use crate::{base::Timestamp, net::certificates::Chain};
+use crate::{
+    base::Timestamp,
+    net::{
+        certificates::Chain,
+        ports::{Port, Ports},
+    },
+};
 
 /// What was issued, if it may take the place of what is there: a working certificate never makes way for a
 /// broken one. `now` is what time it is for visitors.
@@ -41,14 +47,36 @@ pub(super) fn sound(
     }
 }
 
-/// How a name is proved, best first: as the owner wants it; as it worked last; as it may work; and what has failed
-/// last, the longest ago first, so that each has its turn.
-pub(super) fn challenges_for(name: &str, wanted: &Wanted, state: &State) -> Vec<Challenge> {
+/// How a name is proved, best first: as the owner wants it; as it worked last; by a port that is open; as it may work;
+/// what has failed last, the longest ago first, so that each has its turn; and by a port that is closed, which is not
+/// tried at all if both are and the DNS can prove it.
+pub(super) fn challenges_for(
+    name: &str,
+    wanted: &Wanted,
+    state: &State,
+    ports: Ports,
+) -> Vec<Challenge> {
     let (own, worked) = (wanted.settings.challenge, state.challenge);
     let mut all = own.map_or_else(|| Challenge::ALL.to_vec(), |only| vec![only]);
+    let known = |challenge: Challenge| match challenge {
+        Challenge::Http => ports.http,
+        Challenge::TlsAlpn => ports.https,
+        Challenge::Dns | Challenge::DnsPersist => Port::Unknown,
+    };
+    // Where the authority has come in, and was not kept out since, it is open whoever says otherwise.
+    let is_closed = |challenge: Challenge| {
+        let works = Some(challenge) == worked && state.tried.failed_at(challenge).is_none();
+        known(challenge) == Port::Closed && !works
+    };
     all.sort_by_key(|challenge| {
         let failed_at = state.tried.failed_at(*challenge);
-        (failed_at, Some(*challenge) != worked)
+        let has_worked = Some(*challenge) == worked;
+        (
+            is_closed(*challenge),
+            failed_at,
+            !has_worked,
+            known(*challenge),
+        )
     });
     let has_zone = wanted.dns.has_texts_for(name);
     all.retain(|challenge| {
@@ -62,6 +90,10 @@ pub(super) fn challenges_for(name: &str, wanted: &Wanted, state: &State) -> Vec<
         };
         challenge.can_prove(name) && (is_open || own.is_some())
     });
+    let are_closed = [Challenge::Http, Challenge::TlsAlpn].map(is_closed) == [true; 2];
+    if are_closed && all.contains(&Challenge::Dns) {
+        all.retain(|challenge| !is_closed(*challenge));
+    }
     all
 }
 
@@ -117,8 +149,62 @@ mod tests {
                 };
                 state.tried.note_refused(*way, &failure, Timestamp(at));
             }
-            let found = challenges_for("a.example", &wanted, &state);
+            let found = challenges_for("a.example", &wanted, &state, Ports::default());
             assert_eq!(found, expected, "{provider:?} {worked:?} {failed:?}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip] // a table, one line for each pair of ports
+    fn a_port_that_is_closed_is_tried_last_or_not_at_all_where_the_dns_can_prove_the_name() {
+        use Port::{Closed, Open, Unknown};
+        let (http, alpn, dns) = (Challenge::Http, Challenge::TlsAlpn, Challenge::Dns);
+        let order = |zone: &str, own, worked, failed: &[Challenge], (http, https)| {
+            let settings = Settings { challenge: own, ..Settings::default() };
+            let wanted = Wanted { settings, dns: toml::from_str(zone).unwrap(), ..Wanted::default() };
+            let mut state = State { challenge: worked, ..State::default() };
+            for (at, way) in (1..).zip(failed) {
+                let failure = Failure {
+                    problem: Some("connection".into()),
+                    ..Failure::new(FailureKind::Validation, "closed")
+                };
+                state.tried.note_refused(*way, &failure, Timestamp(at));
+            }
+            challenges_for("a.example", &wanted, &state, Ports { http, https })
+        };
+        let zone = "provider = \"gandi\"\nzone = \"a.example\"";
+        for (ports, by_hand, with_zone) in [
+            ((Open, Open), &[http, alpn][..], &[http, alpn, dns][..]),
+            ((Open, Unknown), &[http, alpn], &[http, alpn, dns]),
+            ((Open, Closed), &[http, alpn], &[http, dns, alpn]),
+            ((Unknown, Open), &[alpn, http], &[alpn, http, dns]),
+            ((Unknown, Unknown), &[http, alpn], &[http, alpn, dns]),
+            ((Unknown, Closed), &[http, alpn], &[http, dns, alpn]),
+            ((Closed, Open), &[alpn, http], &[alpn, dns, http]),
+            ((Closed, Unknown), &[alpn, http], &[alpn, dns, http]),
+            // Without the DNS they are tried all the same: we may be wrong.
+            ((Closed, Closed), &[http, alpn], &[dns]),
+        ] {
+            assert_eq!(order("", None, None, &[], ports), by_hand, "{ports:?}");
+            assert_eq!(order(zone, None, None, &[], ports), with_zone, "{ports:?}");
+            for own in [http, alpn, dns] {
+                assert_eq!(order(zone, Some(own), None, &[], ports), [own], "{ports:?}");
+            }
+        }
+        for (worked, failed, ports, expected) in [
+            // It has worked with whatever is said of it.
+            (Some(http), &[][..], (Closed, Closed), &[http, dns, alpn][..]),
+            (Some(alpn), &[], (Open, Closed), &[alpn, http, dns]),
+            (Some(dns), &[], (Open, Open), &[dns, http, alpn]),
+            // Until it does not any more.
+            (Some(http), &[http], (Closed, Closed), &[dns]),
+            // That it is open now, or seems so, does not undo what failed.
+            (None, &[http], (Open, Unknown), &[alpn, dns, http]),
+            (None, &[dns], (Unknown, Closed), &[http, dns, alpn]),
+            (None, &[dns], (Closed, Closed), &[dns]),
+        ] {
+            let found = order(zone, None, worked, failed, ports);
+            assert_eq!(found, expected, "{worked:?} {failed:?} {ports:?}");
         }
     }
 }

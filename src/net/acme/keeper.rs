@@ -15,6 +15,7 @@ use crate::{
         certificates::{FilesState, Shown, clock},
         challenges::Challenges,
         dns,
+        ports::Ports,
         web_client::machine_roots,
     },
 };
@@ -149,10 +150,11 @@ impl Keeper {
         *self.asking.write().unwrap_or_else(PoisonError::into_inner) = name.map(str::to_owned);
     }
 
-    /// Obtains and renews, for as long as it is not dropped.
+    /// Obtains and renews, for as long as it is not dropped. `ports` is asked before an authority is: it says what is known
+    /// of those at which one knocks.
     ///
     /// Reads and writes small files on the way: not for a thread that answers requests.
-    pub async fn run(&self) {
+    pub async fn run(&self, ports: impl AsyncFn() -> Ports) {
         let mut memory = Memory::default();
         let mut changes = self.wanted.subscribe();
         loop {
@@ -168,6 +170,9 @@ impl Keeper {
                 let asked = asked.flatten();
                 if asked.is_some() || is_wanted && self.is_due(&mut memory, &name, &wanted).await {
                     self.note_asking(Some(&name));
+                    if wanted.settings.challenge.is_none() {
+                        memory.ports = ports().await;
+                    }
                     self.renew(&mut memory, &name, &wanted, asked).await;
                     self.note_asking(None);
                     self.refresh(&mut memory, &wanted);

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     base::Timestamp,
-    net::certificates::{Chain, FilesState, Watched},
+    net::{
+        certificates::{Chain, FilesState, Watched},
+        ports::Ports,
+    },
 };
 
 /// What the keeper's task has for itself.
@@ -28,6 +31,8 @@ pub(super) struct Memory {
     pub(super) account: Option<(Settings, Written, Account, Wire)>,
     /// Whether it was said that the clock is wrong.
     pub(super) is_clock_told: bool,
+    /// What is known of the ports at which an authority knocks.
+    pub(super) ports: Ports,
 }
 
 /// How it stands with everything that is wanted, and what is kept besides.

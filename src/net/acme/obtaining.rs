@@ -163,6 +163,7 @@ impl Keeper {
                     challenges: &self.challenges,
                     account: &account,
                     wire: &wire,
+                    ports: memory.ports,
                     occasion,
                 };
                 attempt.make(tried).await

@@ -33,7 +33,7 @@ use self::{
 };
 pub use self::{
     facts::{Running, Seen},
-    judge::OPEN_STATES,
+    judge::{OPEN_STATES, UNREACHABLE_STATES},
     witness::{Testimony, Witness},
 };
 use super::{acme, certificates::Said as SaidByCertificate, dns, probe};

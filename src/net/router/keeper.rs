@@ -161,6 +161,11 @@ impl Keeper {
         self.done().left_open.clone()
     }
 
+    /// Who is told what is found out of the ports.
+    pub fn front_door(&self) -> &FrontDoor {
+        &self.front_door
+    }
+
     fn done(&self) -> MutexGuard<'_, Done> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,7 +229,7 @@ impl Keeper {
         let (trouble, trouble6) = if wanted.is_open {
             self.open(wanted, &mut kept, memory).await
         } else if kept.is_empty() {
-            self.front_door.note_router(false);
+            self.forget();
             (Vec::new(), Vec::new())
         } else {
             log::info!(
@@ -232,7 +237,7 @@ impl Keeper {
             );
             let trouble = close_all(&mut kept).await;
             // Who came until now came before that.
-            self.front_door.note_router(false);
+            self.forget();
             (trouble, Vec::new())
         };
         memory.failures = if trouble.is_empty() {
@@ -295,13 +300,18 @@ impl Keeper {
         let (mut service, mut has_restarted) =
             (Err("it is asked over IPv4 for that".to_owned()), false);
         match (found, wanted.ports.clone()) {
-            (Ok(gateway), Ok(_)) if is_global(gateway.own.into()) => {}
+            (Ok(gateway), Ok(_)) if is_global(gateway.own.into()) => {
+                self.front_door.forget_refusals();
+            }
             (Ok(gateway), Ok(ports)) => {
                 let router = Router::meet(gateway).await;
                 let was_asked = !kept.mapped.is_empty();
                 memory.absence.note(router.is_silent(), was_asked);
                 has_restarted = memory.epoch.is_anew(router.seconds()) | memory.has_restarted;
                 memory.has_restarted = false;
+                let external = router.external().await;
+                let is_unreachable = external.is_unreachable().unwrap_or_default();
+                self.front_door.note_unreachable(is_unreachable);
                 trouble = self.open_ports(&router, &ports, has_restarted, kept).await;
                 service.clone_from(&router.firewall);
                 let is_seen = kept
@@ -336,19 +346,14 @@ impl Keeper {
     ) -> Vec<String> {
         let mut trouble = Vec::new();
         for forward in ports {
-            let is_https = forward.external == super::HTTPS;
             if !has_restarted && is_fine(router, *forward, kept).await {
-                if is_https {
-                    self.front_door.note_router(true);
-                }
+                self.note(router, forward.external, true);
                 continue;
             }
             let is_new = kept.of(forward.external).is_none();
             let Forward { external, internal } = *forward;
             let opened = opening::open(router, *forward, kept, &self.data).await;
-            if is_https {
-                self.front_door.note_router(opened.is_ok());
-            }
+            self.note(router, external, opened.is_ok());
             match opened {
                 Ok(Opened::ByUs(protocol)) if is_new => log::info!(
                     "the router {} passes its port {external} on to port {internal} of this machine ({protocol})",
@@ -359,6 +364,21 @@ impl Keeper {
             }
         }
         trouble
+    }
+
+    /// Tells what became of a port. What a router that does not answer was told on its own pages, nobody knows.
+    fn note(&self, router: &Router, external: u16, is_open: bool) {
+        let is_refused = !is_open && !router.is_silent();
+        self.front_door.note_refused(external, is_refused);
+        if external == super::HTTPS {
+            self.front_door.note_router(is_open);
+        }
+    }
+
+    /// The router is not asked any more.
+    fn forget(&self) {
+        self.front_door.note_router(false);
+        self.front_door.forget_refusals();
     }
 }
 

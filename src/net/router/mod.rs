@@ -48,7 +48,7 @@ const DESCRIPTION: &str = "Webstead";
 /// The port that visitors use.
 pub const HTTPS: u16 = 443;
 /// The one from which they are sent on to it.
-const HTTP: u16 = 80;
+pub const HTTP: u16 = 80;
 
 /// A port of the router, and the one of this machine to which it is to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

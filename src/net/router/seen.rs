@@ -63,6 +63,15 @@ impl External {
         }
     }
 
+    /// Whether nobody outside gets to it; `None` if it is not known.
+    pub fn is_unreachable(&self) -> Option<bool> {
+        match self {
+            Self::Public(_) | Self::Direct(_) => Some(false),
+            Self::Shared(_) | Self::Private(_) => Some(true),
+            Self::Unknown(_) => None,
+        }
+    }
+
     /// The address that visitors can use.
     ///
     /// # Errors
@@ -127,6 +136,14 @@ pub struct PortSeen {
 }
 
 impl PortSeen {
+    /// Whether the router says that it passes the port on to nobody, or to somebody else.
+    pub fn is_refused(&self) -> bool {
+        matches!(
+            self.mapping,
+            Mapping::None | Mapping::OtherMachine { .. } | Mapping::Off { .. }
+        )
+    }
+
     /// Whether the port leads to where it is wanted.
     pub fn is_right(&self) -> bool {
         matches!(self.mapping, Mapping::Here { port, .. } if port == self.wanted.internal)

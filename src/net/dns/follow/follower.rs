@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     base::{Timestamp, secrets},
-    net::dns::{Addresses, Failure, FailureKind, SECRET_NAME, Settings, Zone, zone_of},
+    net::{
+        dns::{Addresses, Failure, FailureKind, SECRET_NAME, Settings, Zone, zone_of},
+        router::External,
+    },
 };
 
 /// How often the addresses are looked for.
@@ -46,6 +49,8 @@ pub struct Follower {
     data: PathBuf,
     wanted: watch::Sender<Wanted>,
     report: RwLock<Report>,
+    /// What the router said of its address last, if the addresses were looked for at all.
+    looked: RwLock<Option<Option<External>>>,
 }
 
 /// What the follower's task has for itself.
@@ -75,6 +80,7 @@ impl Follower {
         Arc::new(Self {
             report: RwLock::new(state::kept(&data)),
             data,
+            looked: RwLock::default(),
             wanted: watch::Sender::new(wanted),
         })
     }
@@ -92,6 +98,25 @@ impl Follower {
     pub fn report(&self) -> Report {
         let report = self.report.read();
         report.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether names are to follow, and the addresses have not been looked for yet.
+    pub fn is_looking(&self) -> bool {
+        let is_wanted = {
+            let wanted = self.wanted.borrow();
+            !wanted.settings.followed(&wanted.names).is_empty()
+        };
+        is_wanted && self.looked().is_none()
+    }
+
+    /// What the router says of its address on the internet, as far as names follow it.
+    pub fn external(&self) -> Option<External> {
+        self.looked().flatten()
+    }
+
+    fn looked(&self) -> Option<Option<External>> {
+        let looked = self.looked.read();
+        looked.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks and changes, for as long as it is not dropped.
@@ -156,6 +181,7 @@ impl Follower {
         report.names.retain(|name, _| names.contains(name));
         if names.is_empty() {
             report = Report::default();
+            *self.looked.write().unwrap_or_else(PoisonError::into_inner) = None;
         } else {
             if is_asked {
                 memory.v4.forget();
@@ -170,6 +196,8 @@ impl Follower {
             )
             .await;
             report.remember(Timestamp::now());
+            let external = Some(memory.v4.external.clone());
+            *self.looked.write().unwrap_or_else(PoisonError::into_inner) = external;
         }
         let now = Timestamp::now();
         let wanted = report.wanted();

@@ -59,6 +59,8 @@ pub(super) struct Finder {
     is_v4: bool,
     /// What each who was asked said last.
     asked: Vec<Asked>,
+    /// What the router said of its address last, if it was asked.
+    pub(super) external: Option<External>,
     /// Since when there is surely none.
     none_since: Option<Instant>,
 }
@@ -118,6 +120,7 @@ impl Finder {
             data: data.to_path_buf(),
             is_v4,
             asked: Vec::new(),
+            external: None,
             none_since: None,
         }
     }
@@ -230,7 +233,9 @@ impl Finder {
                 let external = router::external_ipv4(&self.data).await;
                 asked.is_last_word = matches!(external, External::Shared(_));
                 asked.has_spoken |= !matches!(external, External::Unknown(_));
-                external.reachable().map(IpAddr::V4)
+                let reachable = external.reachable().map(IpAddr::V4);
+                self.external = Some(external);
+                reachable
             }
             _ => Err("routers are asked for IPv4 only".into()),
         };

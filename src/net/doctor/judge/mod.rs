@@ -31,6 +31,8 @@ const ABOUT_TUNNELS: &str = "/help/other-hosts#behind-another-proxy-or-a-tunnel"
 
 /// The states in which this site has answered at port 443 of the home.
 pub const OPEN_STATES: [&str; 2] = [network::OPEN, plain::OPEN_443_ONLY];
+/// Those in which nobody outside gets to the address of the home over IPv4.
+pub const UNREACHABLE_STATES: [&str; 2] = [network::SHARED, network::BEHIND_ANOTHER];
 
 /// How it stands with each station, in the order in which a visitor meets them.
 pub(super) fn judge(facts: &Facts) -> Vec<Station> {

@@ -23,6 +23,9 @@ use crate::{
 pub(super) const MOST_CHARS: usize = 200;
 /// The state in which the ports are open.
 pub(super) const OPEN: &str = "port-open";
+/// The states in which nobody outside gets to the address.
+pub(super) const SHARED: &str = "address-shared";
+pub(super) const BEHIND_ANOTHER: &str = "address-behind-another";
 /// What everybody can do to see it from outside.
 const TELEPHONE: &str = "open the site on a telephone whose Wi-Fi is off";
 
@@ -129,7 +132,7 @@ pub(super) fn judge_address(facts: &Facts) -> Station {
         let says = format!(
             "Your provider gave you {given}, an address that many homes share (CGNAT); from outside, nobody can be let in over IPv4."
         );
-        return Station::wrong(ADDRESS, "address-shared", says)
+        return Station::wrong(ADDRESS, SHARED, says)
             .remedy(
                 "Ask your provider for a public address of IPv4 (many give one for the asking), or put a tunnel or a small \
                  rented server in front.",
@@ -140,7 +143,7 @@ pub(super) fn judge_address(facts: &Facts) -> Station {
         let says = format!(
             "Your router has the address {given}, which is a private one: another router stands between it and the internet."
         );
-        return Station::wrong(ADDRESS, "address-behind-another", says).remedy(
+        return Station::wrong(ADDRESS, BEHIND_ANOTHER, says).remedy(
             "Let the outer router (often the provider's box) forward ports 443 and 80 to the inner one, or switch it to \
              \"bridge mode\".",
         );

@@ -1,0 +1,188 @@
+//! What is known of the ports at which an authority knocks, before it does.
+
+use std::net::IpAddr;
+
+use super::{doctor::Seen, front_door::FrontDoor, interfaces, router::External};
+use crate::base::{Timestamp, network_of};
+
+/// How long a visitor from outside counts as evidence that a port is open.
+const FRESH_S: i64 = 24 * 3600;
+
+/// What is known of a port, the best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// Who knocks there comes to this site.
+    Open,
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// Nobody from outside gets there, as far as the router says.
+    Closed,
+}
+
+/// What is known of port 80 and of port 443.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Port 80.
+    pub http: Port,
+    /// Port 443.
+    pub https: Port,
+}
+
+/// What was found out of one port.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signs {
+    /// Somebody has met this site there: a visitor from outside not long ago, or the doctor.
+    is_met: bool,
+    /// The router has granted it.
+    is_granted: bool,
+    /// The router does not pass it on.
+    is_refused: bool,
+    /// Nobody outside gets to the router's own address.
+    is_unreachable: bool,
+    /// There is another way in, over IPv6, of which the router's address says nothing.
+    has_v6: bool,
+}
+
+impl Ports {
+    /// From what was noted of the door, and who was `seen` there. `homes`: addresses of this home on the internet.
+    /// `external`: the router's, as it was heard last by who lets names follow, if that is done.
+    pub fn known(
+        door: &FrontDoor,
+        seen: &Seen,
+        homes: &[IpAddr],
+        external: Option<&External>,
+    ) -> Self {
+        let (against, now) = (door.against(), Timestamp::now());
+        let external = external.and_then(External::is_unreachable);
+        let all = Signs {
+            is_unreachable: external.unwrap_or(against.is_unreachable),
+            has_v6: interfaces::has_v6() != Some(false),
+            ..Signs::default()
+        };
+        let was_visited = |visitors| is_met(visitors, homes, seen.closed_at, now);
+        Self {
+            http: judged(Signs {
+                is_met: was_visited(&seen.plain_visitors),
+                is_refused: against.is_http_refused,
+                ..all
+            }),
+            https: judged(Signs {
+                is_met: door.is_proved() || was_visited(&seen.visitors),
+                is_granted: door.is_open(),
+                is_refused: against.is_https_refused,
+                ..all
+            }),
+        }
+    }
+}
+
+/// A router may grant a port at an address that nobody outside gets to, and may not know what was set on its own pages.
+fn judged(signs: Signs) -> Port {
+    let is_closed = (signs.is_unreachable || signs.is_refused) && !signs.has_v6;
+    match signs {
+        _ if signs.is_met => Port::Open,
+        _ if is_closed => Port::Closed,
+        _ if signs.is_granted && !signs.is_unreachable => Port::Open,
+        _ => Port::Unknown,
+    }
+}
+
+/// Whether one of these has come from outside: not long ago, and not before the door was closed.
+fn is_met(
+    visitors: &[(IpAddr, i64)],
+    homes: &[IpAddr],
+    closed_at: Option<i64>,
+    now: Timestamp,
+) -> bool {
+    visitors.iter().any(|(network, at)| {
+        let is_own = homes.iter().any(|home| network_of(*home) == *network);
+        !is_own && now.0 - at < FRESH_S && closed_at.is_none_or(|closed| *at > closed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_came_in_knows_better_than_the_router_whose_address_counts_more_than_what_it_grants() {
+        // Whether somebody was met there, the router has granted it, refuses it, and has an address to which nobody gets;
+        // and what is known then of a machine without IPv6 and of one with it.
+        use Port::{Closed, Open, Unknown};
+        for (is_met, is_granted, is_refused, is_unreachable, expected) in [
+            (false, false, false, false, [Unknown, Unknown]),
+            (false, false, false, true, [Closed, Unknown]),
+            (false, false, true, false, [Closed, Unknown]),
+            (false, false, true, true, [Closed, Unknown]),
+            (false, true, false, false, [Open, Open]),
+            (false, true, false, true, [Closed, Unknown]),
+            (true, false, false, false, [Open, Open]),
+            (true, false, false, true, [Open, Open]),
+            (true, false, true, false, [Open, Open]),
+            (true, true, true, true, [Open, Open]),
+        ] {
+            let found = [false, true].map(|has_v6| {
+                judged(Signs {
+                    is_met,
+                    is_granted,
+                    is_refused,
+                    is_unreachable,
+                    has_v6,
+                })
+            });
+            let case = (is_met, is_granted, is_refused, is_unreachable);
+            assert_eq!(found, expected, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_visitor_counts_for_a_day_if_it_is_not_of_this_home_and_the_door_was_not_closed_since() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let homes = [ip("11.22.33.44"), ip("2a0b:1::20")];
+        let now = Timestamp(1_800_000_000);
+        for (network, ago, closed_ago, expected) in [
+            ("9.9.9.9", 60, None, true),
+            ("9.9.9.9", 60, Some(600), true),
+            ("9.9.9.9", 600, Some(60), false),
+            ("9.9.9.9", FRESH_S, None, false),
+            ("11.22.33.44", 60, None, false),
+            ("2a0b:1::", 60, None, false),
+        ] {
+            let seen = [(ip(network), now.0 - ago)];
+            let closed_at = closed_ago.map(|ago| now.0 - ago);
+            let found = is_met(&seen, &homes, closed_at, now);
+            assert_eq!(found, expected, "{network} {ago} {closed_ago:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_noted_of_the_door_decides_of_each_port() {
+        let ip = |text: &str| text.parse().unwrap();
+        let (shared, public) = (
+            External::Shared(ip("100.64.3.20")),
+            External::Public(ip("11.22.33.44")),
+        );
+        let known = |door: &FrontDoor, external: Option<&External>| {
+            let ports = Ports::known(door, &Seen::default(), &[], external);
+            [ports.http, ports.https]
+        };
+        // A machine with IPv6 has another way in.
+        let closed = match interfaces::has_v6() {
+            Some(false) => Port::Closed,
+            _ => Port::Unknown,
+        };
+        let door = FrontDoor::default();
+        assert_eq!(known(&door, None), [Port::Unknown; 2]);
+        assert_eq!(known(&door, Some(&shared)), [closed; 2]);
+        door.note_unreachable(true);
+        assert_eq!(known(&door, None), [closed; 2]);
+        assert_eq!(known(&door, Some(&public)), [Port::Unknown; 2]);
+        door.note_unreachable(false);
+        door.note_refused(80, true);
+        door.note_router(true);
+        assert_eq!(known(&door, None), [closed, Port::Open]);
+        door.forget_refusals();
+        assert_eq!(known(&door, None), [Port::Unknown, Port::Open]);
+    }
+}
