@@ -52,7 +52,7 @@ fn where_nobody_outside_gets_in_the_first_order_is_proved_through_the_dns_and_no
     let shared = format!("{}=>{}", says(""), says(SHARED));
     let ask = "[router]\nopen_ports = true\n";
     let follow = "follow = true\naddresses_from = [\"router\"]\n";
-    let refuses = "deny 443 192.168.7.0/24 1-65535\ndeny 80 192.168.7.0/24 1-65535";
+    let denies = "deny 443 192.168.7.0/24 1-65535\ndeny 80 192.168.7.0/24 1-65535";
     for (name, address, daemon, change, more, failed) in [
         (
             "asked",
@@ -70,7 +70,7 @@ fn where_nobody_outside_gets_in_the_first_order_is_proved_through_the_dns_and_no
             follow,
             &[],
         ),
-        ("refused", HOME, refuses, None, ask, &[]),
+        ("refused", HOME, denies, None, ask, &[]),
         // Nobody is asked.
         ("unknown", HOME, "", None, "", &["http-01", "tls-alpn-01"]),
     ] {

@@ -29,15 +29,35 @@ pub struct Ports {
     pub https: Port,
 }
 
+/// What the router does with a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Does {
+    /// Nobody knows.
+    #[default]
+    Untold,
+    /// It passes it on to this machine.
+    PassesOn,
+    /// It does not.
+    Refuses,
+}
+
+impl Does {
+    fn of(is_granted: bool, is_refused: bool) -> Self {
+        match (is_granted, is_refused) {
+            (_, true) => Self::Refuses,
+            (true, false) => Self::PassesOn,
+            (false, false) => Self::Untold,
+        }
+    }
+}
+
 /// What was found out of one port.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signs {
     /// Somebody has met this site there: a visitor from outside not long ago, or the doctor.
     is_met: bool,
-    /// The router has granted it.
-    is_granted: bool,
-    /// The router does not pass it on.
-    is_refused: bool,
+    /// What the router does with it.
+    router: Does,
     /// Nobody outside gets to the router's own address.
     is_unreachable: bool,
     /// There is another way in, over IPv6, of which the router's address says nothing.
@@ -64,13 +84,12 @@ impl Ports {
         Self {
             http: judged(Signs {
                 is_met: was_visited(&seen.plain_visitors),
-                is_refused: against.is_http_refused,
+                router: Does::of(false, against.is_http_refused),
                 ..all
             }),
             https: judged(Signs {
                 is_met: door.is_proved() || was_visited(&seen.visitors),
-                is_granted: door.is_open(),
-                is_refused: against.is_https_refused,
+                router: Does::of(door.is_open(), against.is_https_refused),
                 ..all
             }),
         }
@@ -79,11 +98,11 @@ impl Ports {
 
 /// A router may grant a port at an address that nobody outside gets to, and may not know what was set on its own pages.
 fn judged(signs: Signs) -> Port {
-    let is_closed = (signs.is_unreachable || signs.is_refused) && !signs.has_v6;
+    let is_closed = (signs.is_unreachable || signs.router == Does::Refuses) && !signs.has_v6;
     match signs {
         _ if signs.is_met => Port::Open,
         _ if is_closed => Port::Closed,
-        _ if signs.is_granted && !signs.is_unreachable => Port::Open,
+        _ if signs.router == Does::PassesOn && !signs.is_unreachable => Port::Open,
         _ => Port::Unknown,
     }
 }
@@ -107,32 +126,33 @@ mod tests {
 
     #[test]
     fn who_came_in_knows_better_than_the_router_whose_address_counts_more_than_what_it_grants() {
-        // Whether somebody was met there, the router has granted it, refuses it, and has an address to which nobody gets;
-        // and what is known then of a machine without IPv6 and of one with it.
+        use Does::{PassesOn, Refuses, Untold};
         use Port::{Closed, Open, Unknown};
-        for (is_met, is_granted, is_refused, is_unreachable, expected) in [
-            (false, false, false, false, [Unknown, Unknown]),
-            (false, false, false, true, [Closed, Unknown]),
-            (false, false, true, false, [Closed, Unknown]),
-            (false, false, true, true, [Closed, Unknown]),
-            (false, true, false, false, [Open, Open]),
-            (false, true, false, true, [Closed, Unknown]),
-            (true, false, false, false, [Open, Open]),
-            (true, false, false, true, [Open, Open]),
-            (true, false, true, false, [Open, Open]),
-            (true, true, true, true, [Open, Open]),
+        // Whether somebody was met there, what the router does, and whether nobody gets to its address; and what is known
+        // then of a machine without IPv6 and of one with it.
+        for (is_met, router, is_unreachable, expected) in [
+            (false, Untold, false, [Unknown, Unknown]),
+            (false, Untold, true, [Closed, Unknown]),
+            (false, Refuses, false, [Closed, Unknown]),
+            (false, Refuses, true, [Closed, Unknown]),
+            (false, PassesOn, false, [Open, Open]),
+            (false, PassesOn, true, [Closed, Unknown]),
+            (true, Untold, false, [Open, Open]),
+            (true, Untold, true, [Open, Open]),
+            (true, Refuses, false, [Open, Open]),
+            (true, Refuses, true, [Open, Open]),
+            (true, PassesOn, false, [Open, Open]),
+            (true, PassesOn, true, [Open, Open]),
         ] {
             let found = [false, true].map(|has_v6| {
                 judged(Signs {
                     is_met,
-                    is_granted,
-                    is_refused,
+                    router,
                     is_unreachable,
                     has_v6,
                 })
             });
-            let case = (is_met, is_granted, is_refused, is_unreachable);
-            assert_eq!(found, expected, "{case:?}");
+            assert_eq!(found, expected, "{is_met} {router:?} {is_unreachable}");
         }
     }
 

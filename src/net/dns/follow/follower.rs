@@ -49,8 +49,8 @@ pub struct Follower {
     data: PathBuf,
     wanted: watch::Sender<Wanted>,
     report: RwLock<Report>,
-    /// What the router said of its address last, if the addresses were looked for at all.
-    looked: RwLock<Option<Option<External>>>,
+    /// What the router said of its address last; `None` before addresses are looked for.
+    external: RwLock<Option<External>>,
 }
 
 /// What the follower's task has for itself.
@@ -80,7 +80,7 @@ impl Follower {
         Arc::new(Self {
             report: RwLock::new(state::kept(&data)),
             data,
-            looked: RwLock::default(),
+            external: RwLock::default(),
             wanted: watch::Sender::new(wanted),
         })
     }
@@ -106,17 +106,18 @@ impl Follower {
             let wanted = self.wanted.borrow();
             !wanted.settings.followed(&wanted.names).is_empty()
         };
-        is_wanted && self.looked().is_none()
+        is_wanted && self.external().is_none()
     }
 
     /// What the router says of its address on the internet, as far as names follow it.
     pub fn external(&self) -> Option<External> {
-        self.looked().flatten()
+        let external = self.external.read();
+        external.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn looked(&self) -> Option<Option<External>> {
-        let looked = self.looked.read();
-        looked.unwrap_or_else(PoisonError::into_inner).clone()
+    fn note_external(&self, external: Option<External>) {
+        let known = self.external.write();
+        *known.unwrap_or_else(PoisonError::into_inner) = external;
     }
 
     /// Looks and changes, for as long as it is not dropped.
@@ -181,7 +182,7 @@ impl Follower {
         report.names.retain(|name, _| names.contains(name));
         if names.is_empty() {
             report = Report::default();
-            *self.looked.write().unwrap_or_else(PoisonError::into_inner) = None;
+            self.note_external(None);
         } else {
             if is_asked {
                 memory.v4.forget();
@@ -196,8 +197,7 @@ impl Follower {
             )
             .await;
             report.remember(Timestamp::now());
-            let external = Some(memory.v4.external.clone());
-            *self.looked.write().unwrap_or_else(PoisonError::into_inner) = external;
+            self.note_external(Some(memory.v4.external.clone()));
         }
         let now = Timestamp::now();
         let wanted = report.wanted();

@@ -59,8 +59,8 @@ pub(super) struct Finder {
     is_v4: bool,
     /// What each who was asked said last.
     asked: Vec<Asked>,
-    /// What the router said of its address last, if it was asked.
-    pub(super) external: Option<External>,
+    /// What the router said of its address last.
+    pub(super) external: External,
     /// Since when there is surely none.
     none_since: Option<Instant>,
 }
@@ -120,7 +120,7 @@ impl Finder {
             data: data.to_path_buf(),
             is_v4,
             asked: Vec::new(),
-            external: None,
+            external: External::Unknown("the router was not asked".into()),
             none_since: None,
         }
     }
@@ -234,7 +234,7 @@ impl Finder {
                 asked.is_last_word = matches!(external, External::Shared(_));
                 asked.has_spoken |= !matches!(external, External::Unknown(_));
                 let reachable = external.reachable().map(IpAddr::V4);
-                self.external = Some(external);
+                self.external = external;
                 reachable
             }
             _ => Err("routers are asked for IPv4 only".into()),
