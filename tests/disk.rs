@@ -1,7 +1,8 @@
 //! The disk under the site: it loses power, fills up, fails and lies, and nothing that was acknowledged is lost.
 
 mod crash;
-pub(crate) mod damage;
+mod damage;
+pub(crate) mod decay;
 mod faults;
 mod faults_of_commands;
 mod medium;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     backup::{done, run, site_with_posts, text},
-    disk::damage::flip,
+    disk::decay::flip,
     waiting::found_within,
 };
 

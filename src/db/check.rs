@@ -48,7 +48,8 @@ pub struct Found {
     pub posts: u64,
     /// Media files.
     pub media_files: u64,
-    /// The files beside the database and media as they are now, by their path in the data folder; one that cannot be read as it was before.
+    /// The files beside the database and media as they are now, by their path in the data folder; one that has decayed or cannot be read
+    /// as it was before.
     pub small: BTreeMap<String, SmallFile>,
 }
 

@@ -246,15 +246,7 @@ impl DiskKeeper {
             check.bad_files = last.map_or_else(Vec::new, |last| last.bad_files.clone());
         } else if is_full {
             health.note_bad_files(check.bad_files.clone());
-            // What has decayed is told until it was restored.
-            let is_of = |line: &String, name: &str| {
-                let rest = line.strip_prefix(name);
-                rest.is_some_and(|rest| rest.starts_with(' '))
-            };
-            let decayed = |name: &String| check.bad_files.iter().any(|line| is_of(line, name));
-            let before = std::mem::replace(&mut state.ledger.small, found.small);
-            let kept = before.into_iter().filter(|(name, _)| decayed(name));
-            state.ledger.small.extend(kept);
+            state.ledger.small = found.small;
         }
         state.ledger.add_check(check);
         drop(state);

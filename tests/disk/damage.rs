@@ -9,20 +9,11 @@ use std::{
     time::Duration,
 };
 
+use super::decay::{decay, flip};
 use crate::{
     site::{OWNER, PASSWORD, Site, command},
     waiting::found_within,
 };
-
-/// Flips one bit as media do that decay: nobody has written to the file.
-pub(crate) fn flip(path: &Path, at: u64, bit: u8) {
-    let file = File::options().read(true).write(true).open(path).unwrap();
-    let changed = file.metadata().unwrap().modified().unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ (1 << bit)], at).unwrap();
-    file.set_modified(changed).unwrap();
-}
 
 /// Bytes of a page of a site's database, as its header has it.
 fn page_bytes(data: &Path) -> u64 {
@@ -165,7 +156,7 @@ fn a_bit_that_flips_in_any_file_is_noticed() {
     }
     for (number, (path, at)) in places.iter().enumerate() {
         let bit = u8::try_from(number % 8).unwrap();
-        flip(path, *at, bit);
+        decay(&data, path, *at, bit);
         let (is_well, said) = run(&data, &["check"]);
         assert!(!is_well, "{} at {at}: {said}", path.display());
         flip(path, *at, bit);

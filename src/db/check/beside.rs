@@ -8,7 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
 use super::Depth;
@@ -34,14 +33,14 @@ const MAX_DEPTH: usize = 16;
 /// Digits that are kept of the hash of an own file: it is compared with decay, not with somebody who means harm.
 const OWN_DIGITS: usize = 16;
 
-/// A file as it was: time of change in nanoseconds, size, SHA-256 or how that begins.
+/// A file as it was: when somebody last changed anything of it ([`changed`]), size, SHA-256 or how that begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallFile(i64, u64, String);
 
 /// What a look has found.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
-    /// The files as they are, by their path in the data folder; one that cannot be read as it was before.
+    /// The files as they are, by their path in the data folder; one that has decayed or cannot be read as it was before.
     pub(super) files: BTreeMap<String, SmallFile>,
     /// What has become of them.
     pub(super) verdicts: Vec<Verdict>,
@@ -78,8 +77,15 @@ pub(super) fn look_beside(
         let known = before.get(&name);
         match look_at(&path, is_own, max_bytes, rest) {
             Ok(Some(now)) => {
-                found.verdicts.push(verdict_of(&name, known, &now));
-                found.files.insert(name, now);
+                let decayed = known.filter(|known| has_decayed(known, &now));
+                if decayed.is_some() {
+                    found.verdicts.push(Verdict::Damaged(format!(
+                        "{name} is not what it was, and nobody has written to it; restore it from a backup"
+                    )));
+                }
+                // What has decayed is told until somebody has written it anew.
+                let remembered = decayed.cloned().unwrap_or(now);
+                found.files.insert(name, remembered);
             }
             Ok(None) => {}
             Err(e) => {
@@ -203,12 +209,9 @@ fn look_at(
         if !is_still(&file, &known)? {
             return Ok(None);
         }
-        Ok(Some(if is_own {
-            let time = changed_or_made(&file, &known);
-            SmallFile(time, known.len(), hash[..OWN_DIGITS].to_owned())
-        } else {
-            SmallFile(changed(&known), known.len(), hash)
-        }))
+        let digits = if is_own { OWN_DIGITS } else { hash.len() };
+        let hash = hash[..digits].to_owned();
+        Ok(Some(SmallFile(changed(&known), known.len(), hash)))
     };
     match look() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -222,39 +225,16 @@ fn is_still(file: &File, known: &Metadata) -> io::Result<bool> {
     Ok((changed(&now), now.len()) == (changed(known), known.len()))
 }
 
+/// When a file was last written to, brought here, renamed or given other permissions (`ctime`), in nanoseconds. What is
+/// commonly called its time of change is what the last program says: `cp -p` and `rsync` say the one of another file.
 fn changed(file: &Metadata) -> i64 {
-    nanoseconds(file.mtime(), file.mtime_nsec())
+    let seconds = file.ctime().saturating_mul(1_000_000_000);
+    seconds.saturating_add(file.ctime_nsec())
 }
 
-fn nanoseconds(seconds: i64, rest: i64) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
-}
-
-/// When somebody last wrote to a file of the owner's. Programs that bring a site here may give all files one time of
-/// change, such as that of the last release: then it is when this one was made that tells it from the one before.
-fn changed_or_made(file: &File, known: &Metadata) -> i64 {
-    // The standard library knows the time only with glibc.
-    let flags = (AtFlags::EMPTY_PATH, StatxFlags::BTIME);
-    let made = statx(file, c"", flags.0, flags.1).ok();
-    let made = made.filter(|found| found.stx_mask & StatxFlags::BTIME.bits() != 0);
-    let made = made.map_or(i64::MIN, |found| {
-        let at = found.stx_btime;
-        nanoseconds(at.tv_sec, at.tv_nsec.into())
-    });
-    changed(known).max(made)
-}
-
-/// A file with another content than before that nobody has written to since has decayed: media that do that do not set
-/// the time of change.
-fn verdict_of(name: &str, before: Option<&SmallFile>, now: &SmallFile) -> Verdict {
-    let has_decayed =
-        before.is_some_and(|before| (before.0, before.1) == (now.0, now.1) && before.2 != now.2);
-    if !has_decayed {
-        return Verdict::Sound;
-    }
-    Verdict::Damaged(format!(
-        "{name} is not what it was, and nobody has written to it; restore it from a backup"
-    ))
+/// A file with another content than before that nobody has changed since has decayed: media that do that set no time.
+fn has_decayed(before: &SmallFile, now: &SmallFile) -> bool {
+    (before.0, before.1) == (now.0, now.1) && before.2 != now.2
 }
 
 #[cfg(test)]
@@ -386,28 +366,92 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_own_file_has_decayed_only_if_it_is_the_one_that_was_looked_at() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, path) = (dir.path(), dir.path().join("public/a"));
-        let release = SystemTime::now() - Duration::from_hours(9);
-        write(root, "public/a", b"one");
-        set_time(&path, release);
-        let before = look(root, Depth::Full, &BTreeMap::new()).files;
-        // A new one, with the size and the time of change of the one before. A file system counts time in steps.
+    /// Another content, with the size and the time of change of the one before.
+    fn exchange(path: &Path, is_in_place: bool) {
+        // A file system counts time in steps.
         thread::sleep(Duration::from_millis(50));
-        write(root, "public/b", b"two");
-        set_time(&root.join("public/b"), release);
-        fs::rename(root.join("public/b"), &path).unwrap();
+        let time = fs::metadata(path).unwrap().modified().unwrap();
+        let mut bytes = fs::read(path).unwrap();
+        bytes[0] ^= 1;
+        let written = if is_in_place {
+            path.to_path_buf()
+        } else {
+            path.with_extension("new")
+        };
+        fs::write(&written, bytes).unwrap();
+        set_time(&written, time);
+        fs::rename(&written, path).unwrap();
+        assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), time);
+    }
+
+    /// Another content, as of a file that decays: no time has changed since it was remembered.
+    fn decay(root: &Path, name: &str, remembered: &mut BTreeMap<String, SmallFile>) {
+        exchange(&root.join(name), true);
+        let now = fs::metadata(root.join(name)).unwrap();
+        remembered.get_mut(name).unwrap().0 = changed(&now);
+    }
+
+    #[test]
+    fn a_file_that_was_exchanged_with_its_size_and_time_of_change_is_remembered_and_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let release = SystemTime::now() - Duration::from_hours(9);
+        for name in ["public/a", "webstead.toml", "tls/a.pem"] {
+            // As `mv` does it, and as `cp -p` and `rsync --inplace` do.
+            for is_in_place in [false, true] {
+                write(root, name, b"one");
+                set_time(&root.join(name), release);
+                let before = look(root, Depth::Full, &BTreeMap::new()).files;
+                exchange(&root.join(name), is_in_place);
+                let found = look(root, Depth::Full, &before);
+                assert_eq!(damage(&found), [""; 0], "{is_in_place}");
+                assert_ne!(found.files[name], before[name], "{name}");
+                let again = look(root, Depth::Full, &found.files);
+                assert_eq!((damage(&again), &again.files), (vec![], &found.files));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_decayed_is_told_until_somebody_writes_it_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for name in ["public/a", "secrets/a"] {
+            write(root, name, b"one");
+            let mut before = look(root, Depth::Full, &BTreeMap::new()).files;
+            decay(root, name, &mut before);
+            let said = format!(
+                "{name} is not what it was, and nobody has written to it; restore it from a backup"
+            );
+            for _ in 0..3 {
+                let found = look(root, Depth::Full, &before);
+                assert_eq!(damage(&found), [said.as_str()]);
+                before = found.files;
+            }
+            exchange(&root.join(name), true);
+            let found = look(root, Depth::Full, &before);
+            assert_eq!(damage(&found), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_decayed_keeps_no_other_from_being_remembered_whose_name_is_a_part_of_its_own()
+     {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for name in ["public/a", "public/a b"] {
+            write(root, name, b"one");
+        }
+        let mut before = look(root, Depth::Full, &BTreeMap::new()).files;
+        decay(root, "public/a b", &mut before);
+        exchange(&root.join("public/a"), true);
         let found = look(root, Depth::Full, &before);
-        assert_eq!(damage(&found), [""; 0]);
-        let file = File::options().write(true).open(&path).unwrap();
-        file.write_all_at(b"six", 0).unwrap();
-        set_time(&path, release);
-        let found = look(root, Depth::Full, &found.files);
-        let said =
-            "public/a is not what it was, and nobody has written to it; restore it from a backup";
-        assert_eq!(damage(&found), [said]);
+        assert_eq!(damage(&found).len(), 1);
+        assert_eq!(found.files["public/a b"], before["public/a b"]);
+        let mut now = found.files;
+        decay(root, "public/a", &mut now);
+        let said = look(root, Depth::Full, &now);
+        assert_eq!(damage(&said).len(), 2, "{:?}", damage(&said));
     }
 
     #[test]
