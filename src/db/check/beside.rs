@@ -243,7 +243,7 @@ mod tests {
         cell::Cell,
         fs::FileTimes,
         io::Write as _,
-        os::unix::fs::{FileExt as _, symlink},
+        os::unix::fs::symlink,
         thread,
         time::{Duration, SystemTime},
     };
