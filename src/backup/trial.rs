@@ -12,6 +12,7 @@ use super::{
 use crate::base::{
     Error, Result, Timestamp, Verdict,
     scratch::{self, Scratch},
+    verdict::look_surely,
 };
 
 /// Problems that are kept word for word.
@@ -63,11 +64,9 @@ pub fn try_out(
     if problems.is_empty() {
         let look =
             || problems_of(&root, &kept.manifest, &writer.media, progress).or_else(damage_of);
-        problems = look()?;
-        // A disk that has not given a page for a moment is not taken for damage of the backup.
-        if !problems.is_empty() {
-            problems = look()?;
-        }
+        problems = look_surely(look, |found| {
+            found.as_ref().is_ok_and(|all| !all.is_empty())
+        })?;
     }
     let there = repository.key_files()?;
     for file in kept

@@ -1,9 +1,25 @@
 //! What looking at something has shown: that it is sound, that it is damaged, or nothing at all.
 
+use std::{thread, time::Duration};
+
 use rusqlite::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
+
+/// How long to wait before damage is believed.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Looks once more, a moment later, where a look has found damage. `SQLite` says the same of a disk that has not given a
+/// page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT` in its vdbe.c).
+pub fn look_surely<T>(mut look: impl FnMut() -> T, is_damage: impl FnOnce(&T) -> bool) -> T {
+    let seen = look();
+    if !is_damage(&seen) {
+        return seen;
+    }
+    thread::sleep(LOOK_AGAIN_AFTER);
+    look()
+}
 
 /// What looking at something has shown.
 ///
@@ -86,7 +102,7 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
 mod tests {
     use std::io::ErrorKind;
 
-    use super::{Error, Verdict};
+    use super::{Error, Verdict, look_surely};
 
     #[test]
     fn only_what_was_read_and_is_wrong_is_damaged() {
@@ -116,6 +132,21 @@ mod tests {
             assert_eq!(verdict.damage().is_some(), is_damaged, "{error}");
             assert_eq!(verdict.unseen().is_some(), !is_damaged, "{error}");
             assert!(verdict.insist().is_err(), "{error}");
+        }
+    }
+
+    #[test]
+    fn damage_is_believed_only_when_it_is_there_again() {
+        for (seen, expected, looks) in [([0, 7], 0, 1), ([1, 0], 0, 2), ([1, 1], 1, 2)] {
+            let mut count = 0;
+            let found = look_surely(
+                || {
+                    count += 1;
+                    seen[count - 1]
+                },
+                |seen| *seen == 1,
+            );
+            assert_eq!((found, count), (expected, looks), "{seen:?}");
         }
     }
 

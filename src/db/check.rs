@@ -11,12 +11,15 @@ pub use self::beside::SmallFile;
 use self::beside::look_beside;
 use super::{
     DataFolder, MediaStore,
-    door::{LOOK_AGAIN_AFTER, open_to_look},
+    door::open_to_look,
     health::Health,
     page_sums::{Uncompared, look_at_sums},
     wal_verdict::look_at_end_of_log,
 };
-use crate::base::{Error, Result, Verdict, verdict::is_damage};
+use crate::base::{
+    Error, Result, Verdict,
+    verdict::{is_damage, look_surely},
+};
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,8 +182,7 @@ fn in_words(uncompared: Uncompared) -> String {
     }
 }
 
-/// What `SQLite` says of a database. It is believed only when it is there again: it says the same of a disk that has not
-/// given a page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT` in its vdbe.c).
+/// What `SQLite` says of a database.
 fn look_at_structures(file: &Path, depth: Depth) -> Vec<Verdict> {
     let look = || {
         let connection = open_to_look(file)?;
@@ -189,12 +191,7 @@ fn look_at_structures(file: &Path, depth: Depth) -> Vec<Verdict> {
             Depth::WithoutMedia | Depth::Full => integrity_problems(&connection),
         }
     };
-    let mut looked = look();
-    if !looked.as_ref().is_ok_and(Vec::is_empty) {
-        thread::sleep(LOOK_AGAIN_AFTER);
-        looked = look();
-    }
-    match looked {
+    match look_surely(look, |looked| !looked.as_ref().is_ok_and(Vec::is_empty)) {
         Ok(problems) => problems.into_iter().map(Verdict::Damaged).collect(),
         Err(e) => vec![Verdict::of(&e)],
     }

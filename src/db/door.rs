@@ -3,19 +3,16 @@
 //! Nothing else in the program makes a connection; `tests/architecture.rs` looks. What a change needs beside `SQLite`'s
 //! own lock stands with each purpose.
 
-use std::{path::Path, thread, time::Duration};
+use std::{path::Path, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{migrations, read_only::Way, sector, wal::NEW_PAGE_BYTES};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, verdict::look_surely};
 
 /// How long to wait for the lock of another process (an import, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long to wait before damage is believed.
-pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,14 +145,10 @@ fn connect(file: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
 /// # Errors
 /// As [`Database::open`](super::Database::open), but for what a newer version has made.
 pub fn open_to_look(file: &Path) -> Result<Connection> {
-    let mut outcome = try_to_look(file);
-    // `SQLite` says the same of a disk that has not given a page for a moment (`SQLITE_IOERR_CORRUPTFS` becomes
-    // `SQLITE_CORRUPT` in its vdbe.c).
-    if matches!(outcome, Err(Error::Damaged(_))) {
-        thread::sleep(LOOK_AGAIN_AFTER);
-        outcome = try_to_look(file);
-    }
-    outcome
+    look_surely(
+        || try_to_look(file),
+        |outcome| matches!(outcome, Err(Error::Damaged(_))),
+    )
 }
 
 fn try_to_look(file: &Path) -> Result<Connection> {

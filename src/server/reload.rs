@@ -140,7 +140,8 @@ async fn untaken(config: Config, data: PathBuf, patience: Duration) -> Vec<Strin
         log::warn!("what of the settings cannot work is not looked at: {e}");
     }
     match timeout(patience, told).await {
-        Ok(found) => found.unwrap_or_default(),
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => vec!["whether all of the settings can work could not be looked at; its log says why".into()],
         Err(_) => vec![
             "a folder of [hosts] or [backup] or a file of [certificate] does not answer; see whether its disk or share is there"
                 .into(),

@@ -10,12 +10,15 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
+use rustix::fs::Advice;
+
 use super::{
     PageSums, Versions,
     form::{Header, Written, read_header},
     look::{Seen, Uncompared, is_right},
     looks,
 };
+use crate::base::verdict::look_surely;
 
 impl PageSums {
     /// Compares the pages that a log is about to write over with what was written there. The write lock of the database is
@@ -38,19 +41,32 @@ impl PageSums {
             seen.uncompared = Some(Uncompared::OfAnother);
             return Ok(seen);
         };
+        let mut suspects: Vec<u32> = pages.keys().copied().collect();
         let (mut content, mut unread) = (vec![0; self.page_bytes], Vec::new());
-        for page in pages.keys().copied() {
-            let at = u64::from(page.saturating_sub(1)) * self.page_bytes as u64;
-            match file.read_exact_at(&mut content, at) {
-                Ok(()) if is_right(self, page, &content, pages)? == Some(false) => {
-                    seen.damaged.push(page);
+        let look = || -> io::Result<Vec<u32>> {
+            let mut damaged = Vec::new();
+            for page in std::mem::take(&mut suspects) {
+                let at = u64::from(page.saturating_sub(1)) * self.page_bytes as u64;
+                match file.read_exact_at(&mut content, at) {
+                    Ok(()) if is_right(self, page, &content, pages)? == Some(false) => {
+                        damaged.push(page);
+                    }
+                    Ok(()) => {}
+                    // The file has grown since.
+                    Err(e) if e.kind() == ErrorKind::UnexpectedEof => {}
+                    Err(e) => unread.push((page, e)),
                 }
-                Ok(()) => {}
-                // The file has grown since.
-                Err(e) if e.kind() == ErrorKind::UnexpectedEof => {}
-                Err(e) => unread.push((page, e)),
             }
-        }
+            // Only these once more, and not from memory.
+            suspects.clone_from(&damaged);
+            if !damaged.is_empty() {
+                let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+            }
+            Ok(damaged)
+        };
+        seen.damaged = look_surely(look, |found| {
+            found.as_ref().is_ok_and(|all| !all.is_empty())
+        })?;
         if let [(page, e), more @ ..] = &unread[..] {
             log::warn!(
                 "page {page} of site.db, and {} more, cannot be read ({e}), and are written anew",

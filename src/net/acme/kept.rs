@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -167,14 +168,19 @@ pub fn is_asked(data: &Path, name: &str) -> bool {
     path(data, name, "asked").exists()
 }
 
+/// A certificate and what is known of it are written one after the other within this time.
+const BOTH_WITHIN: Duration = Duration::from_secs(20);
+
 /// Whether there is another certificate for a name already, and what is known of it is still that of before: these are
-/// two files, and the certificate is written first.
+/// two files, and the certificate is written first. After some seconds nothing more comes: the disk may have become full
+/// between.
 pub fn is_half_written(data: &Path, name: &str) -> bool {
     let written = |end: &str| fs::metadata(path(data, name, end)).and_then(|file| file.modified());
-    match (written("pem"), written("json")) {
-        (Ok(certificate), Ok(known)) => known < certificate,
-        (certificate, _) => certificate.is_ok(),
-    }
+    let Ok(certificate) = written("pem") else {
+        return false;
+    };
+    let is_new = certificate.elapsed().is_ok_and(|age| age < BOTH_WITHIN);
+    is_new && written("json").map_or(true, |known| known < certificate)
 }
 
 /// Takes a request to meet it. One that cannot be taken away would be met for ever, and is none.
@@ -238,11 +244,12 @@ mod tests {
         };
         for (end, ago, is_half) in [
             ("json", 90, false),
-            ("pem", 60, true),
-            ("json", 60, false),
-            ("json", 30, false),
-            ("pem", 10, true),
-            ("json", 5, false),
+            ("pem", 60, false),
+            ("pem", 7, true),
+            ("json", 7, false),
+            ("json", 6, false),
+            ("pem", 5, true),
+            ("json", 4, false),
         ] {
             write(end, ago);
             assert_eq!(is_half_written(data, name), is_half, "{end} {ago} s ago");
