@@ -54,6 +54,19 @@ pub(in crate::net) fn authority_of(settings: &Settings) -> &str {
     own.map_or(LetsEncrypt::Production.url(), |own| own.as_str())
 }
 
+/// Asks once more, and again, where the authority refuses one nonce after the other (RFC 8555 section 6.5).
+pub(super) async fn despite_nonces<T>(
+    mut ask: impl AsyncFnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    for _ in 0..MORE_NONCES {
+        match ask().await {
+            Err(failure) if failure.kind == FailureKind::Nonce => {}
+            done => return done,
+        }
+    }
+    ask().await
+}
+
 /// A connection to the authority with the account of these settings.
 pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account, Wire), Failure> {
     let roots = settings.authority_roots.as_ref();
@@ -63,15 +76,7 @@ pub(super) async fn connect(data: &Path, settings: &Settings) -> Result<(Account
         None => Failure::setup(e),
     })?;
     let wire = Wire::new(client, authority_of(settings));
-    let mut opened = open(data, settings, &wire).await;
-    for _ in 0..MORE_NONCES {
-        let is_of_nonce = |failure: &Failure| failure.kind == FailureKind::Nonce;
-        if !opened.as_ref().is_err_and(is_of_nonce) {
-            break;
-        }
-        opened = open(data, settings, &wire).await;
-    }
-    match opened {
+    match despite_nonces(async || open(data, settings, &wire).await).await {
         Ok(account) => Ok((account, wire)),
         Err(failure) => Err(Failure {
             retry_at: failure.retry_at.or(wire.take_retry_at()),
@@ -372,6 +377,26 @@ mod tests {
         );
         let away = super::Failure::unreachable("away");
         assert_eq!(super::of_external_account(away.clone()), away);
+    }
+
+    #[test]
+    fn who_refuses_one_nonce_after_the_other_is_asked_again_and_who_refuses_something_else_is_not()
+    {
+        let nonce = || super::Failure::new(super::FailureKind::Nonce, "bad nonce");
+        let refused = || super::Failure::new(super::FailureKind::Refused, "no");
+        for (answers, expected, asked) in [
+            (vec![Ok(1)], Ok(1), 1),
+            (vec![Err(nonce()), Err(nonce()), Ok(1)], Ok(1), 3),
+            (vec![Err(nonce()), Err(refused()), Ok(1)], Err(refused()), 2),
+            (vec![Err(nonce()); 9], Err(nonce()), 1 + super::MORE_NONCES),
+        ] {
+            let mut count = 0;
+            let done = actix_web::rt::System::new().block_on(super::despite_nonces(async || {
+                count += 1;
+                answers[count - 1].clone()
+            }));
+            assert_eq!((done, count), (expected, asked));
+        }
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub async fn revoke(data: &Path, settings: &Settings, name: &str, reason: Reason
         certificate: chain.leaf(),
         reason: Some(reason.into()),
     };
-    let revoked = account.revoke(&request).await;
-    revoked.map_err(|e| in_words(Failure::from(e)))?;
+    let revoked = account::despite_nonces(async || Ok(account.revoke(&request).await?)).await;
+    revoked.map_err(in_words)?;
     kept::remove(data, name)?;
     kept::ask_to_renew(data, name)
 }
