@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Forward, Gateway, Gateway6, Kept, PCP_PORT, Seen6, igd::Igd, nat_pmp, pcp, soap::Service,
 };
-use crate::base::is_global;
+use crate::base::{is_global, is_shared};
 
 /// A language that routers speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,13 +52,12 @@ pub enum External {
 
 impl External {
     fn of(address: Ipv4Addr) -> Self {
-        let [a, b, ..] = address.octets();
         match address {
             _ if address.is_unspecified() => {
                 Self::Unknown("the router has no connection to the internet".into())
             }
             _ if is_global(address.into()) => Self::Public(address),
-            _ if (a, b & 0xc0) == (100, 64) => Self::Shared(address),
+            _ if is_shared(address.into()) => Self::Shared(address),
             _ => Self::Private(address),
         }
     }
