@@ -59,7 +59,7 @@ pub(super) struct Finder {
     is_v4: bool,
     /// What each who was asked said last.
     asked: Vec<Asked>,
-    /// What the router said of its address last.
+    /// What the router said of its address last, or that this machine has one of its own.
     pub(super) external: External,
     /// Since when there is surely none.
     none_since: Option<Instant>,
@@ -120,7 +120,7 @@ impl Finder {
             data: data.to_path_buf(),
             is_v4,
             asked: Vec::new(),
-            external: External::Unknown("the router was not asked".into()),
+            external: not_asked(),
             none_since: None,
         }
     }
@@ -128,6 +128,7 @@ impl Finder {
     /// Forgets what was said, so that it is asked for at once.
     pub(super) fn forget(&mut self) {
         self.asked.clear();
+        self.external = not_asked();
     }
 
     /// Whether there has been no address for a while, so that what was published leads nowhere.
@@ -146,7 +147,7 @@ impl Finder {
         let mut why = None;
         for source in sources {
             let said = match source {
-                Source::Interfaces => self.of_interfaces(before),
+                Source::Interfaces => self.of_interfaces().and_then(|all| self.own(&all, before)),
                 Source::Router | Source::Outside(_) => {
                     let is_last = sources.last() == Some(source);
                     self.of_other(source, is_last, roots).await
@@ -185,17 +186,29 @@ impl Finder {
         Found::none(why.unwrap_or_else(|| "nobody was asked".into()))
     }
 
-    fn of_interfaces(&self, before: Option<IpAddr>) -> Result<IpAddr, String> {
-        let all: Vec<IpAddr> = if self.is_v4 {
+    /// All that this machine has.
+    fn of_interfaces(&self) -> Result<Vec<IpAddr>, String> {
+        Ok(if self.is_v4 {
             interfaces::v4().into_iter().map(IpAddr::V4).collect()
         } else {
             let known = interfaces::v6().ok_or(
                 "it is not known which IPv6 addresses this machine has: /proc/self/net/if_inet6 cannot be read",
             )?;
             known.into_iter().map(IpAddr::V6).collect()
-        };
+        })
+    }
+
+    /// The one of this machine's own addresses that counts.
+    fn own(&mut self, all: &[IpAddr], before: Option<IpAddr>) -> Result<IpAddr, String> {
         let same = before.filter(|before| all.contains(before));
-        same.or_else(|| all.first().copied()).ok_or_else(|| {
+        let own = same.or_else(|| all.first().copied());
+        match own {
+            Some(IpAddr::V4(own)) => self.external = External::Direct(own),
+            // It had one.
+            None if matches!(self.external, External::Direct(_)) => self.external = not_asked(),
+            _ => {}
+        }
+        own.ok_or_else(|| {
             let (kind, more) = if self.is_v4 {
                 ("IPv4", "")
             } else {
@@ -272,6 +285,10 @@ impl Finder {
     }
 }
 
+fn not_asked() -> External {
+    External::Unknown("the router was not asked".into())
+}
+
 fn is_stable(address: IpAddr) -> bool {
     interfaces::v6()
         .into_iter()
@@ -282,6 +299,29 @@ fn is_stable(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_router_said_of_its_address_ends_with_one_of_ones_own_and_when_it_is_asked_anew() {
+        let shared = External::Shared([100, 64, 3, 20].into());
+        let public = IpAddr::from([11, 22, 33, 44]);
+        // Nobody outside gets there, as far as that is known: after each of these.
+        let mut finder = Finder::new(true, Path::new("nothing is kept here"));
+        let mut after = |own: &[IpAddr]| {
+            let _ = finder.own(own, None);
+            finder.external.is_unreachable()
+        };
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[public]), Some(false));
+        assert_eq!(after(&[]), None, "the address is gone");
+        finder.external = shared.clone();
+        let _ = finder.own(&[], None);
+        assert_eq!(finder.external, shared, "it knows better than no interface");
+        let _ = finder.own(&[public], None);
+        assert_eq!(finder.external.is_unreachable(), Some(false));
+        finder.external = shared;
+        finder.forget();
+        assert_eq!(finder.external.is_unreachable(), None);
+    }
 
     #[test]
     fn after_an_outage_of_hours_everybody_is_asked_within_a_minute_who_could_not_be_before() {
