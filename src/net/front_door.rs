@@ -57,9 +57,12 @@ impl FrontDoor {
         }
     }
 
-    /// Somebody has looked whether the router's own address is one that nobody outside gets to.
-    pub fn note_unreachable(&self, is_unreachable: bool) {
-        self.locked().is_unreachable = is_unreachable;
+    /// Somebody has looked whether the router's own address is one that nobody outside gets to. If that was not told
+    /// (`None`), what is known of it stays.
+    pub fn note_unreachable(&self, is_unreachable: Option<bool>) {
+        if let Some(is_unreachable) = is_unreachable {
+            self.locked().is_unreachable = is_unreachable;
+        }
     }
 
     /// The router refuses to pass a port on, or says that it does not; or neither.
@@ -72,9 +75,11 @@ impl FrontDoor {
         }
     }
 
-    /// Nobody looks at the router any more.
+    /// Nobody asks the router for ports any more. That changes nothing of its address.
     pub fn forget_refusals(&self) {
-        *self.locked() = Against::default();
+        let mut against = self.locked();
+        against.is_http_refused = false;
+        against.is_https_refused = false;
     }
 
     /// What speaks against it.
@@ -106,7 +111,7 @@ impl FrontDoor {
 
 #[cfg(test)]
 mod tests {
-    use super::FrontDoor;
+    use super::{Against, FrontDoor};
 
     #[test]
     fn it_is_open_if_one_says_so_and_closed_only_where_it_was_open() {
@@ -119,6 +124,25 @@ mod tests {
         door.note_router(false);
         assert!(!door.is_open(), "what the doctor saw was before");
         assert!(door.closed_at().is_some());
+    }
+
+    #[test]
+    fn an_address_that_nobody_gets_to_is_known_until_another_is_seen_whatever_becomes_of_the_ports()
+    {
+        let door = FrontDoor::default();
+        let unreachable = Against {
+            is_unreachable: true,
+            ..Against::default()
+        };
+        door.note_unreachable(Some(true));
+        door.note_unreachable(None);
+        assert_eq!(door.against(), unreachable, "a look that found nothing out");
+        door.note_refused(80, true);
+        door.note_refused(443, true);
+        door.forget_refusals();
+        assert_eq!(door.against(), unreachable, "refusals are forgotten");
+        door.note_unreachable(Some(false));
+        assert_eq!(door.against(), Against::default());
     }
 
     #[test]

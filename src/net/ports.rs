@@ -73,11 +73,23 @@ impl Ports {
         homes: &[IpAddr],
         external: Option<&External>,
     ) -> Self {
+        let has_v6 = interfaces::has_v6() != Some(false);
+        Self::of(door, seen, homes, external, has_v6)
+    }
+
+    /// The same, for a machine with an address of IPv6 that the internet leads to, or without one.
+    fn of(
+        door: &FrontDoor,
+        seen: &Seen,
+        homes: &[IpAddr],
+        external: Option<&External>,
+        has_v6: bool,
+    ) -> Self {
         let (against, now) = (door.against(), Timestamp::now());
         let external = external.and_then(External::is_unreachable);
         let all = Signs {
             is_unreachable: external.unwrap_or(against.is_unreachable),
-            has_v6: interfaces::has_v6() != Some(false),
+            has_v6,
             ..Signs::default()
         };
         let was_visited = |visitors| is_met(visitors, homes, seen.closed_at, now);
@@ -183,26 +195,24 @@ mod tests {
             External::Shared(ip("100.64.3.20")),
             External::Public(ip("11.22.33.44")),
         );
-        let known = |door: &FrontDoor, external: Option<&External>| {
-            let ports = Ports::known(door, &Seen::default(), &[], external);
-            [ports.http, ports.https]
-        };
         // A machine with IPv6 has another way in.
-        let closed = match interfaces::has_v6() {
-            Some(false) => Port::Closed,
-            _ => Port::Unknown,
-        };
-        let door = FrontDoor::default();
-        assert_eq!(known(&door, None), [Port::Unknown; 2]);
-        assert_eq!(known(&door, Some(&shared)), [closed; 2]);
-        door.note_unreachable(true);
-        assert_eq!(known(&door, None), [closed; 2]);
-        assert_eq!(known(&door, Some(&public)), [Port::Unknown; 2]);
-        door.note_unreachable(false);
-        door.note_refused(80, true);
-        door.note_router(true);
-        assert_eq!(known(&door, None), [closed, Port::Open]);
-        door.forget_refusals();
-        assert_eq!(known(&door, None), [Port::Unknown, Port::Open]);
+        for (has_v6, closed) in [(false, Port::Closed), (true, Port::Unknown)] {
+            let known = |door: &FrontDoor, external: Option<&External>| {
+                let ports = Ports::of(door, &Seen::default(), &[], external, has_v6);
+                [ports.http, ports.https]
+            };
+            let door = FrontDoor::default();
+            assert_eq!(known(&door, None), [Port::Unknown; 2]);
+            assert_eq!(known(&door, Some(&shared)), [closed; 2]);
+            door.note_unreachable(Some(true));
+            assert_eq!(known(&door, None), [closed; 2]);
+            assert_eq!(known(&door, Some(&public)), [Port::Unknown; 2]);
+            door.note_unreachable(Some(false));
+            door.note_refused(80, true);
+            door.note_router(true);
+            assert_eq!(known(&door, None), [closed, Port::Open]);
+            door.forget_refusals();
+            assert_eq!(known(&door, None), [Port::Unknown, Port::Open]);
+        }
     }
 }

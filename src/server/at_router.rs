@@ -64,14 +64,7 @@ impl AtRouter {
         let data = self.data.clone();
         let published = actix_web::web::block(move || follow::published_v6(&data)).await;
         let seen = router::look(ports, published.ok().flatten()).await;
-        let door = self.keeper.front_door();
-        if let Some(is_unreachable) = seen.external.is_unreachable() {
-            door.note_unreachable(is_unreachable);
-        }
-        // What it was asked for need not be shown, and is noted by who asks.
-        for port in seen.ports.iter().filter(|_| !wanted.is_open) {
-            door.note_refused(port.wanted.external, port.is_refused());
-        }
+        note(&self.keeper, began, &wanted, &seen);
         let seen = in_words(&seen, wanted.ports6.as_ref().err());
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, seen));
     }
@@ -121,6 +114,17 @@ impl LiveRouter for AtRouter {
     }
 }
 
+/// Tells who asks for the ports what was seen in a look that `began` when these were `wanted`.
+fn note(keeper: &Keeper, began: Instant, wanted: &router::Wanted, seen: &Seen) {
+    let door = keeper.front_door();
+    door.note_unreachable(seen.external.is_unreachable());
+    // What it was asked for need not be shown, and is noted by who asks, who may have begun meanwhile.
+    let is_noted_here = !wanted.is_open && is_of_now(began, keeper.changed_at());
+    for port in seen.ports.iter().filter(|_| is_noted_here) {
+        door.note_refused(port.wanted.external, port.is_refused());
+    }
+}
+
 /// What was seen last, if nothing has changed since that look began; else when that was.
 fn still_so(
     last: Option<&(Instant, RouterSeen)>,
@@ -128,11 +132,14 @@ fn still_so(
 ) -> (Option<RouterSeen>, Option<Timestamp>) {
     match last {
         None => (None, None),
-        Some((began, seen)) if changed_at.is_none_or(|changed| *began > changed) => {
-            (Some(seen.clone()), None)
-        }
+        Some((began, seen)) if is_of_now(*began, changed_at) => (Some(seen.clone()), None),
         Some((_, seen)) => (None, Some(seen.at)),
     }
+}
+
+/// Whether nothing has changed since a look began.
+fn is_of_now(began: Instant, changed_at: Option<Instant>) -> bool {
+    changed_at.is_none_or(|changed| began > changed)
 }
 
 /// What was seen, for the owner; with why nobody finds the site over IPv6, if that is so.
@@ -170,6 +177,44 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::net::{
+        front_door::FrontDoor,
+        router::{External, Forward, Mapping, Wanted},
+    };
+
+    #[test]
+    fn a_look_notes_no_refusal_of_a_router_that_was_asked_while_it_looked() {
+        let ports = Forward::to(8443, 8080);
+        let wanted = Wanted {
+            is_open: false,
+            ports: Ok(ports),
+            ports6: Ok(Vec::new()),
+        };
+        let seen = Seen {
+            gateway: Err(String::new()),
+            protocols: Vec::new(),
+            external: External::Unknown(String::new()),
+            ports: ports
+                .map(|wanted| PortSeen {
+                    wanted,
+                    mapping: Mapping::None,
+                })
+                .to_vec(),
+            strangers: Vec::new(),
+            ipv6: Err(String::new()),
+        };
+        for is_asked_meanwhile in [false, true] {
+            let door = Arc::new(FrontDoor::default());
+            let data = Path::new("nothing is kept here");
+            let keeper = Keeper::new(data, wanted.clone(), |_| None, Arc::clone(&door));
+            let began = Instant::now();
+            keeper.replace(is_asked_meanwhile);
+            note(&keeper, began, &wanted, &seen);
+            let against = door.against();
+            let refused = [against.is_http_refused, against.is_https_refused];
+            assert_eq!(refused, [!is_asked_meanwhile; 2]);
+        }
+    }
 
     #[test]
     fn what_was_seen_before_a_change_is_not_shown_beside_what_is_now() {

@@ -74,11 +74,9 @@ impl Doctor {
         let is_unreachable = is_one(UNREACHABLE_STATES);
         let mut stations = diagnosis.stations.iter();
         // An address that was not told is no other one.
-        if is_unreachable
-            || stations.any(|one| one.place == Place::Address && one.health == Health::Well)
-        {
-            door.note_unreachable(is_unreachable);
-        }
+        let is_told = is_unreachable
+            || stations.any(|one| one.place == Place::Address && one.health == Health::Well);
+        door.note_unreachable(is_told.then_some(is_unreachable));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Arc::new(diagnosis));
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Forward, Gateway, Gateway6, Kept, Mapping, Protocol, Wanted,
+    absence::Absence,
     epoch::Epoch,
     keeper6::{self, Memory6},
     kept::half_of,
@@ -20,13 +21,9 @@ use super::{
 use crate::{base::is_global, net::front_door::FrontDoor};
 
 /// How often the machine's own address and router are looked at.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How often the router is asked whether all is as it was.
 const ASK_EVERY: Duration = Duration::from_mins(5);
-/// After a failure: doubled each time, up to RFC 6887's half an hour for what stays so (section 7.4).
-const FIRST_RETRY: Duration = Duration::from_mins(1);
-const LAST_RETRY: Duration = Duration::from_mins(30);
-
 /// However short the router's leases are.
 const LEAST_WAIT: Duration = Duration::from_mins(1);
 
@@ -65,31 +62,6 @@ struct Memory {
     told: Vec<String>,
     failures: u32,
     absence: Absence,
-}
-
-/// Whether a router that has answered before is away, such as one that is switched off behind a switch that is not.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Absence {
-    has_answered: bool,
-    is_silent: bool,
-}
-
-impl Absence {
-    /// How it was met now; `was_asked` if it has granted something before.
-    pub(super) fn note(&mut self, is_silent: bool, was_asked: bool) {
-        self.is_silent = is_silent;
-        self.has_answered |= was_asked || !is_silent;
-    }
-
-    /// Time until the next try, after so many failures. One that has never answered will hardly do so, and one that
-    /// refuses has said so.
-    pub(super) fn pause_after(self, failures: u32) -> Duration {
-        if self.has_answered && self.is_silent {
-            return LOOK_EVERY;
-        }
-        let doubled = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(8));
-        doubled.min(LAST_RETRY)
-    }
 }
 
 impl Memory {
@@ -302,6 +274,7 @@ impl Keeper {
         match (found, wanted.ports.clone()) {
             (Ok(gateway), Ok(_)) if is_global(gateway.own.into()) => {
                 self.front_door.forget_refusals();
+                self.front_door.note_unreachable(Some(false));
             }
             (Ok(gateway), Ok(ports)) => {
                 let router = Router::meet(gateway).await;
@@ -310,8 +283,7 @@ impl Keeper {
                 has_restarted = memory.epoch.is_anew(router.seconds()) | memory.has_restarted;
                 memory.has_restarted = false;
                 let external = router.external().await;
-                let is_unreachable = external.is_unreachable().unwrap_or_default();
-                self.front_door.note_unreachable(is_unreachable);
+                self.front_door.note_unreachable(external.is_unreachable());
                 trouble = self.open_ports(&router, &ports, has_restarted, kept).await;
                 service.clone_from(&router.firewall);
                 let is_seen = kept
@@ -320,8 +292,9 @@ impl Keeper {
                 memory.router = (router.seconds().is_some() || is_seen).then_some(router);
             }
             // Who has only IPv6 misses nothing.
-            (Err(_), Ok(_)) if found6.is_some() => {}
+            (Err(_), Ok(_)) if found6.is_some() => self.front_door.forget_refusals(),
             (Err(why), _) | (_, Err(why)) => {
+                self.front_door.forget_refusals();
                 trouble = vec![format!("the router cannot be asked to open ports: {why}")];
             }
         }
@@ -467,29 +440,27 @@ pub async fn close(data: &Path) -> Result<(), Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Absence, LAST_RETRY, LOOK_EVERY};
+    use super::*;
+    use crate::net::front_door::Against;
 
-    #[test]
-    fn a_router_that_is_away_is_asked_each_minute_and_one_that_refuses_ever_more_rarely() {
-        // Whether it is silent, and whether it was asked for something before.
-        for (rounds, pauses) in [
-            (&[(false, false), (true, false)][..], [1, 1, 1]),
-            (&[(true, true)], [1, 1, 1]),
-            (&[(true, false)], [1, 4, 30]),
-            (&[(false, false)], [1, 4, 30]),
-            (&[(true, true), (false, true)], [1, 4, 30]),
-        ] {
-            let mut absence = Absence::default();
-            for (is_silent, was_asked) in rounds {
-                absence.note(*is_silent, *was_asked);
-            }
-            let found = [1, 3, 90].map(|failures| absence.pause_after(failures));
-            assert_eq!(
-                found,
-                pauses.map(|minutes| LOOK_EVERY * minutes),
-                "{rounds:?}"
-            );
-        }
-        assert_eq!(LAST_RETRY, LOOK_EVERY * 30);
+    #[actix_web::test]
+    async fn where_no_router_can_be_asked_its_refusals_are_forgotten_and_its_address_is_not() {
+        let data = tempfile::tempdir().unwrap();
+        let door = Arc::new(FrontDoor::default());
+        door.note_refused(super::super::HTTP, true);
+        door.note_unreachable(Some(true));
+        let wanted = Wanted {
+            is_open: true,
+            ports: Err("the site listens on [::1]:8443".into()),
+            ports6: Ok(Vec::new()),
+        };
+        let keeper = Keeper::new(data.path(), wanted.clone(), |_| None, Arc::clone(&door));
+        keeper.round(&wanted, &mut Memory::default()).await;
+        let is_unreachable = true;
+        let left = Against {
+            is_unreachable,
+            ..Against::default()
+        };
+        assert_eq!(door.against(), left);
     }
 }

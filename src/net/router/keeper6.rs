@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     Gateway6, Kept,
+    absence::Absence,
     epoch::Epoch,
     hole::{self, Router6},
-    keeper::Absence,
     soap::Service,
 };
 

@@ -8,6 +8,7 @@
 //! Everybody on the network can answer in the router's place, so only what comes from its own address is believed,
 //! nothing that it says leads to another machine, and every answer is limited in size and time.
 
+mod absence;
 mod datagram;
 mod epoch;
 mod firewall;
