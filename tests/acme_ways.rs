@@ -13,7 +13,7 @@ use crate::{
     certificates::{await_certificate, certificate, keep_secret, set, shown},
     pebble::{Options, Pebble},
     persist::told,
-    site::{PASSWORD, Site},
+    site::{PASSWORD, Site, command},
     waiting::until,
 };
 
@@ -78,6 +78,45 @@ fn each_way_gets_over_refused_nonces_pauses_and_a_proof_that_was_not_found() {
         "",
         "no proof stays"
     );
+}
+
+#[test]
+fn where_the_dns_cannot_be_changed_the_next_way_is_tried() {
+    let site = Site::start();
+    let Some((pebble, bind)) = Pebble::with_bind(&site, Options::default()) else {
+        return;
+    };
+    let right = bind.settings("home");
+    let nobody = right.replace(&format!(":{}\"", bind.port), ":1\"");
+    assert_ne!(right, nobody);
+    for (name, wrong, is_secret_there) in [
+        ("refused.dyn.test", bind.settings("other"), true),
+        ("unreachable.dyn.test", nobody, true),
+        ("setup.dyn.test", right.clone(), false),
+    ] {
+        keep_secret(&site, SECRET);
+        let settings = |dns: &str| format!("domain = \"{name}\"\n{dns}{}", pebble.settings());
+        set(
+            &site,
+            &format!("{}challenge = \"dns-01\"\n", settings(&right)),
+        );
+        await_certificate(&site, &pebble, name);
+        until(&site, "kept", || kept(&site, name)["challenge"] == "dns-01");
+        // It has worked, and so it comes first.
+        set(&site, &settings(&wrong));
+        if !is_secret_there {
+            let removed = command(site.data())
+                .args(["secret", "remove", "dns"])
+                .output();
+            assert!(removed.unwrap().status.success());
+        }
+        let renewed = certificate(&site, &["renew", name]);
+        assert!(renewed.status.success(), "{name}: {renewed:?}");
+        let seen = kept(&site, name);
+        assert_eq!(seen["challenge"], "http-01", "{seen}");
+        let told = format!("{name} was not proved by dns-01");
+        assert!(site.log().contains(&told), "{}", site.log());
+    }
 }
 
 #[test]

@@ -223,6 +223,7 @@ mod tests {
                 retry_at: None,
                 record: None,
                 problem: None,
+                is_of_zone: false,
             }),
             next: Some(Timestamp(60 * DAY)),
             renewals,

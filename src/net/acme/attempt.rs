@@ -66,8 +66,9 @@ impl Attempt<'_> {
     /// Obtains a certificate and keeps it, if it is sound. What it teaches goes into `tried`.
     ///
     /// # Errors
-    /// The failure of the way that was thought best, of those that the authority was asked about; that a record is
-    /// missing only if it was not asked at all, because then it may be looked again soon.
+    /// What keeps the DNS from being changed, because that can be put right; else the failure of the way that was
+    /// thought best, of those that the authority was asked about; that a record is missing only if it was not asked at
+    /// all, because then it may be looked again soon.
     pub(super) async fn make(&self, tried: &mut Tried) -> Result<Obtained, Failure> {
         let settings = &self.wanted.settings;
         if let Some(ahead_s) = self.wire.ahead_s().await {
@@ -163,7 +164,7 @@ impl Attempt<'_> {
             Challenge::Http | Challenge::TlsAlpn => false,
         };
         let zone = if is_zone_needed {
-            dns::zone_of(dns, self.data)?
+            dns::zone_of(dns, self.data).map_err(Failure::of_zone)?
         } else {
             None
         };
@@ -268,11 +269,13 @@ fn resting(until: Timestamp) -> Failure {
     }
 }
 
-/// Which of the failures of all ways, the best first, is told.
+/// Which of the failures of all ways, the best first, is told: what keeps the DNS from being changed before others.
 fn told_of(failures: Vec<Failure>) -> Option<Failure> {
     let is_asked =
         |failure: &Failure| !matches!(failure.kind, FailureKind::Record | FailureKind::Name);
-    let at = failures.iter().position(is_asked).unwrap_or_default();
+    let of_zone = failures.iter().position(|failure| failure.is_of_zone);
+    let at = of_zone.or_else(|| failures.iter().position(is_asked));
+    let at = at.unwrap_or_default();
     failures.into_iter().nth(at)
 }
 
@@ -282,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_missing_record_does_not_hide_what_the_authority_said() {
-        let failures = |kinds: &[FailureKind]| {
+        let failures = |kinds: &[FailureKind]| -> Vec<Failure> {
             let all = kinds.iter().enumerate();
             all.map(|(at, kind)| Failure::new(*kind, at.to_string()))
                 .collect()
@@ -297,6 +300,10 @@ mod tests {
             let found = told_of(failures(kinds)).map(|failure| failure.text);
             assert_eq!(found.as_deref(), told, "{kinds:?}");
         }
+        let mut all = failures(&[said, said, FailureKind::Setup]);
+        all[2].is_of_zone = true;
+        let found = told_of(all).map(|failure| failure.text);
+        assert_eq!(found.as_deref(), Some("2"), "its owner has set it wrong");
         let after = Failure::new(record, "not there").after_order();
         assert_eq!(after.kind, said, "the authority was asked");
         assert!(after.advice().contains("exactly"), "{}", after.advice());

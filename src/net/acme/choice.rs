@@ -48,8 +48,7 @@ pub(super) fn sound(
 }
 
 /// How a name is proved, best first: as the owner wants it; as it worked last; by a port that is open; as it may work;
-/// what has failed last, the longest ago first, so that each has its turn; and by a port that is closed, which is not
-/// tried at all if both are and the DNS can prove it.
+/// what has failed last, the longest ago first, so that each has its turn; and by a port that is taken for closed.
 pub(super) fn challenges_for(
     name: &str,
     wanted: &Wanted,
@@ -63,20 +62,13 @@ pub(super) fn challenges_for(
         Challenge::TlsAlpn => ports.https,
         Challenge::Dns | Challenge::DnsPersist => Port::Unknown,
     };
-    // Where the authority has come in, and was not kept out since, it is open whoever says otherwise.
-    let is_closed = |challenge: Challenge| {
-        let works = Some(challenge) == worked && state.tried.failed_at(challenge).is_none();
-        known(challenge) == Port::Closed && !works
-    };
     all.sort_by_key(|challenge| {
         let failed_at = state.tried.failed_at(*challenge);
         let has_worked = Some(*challenge) == worked;
-        (
-            is_closed(*challenge),
-            failed_at,
-            !has_worked,
-            known(*challenge),
-        )
+        // The router may be wrong. So it is never left out, where the authority has come in it is open, and once it has
+        // failed it has its turn as others do.
+        let is_closed = known(*challenge) == Port::Closed && !has_worked && failed_at.is_none();
+        (is_closed, failed_at, !has_worked, known(*challenge))
     });
     let has_zone = wanted.dns.has_texts_for(name);
     all.retain(|challenge| {
@@ -90,10 +82,6 @@ pub(super) fn challenges_for(
         };
         challenge.can_prove(name) && (is_open || own.is_some())
     });
-    let are_closed = [Challenge::Http, Challenge::TlsAlpn].map(is_closed) == [true; 2];
-    if are_closed && all.contains(&Challenge::Dns) {
-        all.retain(|challenge| !is_closed(*challenge));
-    }
     all
 }
 
@@ -156,7 +144,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip] // a table, one line for each pair of ports
-    fn a_port_that_is_closed_is_tried_last_or_not_at_all_where_the_dns_can_prove_the_name() {
+    fn a_port_that_is_taken_for_closed_is_tried_last_and_never_left_out() {
         use Port::{Closed, Open, Unknown};
         let (http, alpn, dns) = (Challenge::Http, Challenge::TlsAlpn, Challenge::Dns);
         let order = |zone: &str, own, worked, failed: &[Challenge], (http, https)| {
@@ -182,8 +170,8 @@ mod tests {
             ((Unknown, Closed), &[http, alpn], &[http, dns, alpn]),
             ((Closed, Open), &[alpn, http], &[alpn, dns, http]),
             ((Closed, Unknown), &[alpn, http], &[alpn, dns, http]),
-            // Without the DNS they are tried all the same: we may be wrong.
-            ((Closed, Closed), &[http, alpn], &[dns]),
+            // They are tried all the same: the router may be wrong.
+            ((Closed, Closed), &[http, alpn], &[dns, http, alpn]),
         ] {
             assert_eq!(order("", None, None, &[], ports), by_hand, "{ports:?}");
             assert_eq!(order(zone, None, None, &[], ports), with_zone, "{ports:?}");
@@ -197,11 +185,14 @@ mod tests {
             (Some(alpn), &[], (Open, Closed), &[alpn, http, dns]),
             (Some(dns), &[], (Open, Open), &[dns, http, alpn]),
             // Until it does not any more.
-            (Some(http), &[http], (Closed, Closed), &[dns]),
+            (Some(http), &[http], (Closed, Closed), &[dns, http, alpn]),
+            (Some(dns), &[http, alpn], (Closed, Closed), &[dns, http, alpn]),
             // That it is open now, or seems so, does not undo what failed.
             (None, &[http], (Open, Unknown), &[alpn, dns, http]),
             (None, &[dns], (Unknown, Closed), &[http, dns, alpn]),
-            (None, &[dns], (Closed, Closed), &[dns]),
+            (None, &[dns], (Closed, Closed), &[dns, http, alpn]),
+            // Where each has failed, each has its turn.
+            (None, &[http, alpn, dns], (Closed, Closed), &[http, alpn, dns]),
         ] {
             let found = order(zone, None, worked, failed, ports);
             assert_eq!(found, expected, "{worked:?} {failed:?} {ports:?}");

@@ -41,6 +41,9 @@ pub struct Failure {
     /// 6.7). `None` if it did not look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether it was the DNS that could not be asked or changed, and not the authority.
+    #[serde(skip)]
+    pub is_of_zone: bool,
 }
 
 /// What kind of reason there is.
@@ -207,15 +210,25 @@ impl Failure {
             retry_at: None,
             record: None,
             problem: None,
+            is_of_zone: false,
         }
     }
 
     /// Whether it is one way of proving a name that did not work: another may.
     pub(super) fn is_of_proof(&self) -> bool {
-        matches!(
+        let is_of_way = matches!(
             self.kind,
             FailureKind::Validation | FailureKind::Record | FailureKind::Name
-        )
+        );
+        is_of_way || self.is_of_zone
+    }
+
+    /// That the DNS could not be asked or changed.
+    pub(super) fn of_zone(failure: impl Into<Self>) -> Self {
+        Self {
+            is_of_zone: true,
+            ..failure.into()
+        }
     }
 
     /// Whether nothing was ordered, because something is not there yet: it is looked for every few minutes.
@@ -321,10 +334,10 @@ impl From<dns::Failure> for Failure {
             | dns::FailureKind::Address
             | dns::FailureKind::Setup => FailureKind::Setup,
         };
-        Self {
+        Self::of_zone(Self {
             retry_at: failure.retry_at,
             ..Self::new(kind, failure.text)
-        }
+        })
     }
 }
 
@@ -365,6 +378,7 @@ mod tests {
         let failure = Failure::from(said);
         assert_eq!(failure.kind, FailureKind::RateLimited);
         assert_eq!(failure.retry_at, at);
+        assert!(failure.is_of_proof(), "another way may be open");
     }
 
     #[test]
