@@ -106,6 +106,16 @@ impl Ports {
             }),
         }
     }
+
+    /// The same behind somebody who ends TLS in front of this site: who comes to port 443 meets them, and so does an
+    /// authority.
+    #[must_use]
+    pub fn behind_proxy(self) -> Self {
+        Self {
+            https: Port::Unknown,
+            ..self
+        }
+    }
 }
 
 /// A router may grant a port at an address that nobody outside gets to, and may not know what was set on its own pages.
@@ -213,6 +223,20 @@ mod tests {
             assert_eq!(known(&door, None), [closed, Port::Open]);
             door.forget_refusals();
             assert_eq!(known(&door, None), [Port::Unknown, Port::Open]);
+        }
+    }
+
+    #[test]
+    fn whatever_is_noted_of_port_443_says_nothing_behind_a_proxy_that_ends_tls() {
+        let door = FrontDoor::default();
+        door.note_doctor(true, door.closings());
+        let seen = Seen::default();
+        let proved = Ports::of(&door, &seen, &[], None, false);
+        assert_eq!(proved.https, Port::Open);
+        let http = Port::Closed;
+        for https in [proved.https, Port::Unknown, Port::Closed] {
+            let found = Ports { http, https }.behind_proxy();
+            assert_eq!((found.http, found.https), (http, Port::Unknown));
         }
     }
 }

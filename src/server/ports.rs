@@ -33,18 +33,18 @@ impl AtPorts {
         };
         // Who is slower is not waited for.
         let _ = timeout(PATIENCE, asked).await;
-        let mut seen = self.edge.seen();
-        if self.edge.trusted().are_in_front() {
-            // They came to somebody else's port 443.
-            seen.visitors.clear();
-        }
         let external = self.certificates.external();
-        Ports::known(
+        let known = Ports::known(
             self.edge.front_door(),
-            &seen,
+            &self.edge.seen(),
             &self.homes(),
             external.as_ref(),
-        )
+        );
+        if self.edge.trusted().are_in_front() {
+            // Visitors and the doctor came to somebody else's port 443.
+            return known.behind_proxy();
+        }
+        known
     }
 
     fn is_asking(&self) -> bool {

@@ -8,7 +8,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Settings, kept, memory::Memory, names::all_names, report::Report};
+use super::{
+    Settings, account::authority_of, kept, memory::Memory, names::all_names,
+    reach::is_of_own_network_at, report::Report,
+};
 use crate::{
     base::{Error, Result, Timestamp},
     net::{
@@ -166,16 +169,22 @@ impl Keeper {
             for name in memory.names(&wanted) {
                 // Names that were taken away, or are covered by one that has come meanwhile, are not asked for.
                 let is_wanted = memory.kept.contains_key(&name);
-                let asked = is_wanted.then(|| kept::take_request(&self.data, &name));
-                let asked = asked.flatten();
-                if asked.is_some() || is_wanted && self.is_due(&mut memory, &name, &wanted).await {
-                    self.note_asking(Some(&name));
-                    if wanted.settings.challenge.is_none() {
-                        memory.ports = ports().await;
+                let is_asked = is_wanted && kept::is_asked(&self.data, &name);
+                if is_asked || is_wanted && self.is_due(&mut memory, &name, &wanted).await {
+                    memory.ports = ports_for(&wanted, &ports).await;
+                    // That may have taken a while: what was changed meanwhile counts, and a request stays until it is met.
+                    if changes.has_changed().unwrap_or(false) {
+                        break;
                     }
-                    self.renew(&mut memory, &name, &wanted, asked).await;
-                    self.note_asking(None);
-                    self.refresh(&mut memory, &wanted);
+                    let asked = kept::take_request(&self.data, &name);
+                    // One that cannot be taken is none.
+                    let is_none = is_asked && asked.is_none();
+                    if !is_none || self.is_due(&mut memory, &name, &wanted).await {
+                        self.note_asking(Some(&name));
+                        self.renew(&mut memory, &name, &wanted, asked).await;
+                        self.note_asking(None);
+                        self.refresh(&mut memory, &wanted);
+                    }
                 }
                 if changes.has_changed().unwrap_or(false) {
                     break;
@@ -227,6 +236,16 @@ impl Keeper {
             chain.note_trust(&roots);
         }
     }
+}
+
+/// What is known of the ports at which the authority of these settings knocks; nothing where it does not matter. One of
+/// one's own network does not come through the router.
+async fn ports_for(wanted: &Wanted, ports: &impl AsyncFn() -> Ports) -> Ports {
+    let settings = &wanted.settings;
+    if settings.challenge.is_some() || is_of_own_network_at(authority_of(settings)) {
+        return Ports::default();
+    }
+    ports().await
 }
 
 #[cfg(test)]

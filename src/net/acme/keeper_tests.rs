@@ -1,5 +1,7 @@
 //! Tests of which names a certificate is asked for, and of what is kept.
 
+use std::{cell::Cell, future::pending};
+
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
@@ -13,7 +15,10 @@ use super::{
     },
     *,
 };
-use crate::net::certificates::{Chain, Kind};
+use crate::net::{
+    certificates::{Chain, Kind},
+    ports::Port,
+};
 
 fn wanted(names: &[&str]) -> Wanted {
     Wanted {
@@ -287,4 +292,51 @@ fn a_request_is_met_once_and_one_that_stays_is_none() {
     // It cannot be removed.
     std::fs::create_dir(data.path().join("tls/public/example.org.asked")).unwrap();
     assert_eq!(take(), None);
+}
+
+#[tokio::test]
+async fn the_router_says_nothing_of_an_authority_of_ones_own_network() {
+    let closed = Ports {
+        http: Port::Closed,
+        https: Port::Closed,
+    };
+    let all = [
+        (None, closed),
+        (Some("https://acme.zerossl.com/v2/DV90"), closed),
+        (Some("https://ca.home.arpa/directory"), Ports::default()),
+        (Some("https://10.0.0.5/directory"), Ports::default()),
+    ];
+    for (authority, expected) in all {
+        let mut wanted = wanted(&["example.org"]);
+        wanted.settings.authority = authority.map(|at| at.parse().unwrap());
+        let found = ports_for(&wanted, &async || closed).await;
+        assert_eq!(found, expected, "{authority:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_stays_if_the_server_stops_or_the_settings_change_while_the_ports_are_looked_at()
+{
+    for is_changed in [false, true] {
+        let (data, name) = (TempDir::new().unwrap(), "example.org");
+        let mut wanted = wanted(&[name]);
+        wanted.settings.authority = Some("https://ca.example.org:9/directory".parse().unwrap());
+        let keeper = keeper(&data, wanted);
+        kept::ask_to_renew(data.path(), name).unwrap();
+        let looks = Cell::new(0);
+        let ports = async || {
+            looks.set(looks.get() + 1);
+            if is_changed {
+                keeper.replace(Wanted::default());
+            } else {
+                pending::<()>().await;
+            }
+            Ports::default()
+        };
+        let run = tokio::time::timeout(Duration::from_millis(300), keeper.run(ports));
+        assert!(run.await.is_err(), "it runs until it is stopped");
+        assert_eq!(looks.get(), 1, "{is_changed}");
+        assert!(kept::is_asked(data.path(), name), "{is_changed}");
+        assert!(kept::names(data.path()).is_empty(), "nothing was tried");
+    }
 }

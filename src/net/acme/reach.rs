@@ -53,7 +53,7 @@ fn why_closed(name: &str, said: &[(SocketAddr, Said)], is_own: bool) -> Option<S
 }
 
 /// Whether the authority at this address is one of one's own network: it may see what others do not.
-fn is_of_own_network_at(authority: &str) -> bool {
+pub(super) fn is_of_own_network_at(authority: &str) -> bool {
     let url = Url::parse(authority).ok();
     match url.as_ref().and_then(Url::host) {
         Some(Host::Domain(name)) => !name.contains('.') || is_of_own_network(name),
