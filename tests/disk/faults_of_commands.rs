@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -191,32 +192,38 @@ fn whatever_fails_while_a_site_is_restored_it_is_the_one_before_or_that_of_the_b
     assert!(failed > 5, "{failed} restores failed");
 }
 
+/// Lets each operation of a command on copies of a site fail in turn: its posts stay, and the same command does it the next
+/// time.
+fn posts_stay(folders: &Folders, site: &Path, arguments: &[&OsStr]) {
+    let posts: HashSet<String> = titles(site);
+    let failed = folders.fail_each(
+        |_| {
+            let mut program = command(&folders.copy(site, "copy"));
+            program.args(arguments);
+            program
+        },
+        |when, _| {
+            let copy = folders.disk.root.join("copy");
+            assert_eq!(titles(&copy), posts, "{when}");
+            done(command(&copy).args(arguments));
+            check(&copy, when);
+            assert_eq!(titles(&copy), posts, "{when}");
+        },
+    );
+    assert!(failed > 5, "{failed} commands failed");
+}
+
 #[test]
 fn whatever_fails_while_a_database_is_repaired_nothing_more_is_lost() {
     let Some(folders) = Folders::new() else {
         return;
     };
-    let (data, posts) = (&folders.data, titles(&folders.data));
     // Rows can be read; something is wrong all the same.
-    let open = rusqlite::Connection::open(data.join("site.db")).unwrap();
+    let open = rusqlite::Connection::open(folders.data.join("site.db")).unwrap();
     open.execute_batch("DELETE FROM guard").unwrap();
     drop(open);
-    let failed = folders.fail_each(
-        |_| {
-            let copy = folders.copy(data, "copy");
-            let mut repair = command(&copy);
-            repair.args(["repair", "--replace"]);
-            repair
-        },
-        |when, _| {
-            let copy = folders.disk.root.join("copy");
-            assert_eq!(titles(&copy), posts, "{when}");
-            done(command(&copy).args(["repair", "--replace"]));
-            check(&copy, when);
-            assert_eq!(titles(&copy), posts, "{when}");
-        },
-    );
-    assert!(failed > 5, "{failed} repairs failed");
+    let repair = ["repair", "--replace"].map(OsStr::new);
+    posts_stay(&folders, &folders.data, &repair);
 }
 
 #[test]
@@ -224,38 +231,15 @@ fn whatever_fails_while_a_database_gets_another_form_it_has_one_of_both() {
     let Some(folders) = Folders::new() else {
         return;
     };
-    let (older, program) = (
-        folders.disk.root.join("old/data"),
-        folders.disk.root.join("old/webstead"),
-    );
-    fs::create_dir(folders.disk.root.join("old")).unwrap();
+    let old = folders.disk.root.join("old");
+    let (older, program) = (old.join("data"), old.join("webstead"));
+    fs::create_dir(&old).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_webstead"), &program).unwrap();
     make_older_with_its_pages(&program);
     let blog = tempfile::tempdir().unwrap();
     fs::write(blog.path().join("a.md"), "---\ntitle: old\n---\nx\n").unwrap();
+    let import = [OsStr::new("import"), blog.path().as_os_str()];
     let mut import_old = Command::new(&program);
-    done(
-        import_old
-            .arg("--data")
-            .arg(&older)
-            .arg("import")
-            .arg(blog.path()),
-    );
-    let posts: HashSet<String> = titles(&older);
-    let failed = folders.fail_each(
-        |_| {
-            let copy = folders.copy(&older, "copy");
-            let mut migrate = command(&copy);
-            migrate.arg("import").arg(blog.path());
-            migrate
-        },
-        |when, _| {
-            let copy = folders.disk.root.join("copy");
-            assert_eq!(titles(&copy), posts, "{when}");
-            done(command(&copy).arg("import").arg(blog.path()));
-            check(&copy, when);
-            assert_eq!(titles(&copy), posts, "{when}");
-        },
-    );
-    assert!(failed > 5, "{failed} commands failed");
+    done(import_old.arg("--data").arg(&older).args(import));
+    posts_stay(&folders, &older, &import);
 }
