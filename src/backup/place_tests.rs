@@ -288,6 +288,22 @@ fn one_place_is_one_place_however_it_is_written() {
     }
 }
 
+/// A round that a person asks for by naming the place.
+fn by_hand(place: &Place, target: &Target) -> Result<Outcome> {
+    let source = place.source();
+    let round = Round {
+        source: &source,
+        target,
+        takes_new_place: true,
+        takes_over: false,
+        tries: false,
+        keys: Keys::of_machine(place.folder.root()),
+        encryption: Encryption::default(),
+        rule: None,
+    };
+    round.go(&quiet, &NEVER)
+}
+
 #[test]
 fn a_place_that_never_worked_is_remembered_only_while_it_is_set() {
     let place = Place::new();
@@ -295,20 +311,7 @@ fn a_place_that_never_worked_is_remembered_only_while_it_is_set() {
     fs::write(&file, "something else").unwrap();
     let no_folder: Target = file.to_str().unwrap().parse().unwrap();
     let places = || State::load(place.folder.root()).places;
-    let by_hand = |target: &Target| {
-        let source = place.source();
-        let round = Round {
-            source: &source,
-            target,
-            takes_new_place: true,
-            takes_over: false,
-            tries: false,
-            keys: Keys::of_machine(place.folder.root()),
-            encryption: Encryption::default(),
-            rule: None,
-        };
-        round.go(&quiet, &NEVER)
-    };
+    let by_hand = |target| by_hand(&place, target);
     let refused = by_hand(&no_folder).unwrap_err().to_string();
     assert!(refused.contains("is not a folder"), "{refused}");
     assert!(places().is_empty(), "{:?}", places());
@@ -380,18 +383,7 @@ fn a_folder_that_was_a_link_before_is_no_place_that_was_used() {
     fs::remove_file(&link).unwrap();
     fs::rename(other.store(), &link).unwrap();
     let before = everything(&link);
-    let source = place.source();
-    let by_hand = Round {
-        source: &source,
-        target: &target,
-        takes_new_place: true,
-        takes_over: false,
-        tries: false,
-        keys: Keys::of_machine(place.folder.root()),
-        encryption: Encryption::default(),
-        rule: None,
-    };
-    let error = by_hand.go(&quiet, &NEVER).unwrap_err().to_string();
+    let error = by_hand(&place, &target).unwrap_err().to_string();
     assert!(error.contains("without any account"), "{error}");
     let mut after = everything(&link);
     after.retain(|name, _| before.contains_key(name));
