@@ -178,7 +178,7 @@ fn exit_code(is_wrong: bool, found: &Found) -> ExitCode {
 fn look(args: &CheckArgs, folder: &DataFolder) -> Found {
     let ledger = Ledger::load(folder.root());
     let unknown = ledger.as_ref().err().map(Verdict::of);
-    let before = ledger.unwrap_or_default().small;
+    let before = ledger.unwrap_or_default().known_files;
     let mut found = check(folder, args.depth(), &before, || {
         if args.gently {
             thread::sleep(REST);

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path, sync::mpsc, thread, time::Duration}
 use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
-pub use self::beside::SmallFile;
+pub use self::beside::KnownFile;
 use self::beside::look_beside;
 use super::{
     DataFolder, MediaStore,
@@ -53,7 +53,8 @@ pub struct Found {
     pub media_files: u64,
     /// The files beside the database and media as they are now, by their path in the data folder; one that has decayed or cannot be read
     /// as it was before.
-    pub small: BTreeMap<String, SmallFile>,
+    #[serde(rename = "small")]
+    pub known_files: BTreeMap<String, KnownFile>,
 }
 
 impl Found {
@@ -91,11 +92,11 @@ impl Found {
 pub fn check(
     folder: &DataFolder,
     depth: Depth,
-    before: &BTreeMap<String, SmallFile>,
+    before: &BTreeMap<String, KnownFile>,
     rest: impl Fn(),
 ) -> Found {
     let mut found = Found {
-        small: before.clone(),
+        known_files: before.clone(),
         ..Found::default()
     };
     if let Err(e) = DataFolder::open_existing(folder.root()) {
@@ -118,7 +119,7 @@ pub fn check(
         found.notes.extend(uncompared.map(in_words));
         let beside = look_beside(folder.root(), depth, before, &rest);
         found.notes.extend(beside.notes);
-        (found.small, found.files) = (beside.files, beside.verdicts);
+        (found.known_files, found.files) = (beside.files, beside.verdicts);
     }
     if is_log_damaged {
         // Whoever opens the database makes the index of its log anew, and with that the damage is seen no more.

@@ -50,7 +50,7 @@ pub use before::{Before, Since, before_upgrade, put_back, show_before_upgrade};
 pub use change::{Change, MAX_CHANGE_BYTES, Statement, Value};
 pub use change_log::{KeptChanges, LogEntry, LogKind, LogPlace, end_of_log, note_restored, replay};
 pub use check::{
-    Depth, Found, SmallFile, check, integrity_problems, look_at_pages, quick_problems,
+    Depth, Found, KnownFile, check, integrity_problems, look_at_pages, quick_problems,
 };
 pub use door::open_to_look;
 pub use folder::{DataFolder, RunningServer, ServerLock};

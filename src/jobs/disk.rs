@@ -246,7 +246,7 @@ impl DiskKeeper {
             check.bad_files = last.map_or_else(Vec::new, |last| last.bad_files.clone());
         } else if is_full {
             health.note_bad_files(check.bad_files.clone());
-            state.ledger.small = found.small;
+            state.ledger.known_files = found.known_files;
         }
         state.ledger.add_check(check);
         drop(state);

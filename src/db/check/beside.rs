@@ -35,13 +35,13 @@ const OWN_DIGITS: usize = 16;
 
 /// A file as it was: when somebody last changed anything of it ([`changed`]), size, SHA-256 or how that begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SmallFile(i64, u64, String);
+pub struct KnownFile(i64, u64, String);
 
 /// What a look has found.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     /// The files as they are, by their path in the data folder; one that has decayed or cannot be read as it was before.
-    pub(super) files: BTreeMap<String, SmallFile>,
+    pub(super) files: BTreeMap<String, KnownFile>,
     /// What has become of them.
     pub(super) verdicts: Vec<Verdict>,
     /// What is not looked at, a line each.
@@ -53,7 +53,7 @@ pub(super) struct Beside {
 pub(super) fn look_beside(
     root: &Path,
     depth: Depth,
-    before: &BTreeMap<String, SmallFile>,
+    before: &BTreeMap<String, KnownFile>,
     rest: &impl Fn(),
 ) -> Beside {
     let mut found = Beside::default();
@@ -189,8 +189,8 @@ fn look_at(
     is_own: bool,
     max_bytes: u64,
     rest: &impl Fn(),
-) -> io::Result<Option<SmallFile>> {
-    let look = || -> io::Result<Option<SmallFile>> {
+) -> io::Result<Option<KnownFile>> {
+    let look = || -> io::Result<Option<KnownFile>> {
         if !fs::symlink_metadata(path)?.is_file() {
             return Ok(None);
         }
@@ -211,7 +211,7 @@ fn look_at(
         }
         let digits = if is_own { OWN_DIGITS } else { hash.len() };
         let hash = hash[..digits].to_owned();
-        Ok(Some(SmallFile(changed(&known), known.len(), hash)))
+        Ok(Some(KnownFile(changed(&known), known.len(), hash)))
     };
     match look() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -233,7 +233,7 @@ fn changed(file: &Metadata) -> i64 {
 }
 
 /// A file with another content than before that nobody has changed since has decayed: media that do that set no time.
-fn has_decayed(before: &SmallFile, now: &SmallFile) -> bool {
+fn has_decayed(before: &KnownFile, now: &KnownFile) -> bool {
     (before.0, before.1) == (now.0, now.1) && before.2 != now.2
 }
 
@@ -256,7 +256,7 @@ mod tests {
         fs::write(path, bytes).unwrap();
     }
 
-    fn look(root: &Path, depth: Depth, before: &BTreeMap<String, SmallFile>) -> Beside {
+    fn look(root: &Path, depth: Depth, before: &BTreeMap<String, KnownFile>) -> Beside {
         look_beside(root, depth, before, &|| ())
     }
 
@@ -385,7 +385,7 @@ mod tests {
     }
 
     /// Another content, as of a file that decays: no time has changed since it was remembered.
-    fn decay(root: &Path, name: &str, remembered: &mut BTreeMap<String, SmallFile>) {
+    fn decay(root: &Path, name: &str, remembered: &mut BTreeMap<String, KnownFile>) {
         exchange(&root.join(name), true);
         let now = fs::metadata(root.join(name)).unwrap();
         remembered.get_mut(name).unwrap().0 = changed(&now);

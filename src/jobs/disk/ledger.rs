@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base::{Error, Result, Timestamp, files},
-    db::{SmallFile, hash_of},
+    db::{KnownFile, hash_of},
 };
 
 /// This machine's own numbers, beside the database.
@@ -69,7 +69,8 @@ pub struct Ledger {
     /// The last checks, oldest first.
     pub checks: Vec<Check>,
     /// Files beside the database and media as they were when everything was looked at.
-    pub small: BTreeMap<String, SmallFile>,
+    #[serde(rename = "small")]
+    pub known_files: BTreeMap<String, KnownFile>,
 }
 
 impl Ledger {
